@@ -1,0 +1,1 @@
+"""Which learning-rate schedule should a Keras model use, and is it really better?"""

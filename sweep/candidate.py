@@ -1,0 +1,62 @@
+"""One setting to try: a schedule with its parameters, and the optimizer's momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+
+from sweep.errors import BadInput, first_problem, nearest
+from sweep.ranges import Value
+from sweep.schedules import CATALOGUE, Schedule
+
+
+class Candidate(BaseModel):
+    """A schedule and a momentum, checked once, when made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    schedule: SerializeAsAny[Schedule]
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    nesterov: bool = False
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """The flat names and values that an Optuna trial of this candidate holds."""
+        name = self.schedule.name
+        own = {f"{name}.{key}": value for key, value in self.schedule.parameters.items()}
+        shared = {"schedule": name, "learning_rate": self.schedule.learning_rate, "momentum": self.momentum}
+        return shared | {"nesterov": self.nesterov} | own
+
+
+def from_params(params: Mapping[str, Value]) -> Candidate:
+    """Build the candidate that flat `params` describe.
+
+    Raises:
+        BadInput: for an unknown schedule, a missing or unknown parameter, or a value outside its range.
+
+    >>> from_params(
+    ...     {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 10}
+    ... ).momentum
+    0.0
+    """
+    rest = dict(params)
+    kind = schedule_class(str(rest.pop("schedule", "")), "schedule")
+    chosen = {key: rest.pop(key) for key in ("momentum", "nesterov") if key in rest}
+    prefix = f"{kind.name}."
+    own = {key.removeprefix(prefix): value for key, value in rest.items()}
+    unknown = next((key for key in own if key not in kind.model_fields), None)
+    if unknown is not None:
+        raise BadInput(unknown, f"unknown key{nearest(unknown, kind.model_fields)}")
+    try:
+        return Candidate.model_validate({"schedule": kind.model_validate(own), **chosen})
+    except ValidationError as error:
+        raise first_problem(error) from error
+
+
+def schedule_class(name: str, field: str) -> type[Schedule]:
+    """Return the schedule called `name`; `field` is what an error should blame."""
+    if name not in CATALOGUE:
+        known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
+        raise BadInput(field, f"there is no schedule `{name}`{known}")
+    return CATALOGUE[name]

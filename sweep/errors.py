@@ -1,0 +1,69 @@
+"""The errors a user can cause or meet, and the exit code of each.
+
+They stand alone so that every layer can raise them without importing another layer.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import ValidationError
+
+
+class SweepError(Exception):
+    """Any error that ends a command with one line instead of a traceback."""
+
+
+class BadInput(SweepError):
+    """A value that came from outside and breaks a rule.
+
+    Args:
+        field: the dotted name of the value, e.g. `search.learning_rate.low`.
+        reason: the rule, then the value.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class TrainingFailed(SweepError):
+    """A trainer could not train what it was given."""
+
+
+class StorageFailed(SweepError):
+    """The database cannot be opened, is locked, or holds something unexpected."""
+
+
+EXIT_CODES: dict[type[SweepError], int] = {BadInput: 2, StorageFailed: 3, TrainingFailed: 1}
+
+
+# What pydantic adds to a field's name to say which member of a union it tried.
+UNION_MEMBERS = ("<range>", "<choices>", "<value>", "bool", "int", "float", "str")
+
+
+def exit_code(error: SweepError) -> int:
+    """Return the command line's exit code for `error`: 1 unless its class says otherwise."""
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return `, did you mean ...?` for the word closest to `word`, or nothing."""
+    matches = get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f", did you mean `{matches[0]}`?" if matches else ""
+
+
+def first_problem(error: ValidationError, prefix: str = "") -> BadInput:
+    """Turn pydantic's first complaint into a `BadInput` that names the dotted field."""
+    complaint = error.errors(include_url=False)[0]
+    parts = (str(part) for part in (prefix, *complaint["loc"]))
+    field = ".".join(part for part in parts if part and part not in UNION_MEMBERS)
+    reason = complaint["msg"].removeprefix("Value error, ")
+    given = complaint["input"]
+    shown = "" if isinstance(given, dict) or complaint["type"] == "value_error" else f", got {given!r}"
+    return BadInput(field or "value", f"{reason[0].lower()}{reason[1:]}{shown}")

@@ -1,0 +1,260 @@
+"""The study file: what to train, on what, what to try, and how much of it.
+
+A `Plan` is a study file that passed every check, so the layers below never check again. It is also what the
+database keeps of the study file, and what decides whether a stored study may be continued.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from sweep.candidate import Candidate, from_params, schedule_class
+from sweep.errors import BadInput, first_problem, nearest
+from sweep.ranges import Range, Space, Value, ends, holds
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Count = Annotated[int, Field(ge=1)]
+Units = Annotated[int, Field(ge=1, le=65_536)]
+FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+class Section(BaseModel):
+    """A table of the study file: frozen, and without keys that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataPlan(Section):
+    """Where the rows come from; `file` is relative to the study file."""
+
+    file: str
+    header: bool = True
+    label: str | int = -1
+
+
+class SplitPlan(Section):
+    """Which rows validate: the last `fraction` of them, or a stratified draw with a seed of its own."""
+
+    kind: Literal["tail", "stratified"] = "tail"
+    fraction: float = Field(default=0.33, gt=0, lt=1)
+    split_seed: Seed = 0
+
+
+class ModelPlan(Section):
+    """The network: hidden layers of these sizes, or what `build` (`module:function`) returns.
+
+    `build(features, classes)` returns a Keras model with one sigmoid output for two classes, and with one
+    softmax output per class for more.
+    """
+
+    hidden: Annotated[tuple[Units, ...], Field(strict=False)] = (34,)
+    activation: Literal["relu", "tanh", "sigmoid"] = "relu"
+    build: FunctionName | None = None
+
+
+class TrainingPlan(Section):
+    """How long each training is."""
+
+    epochs: Count = 50
+    batch_size: Count = 28
+
+
+class SearchPlan(Section):
+    """What to try, how often, and in which order."""
+
+    trials: Count = 200
+    replicates: Count = 16
+    round_size: Annotated[int, Field(ge=1, le=1024)] = 64
+    sampler_seed: Seed = 0
+    learning_rate: Space = Range(low=1e-3, high=1.0, log=True)
+    momentum: Space = Range(low=0.0, high=0.99)
+    nesterov: Space = False
+    schedules: dict[str, dict[str, Space]]
+
+    @model_validator(mode="after")
+    def _schedules_can_be_made(self) -> Self:
+        if not self.schedules:
+            raise BadInput("search.schedules", "name at least one schedule.")
+        for name, spaces in self.schedules.items():
+            check_schedule_space(name, spaces)
+        for field in ("learning_rate", "momentum", "nesterov"):
+            check_candidate_space(field, getattr(self, field))
+        return self
+
+    def spaces(self, schedule: str) -> dict[str, Space]:
+        """Return the space of each of a schedule's own parameters, in the order of its fields."""
+        kind = schedule_class(schedule, "schedule")
+        chosen = kind.default_space | self.schedules[schedule]
+        return {name: chosen[name] for name in kind.own_parameters() if name in chosen}
+
+
+def check_schedule_space(name: str, spaces: Mapping[str, Space]) -> None:
+    """Raise `BadInput` for an unknown schedule or parameter, or a space with an impossible end."""
+    field = f"search.schedules.{name}"
+    kind = schedule_class(name, field)
+    for key in spaces:
+        if key not in kind.own_parameters():
+            raise BadInput(f"{field}.{key}", f"unknown key{nearest(key, kind.own_parameters())}")
+    chosen = kind.default_space | dict(spaces)
+    corner = {key: ends(space)[0] for key, space in chosen.items()}
+    for key, space in chosen.items():
+        for value in ends(space):
+            try:
+                kind.model_validate({"learning_rate": 0.1, **corner, key: value})
+            except ValidationError as error:
+                raise first_problem(error, field) from error
+
+
+def check_candidate_space(field: str, space: Space) -> None:
+    """Raise `BadInput` for a shared parameter's space with an impossible end."""
+    for value in ends(space):
+        try:
+            from_params({"schedule": "constant", "learning_rate": 0.1, field: value})
+        except BadInput as error:
+            raise BadInput(f"search.{field}", error.reason) from error
+
+
+class BaselinePlan(Section):
+    """A result quoted from elsewhere, to be printed beside ours."""
+
+    accuracy: float = Field(ge=0, le=1)
+    source: str
+
+
+class Plan(Section):
+    """A whole study file, checked."""
+
+    name: Name
+    data: DataPlan
+    split: SplitPlan = SplitPlan()
+    model: ModelPlan = ModelPlan()
+    training: TrainingPlan = TrainingPlan()
+    search: SearchPlan
+    recipes: Annotated[tuple[dict[str, Value], ...], Field(strict=False)] = ()
+    baseline: BaselinePlan | None = None
+
+    @model_validator(mode="after")
+    def _recipes_lie_in_the_search_space(self) -> Self:
+        for number, recipe in enumerate(self.recipes):
+            check_recipe(f"recipes.{number}", recipe, self.search)
+        return self
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The recipes, as candidates."""
+        return tuple(_recipe_candidate(recipe) for recipe in self.recipes)
+
+
+def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:
+    """Raise `BadInput` unless `recipe` is a candidate that the search could have drawn itself."""
+    name = str(recipe.get("schedule", ""))
+    try:
+        candidate = _recipe_candidate(recipe)
+    except BadInput as error:
+        raise BadInput(f"{field}.{error.field}", error.reason) from error
+    if name not in search.schedules:
+        raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
+    shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
+    own = {f"{name}.{key}": space for key, space in search.spaces(name).items()}
+    for key, space in (shared | own).items():
+        if key in candidate.params and not holds(space, candidate.params[key]):
+            short = key.removeprefix(f"{name}.")
+            raise BadInput(
+                f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space."
+            )
+
+
+def _recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
+    shared = {"schedule", "learning_rate", "momentum", "nesterov"}
+    name = recipe.get("schedule", "")
+    return from_params({key if key in shared else f"{name}.{key}": value for key, value in recipe.items()})
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A plan and the file that it was read from."""
+
+    path: Path
+    plan: Plan
+
+    @property
+    def data_path(self) -> Path:
+        """The data file, found from the study file's own folder."""
+        return self.path.parent / self.plan.data.file
+
+
+def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) -> StudyFile:
+    """Read and check a study file; `overrides` replace values by dotted name, e.g. `search.trials`.
+
+    Raises:
+        BadInput: for a file that is missing, is not TOML, or breaks a rule; it names the first wrong key.
+    """
+    tables = _read_toml(path)
+    for dotted, value in (overrides or {}).items():
+        *parents, key = dotted.split(".")
+        table = tables
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[key] = value
+    return StudyFile(path, read_plan(tables))
+
+
+def read_plan(tables: Mapping[str, Any]) -> Plan:
+    """Check the tables of a study file, wherever they come from.
+
+    Raises:
+        BadInput: naming the first wrong key, and for an unknown key the nearest valid one.
+    """
+    try:
+        return Plan.model_validate(tables)
+    except ValidationError as error:
+        raise _unknown_key(error) or first_problem(error) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        siblings = [str(sibling) for sibling in path.parent.glob("*.toml")]
+        raise BadInput("study", f"there is no file `{path}`{nearest(str(path), siblings)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("study", f"`{path}` cannot be read: {_reason(error)}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput("study", f"`{path}` is not valid TOML: {error}.") from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+def _unknown_key(error: ValidationError) -> BadInput | None:
+    """Return the complaint about the first unknown key: a typo explains the missing key beside it."""
+    for complaint in error.errors(include_url=False):
+        if complaint["type"] == "extra_forbidden":
+            parts = [str(part) for part in complaint["loc"] if not re.fullmatch(r"<.*>", str(part))]
+            known = _keys_beside(parts[:-1])
+            parents = ".".join(parts[:-1])
+            near = nearest(parts[-1], known).replace("`", f"`{parents}." if parents else "`", 1)
+            return BadInput(".".join(parts), f"unknown key{near}")
+    return None
+
+
+def _keys_beside(parents: list[str]) -> list[str]:
+    model: Any = Plan
+    for parent in parents:
+        field = (
+            model.model_fields.get(parent)
+            if isinstance(model, type) and hasattr(model, "model_fields")
+            else None
+        )
+        model = field.annotation if field else Range
+    options = [model] if hasattr(model, "model_fields") else getattr(model, "__args__", ())
+    return [key for option in options if hasattr(option, "model_fields") for key in option.model_fields]

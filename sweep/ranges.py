@@ -1,0 +1,66 @@
+"""What a search may draw one parameter from: a range of numbers, a list of choices, or one fixed value.
+
+A study file writes `{low = 0.001, high = 1.0, log = true}`, `["a", "b"]` or `0.9`. This module knows no
+optimizer; `sweep.search.space` turns each of these into Optuna's distributions. Whether a range is drawn in
+whole numbers is the parameter's business, not the range's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+
+Value: TypeAlias = float | int | bool | str
+
+
+class Range(BaseModel):
+    """Numbers from `low` to `high`, both included; spread evenly in the logarithm if `log`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    low: FiniteFloat | int
+    high: FiniteFloat | int
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"`low` must be below `high`, got {self.low:g} and {self.high:g}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range must lie above 0, got low = {self.low:g}.")
+        return self
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, dict | Range):
+        return "<range>"
+    return "<choices>" if isinstance(given, list | tuple) else "<value>"
+
+
+Choices: TypeAlias = tuple[Value, ...]
+# The tags are in angle brackets so that an error message can leave them out of a field's name.
+Space: TypeAlias = Annotated[
+    Annotated[Range, Tag("<range>")]
+    | Annotated[Choices, Tag("<choices>"), Field(min_length=1, strict=False)]
+    | Annotated[Value, Tag("<value>")],
+    Discriminator(_kind),
+]
+
+
+def ends(space: Space) -> tuple[Value, ...]:
+    """Return the values whose validity implies that of all others: a range's ends, or every choice."""
+    if isinstance(space, Range):
+        return (space.low, space.high)
+    return space if isinstance(space, tuple) else (space,)
+
+
+def holds(space: Space, value: Value) -> bool:
+    """Say whether `value` could have been drawn from `space`.
+
+    >>> holds(Range(low=0.1, high=1.0), 0.5), holds((True, False), True), holds(0.9, 0.8)
+    (True, True, False)
+    """
+    if isinstance(space, Range):
+        return not isinstance(value, str) and space.low <= value <= space.high
+    return value in ends(space)

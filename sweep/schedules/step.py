@@ -1,0 +1,55 @@
+"""Step decay: the rate drops by a factor every so many epochs, in both readings of the tutorial."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from sweep.ranges import Range, Space
+from sweep.schedules.clock import Clock, Numbers
+from sweep.schedules.schedule import Schedule
+
+
+class Step(Schedule):
+    """`rate = learning_rate * drop ** floor((1 + epoch) / epochs_drop)`, with epochs counted from 0.
+
+    The first drop comes one epoch early, at epoch `epochs_drop - 1`, as the tutorial's code has it.
+
+    >>> rates = Step(learning_rate=0.1, drop=0.5, epochs_drop=10).rates(Clock(epochs=20, steps_per_epoch=1))
+    >>> [float(rates[epoch, 0]) for epoch in (0, 8, 9, 18, 19)]
+    [0.1, 0.1, 0.05, 0.05, 0.025]
+    """
+
+    name = "step"
+    formula = "rate = learning_rate * drop ** floor((1 + epoch) / epochs_drop)"
+    source = "the tutorial's code"
+    default_space: ClassVar[dict[str, Space]] = {
+        "drop": Range(low=0.1, high=0.9),
+        "epochs_drop": Range(low=2, high=40),
+    }
+    first_epoch: ClassVar[int] = 1
+
+    drop: float = Field(gt=0, le=1, description="factor of each drop")
+    epochs_drop: int = Field(ge=1, description="epochs between drops")
+
+    def rates(self, clock: Clock) -> Numbers:
+        """Return the stepped rate of each step, `[epochs, steps_per_epoch]`."""
+        drops = np.floor((self.first_epoch + clock.epoch) / self.epochs_drop)
+        return self.learning_rate * self.drop**drops
+
+
+class StepFromZero(Step):
+    """`rate = learning_rate * drop ** floor(epoch / epochs_drop)`, with epochs counted from 0.
+
+    >>> schedule = StepFromZero(learning_rate=0.1, drop=0.5, epochs_drop=10)
+    >>> rates = schedule.rates(Clock(epochs=20, steps_per_epoch=1))
+    >>> [float(rates[epoch, 0]) for epoch in (0, 9, 10, 19)]
+    [0.1, 0.1, 0.05, 0.05]
+    """
+
+    name = "step_from_zero"
+    formula = "rate = learning_rate * drop ** floor(epoch / epochs_drop)"
+    source = "the tutorial's equation"
+    first_epoch = 0

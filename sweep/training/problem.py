@@ -1,0 +1,91 @@
+"""What is trained, and what comes back: plain arrays that travel between processes.
+
+It stands alone because the coordinator builds and reads these without loading TensorFlow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.datasets import Split
+from sweep.schedules import Clock
+
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A dense network by its hidden layers, or the `module:function` that builds a Keras model."""
+
+    features: int
+    classes: int
+    hidden: tuple[int, ...] = (34,)
+    activation: str = "relu"
+    build: str | None = None
+
+    @property
+    def outputs(self) -> int:
+        """One sigmoid unit for two classes, otherwise one softmax unit per class."""
+        return 1 if self.classes == 2 else self.classes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows, network and length of every training of a study; all that its members share."""
+
+    split: Split
+    architecture: Architecture
+    epochs: int
+    batch_size: int
+
+    @property
+    def clock(self) -> Clock:
+        """The time axis of each training; the last batch of an epoch may be smaller than the others."""
+        rows = len(self.split.train_targets)
+        return Clock(epochs=self.epochs, steps_per_epoch=-(-rows // self.batch_size))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Members that one compiled program trains together: every candidate with every run seed.
+
+    Attributes:
+        rates: learning rates, `[candidates, epochs, steps_per_epoch]`.
+        momentum: one for each candidate, `[candidates]`.
+        nesterov: one for each candidate, `[candidates]`.
+        run_seeds: they fix initial weights and batch order.
+    """
+
+    rates: Float32
+    momentum: Float32
+    nesterov: NDArray[np.bool_]
+    run_seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What each run of a tile showed after each epoch, as Keras' `fit` reports it.
+
+    Attributes:
+        loss: mean cross-entropy over the epoch's training batches, `[candidates, seeds, epochs]`.
+        correct: training rows classified right during the epoch, same shape.
+        validation_loss: mean cross-entropy over the validation rows, same shape.
+        validation_correct: validation rows classified right, same shape.
+        seconds: time spent on the tile.
+    """
+
+    loss: Float32
+    correct: Int32
+    validation_loss: Float32
+    validation_correct: Int32
+    seconds: float
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        """Whether a run ended in NaN or infinity, `[candidates, seeds]`."""
+        finite: NDArray[np.bool_] = np.isfinite(self.loss) & np.isfinite(self.validation_loss)
+        return ~finite.all(axis=2)
