@@ -10,6 +10,8 @@ DASHBOARD := $(VENV)/installed-dashboard
 BENCH := $(VENV)/installed-bench
 DEV := $(VENV)/installed-dev
 
+STUDIES := $(if $(SWEEP_STORAGE)$(findstring --storage,$(ARGS)),,studies/sweeps.db)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install sweep best status compare dashboard test lint bench clean
@@ -24,17 +26,22 @@ install: $(RUNTIME) ## install sweep and its pinned dependencies into .venv
 sweep: $(RUNTIME) ## run or continue the study studies/ionosphere.toml
 	@$(BIN)/sweep run $(ARGS)
 
-best: $(RUNTIME) ## show the best candidates
+best: $(RUNTIME) $(STUDIES) ## show the best candidates
 	@$(BIN)/sweep best $(ARGS)
 
-status: $(RUNTIME) ## show how far the study is
+status: $(RUNTIME) $(STUDIES) ## show how far the study is
 	@$(BIN)/sweep status $(ARGS)
 
-compare: $(RUNTIME) ## show the verdict against the baselines
+compare: $(RUNTIME) $(STUDIES) ## hold the best candidate against the recipes and the quoted baseline
 	@$(BIN)/sweep compare $(ARGS)
 
-dashboard: $(DASHBOARD) ## open optuna-dashboard on the study
+dashboard: $(DASHBOARD) $(STUDIES) ## open optuna-dashboard on the study
 	@$(BIN)/sweep dashboard $(ARGS)
+
+# A fresh clone has no study to ask: the first question runs the default one. A named storage is left alone.
+studies/sweeps.db:
+	@echo 'there is no study yet: running the default one first'
+	@$(BIN)/sweep run
 
 test: $(DEV) ## run the tests
 	@$(BIN)/pytest $(ARGS)

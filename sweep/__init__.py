@@ -1,1 +1,1 @@
-"""Which learning-rate schedule should a Keras model use, and is it really better?"""
+"""Finds the learning-rate schedule for a Keras model, and says whether it is really better."""

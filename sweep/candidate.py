@@ -25,8 +25,13 @@ class Candidate(BaseModel):
         """The flat names and values that an Optuna trial of this candidate holds."""
         name = self.schedule.name
         own = {f"{name}.{key}": value for key, value in self.schedule.parameters.items()}
-        shared = {"schedule": name, "learning_rate": self.schedule.learning_rate, "momentum": self.momentum}
-        return shared | {"nesterov": self.nesterov} | own
+        return {
+            "schedule": name,
+            "learning_rate": self.schedule.learning_rate,
+            "momentum": self.momentum,
+            "nesterov": self.nesterov,
+            **own,
+        }
 
 
 def from_params(params: Mapping[str, Value]) -> Candidate:
@@ -35,9 +40,7 @@ def from_params(params: Mapping[str, Value]) -> Candidate:
     Raises:
         BadInput: for an unknown schedule, a missing or unknown parameter, or a value outside its range.
 
-    >>> from_params(
-    ...     {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 10}
-    ... ).momentum
+    >>> from_params({"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 10}).momentum
     0.0
     """
     rest = dict(params)

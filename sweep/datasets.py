@@ -101,9 +101,7 @@ def split_tail(dataset: Dataset, fraction: float) -> Split:
     # Keras' own expression, because `rows - ceil(rows * fraction)` rounds differently for some fractions.
     train_rows = math.floor(rows * (1.0 - fraction))
     if not 0 < train_rows < rows:
-        raise BadInput(
-            "split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows."
-        )
+        raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
     split = _divide(dataset, np.arange(train_rows), np.arange(train_rows, rows))
     if len(np.unique(split.train_targets)) < 2:
         only = dataset.classes[split.train_targets[0]]
@@ -123,9 +121,7 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
 
     _check_stratified(dataset, fraction, seed)
     order = np.arange(len(dataset.targets))
-    train, validation = train_test_split(
-        order, test_size=fraction, random_state=seed, stratify=dataset.targets
-    )
+    train, validation = train_test_split(order, test_size=fraction, random_state=seed, stratify=dataset.targets)
     split = _divide(dataset, train, validation)
     if len(np.unique(split.train_targets)) < 2:
         raise BadInput("split.fraction", f"must leave at least 2 classes to train on, got {fraction}.")
@@ -161,9 +157,7 @@ def _parse_table(text: str, *, header: bool) -> tuple[pd.DataFrame, list[str]]:
     _check_shape(text, header=header)
     # The header is read as a row because pandas would rename a name that occurs twice. The engine is Python's
     # because C's loses an empty first cell behind a blank line that ends with a carriage return.
-    cells = pd.read_csv(
-        StringIO(text, newline=""), header=None, dtype=str, keep_default_na=False, engine="python"
-    )
+    cells = pd.read_csv(StringIO(text, newline=""), header=None, dtype=str, keep_default_na=False, engine="python")
     cells = cells.apply(lambda column: column.str.strip())
     if not header:
         return cells.set_axis([f"column {number + 1}" for number in cells.columns], axis="columns"), []
@@ -178,18 +172,12 @@ def _check_shape(text: str, *, header: bool) -> None:
     try:
         widths = [len(record) for record in reader if not _is_blank(record)]
     except csv.Error as error:
-        raise BadInput(
-            "data.file", f"must be well-formed CSV, got in line {reader.line_num}: {error}."
-        ) from error
+        raise BadInput("data.file", f"must be well-formed CSV, got in line {reader.line_num}: {error}.") from error
     first_row = 0 if header else 1
     if len(widths) + first_row < 2:
-        raise BadInput(
-            "data.file", f"must hold rows of data, got {'only a header' if widths else 'an empty file'}."
-        )
+        raise BadInput("data.file", f"must hold rows of data, got {'only a header' if widths else 'an empty file'}.")
     if widths[0] < 2:
-        raise BadInput(
-            "data.file", "must hold a label and at least 1 feature, split by commas, got 1 column."
-        )
+        raise BadInput("data.file", "must hold a label and at least 1 feature, split by commas, got 1 column.")
     for row, width in enumerate(widths, start=first_row):
         if width != widths[0]:
             like = "the header" if header else "row 1"
@@ -210,9 +198,7 @@ def _find_label(label: str | int, names: list[str], *, columns: int) -> int:
     if not names:
         raise BadInput("data.label", f"must be a position in a file without a header, got {label!r}.")
     if names.count(label) > 1:
-        raise BadInput(
-            "data.label", f"must name one column, got {label!r}, which {names.count(label)} columns have."
-        )
+        raise BadInput("data.label", f"must name one column, got {label!r}, which {names.count(label)} columns have.")
     if label not in names:
         raise BadInput("data.label", f"must be a column of the file, got {label!r}{nearest(label, names)}")
     return names.index(label)
@@ -240,9 +226,7 @@ def _encode_labels(labels: pd.Series[str]) -> tuple[NDArray[np.int32], tuple[str
     targets = encoder.fit_transform(labels.to_list()).astype(np.int32)
     classes = tuple(str(label) for label in encoder.classes_)
     if len(classes) < 2:
-        raise BadInput(
-            "data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}."
-        )
+        raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
     return targets, classes
 
 
@@ -277,16 +261,12 @@ def _check_stratified(dataset: Dataset, fraction: float, seed: int) -> None:
     counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
     if counts.min() < 2:
         rarest = shortened(dataset.classes[counts.argmin()])
-        raise BadInput(
-            "split.kind", f"stratified must have at least 2 rows of each class, got 1 of {rarest}."
-        )
+        raise BadInput("split.kind", f"stratified must have at least 2 rows of each class, got 1 of {rarest}.")
     rows, classes = len(dataset.targets), len(dataset.classes)
     validation_rows = math.ceil(rows * fraction)
     if min(validation_rows, rows - validation_rows) < classes:
         got = f"{rows - validation_rows} to train and {validation_rows} to validate"
-        raise BadInput(
-            "split.fraction", f"must leave a row for each of {classes} classes on both sides, got {got}."
-        )
+        raise BadInput("split.fraction", f"must leave a row for each of {classes} classes on both sides, got {got}.")
 
 
 def _divide(dataset: Dataset, train: NDArray[np.int64], validation: NDArray[np.int64]) -> Split:

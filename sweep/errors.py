@@ -27,9 +27,12 @@ class BadInput(SweepError):
     """
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+        super().__init__(field, reason)  # as arguments, so that it can be sent from a trainer process
         self.field = field
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
 
 
 class TrainingFailed(SweepError):

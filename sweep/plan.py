@@ -167,9 +167,7 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
     for key, space in (shared | own).items():
         if key in candidate.params and not holds(space, candidate.params[key]):
             short = key.removeprefix(f"{name}.")
-            raise BadInput(
-                f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space."
-            )
+            raise BadInput(f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space.")
 
 
 def _recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
@@ -250,11 +248,7 @@ def _unknown_key(error: ValidationError) -> BadInput | None:
 def _keys_beside(parents: list[str]) -> list[str]:
     model: Any = Plan
     for parent in parents:
-        field = (
-            model.model_fields.get(parent)
-            if isinstance(model, type) and hasattr(model, "model_fields")
-            else None
-        )
+        field = model.model_fields.get(parent) if isinstance(model, type) and hasattr(model, "model_fields") else None
         model = field.annotation if field else Range
     options = [model] if hasattr(model, "model_fields") else getattr(model, "__args__", ())
     return [key for option in options if hasattr(option, "model_fields") for key in option.model_fields]

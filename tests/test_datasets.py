@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 IONOSPHERE = Path(__file__).parent.parent / "data" / "ionosphere.csv"
 
 numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
-words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(
-    lambda w: w == w.strip()
-)
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(lambda w: w == w.strip())
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +165,7 @@ class TestRefusedFiles:
             read_csv(tmp_path, header=False, label=-1)
 
     def test_a_device_that_never_ends_is_refused(self) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.file: must be a regular file, got a device or pipe: '/dev/zero'"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.file: must be a regular file, got a device or pipe: '/dev/zero'"):
             read_csv(Path("/dev/zero"), header=False, label=-1)
 
     def test_a_file_the_system_cannot_open_is_refused(self, tmp_path: Path) -> None:
@@ -197,9 +193,7 @@ class TestRefusedFiles:
 
     @pytest.mark.parametrize("content", ["a\nb\n", "1;a\n2;b\n"], ids=["labels alone", "semicolons"])
     def test_a_table_without_a_feature_is_refused(self, tmp_path: Path, content: str) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.file: .* at least 1 feature, split by commas, got 1 column\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.file: .* at least 1 feature, split by commas, got 1 column\.$"):
             read(tmp_path, content)
 
     @pytest.mark.parametrize(("row", "found"), [("5,b", 2), ("5,6,7,b", 4), ("5,6,b,", 4), ('""', 1)])
@@ -209,14 +203,10 @@ class TestRefusedFiles:
     def test_a_ragged_row_is_named(
         self, tmp_path: Path, row: str, found: int, first: str, header: bool, like: str
     ) -> None:
-        with pytest.raises(
-            BadInput, match=rf"^data\.file: row 3 must have 3 fields like {like}, got {found}\.$"
-        ):
+        with pytest.raises(BadInput, match=rf"^data\.file: row 3 must have 3 fields like {like}, got {found}\.$"):
             read(tmp_path, f"{first}\n\n3,4,b\n{row}\n7,8,b\n", header=header)
 
-    @pytest.mark.parametrize(
-        "content", ['1,"a\n2,b\n', '1,"a"x\n2,b\n'], ids=["open quote", "text after a quote"]
-    )
+    @pytest.mark.parametrize("content", ['1,"a\n2,b\n', '1,"a"x\n2,b\n'], ids=["open quote", "text after a quote"])
     def test_a_broken_quotation_is_refused(self, tmp_path: Path, content: str) -> None:
         with pytest.raises(BadInput, match=r"^data\.file: must be well-formed CSV, got in line \d: "):
             read(tmp_path, content)
@@ -225,21 +215,15 @@ class TestRefusedFiles:
 class TestRefusedCells:
     @pytest.mark.parametrize("text", ["abc", "nan", "NA", "1 2", "0x10", "1_0", "True"])
     def test_a_word_among_the_numbers_is_named(self, tmp_path: Path, text: str) -> None:
-        with pytest.raises(
-            BadInput, match=rf"^data\.file: row 2, column 3 must be a number, got '{text}'\.$"
-        ):
+        with pytest.raises(BadInput, match=rf"^data\.file: row 2, column 3 must be a number, got '{text}'\.$"):
             read(tmp_path, f"a,1,2\nb,3,{text}\na,x,5\n", label=0)
 
     def test_a_cell_under_a_header_is_named_by_its_column_too(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.file: row 1, column 3 \('height'\) must be a number, got 'abc'\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.file: row 1, column 3 \('height'\) must be a number, got 'abc'\.$"):
             read(tmp_path, "kind,width,height\na,1,abc\nb,2,3\n", header=True, label="kind")
 
     def test_a_header_taken_for_data_is_suspected(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"got 'width'\. Or is line 1 a header\? Then set data\.header to true\.$"
-        ):
+        with pytest.raises(BadInput, match=r"got 'width'\. Or is line 1 a header\? Then set data\.header to true\.$"):
             read(tmp_path, "width,kind\n1,a\n2,b\n")
 
     def test_data_taken_for_a_header_is_refused(self) -> None:
@@ -253,27 +237,19 @@ class TestRefusedCells:
 
     @pytest.mark.parametrize("text", ["inf", "-Infinity", "1e39", "-3.5e38", "1e400"])
     def test_a_number_beyond_32_bits_is_named(self, tmp_path: Path, text: str) -> None:
-        with pytest.raises(
-            BadInput, match=rf"row 2, column 1 must be finite as a 32-bit float, got '{text}'\.$"
-        ):
+        with pytest.raises(BadInput, match=rf"row 2, column 1 must be finite as a 32-bit float, got '{text}'\.$"):
             read(tmp_path, f"1,a\n{text},b\n")
 
     def test_an_empty_cell_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.file: row 2, column 2 must be a number, got an empty cell\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.file: row 2, column 2 must be a number, got an empty cell\.$"):
             read(tmp_path, "1,2,a\n3, ,b\n")
 
     def test_an_empty_label_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.file: row 2, column 2 must be a label, got an empty cell\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.file: row 2, column 2 must be a label, got an empty cell\.$"):
             read(tmp_path, '1,a,2\n3,"",4\n', label=1)
 
     def test_an_empty_cell_behind_an_old_macs_blank_line_is_not_lost(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.file: row 1, column 1 must be a number, got an empty cell\."
-        ):
+        with pytest.raises(BadInput, match=r"^data\.file: row 1, column 1 must be a number, got an empty cell\."):
             read(tmp_path, "\r,a\r1,b\r")
 
     def test_a_long_cell_is_shortened(self, tmp_path: Path) -> None:
@@ -287,15 +263,11 @@ class TestRefusedLabels:
             read(tmp_path, "width,kind\n1,a\n2,b\n", header=True, label="knid")
 
     def test_a_name_needs_a_header(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.label: must be a position in a file without a header, got 'kind'"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.label: must be a position in a file without a header, got 'kind'"):
             read(tmp_path, "1,a\n2,b\n", label="kind")
 
     def test_a_name_that_two_columns_have_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            BadInput, match=r"^data\.label: must name one column, got 'x', which 2 columns have\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^data\.label: must name one column, got 'x', which 2 columns have\.$"):
             read(tmp_path, "x,x\n1,a\n2,b\n", header=True, label="x")
 
     @pytest.mark.parametrize("label", [2, -3])
@@ -315,25 +287,17 @@ class TestTailSplit:
         assert split.validation_inputs.ravel().tolist() == [6, 7]
         assert split.validation_targets.tolist() == [0, 1]
 
-    @pytest.mark.parametrize(
-        ("rows", "fraction", "train_rows"), [(100, 0.07, 93), (10, 0.25, 7), (30, 0.9, 2)]
-    )
-    def test_a_fraction_of_a_row_rounds_as_in_keras(
-        self, rows: int, fraction: float, train_rows: int
-    ) -> None:
+    @pytest.mark.parametrize(("rows", "fraction", "train_rows"), [(100, 0.07, 93), (10, 0.25, 7), (30, 0.9, 2)])
+    def test_a_fraction_of_a_row_rounds_as_in_keras(self, rows: int, fraction: float, train_rows: int) -> None:
         assert split_tail(table("ab" * (rows // 2)), fraction).train_rows == train_rows
 
     @pytest.mark.parametrize("fraction", [0.9, 1e-17])
     def test_a_side_without_rows_is_refused(self, fraction: float) -> None:
-        with pytest.raises(
-            BadInput, match=rf"^split\.fraction: .* to train and to validate, got {fraction} of 4 rows"
-        ):
+        with pytest.raises(BadInput, match=rf"^split\.fraction: .* to train and to validate, got {fraction} of 4 rows"):
             split_tail(table("abab"), fraction)
 
     def test_training_rows_of_one_class_suggest_a_stratified_split(self) -> None:
-        with pytest.raises(
-            BadInput, match=r"^split\.kind: the first 4 rows .* got only 'b'; kind = \"stratified\""
-        ):
+        with pytest.raises(BadInput, match=r"^split\.kind: the first 4 rows .* got only 'b'; kind = \"stratified\""):
             split_tail(table("bbbbaaaa"), 0.5)
 
 
@@ -344,10 +308,7 @@ class TestStratifiedSplit:
         assert first.validation_inputs.tolist() == again.validation_inputs.tolist()
 
     def test_another_seed_draws_other_rows(self) -> None:
-        drawn = {
-            tuple(split_stratified(table("aab" * 10), 0.3, seed).validation_inputs.ravel())
-            for seed in range(5)
-        }
+        drawn = {tuple(split_stratified(table("aab" * 10), 0.3, seed).validation_inputs.ravel()) for seed in range(5)}
         assert len(drawn) == 5
 
     @settings(max_examples=30, deadline=None)
@@ -363,21 +324,15 @@ class TestStratifiedSplit:
         split = split_stratified(dataset, fraction, seed)
         rows = np.concatenate([split.train_inputs, split.validation_inputs]).ravel().astype(int)
         assert sorted(rows) == list(range(sum(sizes)))
-        assert (
-            dataset.targets[rows] == np.concatenate([split.train_targets, split.validation_targets])
-        ).all()
+        assert (dataset.targets[rows] == np.concatenate([split.train_targets, split.validation_targets])).all()
         share = split.validation_rows / sum(sizes)
         assert counts(split.validation_targets) == pytest.approx([share * size for size in sizes], abs=1)
 
     def test_a_class_of_one_row_is_refused(self) -> None:
-        with pytest.raises(
-            BadInput, match=r"^split\.kind: stratified must have at least 2 rows .* got 1 of 'c'\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^split\.kind: stratified must have at least 2 rows .* got 1 of 'c'\.$"):
             split_stratified(table("aaabbbc"), 0.5, seed=0)
 
-    @pytest.mark.parametrize(
-        ("fraction", "got"), [(0.1, "9 to train and 1 to"), (0.9, "1 to train and 9 to")]
-    )
+    @pytest.mark.parametrize(("fraction", "got"), [(0.1, "9 to train and 1 to"), (0.9, "1 to train and 9 to")])
     def test_a_side_with_fewer_rows_than_classes_is_refused(self, fraction: float, got: str) -> None:
         with pytest.raises(
             BadInput, match=rf"^split\.fraction: .* each of 2 classes on both sides, got {got} validate"
@@ -385,16 +340,12 @@ class TestStratifiedSplit:
             split_stratified(table("ab" * 5), fraction, seed=0)
 
     def test_training_rows_of_one_class_are_refused(self) -> None:
-        with pytest.raises(
-            BadInput, match=r"^split\.fraction: must leave at least 2 classes to train on, got 0\.9\.$"
-        ):
+        with pytest.raises(BadInput, match=r"^split\.fraction: must leave at least 2 classes to train on, got 0\.9\.$"):
             split_stratified(table("a" * 98 + "bb"), 0.9, seed=0)
 
     @pytest.mark.parametrize("seed", [-1, 2**32])
     def test_a_seed_outside_32_bits_is_refused(self, seed: int) -> None:
-        with pytest.raises(
-            BadInput, match=rf"^split\.split_seed: must be from 0 to 4294967295, got {seed}\.$"
-        ):
+        with pytest.raises(BadInput, match=rf"^split\.split_seed: must be from 0 to 4294967295, got {seed}\.$"):
             split_stratified(table("abab"), 0.5, seed)
 
 

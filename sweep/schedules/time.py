@@ -56,7 +56,8 @@ class TimeCompounding(Time):
 
     def rates(self, clock: Clock) -> Numbers:
         """Return the decayed rate of each step, `[epochs, steps_per_epoch]`."""
-        return self.learning_rate / np.cumprod(1 + self.decay_over(clock) * clock.epoch, axis=0)
+        compounded: Numbers = np.multiply.accumulate(1 + self.decay_over(clock) * clock.epoch, axis=0)
+        return self.learning_rate / compounded
 
 
 class TimeByBatch(Time):

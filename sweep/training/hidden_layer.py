@@ -51,9 +51,7 @@ class HiddenLayerNetwork:
         del weight  # candidates are the last axis of every weight
         return values
 
-    def logits(
-        self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor
-    ) -> tf.Tensor:
+    def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return the logits for `inputs` `[seeds, rows, features]`: `[seeds, outputs, rows, candidates]`."""
         del state
         return self._output(weights, self._hidden(weights, inputs))

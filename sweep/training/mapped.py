@@ -1,8 +1,8 @@
 """Any Keras model as a population: one forward pass and gradient, mapped over all members.
 
 A builder `build(features, classes)` is called once per run seed under Keras' own seed, so that initial weights are
-what the model's initializers draw; dense stacks of the study file start from NumPy's draw instead, which is faster. Layers that TensorFlow cannot vectorise (convolutions, pooling) are trained member by
-member, still inside the one compiled program.
+what the model's initializers draw; dense stacks of the study file start from NumPy's draw, which is faster. Layers
+that TensorFlow cannot vectorise (convolutions, pooling) are trained member by member, still inside the one program.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def _call_builder(architecture: Architecture, run_seed: int) -> keras.Model:
     keras.utils.set_random_seed(run_seed)
     model = _find(str(architecture.build))(architecture.features, architecture.classes)
     if not isinstance(model, keras.Model):
-        raise BadInput(
-            "model.build", f"`{architecture.build}` must return a Keras model, got {type(model).__name__}."
-        )
+        raise BadInput("model.build", f"`{architecture.build}` must return a Keras model, got {type(model).__name__}.")
     if not model.built:
         model.build((None, architecture.features))
     if tuple(model.output_shape) != (None, architecture.outputs):
@@ -83,9 +81,7 @@ class MappedNetwork:
         members = tf.tile(values, (weight.shape[0] // values.shape[0],))
         return tf.reshape(members, (-1, *[1] * (len(weight.shape) - 1)))
 
-    def logits(
-        self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor
-    ) -> tf.Tensor:
+    def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return the logits for `inputs` `[seeds, rows, features]`: `[seeds, outputs, rows, candidates]`."""
         candidates = weights[0].shape[0] // inputs.shape[0]
 
@@ -128,8 +124,7 @@ class MappedNetwork:
         member = seed * candidates + candidate
         variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
         values = {
-            id(variable): value.numpy()[member]
-            for variable, value in zip(variables, [*weights, *state], strict=True)
+            id(variable): value.numpy()[member] for variable, value in zip(variables, [*weights, *state], strict=True)
         }
         return [values[id(variable)] for variable in self.model.weights]
 

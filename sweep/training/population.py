@@ -31,9 +31,7 @@ class Network(Protocol):
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape one value for each candidate so that it multiplies `weight`."""
 
-    def logits(
-        self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor
-    ) -> tf.Tensor:
+    def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return logits `[seeds, outputs, rows, candidates]` for inputs `[seeds, rows, features]`."""
 
     def gradient(
@@ -90,7 +88,7 @@ class Population:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.network = network_for(problem.architecture)
-        self._run = tf.function(self._epochs, jit_compile=True)
+        self._run = tf.function(self._epochs, jit_compile=True, autograph=False)
 
     def train(self, tile: Tile) -> Curves:
         """Train every member of `tile` and return its curves."""
@@ -113,8 +111,9 @@ class Population:
             Rows(tf.constant(split.train_inputs), tf.constant(split.train_targets)),
             Rows(tf.constant(split.validation_inputs), tf.constant(split.validation_targets)),
         )
-        by_candidate = [curve.numpy().transpose(2, 1, 0) for curve in curves]
-        return Curves(*by_candidate, seconds=time.perf_counter() - began), members
+        loss, correct, held_loss, held_correct = (curve.numpy().transpose(2, 1, 0) for curve in curves)
+        seconds = time.perf_counter() - began
+        return Curves(loss, correct, held_loss, held_correct, seconds), members
 
     def _orders(self, tile: Tile) -> Int32:
         rows, epochs = len(self.problem.split.train_targets), self.problem.epochs
@@ -141,9 +140,7 @@ class Population:
             written = [history.write(number, value) for history, value in zip(histories, shown, strict=True)]
             return number + 1, members, written
 
-        _, members, histories = tf.while_loop(
-            lambda number, *_: number < epochs, epoch, (0, members, histories)
-        )
+        _, members, histories = tf.while_loop(lambda number, *_: number < epochs, epoch, (0, members, histories))
         return members, [history.stack() for history in histories]
 
     def _epoch(self, members: Members, rule: Rule, shuffled: Rows) -> tuple[Members, tf.Tensor, tf.Tensor]:
@@ -151,9 +148,7 @@ class Population:
         size, (seeds, rows) = self.problem.batch_size, shuffled.targets.shape
         full, shape = rows // size, (seeds, rule.momentum.shape[0])
 
-        def step(
-            number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor, batch: Rows
-        ) -> Any:
+        def step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor, batch: Rows) -> Any:
             members, logits = self._step(members, rule._replace(rate=rule.rate[number]), batch)
             more_loss, more_correct = score(logits, batch.targets)
             return number + 1, members, loss + more_loss, correct + more_correct
@@ -161,17 +156,16 @@ class Population:
         carried = (0, members, tf.zeros(shape), tf.zeros(shape, tf.int32))
         if full:
             batches = Rows(*(_batches(array, full, size) for array in shuffled))
-            carried = tf.while_loop(
-                lambda number, *_: number < full,
-                lambda number, *rest: step(
-                    number, *rest, Rows(batches.inputs[number], batches.targets[number])
-                ),
-                carried,
-            )
+
+            def full_step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor) -> Any:
+                batch = Rows(batches.inputs[number], batches.targets[number])
+                return step(number, members, loss, correct, batch)
+
+            carried = tf.while_loop(lambda number, *_: number < full, full_step, carried)
         if rows % size:
             rest = Rows(*(array[:, full * size :] for array in shuffled))
-            carried = step(full, *carried[1:], rest)
-        return carried[1:]
+            carried = step(full, carried[1], carried[2], carried[3], rest)
+        return carried[1], carried[2], carried[3]
 
     def _step(self, members: Members, rule: Rule, batch: Rows) -> tuple[Members, tf.Tensor]:
         """Do one step of SGD with momentum, as `keras.optimizers.SGD` writes it."""

@@ -87,5 +87,4 @@ class Curves:
     @property
     def diverged(self) -> NDArray[np.bool_]:
         """Whether a run ended in NaN or infinity, `[candidates, seeds]`."""
-        finite: NDArray[np.bool_] = np.isfinite(self.loss) & np.isfinite(self.validation_loss)
-        return ~finite.all(axis=2)
+        return np.asarray(~(np.isfinite(self.loss) & np.isfinite(self.validation_loss)).all(axis=-1))

@@ -6,6 +6,8 @@ order and whatever follows use separate streams of one seed.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from sweep.training.problem import Architecture, Float32, Int32
@@ -21,7 +23,7 @@ def initial_weights(architecture: Architecture, run_seed: int) -> list[Float32]:
     generator = np.random.default_rng((run_seed, WEIGHTS))
     sizes = (architecture.features, *architecture.hidden, architecture.outputs)
     weights: list[Float32] = []
-    for inputs, units in zip(sizes, sizes[1:], strict=False):
+    for inputs, units in pairwise(sizes):
         limit = np.sqrt(6 / (inputs + units))
         weights.append(generator.uniform(-limit, limit, (inputs, units)).astype(np.float32))
         weights.append(np.zeros(units, np.float32))

@@ -5,6 +5,7 @@ It shares with the population only what both are given: initial weights, batch o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import keras
@@ -45,8 +46,10 @@ def fit(problem: Problem, candidate: Candidate, run_seed: int) -> FitResult:
         callbacks=[FollowPlan(batches, rates)],
         verbose=0,
     ).history
-    shown = ("loss", "accuracy", "val_loss", "val_accuracy")
-    return FitResult(*(np.asarray(history[key], np.float32) for key in shown), weights=model.get_weights())
+    losses, accuracy, held_loss, held_accuracy = (
+        np.asarray(history[key], np.float32) for key in ("loss", "accuracy", "val_loss", "val_accuracy")
+    )
+    return FitResult(losses, accuracy, held_loss, held_accuracy, model.get_weights())
 
 
 class OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
@@ -59,7 +62,7 @@ class OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ship
         self._epoch = 0
 
     def __len__(self) -> int:
-        return -(-self._order.shape[1] // self._batch_size)
+        return math.ceil(int(self._order.shape[1]) / self._batch_size)
 
     def __getitem__(self, number: int) -> tuple[Float32, Int32]:
         start = number * self._batch_size

@@ -1,0 +1,160 @@
+"""The command line: it wires the layers together, and is the only module that knows all of them.
+
+Each command imports what it needs when it runs, so that `sweep --help` and `sweep best` stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweep.errors import BadInput, SweepError, exit_code
+
+if TYPE_CHECKING:
+    from sweep.search.database import Database
+
+DEFAULT_STUDY = "studies/ionosphere.toml"
+STORAGE_VARIABLE = "SWEEP_STORAGE"
+
+app = typer.Typer(
+    name="sweep",
+    help="Find the learning-rate schedule for a Keras model, and say whether it is really better.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Study = Annotated[str, typer.Argument(metavar="[STUDY]", help="A study file or a study's name.", show_default=True)]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar=STORAGE_VARIABLE,
+        help="SQLAlchemy URL of the database [default: sqlite:///studies/sweeps.db].",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@app.command()
+def run(
+    study: Study = DEFAULT_STUDY,
+    trials: Annotated[int | None, typer.Option(help="Candidates in all, not more.")] = None,
+    replicates: Annotated[int | None, typer.Option(help="Run seeds for each candidate.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Trainer processes [default: one a core].")] = None,
+    seed: Annotated[int | None, typer.Option(help="The sampler's seed.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no round after it.")] = None,
+    storage: Storage = None,
+) -> None:
+    """Run or continue a study to its budget."""
+    from sweep.cli.running import run_study
+
+    if workers is not None and workers < 1:
+        raise BadInput("workers", f"must be at least 1, got {workers}.")
+    if timeout is not None and not timeout > 0:
+        raise BadInput("timeout", f"must be above 0 seconds, got {timeout:g}.")
+    named = {"search.trials": trials, "search.replicates": replicates, "search.sampler_seed": seed}
+    overrides = {key: value for key, value in named.items() if value is not None}
+    run_study(study_path(study), overrides, database(storage), workers, timeout)
+
+
+@app.command()
+def best(
+    study: Study = DEFAULT_STUDY,
+    top: Annotated[int, typer.Option(min=1, help="How many candidates.")] = 5,
+    storage: Storage = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the best candidates, from the database alone."""
+    from sweep.cli import answers
+
+    found = answers.read_best(database(storage), study_name(study), top)
+    emit(answers.best_document(found), as_json, lambda: answers.show_best(found))
+
+
+@app.command()
+def compare(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
+    """Hold the best candidate against the recipes and the quoted baseline."""
+    from sweep.cli import answers
+
+    found = answers.read_comparison(database(storage), study_name(study))
+    emit(answers.comparison_document(found), as_json, lambda: answers.show_comparison(found))
+
+
+@app.command()
+def status(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
+    """Show how far a study is: counts by state, rate, time left."""
+    from sweep.cli import answers
+
+    found = answers.read_status(database(storage), study_name(study))
+    emit(answers.status_document(found), as_json, lambda: answers.show_status(found))
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
+    storage: Storage = None,
+) -> None:
+    """Open optuna-dashboard on the studies, for reading."""
+    from sweep.cli.dashboard import serve
+
+    serve(database(storage), port)
+
+
+def database(url: str | None) -> Database:
+    """Return the database that `--storage`, the environment or the default names."""
+    from sweep.search.database import DEFAULT_STORAGE, Database
+
+    return Database(url or DEFAULT_STORAGE)
+
+
+def study_path(study: str) -> Path:
+    """Return the study file that STUDY means: a path, or a name in `studies/`."""
+    path = Path(study)
+    named = Path("studies") / f"{study}.toml"
+    return named if path.suffix != ".toml" and not path.is_file() and named.is_file() else path
+
+
+def study_name(study: str) -> str:
+    """Return the study's name that STUDY means: that of a file if there is one, or the name itself."""
+    from sweep.plan import read_study_file
+
+    path = study_path(study)
+    return read_study_file(path).plan.name if path.suffix == ".toml" or path.is_file() else study
+
+
+def emit(document: dict[str, Any], as_json: bool, show: Any) -> None:
+    """Print one JSON document, or what a person reads."""
+    if as_json:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        show()
+
+
+def main() -> None:
+    """Run the command line and exit with its code; an error is one line on stderr."""
+    try:
+        code = app(standalone_mode=False)
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = exit_code(error)
+    except typer.BadParameter as error:
+        name = error.param.name if error.param is not None else "command line"
+        print(f"error: {name}: {error.message}", file=sys.stderr)
+        code = 2
+    except typer.exceptions.TyperException as error:
+        print(f"error: command line: {getattr(error, 'message', error)}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped.", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds no pipe
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,166 @@
+"""The one process that decides what is trained next and writes down what came of it.
+
+Round by round it proposes candidates, has all their replicates trained, and stores the whole round in one
+transaction. Killed at any moment it leaves finished trials only, and the next start proposes the same round again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import optuna
+
+from sweep.candidate import Candidate
+from sweep.plan import Plan
+from sweep.search import queries
+from sweep.search.database import Database
+from sweep.search.objective import attributes
+from sweep.search.proposals import propose, standing, window
+from sweep.search.record import FinishedTrial, put_back, store
+from sweep.search.space import SearchSpace
+from sweep.training.trainer import Outcome, Trainer
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a sweep is after a round: candidates finished of all, and the best mean accuracy so far."""
+
+    finished: int
+    trials: int
+    best: float | None
+
+
+@dataclass
+class Seconds:
+    """Where a sweep's time went."""
+
+    sampling: float = 0.0
+    training: float = 0.0
+    storage: float = 0.0
+
+    @contextlib.contextmanager
+    def spent_on(self, part: str) -> Iterator[None]:
+        """Add the time of a `with` block to one part."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, part, getattr(self, part) + time.perf_counter() - began)
+
+
+@dataclass
+class Coordinator:
+    """Runs one study to its budget; whoever makes it holds the study's lock."""
+
+    database: Database
+    study: optuna.Study
+    plan: Plan
+    trainer: Trainer
+    on_progress: Callable[[Progress], None]
+    seconds: Seconds = field(default_factory=Seconds)
+
+    def __post_init__(self) -> None:
+        """Derive the search space and the study's key in the database."""
+        self._space = SearchSpace(self.plan.search)
+        self._study_id: int = self.study._study_id  # Optuna gives a study's key no public name
+        self._run_seeds = tuple(range(self.plan.search.replicates))
+
+    def run(self, timeout_seconds: float | None = None) -> Progress:
+        """Train round after round until the budget is met, or no round may begin any more."""
+        deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else None
+        put_back(self.database, self._study_id)
+        progress = self.progress()
+        self.on_progress(progress)
+        while progress.finished < progress.trials and (deadline is None or time.monotonic() < deadline):
+            if not self._train_queued(progress.trials - progress.finished):
+                self._train_round()
+            progress = self.progress()
+            self.on_progress(progress)
+        return progress
+
+    def progress(self) -> Progress:
+        """Count what is stored."""
+        finished = self._finished()
+        best = max((trial.value for trial in finished), default=None)
+        return Progress(len(finished), self.plan.search.trials, best)
+
+    def _finished(self) -> list[queries.Finished]:
+        with self.seconds.spent_on("storage"), self.database.reading() as connection:
+            return queries.finished(connection, self._study_id)
+
+    def _train_round(self) -> None:
+        """Train the first round with a candidate missing, and store what it finished, even if interrupted."""
+        finished = self._finished()
+        missing = missing_positions(finished, self.plan.search.trials)
+        number = missing[0] // self.plan.search.round_size
+        candidates = self._round(number, finished)
+        first = number * self.plan.search.round_size
+        wanted = {place: candidates[place - first] for place in missing if place - first < len(candidates)}
+        began, outcomes = datetime.now(UTC), dict[int, Outcome]()
+        positions = list(wanted)
+        try:
+            with self.seconds.spent_on("training"):
+                for place, outcome in self.trainer.train(list(wanted.values()), self._run_seeds):
+                    outcomes[positions[place]] = outcome
+        finally:
+            trials = [
+                self._trial(position, wanted[position], outcomes[position], began) for position in sorted(outcomes)
+            ]
+            with self.seconds.spent_on("storage"):
+                store(self.database, self._study_id, trials)
+
+    def _round(self, number: int, finished: Sequence[queries.Finished]) -> list[Candidate]:
+        """Propose a round: recipes first, then the sampler, who sees the trials of the rounds before."""
+        size = self.plan.search.round_size
+        first = number * size
+        recipes = list(self.plan.candidates[first : first + size])
+        before = [trial for trial in finished if trial.position is None or trial.position < first]
+        with self.seconds.spent_on("sampling"):
+            shown = sorted(window(before), key=standing)
+            with self.database.reading() as connection:
+                params = queries.read_params(connection, [trial.trial_id for trial in shown])
+            sampled = propose(
+                self._space,
+                [params[trial.trial_id] for trial in shown],
+                min(size, self.plan.search.trials - first) - len(recipes),
+                sampler_seed=self.plan.search.sampler_seed,
+                round_number=number,
+            )
+        return recipes + sampled
+
+    def _trial(self, position: int, candidate: Candidate, outcome: Outcome, began: datetime) -> FinishedTrial:
+        return FinishedTrial(
+            position=position,
+            params=self._space.params(candidate),
+            distributions=self._space.distributions(candidate.schedule.name),
+            value=outcome.value,
+            attributes=attributes(outcome),
+            began=began,
+        )
+
+    def _train_queued(self, most: int) -> int:
+        """Train trials that somebody queued through Optuna; return how many there were."""
+        with self.database.reading() as connection:
+            waiting = queries.status(connection, self._study_id).counts.get("waiting", 0)
+        claimed = [self.study.ask() for _ in range(min(waiting, most))]
+        try:
+            candidates = [self._space.suggest(trial) for trial in claimed]
+            for place, outcome in self.trainer.train(candidates, self._run_seeds) if claimed else ():
+                for key, value in attributes(outcome).items():
+                    claimed[place].set_user_attr(key, value)
+                self.study.tell(claimed[place], outcome.value)
+        finally:
+            if claimed:
+                put_back(self.database, self._study_id)
+        return len(claimed)
+
+
+def missing_positions(finished: Sequence[queries.Finished], trials: int) -> list[int]:
+    """Return the positions still to be trained, in order; trials of others count towards the budget."""
+    done = {trial.position for trial in finished if trial.position is not None}
+    others = sum(trial.position is None for trial in finished)
+    return [position for position in range(trials) if position not in done][: trials - others - len(done)]

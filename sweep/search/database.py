@@ -1,0 +1,208 @@
+"""The database under a study: opened carefully, its schema made once, and one writer at a time.
+
+Optuna owns the schema. Whole rounds are written through SQLAlchemy in one transaction, which costs a twentieth of
+what Optuna's storage takes to add the same trials one by one (tests/bench/README.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+from filelock import FileLock, Timeout
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from sweep.errors import BadInput, StorageFailed
+
+if TYPE_CHECKING:
+    import optuna
+
+DEFAULT_STORAGE = "sqlite:///studies/sweeps.db"
+BUSY_SECONDS = 30
+SCHEMA_SECONDS = 60
+KNOWN_SCHEMA = 12
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database at one SQLAlchemy URL."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no study can be kept in."""
+        try:
+            url = make_url(self.url)
+            url.get_dialect()
+        except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
+            raise BadInput("storage", f"`{self.url}` is not a database URL such as {DEFAULT_STORAGE}.") from error
+        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+            raise BadInput("storage", "a study needs a file, an SQLite database in memory is gone at the end.")
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file, or None for a database server."""
+        url = make_url(self.url)
+        return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Connections that wait for each other, and whose every transaction takes the write lock first."""
+        engine = sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+        if self.file is not None:
+            _take_turns(engine)
+        return engine
+
+    @cached_property
+    def storage(self) -> optuna.storages.RDBStorage:
+        """Optuna's storage on the database, made with its schema if it is new."""
+        import optuna  # noqa: PLC0415 - `sweep best` reads without it
+
+        try:
+            self._make_folder()
+            with FileLock(self.lock_path("schema"), timeout=SCHEMA_SECONDS):
+                # Optuna formats the URL as a template.
+                template = self.url.replace("{", "{{").replace("}", "}}")
+                storage = optuna.storages.RDBStorage(template, engine_kwargs={"pool_pre_ping": True})
+        except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError, ImportError, Timeout) as error:
+            raise StorageFailed(f"`{self.shown}` cannot be opened: {_first_line(error)}") from error
+        if self.file is not None:
+            _take_turns(storage.engine)
+            storage.engine.dispose()  # connections from before the rule
+        return storage
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    def exists(self) -> bool:
+        """Say whether there is anything to read; a server is taken at its word."""
+        return self.file is None or self.file.is_file()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection that cannot write and that no writer waits for longer than one query.
+
+        Raises:
+            StorageFailed: if there is no database, or it is not one of Optuna's of a known version.
+        """
+        if not self.exists():
+            raise StorageFailed(f"there is no database `{self.shown}`; `sweep run` makes it.")
+        try:
+            with _reader(self.url, self.file).connect() as connection:
+                self._check_schema(connection)
+                yield connection
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise StorageFailed(f"`{self.shown}` cannot be read: {_first_line(error)}") from error
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open one transaction: all of it is stored at the end, or nothing.
+
+        Raises:
+            StorageFailed: if the database refuses.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise StorageFailed(f"`{self.shown}` cannot be written: {_first_line(error)}") from error
+
+    @cached_property
+    def tables(self) -> dict[str, sqlalchemy.Table]:
+        """Optuna's tables, as the database itself describes them."""
+        metadata = sqlalchemy.MetaData()
+        with self.reading() as connection:
+            metadata.reflect(connection, only=["trials", "trial_values", "trial_params", "trial_user_attributes"])
+        return dict(metadata.tables)
+
+    @contextlib.contextmanager
+    def sole_writer(self, study: str) -> Iterator[None]:
+        """Hold the study's lock, which the system frees however this process ends.
+
+        Raises:
+            StorageFailed: if another process holds it.
+        """
+        self._make_folder()
+        lock = FileLock(self.lock_path(study), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StorageFailed(f"another `sweep run` is writing the study `{study}` in `{self.shown}`.") from error
+        except OSError as error:
+            raise StorageFailed(f"`{self.shown}` cannot be locked: {error.strerror}.") from error
+        with lock:
+            lock.release()  # `with` acquired it once more
+            yield
+
+    def is_being_written(self, study: str) -> bool:
+        """Say whether a `sweep run` holds the study's lock now."""
+        path = self.lock_path(study)
+        if not path.exists():
+            return False
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except (Timeout, OSError):
+            return True
+        lock.release()
+        return False
+
+    def lock_path(self, name: str) -> Path:
+        """Return the lock file's path: beside an SQLite file, for a server in the system's folder."""
+        if self.file is not None:
+            return self.file.with_name(f"{self.file.name}.{name}.lock")
+        digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"sweep-{digest}.{name}.lock"
+
+    def _make_folder(self) -> None:
+        if self.file is not None:
+            self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+
+    def _check_schema(self, connection: Connection) -> None:
+        try:
+            found = connection.execute(sqlalchemy.text("SELECT schema_version FROM version_info")).scalar()
+        except sqlalchemy.exc.DatabaseError as error:
+            raise StorageFailed(f"`{self.shown}` holds no Optuna studies: {_first_line(error)}") from error
+        if found != KNOWN_SCHEMA:
+            raise StorageFailed(f"`{self.shown}` has Optuna's schema {found}, this version knows {KNOWN_SCHEMA}.")
+
+
+def _take_turns(engine: Engine) -> None:
+    """Make every SQLite transaction begin with the write lock, so that none fails halfway for want of it."""
+
+    @event.listens_for(engine, "connect")
+    def wait_for_others(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's own
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def take_the_lock(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _reader(url: str, file: Path | None) -> Engine:
+    if file is None:
+        return sqlalchemy.create_engine(url, pool_pre_ping=True)
+    read_only = f"file:{file.absolute().as_posix().replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro"
+    return sqlalchemy.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(read_only, uri=True, timeout=BUSY_SECONDS),
+        poolclass=sqlalchemy.pool.NullPool,
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().split("\n")[0].rstrip(".") + "."

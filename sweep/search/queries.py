@@ -1,0 +1,211 @@
+"""Questions to a study, answered by SQL: they load no TensorFlow, no Optuna, and never a whole study.
+
+Optuna's schema is read as it is; a study that Optuna alone filled can be asked the same questions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import bindparam, text
+from sqlalchemy.engine import Connection
+
+from sweep.errors import BadInput, nearest
+from sweep.plan import Plan, read_plan
+from sweep.ranges import Value
+from sweep.search.database import Database
+
+FINISHED = """
+    SELECT t.trial_id, t.number, v.value, l.value_json AS log_loss, p.value_json AS position
+    FROM trials t
+    JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
+    LEFT JOIN trial_user_attributes l ON l.trial_id = t.trial_id AND l.key = 'log_loss'
+    LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
+    WHERE t.study_id = :study AND t.state = 'COMPLETE'
+    ORDER BY t.number
+"""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A stored study: its key in the database, and what it keeps of its study file."""
+
+    study_id: int
+    name: str
+    attributes: dict[str, Any]
+
+    @property
+    def plan(self) -> Plan | None:
+        """The study file, or None for a study that Optuna alone made."""
+        return read_plan(self.attributes["plan"]) if "plan" in self.attributes else None
+
+    @property
+    def quoted_baseline(self) -> float | None:
+        """The accuracy that the study file quotes from elsewhere."""
+        return self.attributes.get("quoted_baseline")
+
+
+@dataclass(frozen=True)
+class Best:
+    """A finished trial with what is needed to judge it."""
+
+    trial: int
+    value: float
+    log_loss: float | None
+    params: dict[str, Value]
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What ranks one finished trial, and its place in the sweep; None for a trial that others made."""
+
+    trial_id: int
+    value: float
+    log_loss: float
+    position: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is: trials by state, candidates finished a second lately, seconds since the last."""
+
+    counts: dict[str, int]
+    rate: float | None
+    idle_seconds: float | None
+
+
+def find_study(connection: Connection, name: str) -> Study:
+    """Return the study called `name`.
+
+    Raises:
+        BadInput: if there is none; it names the nearest.
+    """
+    rows = connection.execute(text("SELECT study_id, study_name FROM studies")).all()
+    found = {str(row.study_name): int(row.study_id) for row in rows}
+    if name not in found:
+        raise BadInput("study", f"there is no study `{name}` in the database{nearest(name, found)}")
+    query = text("SELECT key, value_json FROM study_user_attributes WHERE study_id = :study")
+    attributes = {row.key: json.loads(row.value_json) for row in connection.execute(query, {"study": found[name]})}
+    return Study(found[name], name, attributes)
+
+
+def count_finished(database: Database, name: str) -> int:
+    """Return the number of finished trials of the study called `name`; 0 if there is no such study."""
+    if not database.exists():
+        return 0
+    query = text("""
+        SELECT COUNT(*) FROM trials t JOIN studies s ON s.study_id = t.study_id
+        WHERE s.study_name = :name AND t.state = 'COMPLETE'
+    """)
+    with database.reading() as connection:
+        return int(connection.execute(query, {"name": name}).scalar_one())
+
+
+def finished(connection: Connection, study_id: int) -> list[Finished]:
+    """Return what ranks each finished trial, oldest first; a missing log-loss ranks last."""
+    rows = connection.execute(text(FINISHED), {"study": study_id})
+    return [
+        Finished(
+            row.trial_id,
+            row.value,
+            float("inf") if row.log_loss in (None, "null") else float(row.log_loss),
+            None if row.position is None else int(row.position),
+        )
+        for row in rows
+    ]
+
+
+def best_trials(connection: Connection, study_id: int, top: int) -> list[Best]:
+    """Return the `top` finished trials by mean accuracy, then log-loss."""
+    frame = standings(connection, study_id).head(top)
+    return details(connection, frame)
+
+
+def best_of_each_schedule(connection: Connection, study_id: int) -> list[Best]:
+    """Return the best finished trial of every schedule that was tried, best first."""
+    frame = standings(connection, study_id)
+    query = text("""
+        SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+        WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name = 'schedule'
+    """)
+    schedules = pd.read_sql_query(query, connection, params={"study": study_id})
+    joined = frame.merge(schedules, on="trial_id")
+    return details(connection, joined.drop_duplicates("param_value"))
+
+
+def standings(connection: Connection, study_id: int) -> pd.DataFrame:
+    """Return trial_id, number, value and log_loss of every finished trial, best first."""
+    frame = pd.read_sql_query(text(FINISHED), connection, params={"study": study_id})
+    frame["log_loss"] = pd.to_numeric(frame["log_loss"], errors="coerce")
+    return frame.sort_values(["value", "log_loss", "number"], ascending=[False, True, True], ignore_index=True)
+
+
+def details(connection: Connection, frame: pd.DataFrame) -> list[Best]:
+    """Return the trials of `frame`, in its order, with their params and attributes."""
+    ids = frame["trial_id"].tolist()
+    params, attributes = read_params(connection, ids), read_attributes(connection, ids)
+    columns = (ids, frame["number"].tolist(), frame["value"].tolist())
+    return [
+        Best(number, value, attributes[trial_id].get("log_loss"), params[trial_id], attributes[trial_id])
+        for trial_id, number, value in zip(*columns, strict=True)
+    ]
+
+
+def read_params(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Value]]:
+    """Return the params of each trial, as they were suggested."""
+    query = text(
+        "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params "
+        "WHERE trial_id IN :ids ORDER BY param_id"
+    ).bindparams(bindparam("ids", expanding=True))
+    found: dict[int, dict[str, Value]] = {number: {} for number in trial_ids}
+    for row in connection.execute(query, {"ids": list(trial_ids)}):
+        found[row.trial_id][row.param_name] = external(row.param_value, row.distribution_json)
+    return found
+
+
+def external(stored: float, distribution_json: str) -> Value:
+    """Return the value that a param's stored number stands for, by its distribution as Optuna writes it."""
+    distribution = json.loads(distribution_json)
+    if distribution["name"] == "CategoricalDistribution":
+        chosen: Value = distribution["attributes"]["choices"][int(stored)]
+        return chosen
+    return int(stored) if distribution["name"] == "IntDistribution" else float(stored)
+
+
+def read_attributes(connection: Connection, trial_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Return the user attributes of each trial."""
+    ids = list(trial_ids)
+    query = text("SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids").bindparams(
+        bindparam("ids", expanding=True)
+    )
+    found: dict[int, dict[str, Any]] = {number: {} for number in ids}
+    for row in connection.execute(query, {"ids": ids}):
+        found[row.trial_id][row.key] = json.loads(row.value_json)
+    return found
+
+
+def status(connection: Connection, study_id: int) -> Status:
+    """Count the trials by state, and measure the pace of the last hundred finished ones."""
+    query = text("SELECT state, COUNT(*) AS trials FROM trials WHERE study_id = :study GROUP BY state")
+    counts = {str(row.state).lower(): int(row.trials) for row in connection.execute(query, {"study": study_id})}
+    latest = pd.read_sql_query(
+        text("""
+            SELECT datetime_start, datetime_complete FROM trials
+            WHERE study_id = :study AND state = 'COMPLETE' ORDER BY number DESC LIMIT 100
+        """),
+        connection,
+        params={"study": study_id},
+        parse_dates=["datetime_start", "datetime_complete"],
+    )
+    if latest.empty:
+        return Status(counts, None, None)
+    last = latest["datetime_complete"].max()
+    seconds = (last - latest["datetime_start"].min()).total_seconds()
+    idle = (datetime.now(UTC).replace(tzinfo=None) - last.to_pydatetime()).total_seconds()
+    return Status(counts, len(latest) / seconds if seconds > 0 else None, idle)

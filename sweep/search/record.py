@@ -1,0 +1,195 @@
+"""A study's lasting record: made once from a study file, and grown by whole rounds of finished trials.
+
+Trials come into the database finished, so a coordinator that dies leaves nothing half done. Only trials that
+somebody queued by hand, or left running in a plain `study.optimize`, are ever seen in another state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.trial import TrialState
+
+from sweep.errors import BadInput, StorageFailed
+from sweep.plan import Plan
+from sweep.ranges import Value
+from sweep.search.database import Database
+
+PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
+# What may change between two runs of one study: how much is done, never what is done.
+BUDGET_KEYS = {"search": {"trials"}}
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """One evaluated candidate on its way into the database."""
+
+    position: int
+    params: Mapping[str, Value]
+    distributions: Mapping[str, BaseDistribution]
+    value: float
+    attributes: Mapping[str, Any]
+    began: datetime
+
+
+def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study:
+    """Load the plan's study, or make it with everything that traces it.
+
+    Raises:
+        BadInput: if the stored study was made from another plan or other data.
+    """
+    existing = optuna.get_all_study_names(storage=database.storage)
+    study = optuna.create_study(
+        storage=database.storage, study_name=plan.name, direction="maximize", load_if_exists=True
+    )
+    if plan.name in existing and "plan" in study.user_attrs:
+        _check_same(study, plan, data_sha256)
+    else:
+        for key, value in provenance(data_sha256).items():
+            study.set_user_attr(key, value)
+        study.set_user_attr("run_seeds", {"search": list(range(plan.search.replicates))})
+        if plan.baseline is not None:
+            study.set_user_attr("quoted_baseline", plan.baseline.accuracy)
+    if study.user_attrs.get("plan") != (stored := plan.model_dump(mode="json")):
+        study.set_user_attr("plan", stored)
+    return study
+
+
+def provenance(data_sha256: str) -> dict[str, Any]:
+    """Return what a result can be traced to: data, versions, machine and commit."""
+    return {
+        "data_sha256": data_sha256,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
+        "commit": git_commit(),
+    }
+
+
+def put_back(database: Database, study_id: int) -> int:
+    """Let the trials that a dead process left running wait again; return how many there were."""
+    table = database.tables["trials"]
+    stale = (table.c.study_id == study_id) & (table.c.state == TrialState.RUNNING.name)
+    with database.writing() as connection:
+        found = connection.execute(table.update().where(stale).values(state=TrialState.WAITING.name))
+    return int(found.rowcount)
+
+
+def store(database: Database, study_id: int, trials: Sequence[FinishedTrial]) -> None:
+    """Write finished trials in one transaction, numbered in their order.
+
+    Raises:
+        StorageFailed: for a value that is not finite, which would make the study unreadable, or a refusal.
+    """
+    for trial in trials:
+        if not math.isfinite(trial.value):
+            raise StorageFailed(f"trial at position {trial.position} has the value {trial.value}.")
+    if not trials:
+        return
+    tables, now = database.tables, datetime.now(UTC).replace(tzinfo=None)
+    with database.writing() as connection:
+        table = tables["trials"]
+        last = sqlalchemy.select(sqlalchemy.func.max(table.c.number)).where(table.c.study_id == study_id)
+        highest = connection.execute(last).scalar()
+        first = 0 if highest is None else highest + 1
+        heads = [
+            {
+                "number": first + place,
+                "study_id": study_id,
+                "state": TrialState.COMPLETE.name,
+                "datetime_start": trial.began.astimezone(UTC).replace(tzinfo=None),
+                "datetime_complete": now,
+            }
+            for place, trial in enumerate(trials)
+        ]
+        returning = table.insert().returning(table.c.trial_id, sort_by_parameter_order=True)
+        ids = list(connection.execute(returning, heads).scalars())
+        for name, rows in _parts(ids, trials).items():
+            connection.execute(tables[name].insert(), rows)
+
+
+def _parts(ids: Sequence[int], trials: Sequence[FinishedTrial]) -> dict[str, list[dict[str, Any]]]:
+    pairs = list(zip(ids, trials, strict=True))
+    return {
+        "trial_values": [
+            {"trial_id": number, "objective": 0, "value": trial.value, "value_type": "FINITE"}
+            for number, trial in pairs
+        ],
+        "trial_params": [
+            {
+                "trial_id": number,
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(trial.params[name]),
+                "distribution_json": distribution_to_json(distribution),
+            }
+            for number, trial in pairs
+            for name, distribution in trial.distributions.items()
+        ],
+        "trial_user_attributes": [
+            {"trial_id": number, "key": key, "value_json": json.dumps(value, allow_nan=False)}
+            for number, trial in pairs
+            for key, value in {**trial.attributes, "position": trial.position}.items()
+        ],
+    }
+
+
+def _check_same(study: optuna.Study, plan: Plan, data_sha256: str) -> None:
+    stored, wanted = study.user_attrs["plan"], plan.model_dump(mode="json")
+    changed = _first_difference(stored, wanted)
+    if changed:
+        field, old, new = changed
+        raise BadInput(
+            field,
+            f"the stored study `{plan.name}` has {json.dumps(old)}, not {json.dumps(new)}; "
+            "give the study another name, or another --storage.",
+        )
+    if study.user_attrs["data_sha256"] != data_sha256:
+        raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+
+
+def _first_difference(stored: Any, wanted: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:
+    if path[:1] and path[-1] in BUDGET_KEYS.get(".".join(path[:-1]), set()):
+        return None
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for key in {**wanted, **stored}:
+            found = _first_difference(stored.get(key), wanted.get(key), (*path, key))
+            if found:
+                return found
+        return None
+    return None if stored == wanted else (".".join(path), stored, wanted)
+
+
+def cpu_name() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def git_commit() -> str | None:
+    """Return the commit that this package runs from, with a `+` if files differ from it; None outside a clone."""
+    here = Path(__file__).parent
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        found = [
+            subprocess.run(
+                ("git", *words), cwd=here, capture_output=True, text=True, check=True, timeout=5
+            ).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
+        return found[0] + ("+" if found[1] else "")
+    return None

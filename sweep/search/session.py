@@ -1,0 +1,76 @@
+"""From a study file to what trains it: the problem, the pool of processes and the objective.
+
+It stands alone because a sweep and a plain `study.optimize` need the same parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.search.objective import Objective
+from sweep.search.space import SearchSpace
+from sweep.training.pool import Pool
+from sweep.training.problem import Architecture, Problem
+from sweep.training.trainer import PoolTrainer, tile_shape
+
+
+def read_data(study_file: StudyFile) -> Dataset:
+    """Read the study file's data."""
+    data = study_file.plan.data
+    return read_csv(study_file.data_path, header=data.header, label=data.label)
+
+
+def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
+    """Return what all trainings of the study share."""
+    plan = study_file.plan
+    architecture = Architecture(
+        features=dataset.inputs.shape[1],
+        classes=len(dataset.classes),
+        hidden=plan.model.hidden,
+        activation=plan.model.activation,
+        build=plan.model.build,
+    )
+    return Problem(split_rows(study_file, dataset), architecture, plan.training.epochs, plan.training.batch_size)
+
+
+def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:
+    """Split the rows as the study file says."""
+    split = study_file.plan.split
+    if split.kind == "tail":
+        return split_tail(dataset, split.fraction)
+    return split_stratified(dataset, split.fraction, split.split_seed)
+
+
+def make_trainer(pool: Pool, problem: Problem, plan: Plan, on_runs: Callable[[int], None] | None = None) -> PoolTrainer:
+    """Return a trainer whose tiles fit the plan's rounds."""
+    shape = tile_shape(problem, plan.search.round_size, plan.search.replicates)
+    return PoolTrainer(pool, problem, shape, on_runs)
+
+
+def default_workers() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def objective_from(study_file: str | Path, workers: int | None = None) -> Iterator[Objective]:
+    """Open the objective of a study file, for use with Optuna alone.
+
+    >>> import optuna
+    >>> with objective_from("studies/smoke.toml", workers=1) as objective:  # doctest: +SKIP
+    ...     study = optuna.create_study(direction="maximize")
+    ...     study.optimize(objective, n_trials=20)
+    """
+    read = read_study_file(Path(study_file))
+    problem = make_problem(read, read_data(read))
+    replicates = read.plan.search.replicates
+    with Pool(workers or default_workers()) as pool:
+        trainer = PoolTrainer(pool, problem, tile_shape(problem, 1, replicates))
+        yield Objective(SearchSpace(read.plan.search), trainer, range(replicates))

@@ -1,0 +1,91 @@
+"""The search space as Optuna's distributions: one conditional tree, from the study file's ranges.
+
+It stands alone so that the coordinator's rounds and a plain `study.optimize` draw from the same space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import BaseTrial
+
+from sweep.candidate import Candidate, from_params
+from sweep.plan import SearchPlan
+from sweep.ranges import Range, Space, Value
+from sweep.schedules import CATALOGUE, Schedule
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Draws candidates from the ranges of a study file."""
+
+    search: SearchPlan
+
+    def suggest(self, trial: BaseTrial) -> Candidate:
+        """Let `trial` choose the schedule, what all schedules share, and then the schedule's own parameters."""
+        name = trial.suggest_categorical("schedule", tuple(self.search.schedules))
+        drawn: dict[str, Value] = {"schedule": name}
+        for parameter, distribution in self.distributions(name).items():
+            if parameter != "schedule":
+                drawn[parameter] = _suggest(trial, parameter, distribution)
+        return self.candidate(drawn)
+
+    def candidate(self, params: dict[str, Value]) -> Candidate:
+        """Build the candidate of a trial's params; a setting that the search never varies is not among them."""
+        fixed = {} if isinstance(self.search.nesterov, tuple) else {"nesterov": self.search.nesterov}
+        return from_params(fixed | params)  # type: ignore[arg-type]  # nesterov is a value here
+
+    def params(self, candidate: Candidate) -> dict[str, Value]:
+        """Return the params that a trial of `candidate` holds."""
+        wanted = self.distributions(candidate.schedule.name)
+        return {key: value for key, value in candidate.params.items() if key in wanted}
+
+    def distributions(self, schedule: str) -> dict[str, BaseDistribution]:
+        """Return the distribution of every param of a trial with this schedule, in the order of suggestion."""
+        kind = CATALOGUE[schedule]
+        found: dict[str, BaseDistribution] = {
+            "schedule": CategoricalDistribution(tuple(self.search.schedules)),
+            "learning_rate": distribution(self.search.learning_rate, whole=False),
+            "momentum": distribution(self.search.momentum, whole=False),
+        }
+        if isinstance(self.search.nesterov, tuple):
+            found["nesterov"] = CategoricalDistribution(self.search.nesterov)
+        for key, space in self.search.spaces(schedule).items():
+            found[f"{schedule}.{key}"] = distribution(space, whole=is_whole(kind, key))
+        return found
+
+
+def distribution(space: Space, *, whole: bool) -> BaseDistribution:
+    """Return Optuna's word for a space; a fixed value is a range of one, so that trials record it."""
+    if isinstance(space, tuple):
+        return CategoricalDistribution(space)
+    if isinstance(space, bool | str):
+        return CategoricalDistribution((space,))
+    low, high, log = (space.low, space.high, space.log) if isinstance(space, Range) else (space, space, False)
+    if whole:
+        return IntDistribution(int(low), int(high), log=log)
+    return FloatDistribution(float(low), float(high), log=log)
+
+
+def is_whole(kind: type[Schedule], parameter: str) -> bool:
+    """Say whether a schedule's parameter takes whole numbers only."""
+    annotation = kind.model_fields[parameter].annotation
+    return annotation is int or int in get_args(annotation)
+
+
+def _suggest(trial: BaseTrial, name: str, chosen: BaseDistribution) -> Value:
+    if isinstance(chosen, IntDistribution):
+        return trial.suggest_int(name, chosen.low, chosen.high, log=chosen.log)
+    if isinstance(chosen, FloatDistribution):
+        return trial.suggest_float(name, chosen.low, chosen.high, log=chosen.log)
+    assert isinstance(chosen, CategoricalDistribution)  # `distribution` makes no other kind
+    value = trial.suggest_categorical(name, chosen.choices)
+    assert value is not None  # a study file cannot hold it
+    return value

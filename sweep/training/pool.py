@@ -1,0 +1,150 @@
+"""A pool of trainer processes: tiles in, curves out, in whatever order they finish.
+
+A trainer that dies costs a retry of its tile and nothing else. The pool knows nothing of what a tile means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import IO, Self
+
+from sweep.errors import SweepError, TrainingFailed
+from sweep.training import worker
+from sweep.training.problem import Curves, Problem, Tile
+
+TRIES = 3
+STOP_SECONDS = 5.0
+
+
+@dataclass
+class Trainer:
+    """One process, the pipe to it, what it prints, and the tile it is busy with."""
+
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    log: IO[bytes]
+    problem: Problem | None = None
+    busy: int | None = None
+
+
+@dataclass
+class Pool:
+    """`workers` single-thread trainer processes, started at once and kept until `close`."""
+
+    workers: int
+    restarts: int = field(default=0, init=False)
+    _trainers: list[Trainer] = field(default_factory=list, init=False)
+
+    def __enter__(self) -> Self:
+        self._trainers = [_start() for _ in range(self.workers)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The trainers' process ids."""
+        return [trainer.process.pid for trainer in self._trainers]
+
+    def train(self, problem: Problem, tiles: Iterable[Tile]) -> Iterator[tuple[int, Curves]]:
+        """Train every tile and yield each one's place and curves as it finishes.
+
+        Raises:
+            TrainingFailed: if a tile raises an error, or kills its trainer three times.
+        """
+        numbered = dict(enumerate(tiles))
+        waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
+        while waiting or any(trainer.busy is not None for trainer in self._trainers):
+            for trainer in self._trainers:
+                if waiting and trainer.busy is None:
+                    trainer.busy = waiting.popleft()
+                    tries[trainer.busy] += 1
+                    _send(trainer, problem, numbered[trainer.busy])
+            for trainer in self._ready():
+                number, trainer.busy = trainer.busy, None
+                curves = _receive(trainer)
+                if curves is not None and number is not None:
+                    yield number, curves
+                    continue
+                self._replace(trainer, retry=number is not None and tries[number] < TRIES)
+                if number is not None:
+                    waiting.appendleft(number)
+
+    def close(self) -> None:
+        """End every trainer and wait until it is gone."""
+        for trainer in self._trainers:
+            trainer.pipe.close()
+            trainer.process.kill()
+        for trainer in self._trainers:
+            trainer.process.wait(STOP_SECONDS)
+            trainer.log.close()
+        self._trainers = []
+
+    def _ready(self) -> list[Trainer]:
+        busy = {trainer.pipe: trainer for trainer in self._trainers if trainer.busy is not None}
+        return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
+
+    def _replace(self, dead: Trainer, *, retry: bool) -> None:
+        dead.pipe.close()
+        code = dead.process.wait(STOP_SECONDS)
+        said = _last_line(dead.log)
+        dead.log.close()
+        if not retry:
+            raise TrainingFailed(f"a trainer died {TRIES} times on one tile, last with exit code {code}. {said}")
+        self.restarts += 1
+        self._trainers[self._trainers.index(dead)] = _start()
+
+
+def _start() -> Trainer:
+    ours, theirs = socket.socketpair()
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the trainer
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", worker.__name__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=worker.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    return Trainer(process, Connection(ours.detach()), log)
+
+
+def _send(trainer: Trainer, problem: Problem, tile: Tile) -> None:
+    news = None if trainer.problem is problem else problem
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` finds it dead
+        trainer.pipe.send((news, tile))
+    trainer.problem = problem
+
+
+def _receive(trainer: Trainer) -> Curves | None:
+    """Return the curves, or None if the trainer is dead; raise what it raised."""
+    try:
+        answer = trainer.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        return None
+    if isinstance(answer, SweepError):
+        raise answer
+    if not isinstance(answer, Curves):
+        raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
+    return answer
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - 4096))
+    lines = log.read().decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,192 @@
+"""What the layers above ask for: candidates and run seeds in, one outcome for each candidate out.
+
+It cuts the work into tiles of a fixed shape, so that one compiled program and a bounded amount of memory serve any
+number of candidates, and puts the curves that come back together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.candidate import Candidate
+from sweep.schedules import Numbers
+from sweep.training.pool import Pool
+from sweep.training.problem import Architecture, Curves, Float32, Int32, Problem, Tile
+
+LANES = 16
+WIDEST = 64
+MEMBERS = 128
+MEMORY_BYTES = 512 * 2**20
+# With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
+# tile's shape.
+FEWEST_SEEDS = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All runs of one candidate.
+
+    Attributes:
+        run_seeds: the seed of each run.
+        correct: validation rows classified right after the last epoch, `[runs]`.
+        log_loss: validation cross-entropy after the last epoch, `[runs]`; not finite where a run diverged.
+        diverged: whether a run ended in NaN or infinity, `[runs]`.
+        rate: learning rate at the start of each epoch, `[epochs]`.
+        loss: training cross-entropy by epoch, mean over runs that did not diverge, `[epochs]`.
+        accuracy: training accuracy by epoch, mean over all runs, `[epochs]`.
+        validation_loss: as `loss`, on the validation rows.
+        validation_accuracy: as `accuracy`, on the validation rows.
+        validation_rows: how many there are.
+        seconds: this candidate's share of its tiles' time.
+    """
+
+    run_seeds: tuple[int, ...]
+    correct: Int32
+    log_loss: Float32
+    diverged: NDArray[np.bool_]
+    rate: Numbers
+    loss: Numbers
+    accuracy: Numbers
+    validation_loss: Numbers
+    validation_accuracy: Numbers
+    validation_rows: int
+    seconds: float
+
+    @property
+    def value(self) -> float:
+        """Mean validation accuracy after the last epoch, over all runs."""
+        return float(self.correct.mean()) / self.validation_rows
+
+
+class Trainer(Protocol):
+    """Whoever can train candidates: the pool of processes, or two lines in a test."""
+
+    def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+        """Yield each candidate's place and outcome once all its runs are done."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many candidates and run seeds one tile holds."""
+
+    candidates: int
+    seeds: int
+
+
+def tile_shape(problem: Problem, round_size: int, replicates: int) -> Shape:
+    """Choose the shape that measured best, within `MEMORY_BYTES` for the weights of a tile.
+
+    Candidates fill whole vector registers; seeds follow until the tile fits the processor's cache no longer.
+    """
+    bytes_each = 16 * weight_count(problem.architecture)  # weight, velocity, gradient and a copy, 4 bytes each
+    fitting = max(1, MEMORY_BYTES // bytes_each)
+    wanted = -(-round_size // LANES) * LANES
+    candidates = min(wanted, WIDEST, fitting)
+    seeds = max(FEWEST_SEEDS, min(replicates, MEMBERS // candidates, fitting // candidates))
+    return Shape(candidates, seeds)
+
+
+def weight_count(architecture: Architecture) -> int:
+    """Return the number of weights of a dense stack; a guess of a million for a model of the user's own."""
+    if architecture.build is not None:
+        return 1_000_000
+    sizes = (architecture.features, *architecture.hidden, architecture.outputs)
+    return sum((inputs + 1) * units for inputs, units in pairwise(sizes))
+
+
+@dataclass
+class PoolTrainer:
+    """Trains the candidates of one problem on a pool of processes."""
+
+    pool: Pool
+    problem: Problem
+    shape: Shape
+
+    on_runs: Callable[[int], None] | None = None
+
+    def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+        """Yield each candidate's place and outcome once all its runs are done."""
+        width, height = self.shape.candidates, self.shape.seeds
+        groups = [candidates[start : start + width] for start in range(0, len(candidates), width)]
+        seeds = [tuple(run_seeds[start : start + height]) for start in range(0, len(run_seeds), height)]
+        tiles = [make_tile(group, part, self.problem, self.shape) for group in groups for part in seeds]
+        arrived: dict[int, dict[int, Curves]] = {number: {} for number in range(len(groups))}
+        for number, curves in self.pool.train(self.problem, tiles):
+            group, part = divmod(number, len(seeds))
+            if self.on_runs is not None:
+                self.on_runs(len(groups[group]) * len(seeds[part]))
+            arrived[group][part] = curves
+            if len(arrived[group]) == len(seeds):
+                parts = [arrived[group].pop(place) for place in range(len(seeds))]
+                yield from self._outcomes(group * width, groups[group], tuple(run_seeds), parts)
+
+    def _outcomes(
+        self, first: int, group: Sequence[Candidate], run_seeds: tuple[int, ...], parts: Sequence[Curves]
+    ) -> Iterator[tuple[int, Outcome]]:
+        joined = join(parts, len(run_seeds))
+        for place, candidate in enumerate(group):
+            yield first + place, outcome(self.problem, candidate, run_seeds, pick(joined, place))
+
+
+def make_tile(group: Sequence[Candidate], run_seeds: tuple[int, ...], problem: Problem, shape: Shape) -> Tile:
+    """Build the tile of `group` and `run_seeds`, filled up to `shape` with members that nobody looks at."""
+    clock = problem.clock
+    rates = np.zeros((shape.candidates, clock.epochs, clock.steps_per_epoch), np.float32)
+    momentum = np.zeros(shape.candidates, np.float32)
+    nesterov = np.zeros(shape.candidates, np.bool_)
+    for place, candidate in enumerate(group):
+        rates[place] = candidate.schedule.rates(clock)
+        momentum[place] = candidate.momentum
+        nesterov[place] = candidate.nesterov
+    filled = run_seeds + run_seeds[-1:] * (shape.seeds - len(run_seeds))
+    return Tile(rates, momentum, nesterov, filled)
+
+
+def join(parts: Sequence[Curves], runs: int) -> Curves:
+    """Put the tiles of one group side by side along the seeds, without the filling."""
+    names = ("loss", "correct", "validation_loss", "validation_correct")
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)[:, :runs] for name in names}
+    return Curves(**arrays, seconds=sum(part.seconds for part in parts) / len(arrays["loss"]))
+
+
+def pick(curves: Curves, place: int) -> Curves:
+    """Return one candidate's curves, `[runs, epochs]`."""
+    return Curves(
+        curves.loss[place],
+        curves.correct[place],
+        curves.validation_loss[place],
+        curves.validation_correct[place],
+        curves.seconds,
+    )
+
+
+def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:
+    """Sum up one candidate's runs; `runs` holds curves `[runs, epochs]`."""
+    kept = ~runs.diverged
+    return Outcome(
+        run_seeds=run_seeds,
+        correct=runs.validation_correct[:, -1],
+        log_loss=runs.validation_loss[:, -1],
+        diverged=runs.diverged,
+        rate=candidate.schedule.rates(problem.clock)[:, 0],
+        loss=mean_of(runs.loss[kept]),
+        accuracy=runs.correct.mean(axis=0) / problem.split.train_rows,
+        validation_loss=mean_of(runs.validation_loss[kept]),
+        validation_accuracy=runs.validation_correct.mean(axis=0) / problem.split.validation_rows,
+        validation_rows=problem.split.validation_rows,
+        seconds=runs.seconds,
+    )
+
+
+def mean_of(curves: Float32) -> Numbers:
+    """Return the mean over runs, `[epochs]`; NaN if there are none."""
+    if not len(curves):
+        return np.full(curves.shape[1], np.nan)
+    mean: Numbers = curves.mean(axis=0, dtype=np.float64)
+    return mean
