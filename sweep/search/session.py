@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.ranges import ends
 from sweep.search.objective import Objective
 from sweep.search.space import SearchSpace
 from sweep.training.pool import Pool
@@ -35,7 +36,13 @@ def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
         activation=plan.model.activation,
         build=plan.model.build,
     )
-    return Problem(split_rows(study_file, dataset), architecture, plan.training.epochs, plan.training.batch_size)
+    return Problem(
+        split_rows(study_file, dataset),
+        architecture,
+        plan.training.epochs,
+        plan.training.batch_size,
+        nesterov=True in ends(plan.search.nesterov),
+    )
 
 
 def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:

@@ -159,7 +159,7 @@ class MappedNetwork:
             return tape.gradient(loss, taken[0])
 
         try:
-            tf.function(lambda: _vectorised(member, probe)).get_concrete_function()
+            tf.function(lambda: _vectorised(member, probe), autograph=False).get_concrete_function()
         except (ValueError, NotImplementedError):
             return _one_by_one
         return _vectorised

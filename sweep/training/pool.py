@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -26,7 +26,7 @@ TRIES = 3
 STOP_SECONDS = 5.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Trainer:
     """One process, the pipe to it, what it prints, and the tile it is busy with."""
 
@@ -46,7 +46,7 @@ class Pool:
     _trainers: list[Trainer] = field(default_factory=list, init=False)
 
     def __enter__(self) -> Self:
-        self._trainers = [_start() for _ in range(self.workers)]
+        self._fill_up()
         return self
 
     def __exit__(
@@ -65,7 +65,13 @@ class Pool:
         Raises:
             TrainingFailed: if a tile raises an error, or kills its trainer three times.
         """
-        numbered = dict(enumerate(tiles))
+        self._fill_up()
+        try:
+            yield from self._train(problem, dict(enumerate(tiles)))
+        finally:
+            self._end([trainer for trainer in self._trainers if trainer.busy is not None])
+
+    def _train(self, problem: Problem, numbered: dict[int, Tile]) -> Iterator[tuple[int, Curves]]:
         waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
         while waiting or any(trainer.busy is not None for trainer in self._trainers):
             for trainer in self._trainers:
@@ -85,27 +91,32 @@ class Pool:
 
     def close(self) -> None:
         """End every trainer and wait until it is gone."""
-        for trainer in self._trainers:
+        self._end(self._trainers)
+
+    def _fill_up(self) -> None:
+        self._trainers += [_start() for _ in range(self.workers - len(self._trainers))]
+
+    def _end(self, trainers: Sequence[Trainer]) -> None:
+        self._trainers = [trainer for trainer in self._trainers if trainer not in trainers]
+        for trainer in trainers:
             trainer.pipe.close()
             trainer.process.kill()
-        for trainer in self._trainers:
+        for trainer in trainers:
             trainer.process.wait(STOP_SECONDS)
             trainer.log.close()
-        self._trainers = []
 
     def _ready(self) -> list[Trainer]:
         busy = {trainer.pipe: trainer for trainer in self._trainers if trainer.busy is not None}
         return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
 
     def _replace(self, dead: Trainer, *, retry: bool) -> None:
-        dead.pipe.close()
-        code = dead.process.wait(STOP_SECONDS)
-        said = _last_line(dead.log)
-        dead.log.close()
+        dead.process.kill()  # a closed pipe without an exit is no use either
+        code, said = dead.process.wait(STOP_SECONDS), _last_line(dead.log)
+        self._end([dead])
         if not retry:
             raise TrainingFailed(f"a trainer died {TRIES} times on one tile, last with exit code {code}. {said}")
         self.restarts += 1
-        self._trainers[self._trainers.index(dead)] = _start()
+        self._fill_up()
 
 
 def _start() -> Trainer:

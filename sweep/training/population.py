@@ -59,7 +59,7 @@ class Members(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """The optimizer's settings at one step, `[candidates]` each; `nesterov` is None if nobody uses it."""
+    """The optimizer's settings at one step, `[candidates]` each; `nesterov` is None if nobody may use it."""
 
     rate: tf.Tensor
     momentum: tf.Tensor
@@ -90,6 +90,11 @@ class Population:
         self.network = network_for(problem.architecture)
         self._run = tf.function(self._epochs, jit_compile=True, autograph=False)
 
+    @property
+    def programs(self) -> int:
+        """How many programs were compiled so far: one for each shape of tile."""
+        return int(self._run.experimental_get_tracing_count())
+
     def train(self, tile: Tile) -> Curves:
         """Train every member of `tile` and return its curves."""
         return self.train_with_weights(tile)[0]
@@ -105,7 +110,7 @@ class Population:
             Rule(
                 tf.constant(np.moveaxis(tile.rates, 0, -1)),
                 tf.constant(tile.momentum),
-                tf.constant(tile.nesterov) if tile.nesterov.any() else None,
+                tf.constant(tile.nesterov) if self.problem.nesterov else None,
             ),
             tf.constant(self._orders(tile)),
             Rows(tf.constant(split.train_inputs), tf.constant(split.train_targets)),

@@ -35,12 +35,17 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows, network and length of every training of a study; all that its members share."""
+    """Rows, network and length of every training of a study; all that its members share.
+
+    `nesterov` says whether a member may use Nesterov momentum: the program then has room for it. It is the study's
+    choice and not the tile's, since two programs may round differently.
+    """
 
     split: Split
     architecture: Architecture
     epochs: int
     batch_size: int
+    nesterov: bool = False
 
     @property
     def clock(self) -> Clock:

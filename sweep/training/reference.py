@@ -5,7 +5,7 @@ It shares with the population only what both are given: initial weights, batch o
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -36,14 +36,14 @@ def fit(problem: Problem, candidate: Candidate, run_seed: int) -> FitResult:
     loss = "binary_crossentropy" if architecture.outputs == 1 else "sparse_categorical_crossentropy"
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     order = batch_order(split.train_rows, problem.epochs, run_seed)
-    batches = OrderedBatches(split.train_inputs, split.train_targets, order, problem.batch_size)
     rates = candidate.schedule.rates(problem.clock).astype(np.float32)
     history = model.fit(
-        batches,
+        ordered_batches(split.train_inputs, split.train_targets, order, problem.batch_size),
+        steps_per_epoch=problem.clock.steps_per_epoch,
         epochs=problem.epochs,
         shuffle=False,
         validation_data=(split.validation_inputs, split.validation_targets),
-        callbacks=[FollowPlan(batches, rates)],
+        callbacks=[FollowRates(rates)],
         verbose=0,
     ).history
     losses, accuracy, held_loss, held_accuracy = (
@@ -52,41 +52,26 @@ def fit(problem: Problem, candidate: Candidate, run_seed: int) -> FitResult:
     return FitResult(losses, accuracy, held_loss, held_accuracy, model.get_weights())
 
 
-class OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """Minibatches in a given order for each epoch, `order` `[epochs, rows]`."""
+def ordered_batches(inputs: Float32, targets: Int32, order: Int32, batch_size: int) -> Iterator[tuple[Float32, Int32]]:
+    """Yield the minibatches of all epochs one after the other, in a given order `[epochs, rows]`."""
+    for rows in order:
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            yield inputs[batch], targets[batch]
 
-    def __init__(self, inputs: Float32, targets: Int32, order: Int32, batch_size: int) -> None:
+
+class FollowRates(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Set the learning rate of every step from a table `[epochs, steps_per_epoch]`."""
+
+    def __init__(self, rates: Float32) -> None:
         super().__init__()
-        self._inputs, self._targets = inputs, targets
-        self._order, self._batch_size = order, batch_size
-        self._epoch = 0
-
-    def __len__(self) -> int:
-        return math.ceil(int(self._order.shape[1]) / self._batch_size)
-
-    def __getitem__(self, number: int) -> tuple[Float32, Int32]:
-        start = number * self._batch_size
-        rows = self._order[self._epoch, start : start + self._batch_size]
-        return self._inputs[rows], self._targets[rows]
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Take the order of this epoch; Keras' own `on_epoch_end` also comes before the first."""
-        self._epoch = epoch
-
-
-class FollowPlan(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Give every epoch its batch order, and every step its learning rate, `rates` `[epochs, steps_per_epoch]`."""
-
-    def __init__(self, batches: OrderedBatches, rates: Float32) -> None:
-        super().__init__()
-        self._batches, self._rates = batches, rates
+        self._rates = rates
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        """Turn to the epoch's row of the table and its order of rows."""
+        """Turn to the epoch's row of the table."""
         del logs
         self._epoch = epoch
-        self._batches.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Set the rate before the step that uses it."""

@@ -1,0 +1,63 @@
+"""Small problems that every test of the trainers can train in a second."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate, from_params
+from sweep.datasets import Split, read_csv, split_tail
+from sweep.training.problem import Architecture, Problem
+from sweep.training.worker import environment
+
+# Tests that train in this process compute as a trainer does: XLA reads its flags when it is first used.
+os.environ.update(environment())
+
+IONOSPHERE = Path(__file__).parents[2] / "data" / "ionosphere.csv"
+
+
+@pytest.fixture(scope="session")
+def ionosphere() -> Split:
+    return split_tail(read_csv(IONOSPHERE, header=False, label=-1), 0.33)
+
+
+@pytest.fixture(scope="session")
+def three_classes() -> Split:
+    """Three noisy clusters, 50 training and 25 validation rows of 4 numbers."""
+    generator = np.random.default_rng(0)
+    targets = np.arange(75, dtype=np.int32) % 3
+    inputs = (generator.normal(size=(75, 4)) + targets[:, None]).astype(np.float32)
+    return Split(inputs[:50], targets[:50], inputs[50:], targets[50:])
+
+
+@pytest.fixture(scope="session")
+def small(ionosphere: Split) -> Problem:
+    return Problem(ionosphere, Architecture(34, 2, (8,)), epochs=3, batch_size=28, nesterov=True)
+
+
+@pytest.fixture(scope="session")
+def candidates() -> list[Candidate]:
+    """Settings of every kind, all of them on the stable side of the learning rate."""
+    return [from_params(params) for params in SETTINGS]
+
+
+SETTINGS: list[dict[str, float | int | bool | str]] = [
+    {"schedule": "constant", "learning_rate": 0.01},
+    {"schedule": "constant", "learning_rate": 0.1},
+    {"schedule": "constant", "learning_rate": 0.05, "momentum": 0.9},
+    {"schedule": "time", "learning_rate": 0.1, "time.decay": 0.02, "momentum": 0.5},
+    {"schedule": "time_by_batch", "learning_rate": 0.1, "time_by_batch.decay": 0.002, "momentum": 0.8},
+    {"schedule": "time_compounding", "learning_rate": 0.2, "time_compounding.decay": 0.01},
+    {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 10, "momentum": 0.8},
+    {"schedule": "step_from_zero", "learning_rate": 0.2, "step_from_zero.drop": 0.3, "step_from_zero.epochs_drop": 7},
+    {"schedule": "constant", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True},
+    {
+        "schedule": "time",
+        "learning_rate": 0.05,
+        "momentum": 0.8,
+        "nesterov": True,
+    },
+]

@@ -1,0 +1,126 @@
+"""Real trainer processes: started, killed, and gone in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate
+from sweep.errors import BadInput, TrainingFailed
+from sweep.training.pool import Pool
+from sweep.training.problem import Architecture, Problem
+from sweep.training.trainer import Outcome, PoolTrainer, Shape
+
+DEADLINE = 20.0
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    ends = time.monotonic() + DEADLINE
+    while not happened():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def is_alive(process_id: int) -> bool:
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def train(pool: Pool, problem: Problem, candidates: list[Candidate], shape: Shape) -> list[Outcome]:
+    found = dict(PoolTrainer(pool, problem, shape).train(candidates, range(5)))
+    return [found[place] for place in range(len(candidates))]
+
+
+def same(left: list[Outcome], right: list[Outcome]) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
+        for one, other in zip(left, right, strict=True)
+        for name in ("correct", "log_loss", "loss", "accuracy", "validation_loss", "validation_accuracy")
+    )
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool(2) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def alone(small: Problem, candidates: list[Candidate]) -> list[Outcome]:
+    """What one worker finds with tiles of one shape."""
+    with Pool(1) as single:
+        return train(single, small, candidates, Shape(16, 8))
+
+
+@pytest.mark.parametrize("shape", [Shape(16, 2), Shape(32, 3), Shape(64, 2)])
+def test_workers_and_tile_shape_change_no_bit(
+    shape: Shape, pool: Pool, small: Problem, candidates: list[Candidate], alone: list[Outcome]
+) -> None:
+    assert same(train(pool, small, candidates, shape), alone)
+
+
+def test_a_killed_trainer_costs_a_retry_and_nothing_else(
+    pool: Pool, small: Problem, candidates: list[Candidate], alone: list[Outcome]
+) -> None:
+    before = pool.restarts
+    found: dict[int, Outcome] = {}
+    for place, outcome in PoolTrainer(pool, small, Shape(16, 2)).train(candidates * 8, range(5)):
+        if not found:
+            os.kill(pool.process_ids[0], signal.SIGKILL)
+        found[place] = outcome
+    assert pool.restarts == before + 1
+    assert same([found[place] for place in range(len(candidates) * 8)], alone * 8)
+
+
+def test_a_trainers_own_error_reaches_the_caller(pool: Pool, small: Problem, candidates: list[Candidate]) -> None:
+    nowhere = Problem(small.split, Architecture(34, 2, build="nowhere:model"), 3, 28)
+    with pytest.raises(BadInput, match=r"model\.build: `nowhere:model` cannot be imported"):
+        train(pool, nowhere, candidates, Shape(16, 2))
+
+
+def test_the_pool_works_on_after_an_error(
+    pool: Pool, small: Problem, candidates: list[Candidate], alone: list[Outcome]
+) -> None:
+    assert same(train(pool, small, candidates, Shape(16, 2)), alone)
+
+
+def test_a_tile_that_kills_every_trainer_ends_the_run(
+    small: Problem, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.training.worker.ENVIRONMENT", {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"})
+    with Pool(1) as broken, pytest.raises(TrainingFailed, match="died 3 times on one tile"):
+        train(broken, small, candidates, Shape(16, 2))
+
+
+def test_closing_ends_every_trainer() -> None:
+    with Pool(2) as short:
+        started = short.process_ids
+    assert not any(is_alive(process_id) for process_id in started)
+
+
+def test_trainers_end_with_a_parent_that_was_killed() -> None:
+    script = """
+from sweep.training.pool import Pool
+with Pool(2) as pool:
+    print(*pool.process_ids, flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        started = [int(word) for word in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(started) == 2
+    wait_until(lambda: not any(is_alive(process_id) for process_id in started))

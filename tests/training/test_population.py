@@ -1,0 +1,122 @@
+"""The population against Keras' `fit`, and the laws that let members share a program."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate, from_params
+from sweep.datasets import Split
+from sweep.training.population import Population
+from sweep.training.problem import Architecture, Curves, Problem, Tile
+from sweep.training.reference import fit
+from sweep.training.trainer import Shape, make_tile
+
+ARCHITECTURES = {
+    "one hidden layer": Architecture(34, 2, (34,)),
+    "two hidden layers": Architecture(34, 2, (16, 8), "tanh"),
+    "a model with batch normalisation": Architecture(34, 2, build="tests.training.models:normalised"),
+}
+FIELDS = ("loss", "correct", "validation_loss", "validation_correct")
+
+
+def train(problem: Problem, candidates: list[Candidate], run_seeds: tuple[int, ...]) -> Curves:
+    tile = make_tile(candidates, run_seeds, problem, Shape(16, len(run_seeds)))
+    places = list(range(len(candidates))), list(range(len(run_seeds)))
+    return only(Population(problem).train(tile), *places)
+
+
+def same(left: Curves, right: Curves) -> bool:
+    return all(np.array_equal(getattr(left, name), getattr(right, name), equal_nan=True) for name in FIELDS)
+
+
+def only(curves: Curves, candidates: list[int], seeds: list[int]) -> Curves:
+    picked = (getattr(curves, name)[candidates][:, seeds] for name in FIELDS)
+    loss, correct, validation_loss, validation_correct = picked
+    return Curves(loss, correct, validation_loss, validation_correct, curves.seconds)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_members_agree_with_fit_over_fifty_epochs(name: str, ionosphere: Split, candidates: list[Candidate]) -> None:
+    problem = Problem(ionosphere, ARCHITECTURES[name], epochs=50, batch_size=28, nesterov=True)
+    chosen = candidates[:8] if name == "one hidden layer" else candidates[-6:]
+    population = Population(problem)
+    curves, members = population.train_with_weights(make_tile(chosen, (3, 4), problem, Shape(len(chosen), 2)))
+    for place, candidate in enumerate(chosen):
+        reference = fit(problem, candidate, run_seed=3)
+        weights = population.network.keras_weights(members.weights, members.state, 0, place, len(chosen))
+        for ours, theirs in zip(weights, reference.weights, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-3)
+        np.testing.assert_allclose(curves.loss[place, 0], reference.loss, atol=1e-4)
+        np.testing.assert_allclose(curves.validation_loss[place, 0], reference.validation_loss, atol=1e-4)
+        held = problem.split.validation_rows
+        assert curves.validation_correct[place, 0].tolist() == np.rint(reference.validation_accuracy * held).tolist()
+        rows = problem.split.train_rows
+        assert curves.correct[place, 0].tolist() == np.rint(reference.accuracy * rows).tolist()
+
+
+@pytest.mark.parametrize("build", [None, "tests.training.models:branched"])
+def test_three_classes_agree_with_fit(build: str | None, three_classes: Split, candidates: list[Candidate]) -> None:
+    problem = Problem(three_classes, Architecture(4, 3, (10,), build=build), epochs=10, batch_size=16)
+    curves = train(problem, candidates[:3], (0, 1))
+    for place, candidate in enumerate(candidates[:3]):
+        reference = fit(problem, candidate, run_seed=1)
+        np.testing.assert_allclose(curves.loss[place, 1], reference.loss, atol=1e-4)
+        np.testing.assert_allclose(curves.validation_loss[place, 1], reference.validation_loss, atol=1e-4)
+        assert curves.validation_correct[place, 1].tolist() == np.rint(reference.validation_accuracy * 25).tolist()
+
+
+def test_a_model_that_cannot_be_vectorised_is_trained_member_by_member(
+    ionosphere: Split, candidates: list[Candidate]
+) -> None:
+    architecture = Architecture(34, 2, build="tests.training.models:convolved")
+    problem = Problem(ionosphere, architecture, epochs=3, batch_size=28)
+    curves = train(problem, candidates[:2], (0, 1))
+    reference = fit(problem, candidates[1], run_seed=0)
+    np.testing.assert_allclose(curves.validation_loss[1, 0], reference.validation_loss, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1_000, 47])
+def test_batches_larger_than_the_data_or_without_a_rest_agree_with_fit(
+    batch_size: int, ionosphere: Split, candidates: list[Candidate]
+) -> None:
+    problem = Problem(ionosphere, Architecture(34, 2, (8,)), epochs=3, batch_size=batch_size)
+    curves = train(problem, candidates[:2], (0, 1))
+    np.testing.assert_allclose(curves.loss[0, 0], fit(problem, candidates[0], run_seed=0).loss, atol=1e-4)
+
+
+def test_a_network_without_hidden_layers_agrees_with_fit(ionosphere: Split, candidates: list[Candidate]) -> None:
+    problem = Problem(ionosphere, Architecture(34, 2, ()), epochs=3, batch_size=28)
+    curves = train(problem, candidates[:2], (0, 1))
+    np.testing.assert_allclose(curves.loss[1, 0], fit(problem, candidates[1], run_seed=0).loss, atol=1e-4)
+
+
+def test_a_members_training_does_not_depend_on_the_others(small: Problem, candidates: list[Candidate]) -> None:
+    whole = train(small, candidates, (0, 1, 2))
+    assert same(only(whole, [1, 2], [0, 2]), train(small, candidates[1:3], (0, 2)))
+
+
+def test_permuting_candidates_permutes_results(small: Problem, candidates: list[Candidate]) -> None:
+    turned = [3, 1, 4, 0, 2, 9, 8, 7, 6, 5]
+    permuted = train(small, [candidates[place] for place in turned], (0, 1))
+    assert same(only(train(small, candidates, (0, 1)), turned, [0, 1]), permuted)
+
+
+def test_filling_a_tile_changes_nothing(small: Problem, candidates: list[Candidate]) -> None:
+    filled = Population(small).train(make_tile(candidates, (0, 1), small, Shape(64, 4)))
+    assert same(only(filled, list(range(len(candidates))), [0, 1]), train(small, candidates, (0, 1)))
+
+
+def test_a_member_that_diverges_leaves_the_others_unchanged(small: Problem, candidates: list[Candidate]) -> None:
+    wild = from_params({"schedule": "constant", "learning_rate": 1e38, "momentum": 0.9})
+    curves = train(small, [*candidates, wild], (0, 1))
+    assert curves.diverged[len(candidates)].all()
+    assert not curves.diverged[: len(candidates)].any()
+    assert same(only(curves, list(range(len(candidates))), [0, 1]), train(small, candidates, (0, 1)))
+
+
+def test_one_program_serves_other_rows_of_the_same_shape(small: Problem, candidates: list[Candidate]) -> None:
+    population = Population(small)
+    tile: Tile = make_tile(candidates[:2], (0, 1), small, Shape(2, 2))
+    assert same(population.train(tile), population.train(tile))
+    assert population.programs == 1

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate
+from sweep.training.problem import Architecture, Curves, Problem
+from sweep.training.trainer import MEMBERS, Shape, join, make_tile, outcome, pick, tile_shape, weight_count
+
+
+def curves(candidates: int, seeds: int, epochs: int = 3) -> Curves:
+    numbers = np.arange(candidates * seeds * epochs, dtype=np.float32).reshape(candidates, seeds, epochs)
+    return Curves(numbers, numbers.astype(np.int32), np.sqrt(numbers), (numbers % 100).astype(np.int32), seconds=4.0)
+
+
+@pytest.mark.parametrize("round_size", [1, 15, 16, 17, 64, 1000])
+def test_a_tile_is_whole_vectors_wide_and_bounded(small: Problem, round_size: int) -> None:
+    shape = tile_shape(small, round_size, replicates=16)
+    assert shape.candidates % 16 == 0
+    assert shape.candidates * shape.seeds <= MEMBERS
+    assert shape.seeds >= 2
+
+
+def test_a_large_network_gets_narrow_tiles(small: Problem) -> None:
+    wide = Problem(small.split, Architecture(34, 2, (4096, 4096)), 3, 28)
+    shape = tile_shape(wide, 64, replicates=16)
+    assert shape.candidates * shape.seeds * weight_count(wide.architecture) * 16 <= 2 * 512 * 2**20
+
+
+def test_weights_are_counted_with_their_biases() -> None:
+    assert weight_count(Architecture(34, 2, (34,))) == 35 * 34 + 35
+
+
+def test_a_tile_is_filled_to_its_shape(small: Problem, candidates: list[Candidate]) -> None:
+    tile = make_tile(candidates, (5,), small, Shape(16, 4))
+    assert tile.rates.shape == (16, 3, 9)
+    assert tile.run_seeds == (5, 5, 5, 5)
+    assert not tile.rates[len(candidates) :].any()
+
+
+def test_joining_puts_seeds_side_by_side_and_drops_the_filling() -> None:
+    joined = join([curves(2, 2), curves(2, 2)], runs=3)
+    assert joined.loss.shape == (2, 3, 3)
+    assert np.array_equal(joined.loss[:, 2], curves(2, 2).loss[:, 0])
+    assert joined.seconds == 4.0
+
+
+def test_an_outcome_counts_diverged_runs_and_leaves_them_out_of_the_loss_curve(
+    small: Problem, candidates: list[Candidate]
+) -> None:
+    runs = pick(curves(1, 3), 0)
+    runs.validation_loss[1, 2] = np.nan
+    found = outcome(small, candidates[0], (0, 1, 2), runs)
+    assert found.diverged.tolist() == [False, True, False]
+    assert np.isfinite(found.validation_loss).all()
+    assert found.value == found.correct.mean() / 116
+
+
+def test_a_candidate_of_which_every_run_diverged_has_a_finite_value(
+    small: Problem, candidates: list[Candidate]
+) -> None:
+    runs = pick(curves(1, 2), 0)
+    runs.loss[:] = np.nan
+    found = outcome(small, candidates[0], (0, 1), runs)
+    assert found.diverged.all()
+    assert np.isfinite(found.value)
+    assert np.isnan(found.loss).all()
