@@ -47,10 +47,11 @@ def from_params(params: Mapping[str, Value]) -> Candidate:
     kind = schedule_class(str(rest.pop("schedule", "")), "schedule")
     chosen = {key: rest.pop(key) for key in ("momentum", "nesterov") if key in rest}
     prefix = f"{kind.name}."
-    own = {key.removeprefix(prefix): value for key, value in rest.items()}
-    unknown = next((key for key in own if key not in kind.model_fields), None)
+    known = {"learning_rate": "learning_rate"} | {f"{prefix}{key}": key for key in kind.own_parameters()}
+    unknown = next((key for key in rest if key not in known), None)
     if unknown is not None:
-        raise BadInput(unknown, f"unknown key{nearest(unknown, kind.model_fields)}")
+        raise BadInput(unknown.removeprefix(prefix), f"unknown key{nearest(unknown, known)}")
+    own = {known[key]: value for key, value in rest.items()}
     try:
         return Candidate.model_validate({"schedule": kind.model_validate(own), **chosen})
     except ValidationError as error:
@@ -61,5 +62,5 @@ def schedule_class(name: str, field: str) -> type[Schedule]:
     """Return the schedule called `name`; `field` is what an error should blame."""
     if name not in CATALOGUE:
         known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
-        raise BadInput(field, f"there is no schedule `{name}`{known}")
+        raise BadInput(field, f"there is no schedule `{name}`{known}" if name else f"is missing{known}")
     return CATALOGUE[name]

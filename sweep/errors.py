@@ -5,6 +5,7 @@ They stand alone so that every layer can raise them without importing another la
 
 from __future__ import annotations
 
+import reprlib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class SweepError(Exception):
@@ -46,10 +48,6 @@ class StorageFailed(SweepError):
 EXIT_CODES: dict[type[SweepError], int] = {BadInput: 2, StorageFailed: 3, TrainingFailed: 1}
 
 
-# What pydantic adds to a field's name to say which member of a union it tried.
-UNION_MEMBERS = ("<range>", "<choices>", "<value>", "bool", "int", "float", "str")
-
-
 def exit_code(error: SweepError) -> int:
     """Return the command line's exit code for `error`: 1 unless its class says otherwise."""
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
@@ -61,12 +59,42 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f", did you mean `{matches[0]}`?" if matches else ""
 
 
+# What pydantic adds to a field's name to say which member of a union it tried.
+UNION_TAGS = ("<range>", "<choices>", "<value>")
+UNION_TYPES = ("bool", "int", "float", "str")
+
+# Pydantic's words for these name Python's types or the validator, not what a study file may hold.
+REASONS = {
+    "missing": "is missing.",
+    "extra_forbidden": "unknown key",
+    "model_type": "must be a table, got {given}.",
+    "dict_type": "must be a table, got {given}.",
+    "tuple_type": "must be a list.",
+    "too_short": "must hold at least one value, got {given}.",
+    "finite_number": "must be a finite number, got {given}.",
+}
+
+
 def first_problem(error: ValidationError, prefix: str = "") -> BadInput:
     """Turn pydantic's first complaint into a `BadInput` that names the dotted field."""
     complaint = error.errors(include_url=False)[0]
-    parts = (str(part) for part in (prefix, *complaint["loc"]))
-    field = ".".join(part for part in parts if part and part not in UNION_MEMBERS)
-    reason = complaint["msg"].removeprefix("Value error, ")
-    given = complaint["input"]
-    shown = "" if isinstance(given, dict) or complaint["type"] == "value_error" else f", got {given!r}"
-    return BadInput(field or "value", f"{reason[0].lower()}{reason[1:]}{shown}")
+    return BadInput(field_name((prefix, *complaint["loc"])) or "value", _reason(complaint))
+
+
+def field_name(location: Iterable[str | int]) -> str:
+    """Join the parts of a field's name by dots, without what pydantic adds for a member of a union."""
+    parts = [str(part) for part in location if part != "" and part not in UNION_TAGS]
+    while parts and parts[-1] in UNION_TYPES:
+        parts.pop()
+    return ".".join(parts)
+
+
+def _reason(complaint: ErrorDetails) -> str:
+    given = reprlib.repr(complaint["input"])
+    if complaint["type"] in REASONS:
+        return REASONS[complaint["type"]].format(given=given)
+    reason = complaint["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
+    if complaint["type"] == "value_error":
+        return f"{reason[0].lower()}{reason[1:]}"
+    shown = "" if isinstance(complaint["input"], dict) else f", got {given}"
+    return f"{reason[0].lower()}{reason[1:]}{shown}."

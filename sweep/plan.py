@@ -6,7 +6,6 @@ database keeps of the study file, and what decides whether a stored study may be
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +15,21 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sweep.candidate import Candidate, from_params, schedule_class
-from sweep.errors import BadInput, first_problem, nearest
+from sweep.errors import BadInput, field_name, first_problem, nearest
 from sweep.ranges import Range, Space, Value, ends, holds
+from sweep.schedules import Schedule
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+PATTERNS = {
+    "name": "1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first",
+    "model.build": "`module:function`",
+}
 
 
 class Section(BaseModel):
@@ -102,7 +108,7 @@ def check_schedule_space(name: str, spaces: Mapping[str, Space]) -> None:
     kind = schedule_class(name, field)
     for key in spaces:
         if key not in kind.own_parameters():
-            raise BadInput(f"{field}.{key}", f"unknown key{nearest(key, kind.own_parameters())}")
+            raise BadInput(f"{field}.{key}", unknown_parameter(key, kind))
     chosen = kind.default_space | dict(spaces)
     corner = {key: ends(space)[0] for key, space in chosen.items()}
     for key, space in chosen.items():
@@ -111,6 +117,14 @@ def check_schedule_space(name: str, spaces: Mapping[str, Space]) -> None:
                 kind.model_validate({"learning_rate": 0.1, **corner, key: value})
             except ValidationError as error:
                 raise first_problem(error, field) from error
+
+
+def unknown_parameter(key: str, kind: type[Schedule]) -> str:
+    """Return what is wrong with a parameter that a schedule does not have, or does not have for itself."""
+    if key in kind.model_fields:
+        return f"unknown key; all schedules share `search.{key}`"
+    field = f"search.schedules.{kind.name}"
+    return "unknown key" + nearest(f"{field}.{key}", [f"{field}.{own}" for own in kind.own_parameters()])
 
 
 def check_candidate_space(field: str, space: Space) -> None:
@@ -165,8 +179,10 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
     shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
     own = {f"{name}.{key}": space for key, space in search.spaces(name).items()}
     for key, space in (shared | own).items():
-        if key in candidate.params and not holds(space, candidate.params[key]):
-            short = key.removeprefix(f"{name}.")
+        short = key.removeprefix(f"{name}.")
+        if key not in candidate.params:
+            raise BadInput(f"{field}.{short}", "is missing; the search draws it, so a recipe must give it.")
+        if not holds(space, candidate.params[key]):
             raise BadInput(f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space.")
 
 
@@ -214,7 +230,7 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
     try:
         return Plan.model_validate(tables)
     except ValidationError as error:
-        raise _unknown_key(error) or first_problem(error) from error
+        raise _unknown_key(error) or _unfitting_pattern(error) or first_problem(error) from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -227,6 +243,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise BadInput("study", f"`{path}` cannot be read: {_reason(error)}.") from error
     except tomllib.TOMLDecodeError as error:
         raise BadInput("study", f"`{path}` is not valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        raise BadInput("study", f"`{path}` cannot be read: {error}.") from error
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
@@ -237,12 +255,21 @@ def _unknown_key(error: ValidationError) -> BadInput | None:
     """Return the complaint about the first unknown key: a typo explains the missing key beside it."""
     for complaint in error.errors(include_url=False):
         if complaint["type"] == "extra_forbidden":
-            parts = [str(part) for part in complaint["loc"] if not re.fullmatch(r"<.*>", str(part))]
+            parts = field_name(complaint["loc"]).split(".")
             known = _keys_beside(parts[:-1])
             parents = ".".join(parts[:-1])
             near = nearest(parts[-1], known).replace("`", f"`{parents}." if parents else "`", 1)
             return BadInput(".".join(parts), f"unknown key{near}")
     return None
+
+
+def _unfitting_pattern(error: ValidationError) -> BadInput | None:
+    """Return the first complaint if it is about a pattern, in words instead of the pattern."""
+    complaint = error.errors(include_url=False)[0]
+    field = field_name(complaint["loc"])
+    if complaint["type"] != "string_pattern_mismatch":
+        return None
+    return BadInput(field, f"must be {PATTERNS[field]}, got {complaint['input']!r}.")
 
 
 def _keys_beside(parents: list[str]) -> list[str]:

@@ -14,21 +14,25 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, T
 Value: TypeAlias = float | int | bool | str
 
 
+# As TOML and databases have them.
+Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
 class Range(BaseModel):
     """Numbers from `low` to `high`, both included; spread evenly in the logarithm if `log`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    low: FiniteFloat | int
-    high: FiniteFloat | int
+    low: FiniteFloat | Integer
+    high: FiniteFloat | Integer
     log: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low >= self.high:
-            raise ValueError(f"`low` must be below `high`, got {self.low:g} and {self.high:g}.")
+            raise ValueError(f"`low` must be below `high`, got {self.low} and {self.high}.")
         if self.log and self.low <= 0:
-            raise ValueError(f"a logarithmic range must lie above 0, got low = {self.low:g}.")
+            raise ValueError(f"a logarithmic range must lie above 0, got low = {self.low}.")
         return self
 
 

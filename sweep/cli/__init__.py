@@ -142,7 +142,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except SweepError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         code = exit_code(error)
     except typer.BadParameter as error:
         name = error.param.name if error.param is not None else "command line"

@@ -25,12 +25,11 @@ TABLE_STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Ranking:
-    """A study's best trials, over all and for each schedule."""
+    """A study's best trials."""
 
     study: Study
     trials: int
     best: list[Best]
-    by_schedule: list[Best]
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,14 @@ def read_best(database: Database, name: str, top: int) -> Ranking:
         study = queries.find_study(connection, name)
         count = queries.status(connection, study.study_id).counts.get("complete", 0)
         _require_trials(study, count)
-        return Ranking(
-            study,
-            count,
-            queries.best_trials(connection, study.study_id, top),
-            queries.best_of_each_schedule(connection, study.study_id),
-        )
+        return Ranking(study, count, queries.best_trials(connection, study.study_id, top))
+
+
+def read_best_of_each_schedule(database: Database, name: str) -> list[Best]:
+    """Read the best trial of every schedule that was tried."""
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        return queries.best_of_each_schedule(connection, study.study_id)
 
 
 def read_comparison(database: Database, name: str) -> Comparison:
@@ -77,7 +78,7 @@ def read_comparison(database: Database, name: str) -> Comparison:
         frame = queries.standings(connection, study.study_id)
         _require_trials(study, len(frame))
         recipes = len(study.plan.recipes) if study.plan else 0
-        own = frame[frame["position"].astype(float) < recipes].sort_values("position")
+        own = frame[frame["position"] < recipes].sort_values("position")
         (best,) = queries.details(connection, frame.head(1))
         return Comparison(study, best, queries.details(connection, own))
 
@@ -174,12 +175,12 @@ def status_document(found: Progressed) -> dict[str, Any]:
     }
 
 
-def show_end(found: Ranking) -> None:
+def show_end(found: Ranking, by_schedule: list[Best]) -> None:
     """Show what a sweep found: the best candidates, the best of each schedule, and the quoted baseline."""
     _print_table(found, f"best of {found.trials} candidates", found.best)
-    _print_table(found, "best of each schedule", found.by_schedule)
+    _print_table(found, "best of each schedule", by_schedule)
     _console().print(
-        "Each score chose its own winner, so the best are high by luck as well; "
+        "The best were chosen by these very scores, so luck makes them look better than they are; "
         "`sweep compare` shows the best beside the recipes."
     )
 

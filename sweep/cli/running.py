@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import optuna
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -51,19 +52,21 @@ def run_study(
             coordinator = Coordinator(database, study, plan, trainer, drawn.show)
             _train(coordinator, drawn, timeout)
             console.print(_spent(coordinator, drawn, time.perf_counter() - began))
-    answers.show_end(answers.read_best(database, plan.name, top=5))
+    answers.show_end(
+        answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)
+    )
 
 
 def _train(coordinator: Coordinator, drawn: Drawn, timeout: float | None) -> None:
     try:
         with drawn:
             coordinator.run(timeout)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         reached = coordinator.progress()
         drawn.console.print(
             f"stopped with {reached.finished} of {reached.trials} candidates stored; run again to continue."
         )
-        raise
+        raise typer.Exit(1) from interrupt
 
 
 def _announcement(plan: Plan, problem: Problem, workers: int) -> str:

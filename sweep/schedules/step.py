@@ -32,7 +32,7 @@ class Step(Schedule):
     first_epoch: ClassVar[int] = 1
 
     drop: float = Field(gt=0, le=1, description="factor of each drop")
-    epochs_drop: int = Field(ge=1, description="epochs between drops")
+    epochs_drop: int = Field(ge=1, le=1_000_000, description="epochs between drops")
 
     def rates(self, clock: Clock) -> Numbers:
         """Return the stepped rate of each step, `[epochs, steps_per_epoch]`."""

@@ -56,8 +56,10 @@ class TimeCompounding(Time):
 
     def rates(self, clock: Clock) -> Numbers:
         """Return the decayed rate of each step, `[epochs, steps_per_epoch]`."""
-        compounded: Numbers = np.multiply.accumulate(1 + self.decay_over(clock) * clock.epoch, axis=0)
-        return self.learning_rate / compounded
+        divisors = 1 + self.decay_over(clock) * clock.epoch
+        divisors[0] = self.learning_rate  # nothing is divided yet
+        compounded: Numbers = np.divide.accumulate(divisors, axis=0)
+        return compounded
 
 
 class TimeByBatch(Time):

@@ -7,6 +7,7 @@ transaction. Killed at any moment it leaves finished trials only, and the next s
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -71,20 +72,23 @@ class Coordinator:
 
     def run(self, timeout_seconds: float | None = None) -> Progress:
         """Train round after round until the budget is met, or no round may begin any more."""
-        deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else None
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         put_back(self.database, self._study_id)
-        progress = self.progress()
-        self.on_progress(progress)
-        while progress.finished < progress.trials and (deadline is None or time.monotonic() < deadline):
-            if not self._train_queued(progress.trials - progress.finished):
-                self._train_round()
-            progress = self.progress()
+        while True:
+            finished = self._finished()
+            progress = self._progress(finished)
             self.on_progress(progress)
-        return progress
+            left = progress.trials - progress.finished
+            if left <= 0 or time.monotonic() >= deadline:
+                return progress
+            if not self._train_queued(left):
+                self._train_round(finished)
 
     def progress(self) -> Progress:
         """Count what is stored."""
-        finished = self._finished()
+        return self._progress(self._finished())
+
+    def _progress(self, finished: Sequence[queries.Finished]) -> Progress:
         best = max((trial.value for trial in finished), default=None)
         return Progress(len(finished), self.plan.search.trials, best)
 
@@ -92,9 +96,8 @@ class Coordinator:
         with self.seconds.spent_on("storage"), self.database.reading() as connection:
             return queries.finished(connection, self._study_id)
 
-    def _train_round(self) -> None:
+    def _train_round(self, finished: Sequence[queries.Finished]) -> None:
         """Train the first round with a candidate missing, and store what it finished, even if interrupted."""
-        finished = self._finished()
         missing = missing_positions(finished, self.plan.search.trials)
         number = missing[0] // self.plan.search.round_size
         candidates = self._round(number, finished)

@@ -6,6 +6,7 @@ Optuna's schema is read as it is; a study that Optuna alone filled can be asked 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,14 +22,17 @@ from sweep.ranges import Value
 from sweep.search.database import Database
 
 FINISHED = """
-    SELECT t.trial_id, t.number, v.value, l.value_json AS log_loss, p.value_json AS position
+    SELECT t.trial_id, t.number, v.value,
+        CAST(NULLIF(l.value_json, 'null') AS DOUBLE PRECISION) AS log_loss,
+        CAST(p.value_json AS INTEGER) AS position
     FROM trials t
     JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
     LEFT JOIN trial_user_attributes l ON l.trial_id = t.trial_id AND l.key = 'log_loss'
     LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
-    ORDER BY t.number
 """
+OLDEST_FIRST = " ORDER BY t.number"
+BEST_FIRST = " ORDER BY v.value DESC, log_loss IS NULL, log_loss, t.number"
 
 
 @dataclass(frozen=True)
@@ -109,22 +113,16 @@ def count_finished(database: Database, name: str) -> int:
 
 def finished(connection: Connection, study_id: int) -> list[Finished]:
     """Return what ranks each finished trial, oldest first; a missing log-loss ranks last."""
-    rows = connection.execute(text(FINISHED), {"study": study_id})
+    rows = connection.execute(text(FINISHED + OLDEST_FIRST), {"study": study_id})
     return [
-        Finished(
-            row.trial_id,
-            row.value,
-            float("inf") if row.log_loss in (None, "null") else float(row.log_loss),
-            None if row.position is None else int(row.position),
-        )
+        Finished(row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position)
         for row in rows
     ]
 
 
 def best_trials(connection: Connection, study_id: int, top: int) -> list[Best]:
     """Return the `top` finished trials by mean accuracy, then log-loss."""
-    frame = standings(connection, study_id).head(top)
-    return details(connection, frame)
+    return details(connection, standings(connection, study_id, top))
 
 
 def best_of_each_schedule(connection: Connection, study_id: int) -> list[Best]:
@@ -139,11 +137,11 @@ def best_of_each_schedule(connection: Connection, study_id: int) -> list[Best]:
     return details(connection, joined.drop_duplicates("param_value"))
 
 
-def standings(connection: Connection, study_id: int) -> pd.DataFrame:
-    """Return trial_id, number, value and log_loss of every finished trial, best first."""
-    frame = pd.read_sql_query(text(FINISHED), connection, params={"study": study_id})
-    frame["log_loss"] = pd.to_numeric(frame["log_loss"], errors="coerce")
-    return frame.sort_values(["value", "log_loss", "number"], ascending=[False, True, True], ignore_index=True)
+def standings(connection: Connection, study_id: int, top: int | None = None) -> pd.DataFrame:
+    """Return trial_id, number, value, log_loss and position of the best finished trials, best first; all by default."""
+    limit = "" if top is None else f" LIMIT {int(top)}"
+    query = text(FINISHED + BEST_FIRST + limit)
+    return pd.read_sql_query(query, connection, params={"study": study_id})
 
 
 def details(connection: Connection, frame: pd.DataFrame) -> list[Best]:

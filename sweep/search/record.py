@@ -28,6 +28,7 @@ from sweep.errors import BadInput, StorageFailed
 from sweep.plan import Plan
 from sweep.ranges import Value
 from sweep.search.database import Database
+from sweep.search.queries import count_finished
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study: how much is done, never what is done.
@@ -50,13 +51,12 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     """Load the plan's study, or make it with everything that traces it.
 
     Raises:
-        BadInput: if the stored study was made from another plan or other data.
+        BadInput: if the stored study has trials from another plan or other data.
     """
-    existing = optuna.get_all_study_names(storage=database.storage)
     study = optuna.create_study(
         storage=database.storage, study_name=plan.name, direction="maximize", load_if_exists=True
     )
-    if plan.name in existing and "plan" in study.user_attrs:
+    if count_finished(database, plan.name) and "plan" in study.user_attrs:
         _check_same(study, plan, data_sha256)
     else:
         for key, value in provenance(data_sha256).items():

@@ -1,0 +1,123 @@
+"""Laws of a candidate and of the flat params that describe it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sweep.candidate import Candidate, from_params, schedule_class
+from sweep.errors import BadInput
+from sweep.ranges import Value
+from sweep.schedules import CATALOGUE, Schedule
+from sweep.schedules.constant import Constant
+from sweep.schedules.step import Step, StepFromZero
+from sweep.schedules.time import Time, TimeByBatch, TimeCompounding
+
+rates = st.floats(0, 1e6, exclude_min=True)
+decays = st.none() | st.floats(0, 1e6)
+drops, periods = st.floats(0, 1, exclude_min=True), st.integers(1, 10_000)
+schedules: st.SearchStrategy[Schedule] = st.one_of(
+    st.builds(Constant, learning_rate=rates),
+    *(st.builds(kind, learning_rate=rates, decay=decays) for kind in (Time, TimeCompounding, TimeByBatch)),
+    *(st.builds(kind, learning_rate=rates, drop=drops, epochs_drop=periods) for kind in (Step, StepFromZero)),
+)
+candidates = st.builds(
+    Candidate, schedule=schedules, momentum=st.floats(0, 1, exclude_max=True), nesterov=st.booleans()
+)
+
+CONSTANT: dict[str, Value] = {"schedule": "constant", "learning_rate": 0.1}
+STEP: dict[str, Value] = {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 10}
+
+
+class TestParams:
+    @settings(deadline=None)
+    @given(candidate=candidates)
+    def test_the_params_of_a_candidate_make_it_again(self, candidate: Candidate) -> None:
+        again = from_params(candidate.params)
+        assert again == candidate
+        assert type(again.schedule) is type(candidate.schedule)
+
+    def test_own_parameters_stand_under_the_schedules_name(self) -> None:
+        candidate = Candidate(schedule=Step(learning_rate=0.1, drop=0.5, epochs_drop=10), momentum=0.9)
+        assert candidate.params == {**STEP, "momentum": 0.9, "nesterov": False}
+
+    def test_a_parameter_left_to_its_default_is_left_out(self) -> None:
+        assert "time.decay" not in from_params({"schedule": "time", "learning_rate": 0.1}).params
+
+    def test_momentum_is_off_unless_asked_for(self) -> None:
+        candidate = from_params(CONSTANT)
+        assert (candidate.momentum, candidate.nesterov) == (0.0, False)
+
+    def test_a_whole_number_is_a_rate_too(self) -> None:
+        assert from_params(CONSTANT | {"learning_rate": 1}) == from_params(CONSTANT | {"learning_rate": 1.0})
+
+    def test_the_params_given_are_left_as_they_were(self) -> None:
+        given_params = dict(STEP)
+        from_params(given_params)
+        assert given_params == STEP
+
+    @pytest.mark.parametrize(
+        ("params", "field", "reason"),
+        [
+            ({"learning_rate": 0.1}, "schedule", "is missing; there are constant, .*step"),
+            (CONSTANT | {"schedule": "stpe"}, "schedule", "there is no schedule `stpe`, did you mean `step`"),
+            (CONSTANT | {"schedule": 3}, "schedule", "there is no schedule `3`"),
+            ({"schedule": "constant"}, "learning_rate", "is missing"),
+            (STEP | {"learning_rate": 0.0}, "learning_rate", "greater than 0, got 0.0"),
+            (STEP | {"learning_rate": -0.1}, "learning_rate", "greater than 0, got -0.1"),
+            (STEP | {"learning_rate": math.nan}, "learning_rate", "finite number, got nan"),
+            (STEP | {"learning_rate": math.inf}, "learning_rate", "finite number, got inf"),
+            (STEP | {"learning_rate": "0.1"}, "learning_rate", "valid number, got '0.1'"),
+            (STEP | {"learning_rate": True}, "learning_rate", "valid number, got True"),
+            (STEP | {"momentum": 1.0}, "momentum", "less than 1, got 1.0"),
+            (STEP | {"momentum": -0.1}, "momentum", "greater than or equal to 0, got -0.1"),
+            (STEP | {"momentum": math.nan}, "momentum", "finite number, got nan"),
+            (STEP | {"nesterov": 1}, "nesterov", "valid boolean, got 1"),
+            (STEP | {"step.drop": 1.5}, "drop", "less than or equal to 1, got 1.5"),
+            (STEP | {"step.epochs_drop": 10.0}, "epochs_drop", "valid integer, got 10.0"),
+            (STEP | {"step.epochs_dorp": 10}, "epochs_dorp", "unknown key, did you mean `step.epochs_drop`"),
+            (CONSTANT | {"step.drop": 0.5}, "step.drop", "unknown key"),
+            (CONSTANT | {"name": "constant"}, "name", "unknown key"),
+        ],
+        ids=str,
+    )
+    def test_a_bad_param_is_named(self, params: dict[str, Value], field: str, reason: str) -> None:
+        with pytest.raises(BadInput, match=reason) as caught:
+            from_params(params)
+        assert caught.value.field == field
+
+
+class TestCandidate:
+    @settings(deadline=None)
+    @given(candidate=candidates)
+    def test_equal_candidates_are_one_in_a_set(self, candidate: Candidate) -> None:
+        assert len({candidate, candidate.model_copy(deep=True)}) == 1
+
+    @pytest.mark.parametrize(("field", "value"), [("momentum", 0.5), ("nesterov", True), ("schedule", None)])
+    def test_it_never_changes(self, field: str, value: Any) -> None:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(from_params(CONSTANT), field, value)
+
+    def test_a_record_of_it_holds_the_schedules_own_parameters(self) -> None:
+        recorded = from_params(STEP).model_dump()["schedule"]
+        assert recorded == {"learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}
+
+
+class TestScheduleClass:
+    @pytest.mark.parametrize("name", CATALOGUE)
+    def test_every_name_of_the_catalogue_finds_its_class(self, name: str) -> None:
+        assert schedule_class(name, "schedule").name == name
+
+    def test_an_unknown_name_blames_the_field_it_came_from(self) -> None:
+        with pytest.raises(BadInput, match=r"did you mean `time`\?$") as caught:
+            schedule_class("tmie", "recipes.3.schedule")
+        assert caught.value.field == "recipes.3.schedule"
+
+    def test_a_name_like_no_other_lists_them_all(self) -> None:
+        with pytest.raises(BadInput, match=f"; there are {', '.join(CATALOGUE)}$"):
+            schedule_class("zzz", "schedule")
