@@ -64,14 +64,12 @@ UNION_TAGS = ("<range>", "<choices>", "<value>")
 UNION_TYPES = ("bool", "int", "float", "str")
 
 # Pydantic's words for these name Python's types or the validator, not what a study file may hold.
-REASONS = {
-    "missing": "is missing.",
-    "extra_forbidden": "unknown key",
-    "model_type": "must be a table, got {given}.",
-    "dict_type": "must be a table, got {given}.",
-    "tuple_type": "must be a list.",
-    "too_short": "must hold at least one value, got {given}.",
-    "finite_number": "must be a finite number, got {given}.",
+RULES = {
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list",
+    "too_short": "must hold at least one value",
+    "finite_number": "must be a finite number",
 }
 
 
@@ -90,11 +88,12 @@ def field_name(location: Iterable[str | int]) -> str:
 
 
 def _reason(complaint: ErrorDetails) -> str:
-    given = reprlib.repr(complaint["input"])
-    if complaint["type"] in REASONS:
-        return REASONS[complaint["type"]].format(given=given)
-    reason = complaint["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
-    if complaint["type"] == "value_error":
-        return f"{reason[0].lower()}{reason[1:]}"
-    shown = "" if isinstance(complaint["input"], dict) else f", got {given}"
-    return f"{reason[0].lower()}{reason[1:]}{shown}."
+    """Return the rule, then the value; a whole table is not repeated."""
+    if complaint["type"] == "missing":
+        return "is missing."
+    if complaint["type"] == "value_error":  # one of our own validators, which tells the value itself
+        reason = complaint["msg"].removeprefix("Value error, ")
+        return reason[0].lower() + reason[1:]
+    rule = RULES.get(complaint["type"]) or complaint["msg"].replace("Input should", "must", 1)
+    given = complaint["input"]
+    return f"{rule}." if isinstance(given, dict) else f"{rule}, got {reprlib.repr(given)}."
