@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -195,12 +196,16 @@ def _take_turns(engine: Engine) -> None:
 def _reader(url: str, file: Path | None) -> Engine:
     if file is None:
         return sqlalchemy.create_engine(url, pool_pre_ping=True)
-    read_only = f"file:{file.absolute().as_posix().replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro"
-    return sqlalchemy.create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(read_only, uri=True, timeout=BUSY_SECONDS),
-        poolclass=sqlalchemy.pool.NullPool,
-    )
+    # A writer killed in the middle of a commit leaves a journal that only a connection that may write rolls back.
+    mode = "rw" if os.access(file, os.W_OK) else "ro"
+    escaped = file.absolute().as_posix().replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(f"file:{escaped}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    return sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.pool.NullPool)
 
 
 def _first_line(error: BaseException) -> str:

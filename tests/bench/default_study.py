@@ -1,0 +1,103 @@
+"""The default study as the benchmark uses it: its problem, candidates drawn from its space, and made-up outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from sweep.candidate import Candidate
+from sweep.plan import StudyFile, read_study_file
+from sweep.search.coordinator import Coordinator
+from sweep.search.database import Database
+from sweep.search.record import open_study
+from sweep.search.session import make_problem, read_data
+from sweep.search.space import SearchSpace
+from sweep.training.problem import Problem
+from sweep.training.randomness import batch_order, initial_weights
+from sweep.training.trainer import Outcome, Trainer
+from tests.bench.workload import Workload
+
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "studies" / "ionosphere.toml"
+SMOKE = ROOT / "studies" / "smoke.toml"
+
+
+def read_default(**search: int) -> tuple[StudyFile, Problem]:
+    """Return the study file, with values of its `search` table replaced, and its problem."""
+    study_file = read_study_file(STUDY, {f"search.{key}": value for key, value in search.items()})
+    return study_file, make_problem(study_file, read_data(study_file))
+
+
+def draw_candidates(study_file: StudyFile, count: int) -> list[Candidate]:
+    """Return the recipes, then candidates drawn at random from the study's space."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    space, recipes = SearchSpace(study_file.plan.search), study_file.plan.candidates
+    return [*recipes, *(space.suggest(study.ask()) for _ in range(count - len(recipes)))]
+
+
+def make_workload() -> Workload:
+    """Return one round of the default study as plain arrays."""
+    study_file, problem = read_default()
+    search, split, clock = study_file.plan.search, problem.split, problem.clock
+    candidates, seeds = draw_candidates(study_file, search.round_size), range(search.replicates)
+    weights = [initial_weights(problem.architecture, seed) for seed in seeds]
+    return Workload(
+        inputs=split.train_inputs,
+        targets=split.train_targets.astype(np.float32),
+        held_inputs=split.validation_inputs,
+        held_targets=split.validation_targets.astype(np.float32),
+        rates=np.stack([candidate.schedule.rates(clock) for candidate in candidates]).astype(np.float32),
+        momentum=np.array([candidate.momentum for candidate in candidates], np.float32),
+        kernel=np.stack([drawn[0] for drawn in weights]),
+        output=np.stack([drawn[2][:, 0] for drawn in weights]),
+        orders=np.stack([batch_order(split.train_rows, problem.epochs, seed) for seed in seeds]),
+        batch_size=problem.batch_size,
+    )
+
+
+@dataclass
+class MadeUpTrainer:
+    """Answers at once, with outcomes of the real shape."""
+
+    problem: Problem
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Seed the numbers that it makes up."""
+        self._generator = np.random.default_rng(self.seed)
+
+    def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+        """Yield an outcome for each candidate."""
+        for place, candidate in enumerate(candidates):
+            yield place, self._outcome(candidate, tuple(run_seeds))
+
+    def _outcome(self, candidate: Candidate, run_seeds: tuple[int, ...]) -> Outcome:
+        draw, rows, epochs = self._generator.random, self.problem.split.validation_rows, self.problem.epochs
+        return Outcome(
+            run_seeds=run_seeds,
+            correct=self._generator.integers(rows // 2, rows + 1, len(run_seeds), np.int32),
+            log_loss=draw(len(run_seeds), np.float32),
+            diverged=np.zeros(len(run_seeds), np.bool_),
+            rate=candidate.schedule.rates(self.problem.clock)[:, 0],
+            loss=draw(epochs),
+            accuracy=draw(epochs),
+            validation_loss=draw(epochs),
+            validation_accuracy=draw(epochs),
+            validation_rows=rows,
+            seconds=0.02,
+        )
+
+
+def make_coordinator(
+    path: Path, study_file: StudyFile, trainer: Trainer, on_progress: Any = lambda _: None
+) -> Coordinator:
+    """Return a coordinator of the study in a new database at `path`."""
+    database = Database(f"sqlite:///{path}")
+    study = open_study(database, study_file.plan, data_sha256="measured")
+    return Coordinator(database, study, study_file.plan, trainer, on_progress)

@@ -1,0 +1,80 @@
+"""Section `run`: the whole `sweep run` of the default study, as a user runs it, and where its time goes."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench import command
+from tests.bench.default_study import STUDY
+from tests.bench.report import Bar, Section, Spread
+
+SUMMARY = re.compile(
+    r"trainings in [\d.]+ s: training (?P<training>[\d.]+) s with the trainers' start, "
+    r"sampling (?P<sampling>[\d.]+) s, storage (?P<storage>[\d.]+) s"
+)
+ROUND = re.compile(r"(\d+)/(\d+) candidates, ")
+
+
+class Parts(NamedTuple):
+    """Seconds of one run; `warming` is the part of `training` that waits for trainers to load and compile."""
+
+    wall: float
+    opening: float
+    training: float
+    warming: float
+    sampling: float
+    storage: float
+    rest: float
+
+
+def measure(quick: bool) -> Section:
+    """Run the study several times, each into a new database."""
+    runs = [run_once("16" if quick else None) for _ in range(1 if quick else 3)]
+    section = Section("run", {"runs": [parts._asdict() for parts in runs]})
+    spreads = {name: Spread(tuple(getattr(parts, name) for parts in runs)) for name in Parts._fields}
+    explained = {
+        "opening": "imports, data, database",
+        "training": "with the trainers' start",
+        "warming": "of it: trainers load and compile (first round minus second)",
+        "rest": "answer and exit",
+    }
+    rows = [
+        (
+            f"{name}{': ' if name in explained else ''}{explained.get(name, '')}",
+            one.shown(".2f"),
+            f"{share(runs, name):.1%}",
+        )
+        for name, one in spreads.items()
+    ]
+    section.add_table("sweep run studies/ionosphere.toml: seconds, median (min-max)", ("part", "s", "share"), rows)
+    section.bars += [
+        Bar("sweep run, wall", spreads["wall"].median, 15, " s"),
+        Bar("sampling and storage", 100 * (share(runs, "sampling") + share(runs, "storage")), 15, " %"),
+    ]
+    return section
+
+
+def run_once(trials: str | None) -> Parts:
+    """Run the study into a new database and split its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--storage", command.url(Path(folder) / "bench.db"), *(["--trials", trials] if trials else [])]
+        wall, lines = command.run("run", str(STUDY), *options)
+    (summary,) = (found for line in lines if (found := SUMMARY.search(line.text)))
+    opening = next(line.seconds for line in lines if line.text.startswith("study "))
+    training, sampling, storage = (float(summary[name]) for name in ("training", "sampling", "storage"))
+    rest = wall - opening - training - sampling - storage
+    return Parts(wall, opening, training, warming(lines, opening), sampling, storage, rest)
+
+
+def warming(lines: list[command.Line], opening: float) -> float:
+    """Return what the first round took longer than the second, of as many candidates; 0 without a second."""
+    ends = [line.seconds for line in lines if ROUND.match(line.text)]
+    return ends[0] - opening - (ends[1] - ends[0]) if len(ends) > 1 else 0.0
+
+
+def share(runs: list[Parts], name: str) -> float:
+    """Return a part of the wall time, over all runs."""
+    return float(sum(getattr(parts, name) for parts in runs) / sum(parts.wall for parts in runs))
