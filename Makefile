@@ -44,7 +44,7 @@ studies/sweeps.db:
 	@$(BIN)/sweep run
 
 test: $(DEV) ## run the tests
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: $(DEV) ## check style, format and types
 	@$(BIN)/ruff check

@@ -6,6 +6,7 @@ coordinator is a study's only writer.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -38,7 +39,8 @@ def serve(database: Database, port: int) -> None:
             f"optuna-dashboard on {database.shown}: http://{HOST}:{port}/dashboard/ (Ctrl-C ends it)",
             flush=True,
         )
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def read_only(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:

@@ -22,7 +22,7 @@ from sweep.ranges import Value
 from sweep.search.coordinator import Coordinator, Progress
 from sweep.search.database import Database
 from sweep.search.queries import count_finished
-from sweep.search.record import open_study
+from sweep.search.record import open_study, put_back
 from sweep.search.session import default_workers, make_problem, make_trainer, read_data
 from sweep.training.pool import Pool
 from sweep.training.problem import Problem
@@ -42,6 +42,7 @@ def run_study(
             stack.enter_context(pool)  # trainers load TensorFlow while the data are read
         dataset = read_data(study_file)
         study = open_study(database, plan, dataset.sha256)
+        put_back(database, study._study_id)
         if not pool.process_ids:
             console.print(_budget_met(plan))
         else:

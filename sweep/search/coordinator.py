@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import optuna
 
 from sweep.candidate import Candidate
+from sweep.errors import BadInput
 from sweep.plan import Plan
 from sweep.search import queries
 from sweep.search.database import Database
@@ -121,7 +122,11 @@ class Coordinator:
         size = self.plan.search.round_size
         first = number * size
         recipes = list(self.plan.candidates[first : first + size])
-        before = [trial for trial in finished if trial.position is None or trial.position < first]
+        # In the order of their places, not of their arrival, which an interruption changes.
+        places = {trial.trial_id: -1 if trial.position is None else trial.position for trial in finished}
+        before = sorted(
+            (trial for trial in finished if places[trial.trial_id] < first), key=lambda trial: places[trial.trial_id]
+        )
         with self.seconds.spent_on("sampling"):
             shown = sorted(window(before), key=standing)
             with self.database.reading() as connection:
@@ -149,21 +154,28 @@ class Coordinator:
         """Train trials that somebody queued through Optuna; return how many there were."""
         with self.database.reading() as connection:
             waiting = queries.status(connection, self._study_id).counts.get("waiting", 0)
-        claimed = [self.study.ask() for _ in range(min(waiting, most))]
+        asked = min(waiting, most)
+        claimed, candidates = list[optuna.Trial](), list[Candidate]()
         try:
-            candidates = [self._space.suggest(trial) for trial in claimed]
+            for _ in range(asked):
+                trial = self.study.ask()
+                try:
+                    candidates.append(self._space.suggest(trial))
+                    claimed.append(trial)
+                except (ValueError, BadInput):  # not one of this study's candidates
+                    self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
             for place, outcome in self.trainer.train(candidates, self._run_seeds) if claimed else ():
                 for key, value in attributes(outcome).items():
                     claimed[place].set_user_attr(key, value)
                 self.study.tell(claimed[place], outcome.value)
         finally:
-            if claimed:
+            if asked:
                 put_back(self.database, self._study_id)
-        return len(claimed)
+        return asked
 
 
 def missing_positions(finished: Sequence[queries.Finished], trials: int) -> list[int]:
     """Return the positions still to be trained, in order; trials of others count towards the budget."""
     done = {trial.position for trial in finished if trial.position is not None}
     others = sum(trial.position is None for trial in finished)
-    return [position for position in range(trials) if position not in done][: trials - others - len(done)]
+    return [position for position in range(trials) if position not in done][: max(0, trials - others - len(done))]

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "sqlite:///studies/sweeps.db"
 BUSY_SECONDS = 30
 SCHEMA_SECONDS = 60
+# `sweep status` holds a study's lock for a moment to see whether somebody else does.
+GLANCE_SECONDS = 1
 KNOWN_SCHEMA = 12
+SCHEMA_LOCK = "-schema"  # no study may be called so
+
+
+class SchemaMissing(StorageFailed):
+    """The database has no schema yet, or its making was cut short; `Database.storage` completes it."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,10 @@ class Database:
         try:
             url = make_url(self.url)
             url.get_dialect()
-        except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
+        except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError, ValueError) as error:
             raise BadInput("storage", f"`{self.url}` is not a database URL such as {DEFAULT_STORAGE}.") from error
-        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-            raise BadInput("storage", "a study needs a file, an SQLite database in memory is gone at the end.")
+        if url.get_backend_name() == "sqlite" and _is_no_plain_file(url.database):
+            raise BadInput("storage", "a study needs a plain file, an SQLite database in memory is gone at the end.")
 
     @property
     def file(self) -> Path | None:
@@ -70,7 +77,7 @@ class Database:
 
         try:
             self._make_folder()
-            with FileLock(self.lock_path("schema"), timeout=SCHEMA_SECONDS):
+            with FileLock(self.lock_path(SCHEMA_LOCK), timeout=SCHEMA_SECONDS):
                 # Optuna formats the URL as a template.
                 template = self.url.replace("{", "{{").replace("}", "}}")
                 storage = optuna.storages.RDBStorage(template, engine_kwargs={"pool_pre_ping": True})
@@ -103,7 +110,7 @@ class Database:
             with _reader(self.url, self.file).connect() as connection:
                 self._check_schema(connection)
                 yield connection
-        except sqlalchemy.exc.SQLAlchemyError as error:
+        except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
             raise StorageFailed(f"`{self.shown}` cannot be read: {_first_line(error)}") from error
 
     @contextlib.contextmanager
@@ -134,9 +141,9 @@ class Database:
         Raises:
             StorageFailed: if another process holds it.
         """
-        self._make_folder()
-        lock = FileLock(self.lock_path(study), timeout=0)
+        lock = FileLock(self.lock_path(study), timeout=GLANCE_SECONDS)
         try:
+            self._make_folder()
             lock.acquire()
         except Timeout as error:
             raise StorageFailed(f"another `sweep run` is writing the study `{study}` in `{self.shown}`.") from error
@@ -172,9 +179,13 @@ class Database:
 
     def _check_schema(self, connection: Connection) -> None:
         try:
-            found = connection.execute(sqlalchemy.text("SELECT schema_version FROM version_info")).scalar()
+            made = sqlalchemy.inspect(connection).has_table("version_info")
+            query = sqlalchemy.text("SELECT schema_version FROM version_info")
+            found = connection.execute(query).scalar() if made else None
         except sqlalchemy.exc.DatabaseError as error:
             raise StorageFailed(f"`{self.shown}` holds no Optuna studies: {_first_line(error)}") from error
+        if found is None:
+            raise SchemaMissing(f"`{self.shown}` holds no Optuna studies.")
         if found != KNOWN_SCHEMA:
             raise StorageFailed(f"`{self.shown}` has Optuna's schema {found}, this version knows {KNOWN_SCHEMA}.")
 
@@ -191,6 +202,10 @@ def _take_turns(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def take_the_lock(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _is_no_plain_file(name: str | None) -> bool:
+    return name in (None, "", ":memory:") or str(name).startswith("file:")
 
 
 def _reader(url: str, file: Path | None) -> Engine:

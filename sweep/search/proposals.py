@@ -7,6 +7,7 @@ so that a round costs the same after a hundred trials and after a hundred thousa
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -44,8 +45,11 @@ def propose(
     """Return the `count` candidates of a round, given the params of the trials before it, best first."""
     study = optuna.create_study(direction="minimize", sampler=make_sampler(sampler_seed, round_number))
     for rank, params in enumerate(shown):
+        if params.get("schedule") not in space.search.schedules:
+            continue
         distributions = space.distributions(str(params["schedule"]))
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(rank)))
+        with contextlib.suppress(ValueError):  # somebody queued it from outside the space
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(rank)))
     return [space.suggest(study.ask()) for _ in range(count)]
 
 

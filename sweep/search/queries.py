@@ -19,14 +19,14 @@ from sqlalchemy.engine import Connection
 from sweep.errors import BadInput, nearest
 from sweep.plan import Plan, read_plan
 from sweep.ranges import Value
-from sweep.search.database import Database
+from sweep.search.database import Database, SchemaMissing
 
 FINISHED = """
     SELECT t.trial_id, t.number, v.value,
         CAST(NULLIF(l.value_json, 'null') AS DOUBLE PRECISION) AS log_loss,
         CAST(p.value_json AS INTEGER) AS position
     FROM trials t
-    JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
+    JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
     LEFT JOIN trial_user_attributes l ON l.trial_id = t.trial_id AND l.key = 'log_loss'
     LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
@@ -107,8 +107,11 @@ def count_finished(database: Database, name: str) -> int:
         SELECT COUNT(*) FROM trials t JOIN studies s ON s.study_id = t.study_id
         WHERE s.study_name = :name AND t.state = 'COMPLETE'
     """)
-    with database.reading() as connection:
-        return int(connection.execute(query, {"name": name}).scalar_one())
+    try:
+        with database.reading() as connection:
+            return int(connection.execute(query, {"name": name}).scalar_one())
+    except SchemaMissing:
+        return 0
 
 
 def finished(connection: Connection, study_id: int) -> list[Finished]:

@@ -22,6 +22,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.errors import BadInput, StorageFailed
@@ -56,14 +57,15 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     study = optuna.create_study(
         storage=database.storage, study_name=plan.name, direction="maximize", load_if_exists=True
     )
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        raise BadInput("name", f"the stored study `{plan.name}` does not maximize one value; choose another name.")
     if count_finished(database, plan.name) and "plan" in study.user_attrs:
         _check_same(study, plan, data_sha256)
     else:
         for key, value in provenance(data_sha256).items():
             study.set_user_attr(key, value)
         study.set_user_attr("run_seeds", {"search": list(range(plan.search.replicates))})
-        if plan.baseline is not None:
-            study.set_user_attr("quoted_baseline", plan.baseline.accuracy)
+        study.set_user_attr("quoted_baseline", plan.baseline.accuracy if plan.baseline else None)
     if study.user_attrs.get("plan") != (stored := plan.model_dump(mode="json")):
         study.set_user_attr("plan", stored)
     return study

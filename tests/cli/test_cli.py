@@ -1,0 +1,357 @@
+"""Laws of the command line: what each command prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from sweep.cli import app, main
+from sweep.plan import Plan, read_study_file
+from sweep.search.database import Database
+from sweep.search.session import read_data
+from tests.fakes import FakeTrainer, make_coordinator, opened
+
+ROOT = Path(__file__).parent.parent.parent
+SMOKE = ROOT / "studies" / "smoke.toml"
+COMMANDS = ("run", "best", "compare", "status", "dashboard")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+Sweep = Callable[..., Ended]
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Sweep:
+    """Run a command line in a folder without studies."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+
+    def run(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["sweep", *map(str, words)])
+        with pytest.raises(SystemExit) as raised:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(raised.value.code, int)
+        return Ended(raised.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return read_study_file(SMOKE).plan
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Iterator[Database]:
+    """Hold the finished study of `studies/smoke.toml`, made by a fake trainer."""
+    sha256 = read_data(read_study_file(SMOKE)).sha256
+    with opened(tmp_path_factory.mktemp("filled") / "studies.db") as database:
+        make_coordinator(database, plan, FakeTrainer(), data_sha256=sha256).run()
+        yield database
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write the smoke study with one piece of text replaced."""
+
+    def write(old: str, new: str) -> Path:
+        content = SMOKE.read_text(encoding="utf-8").replace("../data", str(ROOT / "data"))
+        assert old in content
+        path = tmp_path / "study.toml"
+        path.write_text(content.replace(old, new), encoding="utf-8")
+        return path
+
+    return write
+
+
+def assert_one_line(ended: Ended, code: int, line: str) -> None:
+    """Check that the command said `line`, a regular expression, on stderr and nothing else anywhere."""
+    assert (ended.code, ended.out) == (code, "")
+    assert re.fullmatch(f"error: {line}\n", ended.err), ended.err
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["run", SMOKE, "--trials", "0"], r"search\.trials: .* got 0\."),
+            (["run", SMOKE, "--trials", "many"], r"trials: .*integer.*"),
+            (["run", SMOKE, "--replicates", "-1"], r"search\.replicates: .* got -1\."),
+            (["run", SMOKE, "--seed", "-1"], r"search\.sampler_seed: .* got -1\."),
+            (["run", SMOKE, "--workers", "0"], r"workers: must be at least 1, got 0\."),
+            (["run", SMOKE, "--timeout", "0"], r"timeout: must be above 0 seconds, got 0\."),
+            (["run", SMOKE, "--timeout", "nan"], r"timeout: must be above 0 seconds, got nan\."),
+            (["run", SMOKE, "--storage", "studies.db"], r"storage: `studies\.db` is not a database URL.*"),
+            (["run", SMOKE, "--storage", "sqlite://"], r"storage: .* in memory .*"),
+            (["run", SMOKE, "--nonsense"], r"command line: .*--nonsense.*"),
+            (["run", SMOKE, "extra"], r"command line: .*extra.*"),
+            (["best", "--top", "0"], r"top: .*1.*"),
+            (["dashboard", "--port", "0"], r"port: .*1.*"),
+            (["bets"], r"command line: .*'bets'.*"),
+            (["run", "none.toml"], r"study: there is no file `none\.toml`.*"),
+            (["best", "none.toml"], r"study: there is no file `none\.toml`.*"),
+        ],
+        ids=lambda value: " ".join(map(str, value)).replace(str(SMOKE), "FILE") if isinstance(value, list) else "",
+    )
+    def test_it_is_one_line_that_names_the_field(self, sweep: Sweep, words: list[object], line: str) -> None:
+        assert_one_line(sweep(*words), 2, line)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "line"),
+        [
+            ("trials = 12", "trails = 12", r"search\.trails: unknown key, did you mean `search\.trials`\?"),
+            ("trials = 12", "trials = 1.5", r"search\.trials: .* got 1\.5\."),
+            ("low = 0.01, high", "low = 2.0, high", r"search\.learning_rate: .*`low` must be below `high`.*"),
+            ("schedules.step", "schedules.stepp", r"search\.schedules\.stepp: there is no schedule.*`step`\?"),
+            ("[data]", "[data", r"study: .* is not valid TOML.*"),
+            ("ionosphere.csv", "none.csv", r"data\.file: .*none\.csv.*"),
+        ],
+        ids=["key", "type", "range", "schedule", "toml", "data"],
+    )
+    def test_a_bad_study_file_is_refused_before_anything_is_made(
+        self, sweep: Sweep, study_file: Callable[[str, str], Path], tmp_path: Path, old: str, new: str, line: str
+    ) -> None:
+        assert_one_line(sweep("run", study_file(old, new)), 2, line)
+        assert [path.name for path in tmp_path.rglob("*.db")] == []
+
+    def test_a_study_file_that_changed_is_refused(
+        self, sweep: Sweep, study_file: Callable[[str, str], Path], filled: Database
+    ) -> None:
+        content = study_file("epochs = 5", "epochs = 6").read_text(encoding="utf-8")
+        path = Path("changed.toml")
+        path.write_text(content.replace(str(ROOT / "data"), "../data"), encoding="utf-8")
+        (path.absolute().parent.parent / "data").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "data" / "ionosphere.csv", path.absolute().parent.parent / "data")
+        ended = sweep("run", path, "--storage", filled.url)
+        assert_one_line(ended, 2, r"training\.epochs: the stored study `smoke` has 5, not 6; .*")
+
+    def test_an_unknown_study_names_the_nearest(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("best", "smok", "--storage", filled.url)
+        assert_one_line(ended, 2, r"study: there is no study `smok` in the database, did you mean `smoke`\?")
+
+
+class TestStorage:
+    @pytest.mark.parametrize("command", ["best", "compare", "status"])
+    def test_a_missing_database_is_exit_code_3_and_is_not_made(
+        self, sweep: Sweep, tmp_path: Path, command: str
+    ) -> None:
+        assert_one_line(sweep(command, "smoke"), 3, r"there is no database `sqlite:///studies/sweeps\.db`; .*")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("command", ["best", "compare", "status", "run"])
+    def test_a_file_that_is_no_database_is_exit_code_3(self, sweep: Sweep, tmp_path: Path, command: str) -> None:
+        (tmp_path / "text.db").write_text("no database\n" * 100)
+        ended = sweep(command, SMOKE, "--storage", f"sqlite:///{tmp_path}/text.db")
+        assert_one_line(ended, 3, r".*text\.db`.* file is not a database\.")
+
+    def test_a_second_run_at_the_same_time_is_exit_code_3(self, sweep: Sweep, filled: Database) -> None:
+        with filled.sole_writer("smoke"):
+            ended = sweep("run", SMOKE, "--storage", filled.url)
+        assert_one_line(ended, 3, r"another `sweep run` is writing the study `smoke` in .*")
+
+    def test_a_study_without_trials_is_exit_code_3(self, sweep: Sweep, tmp_path: Path, plan: Plan) -> None:
+        with opened(tmp_path / "studies.db") as database:
+            make_coordinator(database, plan)
+            ended = sweep("best", "smoke", "--storage", database.url)
+        assert_one_line(ended, 3, "the study `smoke` has no finished trial yet.")
+
+    def test_the_environment_names_the_storage_and_the_option_goes_first(
+        self, sweep: Sweep, filled: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SWEEP_STORAGE", filled.url)
+        assert sweep("status", "smoke").code == 0
+        ended = sweep("status", "smoke", "--storage", "sqlite:///none.db")
+        assert_one_line(ended, 3, "there is no database `sqlite:///none.db`; .*")
+
+    def test_a_study_is_named_by_its_file_or_its_name(
+        self, sweep: Sweep, filled: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        by_name, by_file = (sweep("best", word, "--storage", filled.url, "--json") for word in ("smoke", SMOKE))
+        monkeypatch.chdir(ROOT)
+        assert (
+            by_name.document == by_file.document == sweep("best", "smoke", "--storage", filled.url, "--json").document
+        )
+
+
+class TestBest:
+    def test_its_document_has_the_fields_that_other_programs_read(
+        self, sweep: Sweep, filled: Database, plan: Plan
+    ) -> None:
+        ended = sweep("best", "smoke", "--storage", filled.url, "--top", 12, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        found = ended.document
+        assert found.keys() == {"study", "trials", "best", "quoted_baseline"}
+        assert (found["study"], found["trials"], found["quoted_baseline"]) == ("smoke", 12, 0.9569)
+        for trial in found["best"]:
+            assert list(trial) == [
+                "trial",
+                "value",
+                "log_loss",
+                "schedule",
+                "momentum",
+                "replicates",
+                "correct_mean",
+                "validation_rows",
+            ]
+            own = {"drop", "epochs_drop"} if trial["schedule"]["name"] == "step" else set()
+            assert trial["schedule"].keys() == {"name", "learning_rate"} | own
+            assert (trial["replicates"], trial["validation_rows"]) == (2, 116)
+            assert trial["value"] == pytest.approx(trial["correct_mean"] / 116)
+        assert sorted(trial["trial"] for trial in found["best"]) == list(range(12))
+        stands = [(-trial["value"], trial["log_loss"]) for trial in found["best"]]
+        assert stands == sorted(stands)
+
+    def test_five_are_shown_unless_asked_for_others(self, sweep: Sweep, filled: Database) -> None:
+        default, two = (sweep("best", "smoke", "--storage", filled.url, "--json", *more) for more in ([], ["--top", 2]))
+        assert len(default.document["best"]) == 5
+        assert default.document["best"][:2] == two.document["best"]
+
+    def test_a_person_reads_a_table_with_the_quoted_baseline(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("best", "smoke", "--storage", filled.url)
+        assert (ended.code, ended.err) == (0, "")
+        assert "study smoke: best of 12 candidates" in ended.out
+        assert "95.69%" in ended.out
+
+
+class TestCompare:
+    def test_its_document_holds_the_best_beside_the_recipes(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("compare", "smoke", "--storage", filled.url, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        found, best = ended.document, sweep("best", "smoke", "--storage", filled.url, "--json").document
+        assert found.keys() == {"study", "best", "recipes", "quoted_baseline", "runs_above_quoted"}
+        assert found["best"] == best["best"][0]
+        (recipe,) = found["recipes"]
+        assert recipe["schedule"] == {"name": "constant", "learning_rate": 0.1}
+        difference = recipe["difference"]
+        assert difference["runs"] == 2 == difference["better"] + difference["equal"] + difference["worse"]
+        assert difference["rows"] == pytest.approx(found["best"]["correct_mean"] - recipe["correct_mean"])
+
+    def test_a_person_reads_a_table(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("compare", "smoke", "--storage", filled.url)
+        assert (ended.code, ended.err) == (0, "")
+        assert "recipe" in ended.out
+
+
+class TestStatus:
+    def test_its_document_counts_the_trials(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("status", "smoke", "--storage", filled.url, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        found = ended.document
+        assert found.keys() == {"study", "running", "trials", "wanted", "candidates_per_second", "seconds_left"}
+        assert found["candidates_per_second"] > 0
+        found["candidates_per_second"] = None
+        assert found == {
+            "study": "smoke",
+            "running": False,
+            "trials": {"complete": 12},
+            "wanted": 12,
+            "candidates_per_second": None,
+            "seconds_left": None,
+        }
+
+    def test_a_running_study_tells_the_time_left(self, sweep: Sweep, filled: Database) -> None:
+        with filled.sole_writer("smoke"):
+            found = sweep("status", "smoke", "--storage", filled.url, "--json").document
+        assert (found["running"], found["seconds_left"]) == (True, 0)
+
+    def test_a_person_reads_a_line(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("status", "smoke", "--storage", filled.url)
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.startswith("study smoke: 12 complete of 12 wanted; not running\n")
+
+
+class TestRun:
+    def test_a_met_budget_says_so_and_shows_what_was_found(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("run", SMOKE, "--storage", filled.url)
+        assert ended.code == 0
+        assert "study smoke: the budget of 12 candidates is met, nothing to train" in ended.err
+        assert "best of 12 candidates" in ended.out
+        assert "best of each schedule" in ended.out
+        assert "95.69%" in ended.out
+
+    def test_nothing_is_left_running_when_the_budget_is_met(self, sweep: Sweep, tmp_path: Path, plan: Plan) -> None:
+        sha256 = read_data(read_study_file(SMOKE)).sha256
+        with opened(tmp_path / "studies.db") as database:
+            coordinator = make_coordinator(database, plan, FakeTrainer(), data_sha256=sha256)
+            coordinator.run()
+            coordinator.study.ask()
+            assert sweep("run", SMOKE, "--storage", database.url).code == 0
+            found = sweep("status", "smoke", "--storage", database.url, "--json").document
+        assert found["trials"] == {"complete": 12, "waiting": 1}
+
+
+class TestHelp:
+    def test_every_command_of_the_design_is_there_and_has_help(self, sweep: Sweep) -> None:
+        ended = sweep("--help")
+        assert ended.code == 0
+        for command in COMMANDS:
+            assert re.search(rf"^ +{command} +[A-Z]", ended.out, re.MULTILINE)
+
+    def test_every_command_and_option_has_help(self) -> None:
+        group = typer.main.get_command(app)
+        for name, command in vars(group)["commands"].items():
+            assert command.help, name
+            for parameter in command.params:
+                assert vars(parameter).get("help"), f"{name} {parameter.name}"
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_each_command_explains_itself(self, sweep: Sweep, command: str) -> None:
+        ended = sweep(command, "--help")
+        assert (ended.code, ended.err) == (0, "")
+        assert "Usage: sweep" in ended.out
+
+
+class TestProcess:
+    """What only a process of its own can show."""
+
+    def test_python_runs_it_as_a_module(self) -> None:
+        ended = subprocess.run(
+            [sys.executable, "-m", "sweep", "best", "none.toml"], capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith("error: study: there is no file `none.toml`")
+
+    def test_asking_a_study_loads_neither_tensorflow_nor_optuna(self, filled: Database) -> None:
+        code = """
+import sys
+from sweep.cli import main
+try:
+    main()
+finally:
+    print(*{"tensorflow", "keras", "optuna", "sklearn"} & sys.modules.keys(), file=sys.stderr)
+"""
+        command = [sys.executable, "-c", code, "best", "smoke", "--storage", filled.url]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ended.stderr == "\n"
+
+    def test_a_reader_that_goes_away_is_no_traceback(self, filled: Database) -> None:
+        command = [sys.executable, "-m", "sweep", "best", "smoke", "--storage", filled.url, "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""

@@ -1,0 +1,122 @@
+"""What the tests above training share: a trainer that computes instead of training, and a small study."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sweep.candidate import Candidate
+from sweep.plan import Plan, read_plan
+from sweep.schedules import Clock
+from sweep.search.coordinator import Coordinator, Progress
+from sweep.search.database import Database
+from sweep.search.record import open_study
+from sweep.training.trainer import Outcome
+
+CLOCK = Clock(epochs=3, steps_per_epoch=2)
+ROWS = 116
+DATA_SHA256 = "0" * 64
+RECIPES: tuple[dict[str, Any], ...] = (
+    {"schedule": "constant", "learning_rate": 0.1},
+    {"schedule": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 2, "momentum": 0.9},
+)
+
+
+@dataclass
+class FakeTrainer:
+    """Answers last candidate first, and can be interrupted after a number of outcomes."""
+
+    interrupted_after: int | None = None
+    diverged: Collection[int] = ()
+    before_each: Callable[[], None] = lambda: None
+    trained: list[Candidate] = field(default_factory=list)
+
+    def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+        for place in reversed(range(len(candidates))):
+            self.before_each()
+            if len(self.trained) == self.interrupted_after:
+                raise KeyboardInterrupt
+            self.trained.append(candidates[place])
+            yield place, outcome_of(candidates[place], run_seeds, self.diverged)
+
+
+def outcome_of(candidate: Candidate, run_seeds: Sequence[int], diverged: Collection[int] = ()) -> Outcome:
+    """Return an outcome that depends on the candidate and the seeds alone; the seeds in `diverged` end in NaN."""
+    lost = np.array([seed in diverged for seed in run_seeds])
+    loss = np.array([badness(candidate) + 0.01 * seed for seed in run_seeds], np.float32)
+    right = [round(ROWS / (1 + badness(candidate))) - seed % 2 for seed in run_seeds]
+    kept = np.where(lost.all(), np.nan, loss[~lost].sum() / max(1, len(loss[~lost])))
+    return Outcome(
+        run_seeds=tuple(run_seeds),
+        correct=np.where(lost, 9, right).astype(np.int32),
+        log_loss=np.where(lost, np.nan, loss).astype(np.float32),
+        diverged=lost,
+        rate=candidate.schedule.rates(CLOCK)[:, 0],
+        loss=np.full(CLOCK.epochs, kept),
+        accuracy=np.full(CLOCK.epochs, 0.5),
+        validation_loss=np.full(CLOCK.epochs, kept),
+        validation_accuracy=np.full(CLOCK.epochs, 0.5),
+        validation_rows=ROWS,
+        seconds=0.25,
+    )
+
+
+def badness(candidate: Candidate) -> float:
+    """Return how far a candidate lies from a step schedule with a rate of 0.3 and a momentum of 0.6."""
+    far = abs(float(np.log10(candidate.schedule.learning_rate / 0.3))) + abs(candidate.momentum - 0.6)
+    return 0.1 + far + (0.2 if candidate.schedule.name == "constant" else 0.0)
+
+
+def make_plan(name: str = "tiny", recipes: Sequence[dict[str, Any]] = RECIPES, **search: Any) -> Plan:
+    """Return the plan of a small study; `search` replaces values of its table of that name."""
+    tables = {
+        "name": name,
+        "data": {"file": "rows.csv"},
+        "search": {
+            "trials": 20,
+            "replicates": 2,
+            "round_size": 8,
+            "learning_rate": {"low": 0.01, "high": 1.0, "log": True},
+            "momentum": {"low": 0.0, "high": 0.9},
+            "schedules": {
+                "constant": {},
+                "step": {"drop": {"low": 0.2, "high": 0.8}, "epochs_drop": {"low": 1, "high": 4}},
+            },
+            **search,
+        },
+        "recipes": list(recipes),
+        "baseline": {"accuracy": 0.9569, "source": "the tutorial"},
+    }
+    return read_plan(tables)
+
+
+def make_coordinator(
+    database: Database,
+    plan: Plan,
+    trainer: FakeTrainer | None = None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    data_sha256: str = DATA_SHA256,
+) -> Coordinator:
+    """Open the plan's study for a fake trainer."""
+    study = open_study(database, plan, data_sha256)
+    return Coordinator(database, study, plan, trainer or FakeTrainer(), on_progress)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Database]:
+    """Open the SQLite database at `path`, and close every connection to it at the end."""
+    database = Database(f"sqlite:///{path}")
+    try:
+        yield database
+    finally:
+        made = vars(database)  # the parts that were used
+        if "engine" in made:
+            database.engine.dispose()
+        if "storage" in made:
+            database.storage.remove_session()
+            database.storage.engine.dispose()

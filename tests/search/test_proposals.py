@@ -1,0 +1,120 @@
+"""Laws of proposing: what a round depends on, what the sampler is shown, and that it learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.candidate import Candidate
+from sweep.ranges import Value
+from sweep.search.proposals import BEST_SHOWN, LATEST_SHOWN, make_sampler, propose, standing, window
+from sweep.search.space import SearchSpace
+from tests.fakes import badness, make_plan
+
+SPACE = SearchSpace(make_plan().search)
+
+
+@dataclass(frozen=True)
+class Stood:
+    """A finished trial as far as its rank goes."""
+
+    value: float
+    log_loss: float
+    number: int = 0
+
+
+def best_first(candidates: list[Candidate]) -> list[dict[str, Value]]:
+    return [SPACE.params(candidate) for candidate in sorted(candidates, key=badness)]
+
+
+@pytest.fixture(scope="module")
+def history() -> list[dict[str, Value]]:
+    return best_first(propose(SPACE, [], 40, sampler_seed=9, round_number=0))
+
+
+def test_a_round_is_proposed_again_exactly(history: list[dict[str, Value]]) -> None:
+    first, again = (propose(SPACE, history, 8, sampler_seed=3, round_number=2) for _ in range(2))
+    assert first == again
+
+
+def test_a_shorter_round_is_the_beginning_of_a_longer_one(history: list[dict[str, Value]]) -> None:
+    long, short = (propose(SPACE, history, count, sampler_seed=3, round_number=2) for count in (8, 5))
+    assert short == long[:5]
+
+
+@pytest.mark.parametrize(("seed", "number"), [(4, 2), (3, 1), (2, 3)], ids=["seed", "round", "swapped"])
+def test_another_seed_or_round_proposes_others(history: list[dict[str, Value]], seed: int, number: int) -> None:
+    first = propose(SPACE, history, 8, sampler_seed=3, round_number=2)
+    other = propose(SPACE, history, 8, sampler_seed=seed, round_number=number)
+    assert not {candidate.schedule.learning_rate for candidate in first} & {
+        candidate.schedule.learning_rate for candidate in other
+    }
+
+
+def test_another_history_proposes_others(history: list[dict[str, Value]]) -> None:
+    shown, reverse = (propose(SPACE, order, 8, sampler_seed=3, round_number=2) for order in (history, history[::-1]))
+    assert shown != reverse
+
+
+def test_nothing_asked_is_nothing_proposed(history: list[dict[str, Value]]) -> None:
+    assert propose(SPACE, history, 0, sampler_seed=3, round_number=2) == []
+
+
+def test_the_candidates_of_a_round_differ(history: list[dict[str, Value]]) -> None:
+    assert len(set(propose(SPACE, history, 64, sampler_seed=3, round_number=2))) == 64
+
+
+def test_each_schedules_own_parameters_are_sampled_jointly(history: list[dict[str, Value]]) -> None:
+    study = optuna.create_study(sampler=make_sampler(0, 1))
+    for rank, params in enumerate(history):
+        distributions = SPACE.distributions(str(params["schedule"]))
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=rank))
+    assert study.ask().relative_params.keys() == SPACE.distributions("step").keys()
+
+
+def test_the_search_learns_what_random_draws_do_not() -> None:
+    """The easy objective is the fake trainer's: one schedule, one rate and one momentum are best."""
+    learned, blind = [], []
+    for seed in range(4):
+        candidates: list[Candidate] = []
+        for number in range(4):
+            candidates += propose(SPACE, best_first(candidates), 16, sampler_seed=seed, round_number=number)
+        random = propose(SPACE, [], 64, sampler_seed=seed, round_number=99)
+        learned.append(mean(badness(candidate) for candidate in candidates[32:]))
+        blind.append(mean(badness(candidate) for candidate in random))
+    assert mean(learned) < 0.8 * mean(blind)
+
+
+def test_the_better_value_stands_first_and_the_log_loss_decides_between_equals() -> None:
+    trials = [Stood(0.9, 0.3), Stood(0.95, 0.9), Stood(0.9, 0.1), Stood(0.9, float("inf"))]
+    assert [trials.index(trial) for trial in sorted(trials, key=standing)] == [1, 2, 0, 3]
+
+
+stood = st.builds(Stood, value=st.sampled_from([0.5, 0.9, 0.95]), log_loss=st.floats(0, 1))
+
+
+@given(st.lists(stood, max_size=40))
+def test_a_short_history_is_shown_whole_and_best_first(trials: list[Stood]) -> None:
+    assert window(trials) == sorted(trials, key=standing)
+
+
+@given(st.randoms(use_true_random=False))
+def test_a_long_history_shows_the_best_and_the_latest_of_the_others(random: object) -> None:
+    values = list(range(400))
+    random.shuffle(values)  # type: ignore[attr-defined]  # hypothesis gives a `random.Random`
+    trials = [Stood(float(value), 0.0, number) for number, value in enumerate(values)]
+    shown = window(trials)
+    best = sorted(trials, key=standing)[:BEST_SHOWN]
+    others = [trial for trial in trials if trial.value < best[-1].value]
+    assert shown[:BEST_SHOWN] == best
+    assert shown[BEST_SHOWN:] == sorted(others[-LATEST_SHOWN:], key=standing)
+
+
+def test_at_most_25_best_and_225_others_are_shown() -> None:
+    assert (BEST_SHOWN, LATEST_SHOWN) == (25, 225)
+    assert len(window([Stood(0.0, 0.0)] * 1000)) == 250

@@ -1,0 +1,246 @@
+"""Laws of the questions to a study, whoever filled it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import distribution_to_json as as_json
+
+from sweep.cli.answers import (
+    best_document,
+    read_best,
+    read_best_of_each_schedule,
+    read_comparison,
+    read_status,
+)
+from sweep.errors import BadInput, StorageFailed
+from sweep.ranges import Value
+from sweep.search import queries
+from sweep.search.database import Database
+from sweep.search.queries import Best, Finished
+from sweep.search.record import FinishedTrial, open_study, store
+from sweep.search.space import SearchSpace
+from tests.fakes import DATA_SHA256, make_plan
+
+PLAN = make_plan(recipes=())
+SPACE = SearchSpace(PLAN.search)
+
+
+def trial(value: float, log_loss: float | None, schedule: str = "constant", position: int = 0) -> FinishedTrial:
+    own: dict[str, Value] = {"step.drop": 0.5, "step.epochs_drop": 2} if schedule == "step" else {}
+    return FinishedTrial(
+        position=position,
+        params={"schedule": schedule, "learning_rate": 0.1, "momentum": 0.5, **own},
+        distributions=SPACE.distributions(schedule),
+        value=value,
+        attributes={"log_loss": log_loss, "correct": [1, 2]},
+        began=datetime.now(UTC) - timedelta(seconds=10),
+    )
+
+
+def filled(database: Database, trials: Iterable[FinishedTrial] = (), name: str = "tiny") -> optuna.Study:
+    study = open_study(database, PLAN.model_copy(update={"name": name}), DATA_SHA256)
+    store(database, study._study_id, list(trials))
+    return study
+
+
+def best(database: Database, top: int, name: str = "tiny") -> list[Best]:
+    return read_best(database, name, top).best
+
+
+def plainly_optimized(database: Database, objective: Any, trials: int) -> optuna.Study:
+    """Fill a study with Optuna alone."""
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize", sampler=sampler)
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+class TestFindStudy:
+    def test_a_study_is_found_with_what_it_keeps(self, database: Database) -> None:
+        filled(database)
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+        assert (study.name, study.plan, study.quoted_baseline) == ("tiny", PLAN, 0.9569)
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [("tinny", "there is no study `tinny` in the database, did you mean `tiny`?"), ("x", "database$")],
+        ids=["near", "far"],
+    )
+    def test_an_unknown_study_names_the_nearest(self, database: Database, name: str, reason: str) -> None:
+        filled(database)
+        with database.reading() as connection, pytest.raises(BadInput, match=reason.replace("?", r"\?")) as raised:
+            queries.find_study(connection, name)
+        assert raised.value.field == "study"
+
+    def test_a_study_that_optuna_made_has_no_plan(self, database: Database) -> None:
+        plainly_optimized(database, lambda _trial: 0.0, 0)
+        with database.reading() as connection:
+            study = queries.find_study(connection, "plain")
+        assert (study.plan, study.quoted_baseline, study.attributes) == (None, None, {})
+
+
+class TestRanking:
+    def test_the_better_value_comes_first_and_the_log_loss_decides_between_equals(self, database: Database) -> None:
+        stands = [(0.9, 0.3), (0.95, 9e1), (0.9, 0.25), (0.9, None), (0.2, 0.1), (0.9, 1.5e-5)]
+        filled(database, [trial(*stand) for stand in stands])
+        assert [found.trial for found in best(database, 6)] == [1, 5, 2, 0, 3, 4]
+
+    def test_between_equals_in_both_the_earlier_comes_first(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 3)
+        assert [found.trial for found in best(database, 3)] == [0, 1, 2]
+
+    def test_no_more_than_asked_for_are_returned(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 3)
+        assert [len(best(database, top)) for top in (1, 2, 3, 4)] == [1, 2, 3, 3]
+
+    def test_a_trial_comes_with_its_params_and_attributes(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3, "step", position=7)])
+        (found,) = best(database, 1)
+        assert found == Best(
+            trial=0,
+            value=0.9,
+            log_loss=0.3,
+            params={
+                "schedule": "step",
+                "learning_rate": 0.1,
+                "momentum": 0.5,
+                "step.drop": 0.5,
+                "step.epochs_drop": 2,
+            },
+            attributes={"log_loss": 0.3, "correct": [1, 2], "position": 7},
+        )
+        assert list(found.params) == list(SPACE.distributions("step"))
+
+    def test_the_best_of_each_schedule_come_best_first(self, database: Database) -> None:
+        stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.8, 0.05), ("constant", 0.85, 0.1)]
+        filled(database, [trial(value, log_loss, schedule) for schedule, value, log_loss in stands])
+        assert [found.trial for found in read_best_of_each_schedule(database, "tiny")] == [1, 2]
+
+    def test_other_studies_and_other_states_do_not_count(self, database: Database) -> None:
+        filled(database, [trial(0.99, 0.1)], name="other")
+        study = filled(database, [trial(0.5, 0.3)])
+        study.ask()
+        study.enqueue_trial({"momentum": 0.5})
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+        assert [found.value for found in best(database, 5)] == [0.5]
+        assert queries.count_finished(database, "tiny") == 1
+
+    def test_a_study_without_a_finished_trial_is_a_storage_failure(self, database: Database) -> None:
+        filled(database)
+        with pytest.raises(StorageFailed, match="the study `tiny` has no finished trial yet"):
+            read_best(database, "tiny", 5)
+        with pytest.raises(StorageFailed, match="the study `tiny` has no finished trial yet"):
+            read_comparison(database, "tiny")
+
+    def test_two_thousand_trials_rank_as_sorting_ranks_them(self, database: Database) -> None:
+        draw = random.Random(0)
+        stands = [(draw.randrange(100) / 100, draw.choice([None, draw.random()])) for _ in range(2000)]
+        filled(database, [trial(*stand, schedule=draw.choice(["constant", "step"])) for stand in stands])
+        order = sorted(range(2000), key=lambda number: (-stands[number][0], stands[number][1] or math.inf, number))
+        assert [found.trial for found in best(database, 2000)] == order
+        assert queries.count_finished(database, "tiny") == 2000
+
+
+class TestFinished:
+    def test_they_come_in_the_order_of_their_numbers(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3, position=3), trial(0.8, None, position=1)])
+        with database.reading() as connection:
+            assert queries.finished(connection, study._study_id) == [
+                Finished(1, 0.9, 0.3, 3),
+                Finished(2, 0.8, math.inf, 1),
+            ]
+
+    def test_a_trial_of_others_has_no_position(self, database: Database) -> None:
+        study = plainly_optimized(database, lambda trial: trial.suggest_float("x", 0, 1), 1)
+        with database.reading() as connection:
+            (found,) = queries.finished(connection, study._study_id)
+        assert (found.position, found.log_loss) == (None, math.inf)
+
+    def test_a_missing_database_and_an_unknown_study_have_none(
+        self, database: Database, new_database: Database
+    ) -> None:
+        assert queries.count_finished(new_database, "tiny") == 0
+        assert queries.count_finished(database, "tiny") == 0
+
+
+class TestStatus:
+    def test_trials_are_counted_by_state(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3)] * 3)
+        study.ask()
+        study.enqueue_trial({"momentum": 0.5})
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+        found = read_status(database, "tiny")
+        assert found.status.counts == {"complete": 3, "running": 1, "waiting": 1, "fail": 1}
+        assert found.wanted == 20
+
+    def test_the_pace_is_that_of_the_latest_trials(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 30)
+        found = read_status(database, "tiny").status
+        assert found.rate == pytest.approx(3.0, rel=0.2)
+        assert found.idle_seconds == pytest.approx(0, abs=5)
+
+    def test_a_study_without_trials_has_no_pace(self, database: Database) -> None:
+        filled(database)
+        found = read_status(database, "tiny")
+        assert (found.status.counts, found.status.rate, found.status.idle_seconds) == ({}, None, None)
+
+    def test_a_study_is_running_while_its_lock_is_held(self, database: Database) -> None:
+        filled(database)
+        assert not read_status(database, "tiny").running
+        with database.sole_writer("tiny"):
+            assert read_status(database, "tiny").running
+
+
+class TestOptunaAlone:
+    def test_every_question_has_an_answer(self, database: Database) -> None:
+        study = plainly_optimized(
+            database, lambda trial: trial.suggest_float("x", 0, 1) * trial.suggest_categorical("y", [1, 2]), 6
+        )
+        ranked = sorted(study.trials, key=lambda trial: -(trial.value or 0))
+        found = read_best(database, "plain", 3)
+        assert [best.trial for best in found.best] == [trial.number for trial in ranked[:3]]
+        assert [best.params for best in found.best] == [trial.params for trial in ranked[:3]]
+        assert (found.trials, read_best_of_each_schedule(database, "plain")) == (6, [])
+        assert read_comparison(database, "plain").best == found.best[0]
+        assert read_status(database, "plain").status.counts == {"complete": 6}
+        assert best_document(found)["best"][0]["correct_mean"] is None
+
+    def test_a_best_of_each_schedule_needs_no_more_than_the_param(self, database: Database) -> None:
+        plainly_optimized(database, lambda trial: len(trial.suggest_categorical("schedule", ["step", "time"])), 8)
+        assert {best.params["schedule"] for best in read_best_of_each_schedule(database, "plain")} == {"step", "time"}
+
+    def test_failed_trials_and_infinite_values_are_no_obstacle(self, database: Database) -> None:
+        values = iter([0.5, math.nan, math.inf, -math.inf, 0.25])
+        study = plainly_optimized(database, lambda _trial: next(values), 5)
+        found = read_best(database, "plain", 5)
+        assert [best.value for best in found.best] == [0.5, 0.25]
+        with database.reading() as connection:
+            assert [trial.value for trial in queries.finished(connection, study._study_id)] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value"),
+    [
+        (CategoricalDistribution(("a", "b")), "b"),
+        (CategoricalDistribution((True, False)), False),
+        (CategoricalDistribution((0.5, 0.9)), 0.9),
+        (IntDistribution(1, 40), 7),
+        (IntDistribution(1, 40, log=True), 7),
+        (FloatDistribution(1e-3, 1.0, log=True), 0.1),
+        (FloatDistribution(0.0, 0.9), 0.25),
+    ],
+    ids=repr,
+)
+def test_a_stored_number_stands_for_what_was_suggested(distribution: BaseDistribution, value: Value) -> None:
+    found = queries.external(distribution.to_internal_repr(value), as_json(distribution))
+    assert found == value
+    assert type(found) is type(value)

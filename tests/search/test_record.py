@@ -1,0 +1,283 @@
+"""Laws of the record: what a study keeps, and that a stored trial is one that Optuna itself could have stored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.candidate import Candidate, from_params
+from sweep.errors import BadInput, StorageFailed
+from sweep.plan import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan
+from sweep.search.database import Database
+from sweep.search.objective import attributes
+from sweep.search.queries import find_study
+from sweep.search.record import PACKAGES, FinishedTrial, cpu_name, git_commit, open_study, put_back, store
+from sweep.search.space import SearchSpace
+from tests.fakes import DATA_SHA256, make_plan, outcome_of
+
+PLAN = make_plan(nesterov=[True, False], recipes=())
+SPACE = SearchSpace(PLAN.search)
+CONSTANT = from_params({"schedule": "constant", "learning_rate": 0.1, "momentum": 0.25, "nesterov": True})
+STEP = from_params({"schedule": "step", "learning_rate": 0.02, "step.drop": 0.5, "step.epochs_drop": 3})
+
+
+def finished(candidate: Candidate, position: int = 0, **changes: Any) -> FinishedTrial:
+    outcome = outcome_of(candidate, (0, 1))
+    trial = FinishedTrial(
+        position=position,
+        params=SPACE.params(candidate),
+        distributions=SPACE.distributions(candidate.schedule.name),
+        value=outcome.value,
+        attributes=attributes(outcome),
+        began=datetime.now(UTC),
+    )
+    return replace(trial, **changes)
+
+
+def searching(**changes: Any) -> dict[str, Any]:
+    return {"search": make_plan(recipes=(), nesterov=[True, False], **changes).search}
+
+
+def opened_study(database: Database, name: str = "tiny") -> tuple[optuna.Study, int]:
+    study = open_study(database, PLAN.model_copy(update={"name": name}), DATA_SHA256)
+    return study, study._study_id
+
+
+def begun_study(database: Database) -> None:
+    """Hold the study with one trial: from now on its plan is fixed."""
+    store(database, opened_study(database)[1], [finished(CONSTANT)])
+
+
+def said(trial: FrozenTrial) -> tuple[Any, ...]:
+    """Return all that a trial says but its times."""
+    return (
+        trial.number,
+        trial.state,
+        trial.params,
+        trial.distributions,
+        trial.values,
+        trial.user_attrs,
+        trial.system_attrs,
+        trial.intermediate_values,
+    )
+
+
+class TestStore:
+    def test_a_stored_trial_is_the_one_that_optuna_stores(self, database: Database) -> None:
+        (ours, study_id), (optunas, _) = opened_study(database), opened_study(database, "other")
+        trials = [finished(CONSTANT, 0), finished(STEP, 1), finished(CONSTANT, 2, value=1.0)]
+        store(database, study_id, trials)
+        for trial in trials:
+            optunas.add_trial(
+                optuna.trial.create_trial(
+                    params=dict(trial.params),
+                    distributions=dict(trial.distributions),
+                    value=trial.value,
+                    user_attrs={**trial.attributes, "position": trial.position},
+                )
+            )
+        assert [said(trial) for trial in ours.trials] == [said(trial) for trial in optunas.trials]
+        assert [list(trial.params) for trial in ours.trials] == [list(trial.params) for trial in optunas.trials]
+
+    def test_its_times_are_those_that_optuna_gives(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+        store(database, study_id, [finished(CONSTANT, began=datetime.now(UTC) - timedelta(seconds=20))])
+        optunas, ours = study.trials
+        assert ours.datetime_complete is not None
+        assert optunas.datetime_complete is not None
+        assert abs(ours.datetime_complete - optunas.datetime_complete) < timedelta(seconds=10)
+        assert ours.duration is not None
+        assert timedelta(seconds=19) < ours.duration < timedelta(seconds=30)
+
+    def test_a_study_that_is_open_sees_what_is_stored_later(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        assert len(study.trials) == 0
+        store(database, study_id, [finished(CONSTANT)])
+        assert len(study.trials) == 1
+        store(database, study_id, [finished(STEP, 1)])
+        assert [trial.number for trial in study.trials] == [0, 1]
+        assert study.best_trial.params == SPACE.params(CONSTANT)
+
+    def test_numbers_follow_those_of_the_study_alone(self, database: Database) -> None:
+        (first, first_id), (second, second_id) = opened_study(database), opened_study(database, "other")
+        for study_id in (first_id, second_id, first_id):
+            store(database, study_id, [finished(CONSTANT), finished(STEP)])
+        assert [trial.number for trial in first.trials] == [0, 1, 2, 3]
+        assert [trial.number for trial in second.trials] == [0, 1]
+
+    def test_optuna_counts_on_from_them(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        store(database, study_id, [finished(CONSTANT)])
+        assert study.ask().number == 1
+
+    def test_a_whole_large_round_is_stored_in_order(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        store(database, study_id, [finished(STEP, position) for position in range(1024)])
+        assert [trial.user_attrs["position"] for trial in study.trials] == list(range(1024))
+
+    def test_no_trials_are_nothing_to_store(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        store(database, study_id, [])
+        assert study.trials == []
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_a_value_that_is_not_finite_is_refused_and_nothing_written(self, database: Database, value: float) -> None:
+        study, study_id = opened_study(database)
+        with pytest.raises(StorageFailed, match="trial at position 1 has the value"):
+            store(database, study_id, [finished(CONSTANT), finished(STEP, 1, value=value)])
+        assert study.trials == []
+
+    def test_an_attribute_that_is_not_json_is_refused_and_nothing_written(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            store(database, study_id, [finished(CONSTANT), finished(STEP, 1, attributes={"log_loss": math.nan})])
+        assert study.trials == []
+
+    def test_a_batch_is_stored_whole_or_not_at_all(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        with database.writing() as connection:
+            connection.execute(
+                sqlalchemy.text("""
+                    CREATE TRIGGER refuse BEFORE INSERT ON trial_user_attributes
+                    WHEN NEW.key = 'position' AND NEW.value_json = '1'
+                    BEGIN SELECT RAISE(ABORT, 'the second is refused'); END
+                """)
+            )
+        with pytest.raises(StorageFailed, match="the second is refused"):
+            store(database, study_id, [finished(CONSTANT), finished(STEP, 1)])
+        for table in ("trials", "trial_params", "trial_values", "trial_user_attributes"):
+            assert rows(database, table) == 0
+        store(database, study_id, [finished(CONSTANT), finished(STEP, 2)])
+        assert [trial.number for trial in study.trials] == [0, 1]
+
+
+class TestOpenStudy:
+    def test_a_study_keeps_what_traces_it(self, database: Database) -> None:
+        study, _ = opened_study(database)
+        assert study.user_attrs.keys() == {
+            "plan",
+            "data_sha256",
+            "versions",
+            "machine",
+            "commit",
+            "run_seeds",
+            "quoted_baseline",
+        }
+        assert Plan.model_validate(study.user_attrs["plan"]) == PLAN
+        assert study.user_attrs["data_sha256"] == DATA_SHA256
+        assert study.user_attrs["versions"].keys() == {"python", *PACKAGES}
+        assert study.user_attrs["versions"]["optuna"] == optuna.__version__
+        assert study.user_attrs["machine"]["cpu"] == cpu_name()
+        assert study.user_attrs["commit"] == git_commit()
+        assert study.user_attrs["run_seeds"] == {"search": [0, 1]}
+        assert study.user_attrs["quoted_baseline"] == 0.9569
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+
+    def test_a_study_is_found_again(self, database: Database) -> None:
+        first, second = opened_study(database)[0], opened_study(database)[0]
+        assert first._study_id == second._study_id
+        assert first.user_attrs == second.user_attrs
+
+    def test_a_study_whose_making_was_cut_short_is_completed(self, database: Database) -> None:
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="maximize")
+        assert "plan" in opened_study(database)[0].user_attrs
+
+    def test_a_study_without_trials_takes_another_plan(self, database: Database) -> None:
+        opened_study(database)
+        other = PLAN.model_copy(update={"training": TrainingPlan(epochs=51)} | searching(replicates=3))
+        study = open_study(database, other, "1" * 64)
+        assert Plan.model_validate(study.user_attrs["plan"]) == other
+        assert study.user_attrs["data_sha256"] == "1" * 64
+        assert study.user_attrs["run_seeds"] == {"search": [0, 1, 2]}
+
+    def test_a_study_without_trials_forgets_a_baseline_that_is_quoted_no_more(self, database: Database) -> None:
+        opened_study(database)
+        open_study(database, PLAN.model_copy(update={"baseline": None}), DATA_SHA256)
+        with database.reading() as connection:
+            assert find_study(connection, "tiny").quoted_baseline is None
+
+    def test_another_budget_is_the_same_study_and_is_kept(self, database: Database) -> None:
+        begun_study(database)
+        more = make_plan(nesterov=[True, False], recipes=(), trials=99)
+        assert open_study(database, more, DATA_SHA256).user_attrs["plan"]["search"]["trials"] == 99
+
+    @pytest.mark.parametrize(
+        ("field", "changed"),
+        [
+            ("data.file", {"data": DataPlan(file="others.csv")}),
+            ("split.kind", {"split": SplitPlan(kind="stratified")}),
+            ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
+            ("training.epochs", {"training": TrainingPlan(epochs=51)}),
+            ("recipes", {"recipes": ({"schedule": "constant", "learning_rate": 0.2},)}),
+            ("baseline.accuracy", {"baseline": BaselinePlan(accuracy=0.5, source="the tutorial")}),
+            ("baseline", {"baseline": None}),
+            ("search.replicates", searching(replicates=3)),
+            ("search.sampler_seed", searching(sampler_seed=1)),
+            ("search.learning_rate.low", searching(learning_rate={"low": 0.02, "high": 1.0, "log": True})),
+            ("search.schedules.step", searching(schedules={"constant": {}})),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_another_plan_is_bad_input_that_names_the_field(
+        self, database: Database, field: str, changed: dict[str, Any]
+    ) -> None:
+        begun_study(database)
+        with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
+            open_study(database, PLAN.model_copy(update=changed), DATA_SHA256)
+        assert raised.value.field == field
+
+    def test_a_refused_plan_leaves_the_stored_one(self, database: Database) -> None:
+        begun_study(database)
+        with pytest.raises(BadInput, match="search"):
+            open_study(database, make_plan(recipes=(), trials=99), DATA_SHA256)
+        assert opened_study(database)[0].user_attrs["plan"] == PLAN.model_dump(mode="json")
+
+    def test_a_study_of_somebody_else_that_minimizes_is_bad_input(self, database: Database) -> None:
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="minimize")
+        with pytest.raises(BadInput, match="maximize") as raised:
+            opened_study(database)
+        assert raised.value.field == "name"
+
+    def test_other_data_are_bad_input(self, database: Database) -> None:
+        begun_study(database)
+        with pytest.raises(BadInput, match="it has changed since the study `tiny` was begun") as raised:
+            open_study(database, PLAN, "1" * 64)
+        assert raised.value.field == "data.file"
+
+
+class TestPutBack:
+    def test_what_a_dead_process_left_running_waits_again(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        number = study.ask().number
+        assert put_back(database, study_id) == 1
+        assert [trial.state for trial in study.trials] == [TrialState.WAITING]
+        assert study.ask().number == number
+
+    def test_what_it_had_drawn_is_drawn_again(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        candidate = SPACE.suggest(study.ask())
+        put_back(database, study_id)
+        assert SPACE.suggest(study.ask()) == candidate
+
+    def test_other_states_and_other_studies_stay(self, database: Database) -> None:
+        (study, study_id), (other, _) = opened_study(database), opened_study(database, "other")
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+        study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+        study.enqueue_trial({"momentum": 0.5})
+        other.ask()
+        assert put_back(database, study_id) == 0
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
+        assert [trial.state for trial in other.trials] == [TrialState.RUNNING]
+
+
+def rows(database: Database, table: str) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(sqlalchemy.text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
