@@ -22,7 +22,7 @@ from sweep.ranges import Value
 from sweep.search.coordinator import Coordinator, Progress
 from sweep.search.database import Database
 from sweep.search.queries import count_finished
-from sweep.search.record import open_study, put_back
+from sweep.search.record import open_study
 from sweep.search.session import default_workers, make_problem, make_trainer, read_data
 from sweep.training.pool import Pool
 from sweep.training.problem import Problem
@@ -38,21 +38,20 @@ def run_study(
     plan = study_file.plan
     with _termination_as_interrupt(), database.sole_writer(plan.name), contextlib.ExitStack() as stack:
         pool = Pool(workers or default_workers())
-        if count_finished(database, plan.name) < plan.search.trials:
+        work_left = count_finished(database, plan.name) < plan.search.trials
+        if work_left:
             stack.enter_context(pool)  # trainers load TensorFlow while the data are read
         dataset = read_data(study_file)
         study = open_study(database, plan, dataset.sha256)
-        put_back(database, study._study_id)
-        if not pool.process_ids:
-            console.print(_budget_met(plan))
-        else:
-            problem = make_problem(study_file, dataset)
+        problem, drawn = make_problem(study_file, dataset), Drawn(console, plan)
+        trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
+        coordinator = Coordinator(database, study, plan, trainer, drawn.show)
+        if work_left:
             console.print(_announcement(plan, problem, pool.workers))
-            drawn = Drawn(console, plan)
-            trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
-            coordinator = Coordinator(database, study, plan, trainer, drawn.show)
             _train(coordinator, drawn, timeout)
             console.print(_spent(coordinator, drawn, time.perf_counter() - began))
+        else:
+            console.print(_budget_met(plan))
     answers.show_end(
         answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)
     )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 
 import optuna
 
@@ -21,7 +22,7 @@ from sweep.plan import Plan
 from sweep.search import queries
 from sweep.search.database import Database
 from sweep.search.objective import attributes
-from sweep.search.proposals import propose, standing, window
+from sweep.search.proposals import propose, window
 from sweep.search.record import FinishedTrial, put_back, store
 from sweep.search.space import SearchSpace
 from sweep.training.trainer import Outcome, Trainer
@@ -56,7 +57,10 @@ class Seconds:
 
 @dataclass
 class Coordinator:
-    """Runs one study to its budget; whoever makes it holds the study's lock."""
+    """Runs one study to its budget; whoever makes it holds the study's lock.
+
+    Made, it lets the trials that a dead process left running wait again, even if there is nothing left to train.
+    """
 
     database: Database
     study: optuna.Study
@@ -66,15 +70,15 @@ class Coordinator:
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self) -> None:
-        """Derive the search space and the study's key in the database."""
+        """Derive the search space and the study's key in the database, and put back what was left running."""
         self._space = SearchSpace(self.plan.search)
         self._study_id: int = self.study._study_id  # Optuna gives a study's key no public name
         self._run_seeds = tuple(range(self.plan.search.replicates))
+        put_back(self.database, self._study_id)
 
     def run(self, timeout_seconds: float | None = None) -> Progress:
         """Train round after round until the budget is met, or no round may begin any more."""
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
-        put_back(self.database, self._study_id)
         while True:
             finished = self._finished()
             progress = self._progress(finished)
@@ -101,39 +105,31 @@ class Coordinator:
         """Train the first round with a candidate missing, and store what it finished, even if interrupted."""
         missing = missing_positions(finished, self.plan.search.trials)
         number = missing[0] // self.plan.search.round_size
-        candidates = self._round(number, finished)
         first = number * self.plan.search.round_size
+        candidates = self._round(number, first, finished)
         wanted = {place: candidates[place - first] for place in missing if place - first < len(candidates)}
-        began, outcomes = datetime.now(UTC), dict[int, Outcome]()
-        positions = list(wanted)
+        positions, began, outcomes = list(wanted), datetime.now(UTC), dict[int, Outcome]()
         try:
             with self.seconds.spent_on("training"):
                 for place, outcome in self.trainer.train(list(wanted.values()), self._run_seeds):
                     outcomes[positions[place]] = outcome
         finally:
-            trials = [
-                self._trial(position, wanted[position], outcomes[position], began) for position in sorted(outcomes)
-            ]
             with self.seconds.spent_on("storage"):
+                trials = [self._trial(place, wanted[place], outcomes[place], began) for place in sorted(outcomes)]
                 store(self.database, self._study_id, trials)
 
-    def _round(self, number: int, finished: Sequence[queries.Finished]) -> list[Candidate]:
+    def _round(self, number: int, first: int, finished: Sequence[queries.Finished]) -> list[Candidate]:
         """Propose a round: recipes first, then the sampler, who sees the trials of the rounds before."""
         size = self.plan.search.round_size
-        first = number * size
         recipes = list(self.plan.candidates[first : first + size])
-        # In the order of their places, not of their arrival, which an interruption changes.
-        places = {trial.trial_id: -1 if trial.position is None else trial.position for trial in finished}
-        before = sorted(
-            (trial for trial in finished if places[trial.trial_id] < first), key=lambda trial: places[trial.trial_id]
-        )
+        before = sorted((trial for trial in finished if trial.place < first), key=attrgetter("place"))
         with self.seconds.spent_on("sampling"):
-            shown = sorted(window(before), key=standing)
+            shown = [trial.trial_id for trial in window(before)]
             with self.database.reading() as connection:
-                params = queries.read_params(connection, [trial.trial_id for trial in shown])
+                params = queries.read_params(connection, shown)
             sampled = propose(
                 self._space,
-                [params[trial.trial_id] for trial in shown],
+                [params[trial_id] for trial_id in shown],
                 min(size, self.plan.search.trials - first) - len(recipes),
                 sampler_seed=self.plan.search.sampler_seed,
                 round_number=number,
@@ -153,25 +149,30 @@ class Coordinator:
     def _train_queued(self, most: int) -> int:
         """Train trials that somebody queued through Optuna; return how many there were."""
         with self.database.reading() as connection:
-            waiting = queries.status(connection, self._study_id).counts.get("waiting", 0)
-        asked = min(waiting, most)
-        claimed, candidates = list[optuna.Trial](), list[Candidate]()
+            waiting = min(most, queries.count_by_state(connection, self._study_id).get("waiting", 0))
+        if not waiting:
+            return 0
         try:
-            for _ in range(asked):
-                trial = self.study.ask()
-                try:
-                    candidates.append(self._space.suggest(trial))
-                    claimed.append(trial)
-                except (ValueError, BadInput):  # not one of this study's candidates
-                    self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            for place, outcome in self.trainer.train(candidates, self._run_seeds) if claimed else ():
+            claimed = self._claim(waiting)
+            for place, outcome in self.trainer.train([candidate for _, candidate in claimed], self._run_seeds):
+                trial, _ = claimed[place]
                 for key, value in attributes(outcome).items():
-                    claimed[place].set_user_attr(key, value)
-                self.study.tell(claimed[place], outcome.value)
+                    trial.set_user_attr(key, value)
+                self.study.tell(trial, outcome.value)
         finally:
-            if asked:
-                put_back(self.database, self._study_id)
-        return asked
+            put_back(self.database, self._study_id)
+        return waiting
+
+    def _claim(self, count: int) -> list[tuple[optuna.Trial, Candidate]]:
+        """Take queued trials; one that is no candidate of this study fails, or it would wait for ever."""
+        claimed: list[tuple[optuna.Trial, Candidate]] = []
+        for _ in range(count):
+            trial = self.study.ask()
+            try:
+                claimed.append((trial, self._space.suggest(trial)))
+            except (ValueError, BadInput):
+                self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return claimed
 
 
 def missing_positions(finished: Sequence[queries.Finished], trials: int) -> list[int]:

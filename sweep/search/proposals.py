@@ -10,33 +10,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
 
 import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
 from sweep.ranges import Value
+from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace
 
 # TPE models the best 25 trials against the others (Bergstra et al. 2011; Optuna's default for `gamma`).
 BEST_SHOWN = 25
 LATEST_SHOWN = 225
-
-
-class Standing(Protocol):
-    """What ranks a finished trial."""
-
-    @property
-    def value(self) -> float:
-        """Mean accuracy, the larger the better."""
-
-    @property
-    def log_loss(self) -> float:
-        """Mean log-loss, the smaller the better; it decides between equal values."""
-
-
-Ranked = TypeVar("Ranked", bound=Standing)
 
 
 def propose(
@@ -45,11 +30,11 @@ def propose(
     """Return the `count` candidates of a round, given the params of the trials before it, best first."""
     study = optuna.create_study(direction="minimize", sampler=make_sampler(sampler_seed, round_number))
     for rank, params in enumerate(shown):
-        if params.get("schedule") not in space.search.schedules:
-            continue
-        distributions = space.distributions(str(params["schedule"]))
-        with contextlib.suppress(ValueError):  # somebody queued it from outside the space
-            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(rank)))
+        if params.get("schedule") in space.search.schedules:
+            distributions = space.distributions(str(params["schedule"]))
+            with contextlib.suppress(ValueError):  # somebody queued it from outside the space
+                trial = optuna.trial.create_trial(params=params, distributions=distributions, value=float(rank))
+                study.add_trial(trial)
     return [space.suggest(study.ask()) for _ in range(count)]
 
 
@@ -61,13 +46,13 @@ def make_sampler(sampler_seed: int, round_number: int) -> optuna.samplers.BaseSa
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
-def window(history: Sequence[Ranked]) -> list[Ranked]:
+def window(history: Sequence[Finished]) -> list[Finished]:
     """Return the best trials, which TPE models as good, and the latest of the others; best first."""
     order = sorted(range(len(history)), key=lambda place: standing(history[place]))
     best, rest = order[:BEST_SHOWN], sorted(order[BEST_SHOWN:])
     return sorted((history[place] for place in (*best, *rest[-LATEST_SHOWN:])), key=standing)
 
 
-def standing(trial: Standing) -> tuple[float, float]:
+def standing(trial: Finished) -> tuple[float, float]:
     """Return what sorts trials from best to worst: accuracy, then log-loss."""
     return -trial.value, trial.log_loss

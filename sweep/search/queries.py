@@ -67,12 +67,17 @@ class Best:
 
 @dataclass(frozen=True)
 class Finished:
-    """What ranks one finished trial, and its place in the sweep; None for a trial that others made."""
+    """What ranks one finished trial, and its position in the sweep; None for a trial that others made."""
 
     trial_id: int
     value: float
     log_loss: float
     position: int | None
+
+    @property
+    def place(self) -> int:
+        """What orders trials as they were proposed, not as they arrived; trials of others come first."""
+        return -1 if self.position is None else self.position
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,15 @@ def read_attributes(connection: Connection, trial_ids: Iterable[int]) -> dict[in
     return found
 
 
+def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:
+    """Return the number of trials in each of Optuna's states, by its name in small letters."""
+    query = text("SELECT state, COUNT(*) AS trials FROM trials WHERE study_id = :study GROUP BY state")
+    return {str(row.state).lower(): int(row.trials) for row in connection.execute(query, {"study": study_id})}
+
+
 def status(connection: Connection, study_id: int) -> Status:
     """Count the trials by state, and measure the pace of the last hundred finished ones."""
-    query = text("SELECT state, COUNT(*) AS trials FROM trials WHERE study_id = :study GROUP BY state")
-    counts = {str(row.state).lower(): int(row.trials) for row in connection.execute(query, {"study": study_id})}
+    counts = count_by_state(connection, study_id)
     latest = pd.read_sql_query(
         text("""
             SELECT datetime_start, datetime_complete FROM trials

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import mean
 
 import optuna
@@ -13,19 +12,16 @@ from hypothesis import strategies as st
 from sweep.candidate import Candidate
 from sweep.ranges import Value
 from sweep.search.proposals import BEST_SHOWN, LATEST_SHOWN, make_sampler, propose, standing, window
+from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace
 from tests.fakes import badness, make_plan
 
 SPACE = SearchSpace(make_plan().search)
 
 
-@dataclass(frozen=True)
-class Stood:
-    """A finished trial as far as its rank goes."""
-
-    value: float
-    log_loss: float
-    number: int = 0
+def stood(value: float, log_loss: float, number: int = 0) -> Finished:
+    """Return a finished trial as far as its rank goes."""
+    return Finished(number, value, log_loss, position=number)
 
 
 def best_first(candidates: list[Candidate]) -> list[dict[str, Value]]:
@@ -91,15 +87,15 @@ def test_the_search_learns_what_random_draws_do_not() -> None:
 
 
 def test_the_better_value_stands_first_and_the_log_loss_decides_between_equals() -> None:
-    trials = [Stood(0.9, 0.3), Stood(0.95, 0.9), Stood(0.9, 0.1), Stood(0.9, float("inf"))]
+    trials = [stood(0.9, 0.3), stood(0.95, 0.9), stood(0.9, 0.1), stood(0.9, float("inf"))]
     assert [trials.index(trial) for trial in sorted(trials, key=standing)] == [1, 2, 0, 3]
 
 
-stood = st.builds(Stood, value=st.sampled_from([0.5, 0.9, 0.95]), log_loss=st.floats(0, 1))
+ranked = st.builds(stood, value=st.sampled_from([0.5, 0.9, 0.95]), log_loss=st.floats(0, 1))
 
 
-@given(st.lists(stood, max_size=40))
-def test_a_short_history_is_shown_whole_and_best_first(trials: list[Stood]) -> None:
+@given(st.lists(ranked, max_size=40))
+def test_a_short_history_is_shown_whole_and_best_first(trials: list[Finished]) -> None:
     assert window(trials) == sorted(trials, key=standing)
 
 
@@ -107,7 +103,7 @@ def test_a_short_history_is_shown_whole_and_best_first(trials: list[Stood]) -> N
 def test_a_long_history_shows_the_best_and_the_latest_of_the_others(random: object) -> None:
     values = list(range(400))
     random.shuffle(values)  # type: ignore[attr-defined]  # hypothesis gives a `random.Random`
-    trials = [Stood(float(value), 0.0, number) for number, value in enumerate(values)]
+    trials = [stood(float(value), 0.0, number) for number, value in enumerate(values)]
     shown = window(trials)
     best = sorted(trials, key=standing)[:BEST_SHOWN]
     others = [trial for trial in trials if trial.value < best[-1].value]
@@ -117,4 +113,4 @@ def test_a_long_history_shows_the_best_and_the_latest_of_the_others(random: obje
 
 def test_at_most_25_best_and_225_others_are_shown() -> None:
     assert (BEST_SHOWN, LATEST_SHOWN) == (25, 225)
-    assert len(window([Stood(0.0, 0.0)] * 1000)) == 250
+    assert len(window([stood(0.0, 0.0)] * 1000)) == 250
