@@ -30,12 +30,8 @@ class SearchSpace:
 
     def suggest(self, trial: BaseTrial) -> Candidate:
         """Let `trial` choose the schedule, what all schedules share, and then the schedule's own parameters."""
-        name = trial.suggest_categorical("schedule", tuple(self.search.schedules))
-        drawn: dict[str, Value] = {"schedule": name}
-        for parameter, distribution in self.distributions(name).items():
-            if parameter != "schedule":
-                drawn[parameter] = _suggest(trial, parameter, distribution)
-        return self.candidate(drawn)
+        drawn = suggest_all(trial, self.shared)
+        return self.candidate(drawn | suggest_all(trial, self.own(str(drawn["schedule"]))))
 
     def candidate(self, params: dict[str, Value]) -> Candidate:
         """Build the candidate of a trial's params; a setting that the search never varies is not among them."""
@@ -49,7 +45,11 @@ class SearchSpace:
 
     def distributions(self, schedule: str) -> dict[str, BaseDistribution]:
         """Return the distribution of every param of a trial with this schedule, in the order of suggestion."""
-        kind = CATALOGUE[schedule]
+        return self.shared | self.own(schedule)
+
+    @property
+    def shared(self) -> dict[str, BaseDistribution]:
+        """The distributions of the params that every trial has, the schedule's name first."""
         found: dict[str, BaseDistribution] = {
             "schedule": CategoricalDistribution(tuple(self.search.schedules)),
             "learning_rate": distribution(self.search.learning_rate, whole=False),
@@ -57,9 +57,20 @@ class SearchSpace:
         }
         if isinstance(self.search.nesterov, tuple):
             found["nesterov"] = CategoricalDistribution(self.search.nesterov)
-        for key, space in self.search.spaces(schedule).items():
-            found[f"{schedule}.{key}"] = distribution(space, whole=is_whole(kind, key))
         return found
+
+    def own(self, schedule: str) -> dict[str, BaseDistribution]:
+        """Return the distributions of the params that only trials with this schedule have."""
+        kind = CATALOGUE[schedule]
+        return {
+            f"{schedule}.{key}": distribution(space, whole=is_whole(kind, key))
+            for key, space in self.search.spaces(schedule).items()
+        }
+
+
+def suggest_all(trial: BaseTrial, distributions: dict[str, BaseDistribution]) -> dict[str, Value]:
+    """Let `trial` choose a value from each distribution."""
+    return {name: _suggest(trial, name, chosen) for name, chosen in distributions.items()}
 
 
 def distribution(space: Space, *, whole: bool) -> BaseDistribution:

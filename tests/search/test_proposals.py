@@ -8,6 +8,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution
 
 from sweep.candidate import Candidate
 from sweep.ranges import Value
@@ -65,12 +66,15 @@ def test_the_candidates_of_a_round_differ(history: list[dict[str, Value]]) -> No
     assert len(set(propose(SPACE, history, 64, sampler_seed=3, round_number=2))) == 64
 
 
-def test_each_schedules_own_parameters_are_sampled_jointly(history: list[dict[str, Value]]) -> None:
-    study = optuna.create_study(sampler=make_sampler(0, 1))
-    for rank, params in enumerate(history):
-        distributions = SPACE.distributions(str(params["schedule"]))
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=rank))
-    assert study.ask().relative_params.keys() == SPACE.distributions("step").keys()
+@pytest.mark.parametrize("distributions", [SPACE.shared, SPACE.own("step")], ids=["shared", "step's own"])
+def test_params_that_belong_together_are_sampled_jointly(
+    history: list[dict[str, Value]], distributions: dict[str, BaseDistribution]
+) -> None:
+    study = optuna.create_study(sampler=make_sampler(0))
+    for rank, params in enumerate(params for params in history if distributions.keys() <= params.keys()):
+        known = {name: params[name] for name in distributions}
+        study.add_trial(optuna.trial.create_trial(params=known, distributions=distributions, value=rank))
+    assert study.ask().relative_params.keys() == distributions.keys()
 
 
 def test_the_search_learns_what_random_draws_do_not() -> None:
