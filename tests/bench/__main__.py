@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import optuna
 from rich.console import Console
 
 from sweep.search.record import cpu_name, git_commit
@@ -32,6 +33,7 @@ PACKAGES = ("tensorflow", "keras", "jax", "numpy", "optuna", "sqlalchemy")
 def main() -> None:
     """Measure what was asked for, print it, and write it down after every section."""
     chosen = parse()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     console, document = Console(highlight=False, width=None if os.isatty(1) else 140), describe(chosen.quick)
     for name in chosen.sections or SECTIONS:
         console.rule(name, align="left")
