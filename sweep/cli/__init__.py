@@ -72,28 +72,28 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Show the best candidates, from the database alone."""
-    from sweep.cli import answers
+    from sweep.cli import answers, tables
 
     found = answers.read_best(database(storage), study_name(study), top)
-    emit(answers.best_document(found), as_json, lambda: answers.show_best(found))
+    emit(answers.best_document(found), as_json, lambda: tables.show_best(found))
 
 
 @app.command()
 def compare(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
     """Hold the best candidate against the recipes and the quoted baseline."""
-    from sweep.cli import answers
+    from sweep.cli import answers, tables
 
     found = answers.read_comparison(database(storage), study_name(study))
-    emit(answers.comparison_document(found), as_json, lambda: answers.show_comparison(found))
+    emit(answers.comparison_document(found), as_json, lambda: tables.show_comparison(found))
 
 
 @app.command()
 def status(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
     """Show how far a study is: counts by state, rate, time left."""
-    from sweep.cli import answers
+    from sweep.cli import answers, tables
 
     found = answers.read_status(database(storage), study_name(study))
-    emit(answers.status_document(found), as_json, lambda: answers.show_status(found))
+    emit(answers.status_document(found), as_json, lambda: tables.show_status(found))
 
 
 @app.command()

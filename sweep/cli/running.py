@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
 import optuna
 import typer
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from sweep.cli import answers
+from sweep.cli import answers, tables
 from sweep.plan import Plan, read_study_file
 from sweep.ranges import Value
 from sweep.search.coordinator import Coordinator, Progress
@@ -36,14 +37,14 @@ def run_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study_file = read_study_file(path, overrides)
     plan = study_file.plan
-    with _termination_as_interrupt(), database.sole_writer(plan.name), contextlib.ExitStack() as stack:
+    with Interruption() as interruption, database.sole_writer(plan.name), contextlib.ExitStack() as stack:
         pool = Pool(workers or default_workers())
         work_left = count_finished(database, plan.name) < plan.search.trials
         if work_left:
             stack.enter_context(pool)  # trainers load TensorFlow while the data are read
         dataset = read_data(study_file)
         study = open_study(database, plan, dataset.sha256)
-        problem, drawn = make_problem(study_file, dataset), Drawn(console, plan)
+        problem, drawn = make_problem(study_file, dataset), Drawn(console, plan, interruption)
         trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
         coordinator = Coordinator(database, study, plan, trainer, drawn.show)
         if work_left:
@@ -52,7 +53,7 @@ def run_study(
             console.print(_spent(coordinator, drawn, time.perf_counter() - began))
         else:
             console.print(_budget_met(plan))
-    answers.show_end(
+    tables.show_end(
         answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)
     )
 
@@ -94,18 +95,33 @@ def _spent(coordinator: Coordinator, drawn: Drawn, wall: float) -> str:
     )
 
 
-@contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: orderly, with everything finished stored."""
+class Interruption:
+    """Ctrl-C and SIGTERM while a study runs: both raise `KeyboardInterrupt`, and are remembered.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    An exception that a signal raises is lost where it happens to strike a finaliser or a callback, which ignore it;
+    so `check` raises it again, from a place that is safe.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if a signal has come."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
         raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -114,6 +130,7 @@ class Drawn:
 
     console: Console
     plan: Plan
+    interruption: Interruption
     runs: int = field(default=0, init=False)
     _finished: int = field(default=0, init=False)
     _round_runs: int = field(default=0, init=False)
@@ -141,6 +158,7 @@ class Drawn:
 
     def add_runs(self, runs: int) -> None:
         """Count trainings as their tiles come back."""
+        self.interruption.check()
         self.runs += runs
         self._round_runs += runs
         if not self._first_runs:
@@ -151,6 +169,7 @@ class Drawn:
 
     def show(self, progress: Progress) -> None:
         """Show where the sweep stands after a round."""
+        self.interruption.check()
         self._finished, self._round_runs = progress.finished, 0
         quoted = self.plan.baseline
         best = "" if progress.best is None else f"best {progress.best:.2%}"

@@ -71,6 +71,13 @@ class Database:
         return engine
 
     @cached_property
+    def reader(self) -> Engine:
+        """Connections that cannot write."""
+        if self.file is None:
+            return sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+        return _sqlite_reader(self.file)
+
+    @cached_property
     def storage(self) -> optuna.storages.RDBStorage:
         """Optuna's storage on the database, made with its schema if it is new."""
         import optuna  # noqa: PLC0415 - `sweep best` reads without it
@@ -107,7 +114,7 @@ class Database:
         if not self.exists():
             raise StorageFailed(f"there is no database `{self.shown}`; `sweep run` makes it.")
         try:
-            with _reader(self.url, self.file).connect() as connection:
+            with self.reader.connect() as connection:
                 self._check_schema(connection)
                 yield connection
         except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
@@ -208,9 +215,7 @@ def _is_no_plain_file(name: str | None) -> bool:
     return name in (None, "", ":memory:") or str(name).startswith("file:")
 
 
-def _reader(url: str, file: Path | None) -> Engine:
-    if file is None:
-        return sqlalchemy.create_engine(url, pool_pre_ping=True)
+def _sqlite_reader(file: Path) -> Engine:
     # A writer killed in the middle of a commit leaves a journal that only a connection that may write rolls back.
     mode = "rw" if os.access(file, os.W_OK) else "ro"
     escaped = file.absolute().as_posix().replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -64,6 +64,33 @@ class Best:
     params: dict[str, Value]
     attributes: dict[str, Any]
 
+    @property
+    def schedule(self) -> str:
+        """The schedule's name; empty for a trial that others made without one."""
+        return str(self.params.get("schedule", ""))
+
+    @property
+    def own_parameters(self) -> dict[str, Value]:
+        """The values of the schedule's own parameters."""
+        prefix = f"{self.schedule}."
+        return {key.removeprefix(prefix): value for key, value in self.params.items() if key.startswith(prefix)}
+
+    @property
+    def correct(self) -> dict[int, int]:
+        """The validation rows that each run got right, by run seed; empty if the trial does not tell."""
+        counts, seeds = self.attributes.get("correct", []), self.attributes.get("run_seeds", [])
+        return dict(zip(seeds, counts, strict=True))
+
+    @property
+    def correct_mean(self) -> float | None:
+        """Their mean."""
+        return sum(self.correct.values()) / len(self.correct) if self.correct else None
+
+    @property
+    def validation_rows(self) -> int | None:
+        """The number of validation rows."""
+        return self.attributes.get("validation_rows")
+
 
 @dataclass(frozen=True)
 class Finished:
