@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.datasets import Split, read_csv, split_tail
+from sweep.schedules import CATALOGUE
 from sweep.training.problem import Architecture, Problem
 from sweep.training.worker import environment
 
@@ -42,6 +44,29 @@ def small(ionosphere: Split) -> Problem:
 def candidates() -> list[Candidate]:
     """Settings of every kind, all of them on the stable side of the learning rate."""
     return [from_params(params) for params in SETTINGS]
+
+
+@pytest.fixture(scope="session")
+def drawn() -> list[Candidate]:
+    """Ten more, drawn at random from the stable side."""
+    generator, names = np.random.default_rng(0), list(CATALOGUE)
+    return [draw(generator, names[number % len(names)]) for number in range(10)]
+
+
+def draw(generator: np.random.Generator, name: str) -> Candidate:
+    """Draw a setting whose effective rate, `learning_rate / (1 - momentum)`, is at most 0.5."""
+    momentum = float(generator.uniform(0, 0.9))
+    rate = float(10 ** generator.uniform(-2, np.log10(0.5))) * (1 - momentum)
+    own: dict[str, Any] = {"decay": float(10 ** generator.uniform(-3, -1))} if "time" in name else {}
+    if "step" in name:
+        own = {"drop": float(generator.uniform(0.2, 0.8)), "epochs_drop": int(generator.integers(3, 25))}
+    params: dict[str, Any] = {
+        "schedule": name,
+        "learning_rate": rate,
+        "momentum": momentum,
+        "nesterov": bool(generator.integers(2)),
+    }
+    return from_params(params | {f"{name}.{key}": value for key, value in own.items()})
 
 
 SETTINGS: list[dict[str, float | int | bool | str]] = [

@@ -37,9 +37,13 @@ def only(curves: Curves, candidates: list[int], seeds: list[int]) -> Curves:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_members_agree_with_fit_over_fifty_epochs(name: str, ionosphere: Split, candidates: list[Candidate]) -> None:
+def test_members_agree_with_fit_over_fifty_epochs(
+    name: str, ionosphere: Split, candidates: list[Candidate], drawn: list[Candidate]
+) -> None:
     problem = Problem(ionosphere, ARCHITECTURES[name], epochs=50, batch_size=28, nesterov=True)
-    chosen = candidates[:8] if name == "one hidden layer" else candidates[-6:]
+    chosen = [*candidates, *drawn][
+        list(ARCHITECTURES).index(name) :: len(ARCHITECTURES)
+    ]  # twenty in all, each with one architecture
     population = Population(problem)
     curves, members = population.train_with_weights(make_tile(chosen, (3, 4), problem, Shape(len(chosen), 2)))
     for place, candidate in enumerate(chosen):
