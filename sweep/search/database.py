@@ -65,7 +65,7 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         """Connections that wait for each other, and whose every transaction takes the write lock first."""
-        engine = sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+        engine = sqlalchemy.create_engine(self.url, **self._pooling)
         if self.file is not None:
             _take_turns(engine)
         return engine
@@ -74,8 +74,13 @@ class Database:
     def reader(self) -> Engine:
         """Connections that cannot write."""
         if self.file is None:
-            return sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+            return sqlalchemy.create_engine(self.url, **self._pooling)
         return _sqlite_reader(self.file)
+
+    @property
+    def _pooling(self) -> dict[str, Any]:
+        """A server's connections are kept and tested before use; a file's are opened for each use, and closed."""
+        return {"pool_pre_ping": True} if self.file is None else {"poolclass": sqlalchemy.pool.NullPool}
 
     @cached_property
     def storage(self) -> optuna.storages.RDBStorage:
@@ -87,12 +92,11 @@ class Database:
             with FileLock(self.lock_path(SCHEMA_LOCK), timeout=SCHEMA_SECONDS):
                 # Optuna formats the URL as a template.
                 template = self.url.replace("{", "{{").replace("}", "}}")
-                storage = optuna.storages.RDBStorage(template, engine_kwargs={"pool_pre_ping": True})
+                storage = optuna.storages.RDBStorage(template, engine_kwargs=self._pooling)
         except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError, ImportError, Timeout) as error:
             raise StorageFailed(f"`{self.shown}` cannot be opened: {_first_line(error)}") from error
         if self.file is not None:
             _take_turns(storage.engine)
-            storage.engine.dispose()  # connections from before the rule
         return storage
 
     @property
