@@ -49,7 +49,7 @@ def read_best(database: Database, name: str, top: int) -> Ranking:
     """
     with database.reading() as connection:
         study = queries.find_study(connection, name)
-        count = queries.status(connection, study.study_id).counts.get("complete", 0)
+        count = queries.count_by_state(connection, study.study_id).get("complete", 0)
         _require_trials(study, count)
         return Ranking(study, count, queries.best_trials(connection, study.study_id, top))
 
