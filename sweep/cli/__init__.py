@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STORAGE_VARIABLE = "SWEEP_STORAGE"
+INTERRUPTED = 130  # what typer returns after a Ctrl-C; ours is 1, as for everything that did not end well
 
 app = typer.Typer(
     name="sweep",
@@ -141,6 +142,9 @@ def main() -> None:
     """Run the command line and exit with its code; an error is one line on stderr."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            print("stopped.", file=sys.stderr)
+            code = 1
     except SweepError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         code = exit_code(error)
@@ -151,9 +155,6 @@ def main() -> None:
     except typer.exceptions.TyperException as error:
         print(f"error: command line: {getattr(error, 'message', error)}", file=sys.stderr)
         code = 2
-    except (KeyboardInterrupt, typer.Abort):
-        print("stopped.", file=sys.stderr)
-        code = 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds no pipe
         code = 1

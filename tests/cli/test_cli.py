@@ -355,3 +355,14 @@ finally:
             assert process.stderr is not None
             process.stdout.close()
             assert process.stderr.read() == ""
+
+
+def test_an_interruption_before_anything_is_trained_ends_with_code_1(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweep.cli.answers.read_best", interrupt)
+    ended = sweep("best", "ionosphere")
+    assert (ended.code, ended.out, ended.err) == (1, "", "stopped.\n")
