@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.ranges import Value
-from sweep.schedules import CATALOGUE, Schedule
+from sweep.schedules import Schedule, build, schedule_class
 
 
 class Candidate(BaseModel):
@@ -52,15 +52,8 @@ def from_params(params: Mapping[str, Value]) -> Candidate:
     if unknown is not None:
         raise BadInput(unknown.removeprefix(prefix), f"unknown key{nearest(unknown, known)}")
     own = {known[key]: value for key, value in rest.items()}
+    schedule = build(kind, own)
     try:
-        return Candidate.model_validate({"schedule": kind.model_validate(own), **chosen})
+        return Candidate.model_validate({"schedule": schedule, **chosen})
     except ValidationError as error:
         raise first_problem(error) from error
-
-
-def schedule_class(name: str, field: str) -> type[Schedule]:
-    """Return the schedule called `name`; `field` is what an error should blame."""
-    if name not in CATALOGUE:
-        known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
-        raise BadInput(field, f"there is no schedule `{name}`{known}" if name else f"is missing{known}")
-    return CATALOGUE[name]

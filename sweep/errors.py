@@ -5,6 +5,7 @@ They stand alone so that every layer can raise them without importing another la
 
 from __future__ import annotations
 
+import re
 import reprlib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -59,8 +60,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f", did you mean `{matches[0]}`?" if matches else ""
 
 
-# What pydantic adds to a field's name to say which member of a union it tried.
-UNION_TAGS = ("<range>", "<choices>", "<value>")
+# What pydantic adds to a field's name to say which member of a union it tried stands in angle brackets.
+UNION_TAG = re.compile(r"<\w*>")
 UNION_TYPES = ("bool", "int", "float", "str")
 
 # Pydantic's words for these name Python's types or the validator, not what a study file may hold.
@@ -81,7 +82,7 @@ def first_problem(error: ValidationError, prefix: str = "") -> BadInput:
 
 def field_name(location: Iterable[str | int]) -> str:
     """Join the parts of a field's name by dots, without what pydantic adds for a member of a union."""
-    parts = [str(part) for part in location if part != "" and part not in UNION_TAGS]
+    parts = [str(part) for part in location if part != "" and not UNION_TAG.fullmatch(str(part))]
     while parts and parts[-1] in UNION_TYPES:
         parts.pop()
     return ".".join(parts)

@@ -7,17 +7,18 @@ database keeps of the study file, and what decides whether a stored study may be
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from sweep.candidate import Candidate, from_params, schedule_class
+from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput, field_name, first_problem, nearest
+from sweep.optimizer import Optimizer, Sgd
 from sweep.ranges import Range, Space, Value, ends, holds
-from sweep.schedules import Schedule
+from sweep.schedules import CATALOGUE, Clock, Schedule, schedule_class
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -109,14 +110,20 @@ def check_schedule_space(name: str, spaces: Mapping[str, Space]) -> None:
     for key in spaces:
         if key not in kind.own_parameters():
             raise BadInput(f"{field}.{key}", unknown_parameter(key, kind))
+    for values in corners(kind, spaces):
+        try:
+            kind.model_validate({"learning_rate": 0.1, **values})
+        except ValidationError as error:
+            raise first_problem(error, field) from error
+
+
+def corners(kind: type[Schedule], spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
+    """Yield own parameters such that every end of every space comes up once; the others lie at their first end."""
     chosen = kind.default_space | dict(spaces)
-    corner = {key: ends(space)[0] for key, space in chosen.items()}
+    first = {key: ends(space)[0] for key, space in chosen.items()}
+    yield first
     for key, space in chosen.items():
-        for value in ends(space):
-            try:
-                kind.model_validate({"learning_rate": 0.1, **corner, key: value})
-            except ValidationError as error:
-                raise first_problem(error, field) from error
+        yield from ({**first, key: value} for value in ends(space)[1:])
 
 
 def unknown_parameter(key: str, kind: type[Schedule]) -> str:
@@ -151,9 +158,17 @@ class Plan(Section):
     split: SplitPlan = SplitPlan()
     model: ModelPlan = ModelPlan()
     training: TrainingPlan = TrainingPlan()
+    optimizer: Optimizer = Sgd()
     search: SearchPlan
     recipes: Annotated[tuple[dict[str, Value], ...], Field(strict=False)] = ()
     baseline: BaselinePlan | None = None
+
+    @model_validator(mode="after")
+    def _nesterov_is_sgds(self) -> Self:
+        asked = True in ends(self.search.nesterov) or any(recipe.get("nesterov") for recipe in self.recipes)
+        if asked and not isinstance(self.optimizer, Sgd):
+            raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
+        return self
 
     @model_validator(mode="after")
     def _recipes_lie_in_the_search_space(self) -> Self:
@@ -178,6 +193,10 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
         raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
     shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
     own = {f"{name}.{key}": space for key, space in search.spaces(name).items()}
+    for key in candidate.schedule.parameters:
+        if key in recipe and f"{name}.{key}" not in own:
+            reason = f"the search leaves it at its default; give it a value under search.schedules.{name}."
+            raise BadInput(f"{field}.{key}", reason)
     for key, space in (shared | own).items():
         short = key.removeprefix(f"{name}.")
         if key not in candidate.params:
@@ -218,7 +237,24 @@ def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) ->
         for parent in parents:
             table = table.setdefault(parent, {})
         table[key] = value
-    return StudyFile(path, read_plan(tables))
+    plan = read_plan(tables)
+    check_rates(plan)
+    return StudyFile(path, plan)
+
+
+def check_rates(plan: Plan) -> None:
+    """Raise `BadInput` if a schedule gives no rate, as a function of the user's own may do.
+
+    It stands apart from `read_plan`, which also reads what a database holds and must not run anybody's code.
+    """
+    clock = Clock(epochs=plan.training.epochs, steps_per_epoch=1)
+    for name, spaces in plan.search.schedules.items():
+        kind = CATALOGUE[name]
+        for values in corners(kind, spaces):
+            try:
+                kind.model_validate({"learning_rate": 0.1, **values}).rates(clock)
+            except BadInput as error:
+                raise BadInput(f"search.schedules.{name}.{error.field}", error.reason) from error
 
 
 def read_plan(tables: Mapping[str, Any]) -> Plan:
@@ -277,5 +313,12 @@ def _keys_beside(parents: list[str]) -> list[str]:
     for parent in parents:
         field = model.model_fields.get(parent) if isinstance(model, type) and hasattr(model, "model_fields") else None
         model = field.annotation if field else Range
-    options = [model] if hasattr(model, "model_fields") else getattr(model, "__args__", ())
+    options = (
+        [model] if hasattr(model, "model_fields") else [_bare(option) for option in getattr(model, "__args__", ())]
+    )
     return [key for option in options if hasattr(option, "model_fields") for key in option.model_fields]
+
+
+def _bare(option: Any) -> Any:
+    """Return the model inside an `Annotated`."""
+    return getattr(option, "__origin__", option)

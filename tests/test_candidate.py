@@ -10,18 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweep.candidate import Candidate, from_params, schedule_class
+from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput
 from sweep.ranges import Value
-from sweep.schedules import CATALOGUE, Schedule
+from sweep.schedules import CATALOGUE, Schedule, schedule_class
 from sweep.schedules.constant import Constant
+from sweep.schedules.milestones import Milestones
+from sweep.schedules.one_cycle import OneCycle
+from sweep.schedules.plateau import PlateauRebound
 from sweep.schedules.step import Step, StepFromZero
 from sweep.schedules.time import Time, TimeByBatch, TimeCompounding
 
 rates = st.floats(0, 1e6, exclude_min=True)
 decays = st.none() | st.floats(0, 1e6)
 drops, periods = st.floats(0, 1, exclude_min=True), st.integers(1, 10_000)
+ratios, inner = st.floats(0, 1), st.floats(0, 1, exclude_min=True, exclude_max=True)
 schedules: st.SearchStrategy[Schedule] = st.one_of(
+    st.builds(OneCycle, learning_rate=rates, peak_at=inner, momentum_dip=ratios, floor=ratios),
+    st.builds(PlateauRebound, learning_rate=rates, factor=inner, patience=periods, reductions=periods),
+    st.builds(Milestones, learning_rate=rates, at=st.lists(ratios, min_size=1, unique=True).map(sorted), drop=drops),
     st.builds(Constant, learning_rate=rates),
     *(st.builds(kind, learning_rate=rates, decay=decays) for kind in (Time, TimeCompounding, TimeByBatch)),
     *(st.builds(kind, learning_rate=rates, drop=drops, epochs_drop=periods) for kind in (Step, StepFromZero)),
@@ -48,6 +55,25 @@ class TestParams:
 
     def test_a_parameter_left_to_its_default_is_left_out(self) -> None:
         assert "time.decay" not in from_params({"schedule": "time", "learning_rate": 0.1}).params
+
+    def test_modifiers_stand_under_the_schedules_name_too(self) -> None:
+        candidate = from_params(STEP | {"step.warmup": 0.1, "step.floor": 0.01})
+        assert (candidate.schedule.warmup, candidate.schedule.floor) == (0.1, 0.01)
+        assert candidate.params.items() >= {"step.warmup": 0.1, "step.floor": 0.01}.items()
+
+    @pytest.mark.parametrize(
+        ("name", "own"),
+        [
+            ("milestones", {"at": "0.5 0.75", "drop": 0.1}),
+            ("piecewise_linear", {"points": "0:1 0.5:0.1 1:0.01"}),
+            ("join", {"first": "constant", "second": '{"name": "linear", "final_ratio": 0.1}', "at": 0.5}),
+            ("plateau", {"monitor": "val_loss", "factor": 0.5, "patience": 3, "cooldown": 0, "min_delta": 0.0001}),
+        ],
+    )
+    def test_a_parameter_that_is_no_number_is_plain_text(self, name: str, own: dict[str, Value]) -> None:
+        flat = {f"{name}.{key}": value for key, value in own.items()}
+        candidate = from_params({"schedule": name, "learning_rate": 0.1, **flat})
+        assert {key: value for key, value in candidate.params.items() if "." in key} == flat
 
     def test_momentum_is_off_unless_asked_for(self) -> None:
         candidate = from_params(CONSTANT)
@@ -80,6 +106,14 @@ class TestParams:
             (STEP | {"nesterov": 1}, "nesterov", "valid boolean, got 1"),
             (STEP | {"step.drop": 1.5}, "drop", "less than or equal to 1, got 1.5"),
             (STEP | {"step.epochs_drop": 10.0}, "epochs_drop", "valid integer, got 10.0"),
+            (STEP | {"step.warmup": 1.0}, "warmup", "less than 1, got 1.0"),
+            (STEP | {"step.floor": -0.1}, "floor", "greater than or equal to 0, got -0.1"),
+            (
+                {"schedule": "milestones", "learning_rate": 0.1, "milestones.at": "0.8 0.5"},
+                "at",
+                "must ascend, got 0.5",
+            ),
+            ({"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "auc"}, "monitor", "'val_accuracy', got"),
             (STEP | {"step.epochs_dorp": 10}, "epochs_dorp", "unknown key, did you mean `step.epochs_drop`"),
             (CONSTANT | {"step.drop": 0.5}, "step.drop", "unknown key"),
             (CONSTANT | {"name": "constant"}, "name", "unknown key"),
@@ -105,7 +139,7 @@ class TestCandidate:
 
     def test_a_record_of_it_holds_the_schedules_own_parameters(self) -> None:
         recorded = from_params(STEP).model_dump()["schedule"]
-        assert recorded == {"learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}
+        assert recorded == {"learning_rate": 0.1, "warmup": 0.0, "floor": 0.0, "drop": 0.5, "epochs_drop": 10}
 
 
 class TestScheduleClass:

@@ -13,24 +13,28 @@ import typer
 from sweep.cli import app
 from sweep.plan import read_study_file
 from sweep.schedules import CATALOGUE
+from sweep.training.worker import environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    assert found
-    return found[1]
+FORMS = ("table", "population", "Keras", "export", "resume", "search")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
 def commands() -> dict[str, list[str]]:
-    """Return every command's options, as `--name`."""
-    group = typer.main.get_group(app)
-    return {
-        name: [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
-        for name, command in group.commands.items()
-    }
+    """Return every command's options, as `--name`; a command of a group has both names."""
+    found = {}
+    for name, command in typer.main.get_group(app).commands.items():
+        inner = getattr(command, "commands", {"": command})
+        for word, single in inner.items():
+            options = [option for parameter in single.params for option in parameter.opts]
+            found[f"{name} {word}".strip()] = [option for option in options if option.startswith("--")]
+    return found
 
 
 @pytest.mark.parametrize("name", commands())
@@ -48,18 +52,28 @@ def test_every_make_target_is_named() -> None:
 def test_every_schedule_stands_in_the_table_with_its_source(name: str) -> None:
     (row,) = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
     assert CATALOGUE[name].source in row
-    assert CATALOGUE[name].formula.removeprefix("rate = ") in row
+    assert re.sub("^rate(: | = )", "", CATALOGUE[name].formula) in row
+    assert row.count("✓") == len(FORMS)  # tests/test_forms.py holds them
 
 
 def test_the_study_file_shown_is_valid(tmp_path: Path) -> None:
     shown = tmp_path / "mine.toml"
-    shown.write_text(block("toml"), encoding="utf-8")
-    assert read_study_file(shown).plan.name == "mine"
+    study, optimizer = blocks("toml")
+    shown.write_text(study + optimizer, encoding="utf-8")
+    plan = read_study_file(shown).plan
+    assert (plan.name, plan.optimizer.name) == ("mine", "adamw")
 
 
-def test_the_example_runs() -> None:
+@pytest.mark.parametrize(("place", "printed"), [(0, "0.0 "), (1, "schedule")])
+def test_the_examples_run(place: int, printed: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", block("python")], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", blocks("python")[place]],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "schedule" in ended.stdout
+    assert printed in ended.stdout

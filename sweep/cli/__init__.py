@@ -25,11 +25,13 @@ INTERRUPTED = 130  # what typer returns after a Ctrl-C; ours is 1, as for everyt
 app = typer.Typer(
     name="sweep",
     help="Find the learning-rate schedule for a Keras model, and say whether it is really better.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+schedule_app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(schedule_app, name="schedule", help="List the schedules, and show their rates before any training.")
 
 Study = Annotated[str, typer.Argument(metavar="[STUDY]", help="A study file or a study's name.", show_default=True)]
 Storage = Annotated[
@@ -108,6 +110,110 @@ def dashboard(
     serve(database(storage), port)
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def train(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study file or a study's name, and the schedule's parameters as options, e.g. --drop 0.5.",
+        ),
+    ] = None,
+    *,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The schedule, see `sweep schedule list`.")
+    ] = None,
+    schedule_file: Annotated[Path | None, typer.Option(metavar="FILE.json", help="The schedule as JSON.")] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Highest momentum, or Adam's beta_1 [default: 0, or 0.9].")
+    ] = None,
+    nesterov: Annotated[bool | None, typer.Option("--nesterov", help="Let SGD look ahead.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the training [default: the study's].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch [default: the study's].")] = None,
+    seed: Annotated[int, typer.Option(help="Decides initial weights and batch order.")] = 0,
+    save: Annotated[Path | None, typer.Option(metavar="FILE.keras", help="Keep the best epoch's network.")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Log rates and epochs here.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep what --resume needs here.")] = None,
+    stop_after: Annotated[int | None, typer.Option(metavar="EPOCHS", help="Stop early; the schedule stays.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+) -> None:
+    """Train one network by Keras' fit, with any schedule."""
+    from sweep.cli.train import Options, split_study, train_network
+
+    study, parameters = split_study(words or [], DEFAULT_STUDY)
+    options = Options(
+        schedule=schedule,
+        schedule_file=schedule_file,
+        momentum=momentum,
+        nesterov=nesterov,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        save=save,
+        tensorboard=tensorboard,
+        checkpoint=checkpoint,
+        stop_after=stop_after,
+        resume=resume,
+    )
+    train_network(study_path(study), parameters, options)
+
+
+@app.command()
+def export(
+    study: Study = DEFAULT_STUDY,
+    *,
+    form: Annotated[
+        str,
+        typer.Option("--as", metavar="keras|json|model", help="A script, the schedule as data, or a trained network."),
+    ] = "keras",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to [default: standard output].")] = None,
+    trial: Annotated[int | None, typer.Option(help="The trial's number [default: the best].")] = None,
+    storage: Storage = None,
+) -> None:
+    """Write the best candidate as a script that needs Keras alone, as JSON, or as a .keras file."""
+    from sweep.cli.export import export as write
+
+    write(study_path(study), form, out, trial, database(storage))
+
+
+@schedule_app.command("list")
+def list_schedules(as_json: AsJson = False) -> None:
+    """List every schedule: name, formula, parameters, where it comes from."""
+    from sweep.cli import schedules
+
+    emit(schedules.list_document(), as_json, lambda: print(schedules.list_text(schedules.page())))
+
+
+@schedule_app.command("show", context_settings={"ignore_unknown_options": True})
+def show_schedules(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Schedules by name or as JSON files, with their parameters as options, e.g. --drop 0.5.",
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Epochs of the training.")] = 50,
+    steps_per_epoch: Annotated[int, typer.Option(help="Batches in each epoch.")] = 9,
+    momentum: Annotated[float, typer.Option(help="Highest momentum, for schedules that move it.")] = 0.9,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the rates into this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the learning rate epoch by epoch, as a table and a plot.
+
+    A parameter goes to every named schedule that has it, e.g. --drop 0.5 --epochs-drop 10 to step and
+    step_from_zero. The learning rate is 0.1 if --learning-rate is not given. A JSON file is shown as it is.
+    """
+    from sweep.cli import schedules
+
+    shown = schedules.read_shown(words or [], epochs, steps_per_epoch, momentum)
+    if plot is not None:
+        from sweep.cli.plots import write_png
+
+        write_png(shown.curves, plot)
+    emit(schedules.show_document(shown), as_json, lambda: print(schedules.show_text(shown, schedules.page())))
+
+
 def database(url: str | None) -> Database:
     """Return the database that `--storage`, the environment or the default names."""
     from sweep.search.database import DEFAULT_STORAGE, Database
@@ -141,7 +247,7 @@ def emit(document: dict[str, Any], as_json: bool, show: Any) -> None:
 def main() -> None:
     """Run the command line and exit with its code; an error is one line on stderr."""
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == INTERRUPTED:
             print("stopped.", file=sys.stderr)
             code = 1

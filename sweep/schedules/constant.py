@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import Schedule
+from sweep.schedules.schedule import OpenLoop
 
 
-class Constant(Schedule):
+def constant(time: Clock, learning_rate: float) -> Numbers:
+    """Return the same rate for every step."""
+    return np.full_like(time.batch, learning_rate)
+
+
+class Constant(OpenLoop):
     """`rate = learning_rate`.
 
     >>> Constant(learning_rate=0.1).rates(Clock(epochs=2, steps_per_epoch=1)).tolist()
@@ -18,7 +23,4 @@ class Constant(Schedule):
     name = "constant"
     formula = "rate = learning_rate"
     source = "plain stochastic gradient descent"
-
-    def rates(self, clock: Clock) -> Numbers:
-        """Return the same rate for every step, `[epochs, steps_per_epoch]`."""
-        return np.full_like(clock.batch, self.learning_rate)
+    function = constant

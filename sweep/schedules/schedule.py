@@ -1,14 +1,27 @@
-"""What every schedule is: a frozen set of parameters and a pure function from time to learning rate."""
+"""What every schedule is: a frozen set of parameters, and the rule that turns time into a learning rate.
+
+An open-loop schedule is a pure function of time. A closed-loop one watches the training: it has a gain, by which
+the rate is multiplied, and a pure function that gives the next epoch's gain from what the last epoch showed. Both
+are functions on arrays, which is why one text of them serves a table of rates, a whole population inside a compiled
+program, a Keras callback and exported code.
+"""
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sweep.errors import BadInput, first_problem
 from sweep.ranges import Space, Value
 from sweep.schedules.clock import Clock, Numbers
+
+Monitor: TypeAlias = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
+MODIFIERS = ("warmup", "floor")
 
 
 class Schedule(BaseModel, ABC):
@@ -25,18 +38,167 @@ class Schedule(BaseModel, ABC):
     source: ClassVar[str]
     default_space: ClassVar[dict[str, Space]] = {}
 
-    learning_rate: float = Field(gt=0, description="initial learning rate")
+    learning_rate: float = Field(gt=0, description="highest or initial learning rate")
+    warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the batches in which the rate rises from 0")
+    floor: float = Field(default=0.0, ge=0, le=1, description="lowest rate after the warm-up, a share of learning_rate")
 
     @abstractmethod
     def rates(self, clock: Clock) -> Numbers:
         """Return the learning rate of each step, `[epochs, steps_per_epoch]`."""
 
+    def momenta(self, clock: Clock, momentum: float) -> Numbers:
+        """Return the momentum of each step, `[epochs, steps_per_epoch]`, where `momentum` is the highest."""
+        return np.full_like(clock.batch, momentum)
+
     @classmethod
     def own_parameters(cls) -> tuple[str, ...]:
-        """Return the names of the parameters that other schedules need not have."""
-        return tuple(name for name in cls.model_fields if name != "learning_rate")
+        """Return the names of the parameters that other schedules need not have, the modifiers last."""
+        own = [name for name in cls.model_fields if name not in ("learning_rate", *MODIFIERS)]
+        return (*own, *MODIFIERS)
 
     @property
     def parameters(self) -> dict[str, Value]:
-        """The values of this schedule's own parameters; one left to its default is left out."""
-        return self.model_dump(include=set(self.own_parameters()), exclude_none=True)
+        """The values of this schedule's own parameters, without modifiers that are not used."""
+        values = self.model_dump(include=set(self.own_parameters()), exclude_none=True)
+        unused = {name for name in MODIFIERS if values[name] == type(self).model_fields[name].default}
+        return {name: values[name] for name in self.own_parameters() if name in values and name not in unused}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the schedule's function takes besides time: every field but the modifiers."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in MODIFIERS}
+
+    def to_json(self) -> str:
+        """Return the schedule as one JSON document, which `from_json` reads."""
+        return json.dumps({"name": self.name, "learning_rate": self.learning_rate, **self.parameters})
+
+    @staticmethod
+    def from_json(text: str) -> Schedule:
+        """Read a schedule from JSON: its own document, or one with the schedule under the key `schedule`.
+
+        Raises:
+            BadInput: for text that is no JSON, an unknown schedule, or a parameter outside its range.
+        """
+        from sweep.schedules import read_schedule  # noqa: PLC0415 - the catalogue knows every subclass
+
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise BadInput("schedule", f"is not valid JSON: {error}.") from error
+        if not isinstance(document, dict):
+            raise BadInput("schedule", "must be a JSON object.")
+        inner = document.get("schedule", document)
+        return read_schedule(inner if isinstance(inner, dict) else document)
+
+    def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
+        """Return the schedule for any Keras 3 model: a `LearningRateSchedule`, or a `Callback` if it is closed-loop."""
+        from sweep.schedules.keras_forms import to_keras  # noqa: PLC0415 - Keras takes seconds to load
+
+        return to_keras(self, Clock(epochs=epochs, steps_per_epoch=steps_per_epoch))
+
+    def ramp(self, clock: Clock) -> Numbers:
+        """Return the share of the rate that the warm-up lets through, `[epochs, steps_per_epoch]`."""
+        batches = self.warmup_batches(clock)
+        return np.minimum(1.0, clock.batch / batches) if batches else np.ones_like(clock.batch)
+
+    def warmup_batches(self, clock: Clock) -> int:
+        """Return the number of batches of the warm-up; at least one batch follows it."""
+        return min(round(self.warmup * clock.batches), clock.batches - 1)
+
+    def own_time(self, clock: Clock) -> Clock:
+        """Return the time that follows the warm-up, which is the schedule's own."""
+        return clock.part(self.warmup_batches(clock), clock.batches)
+
+    def modify(self, rates: Numbers, clock: Clock) -> Numbers:
+        """Return rates of the schedule's own time with floor and warm-up, `[epochs, steps_per_epoch]`."""
+        return np.maximum(rates, self.floor * self.learning_rate) * self.ramp(clock)
+
+
+class OpenLoop(Schedule):
+    """A schedule that depends on time only.
+
+    `function(time, learning_rate, ...)` gives the rates from a clock and the schedule's fields. Its text is what
+    `sweep export` prints, so it uses nothing but its arguments and NumPy as `np`. If the momentum moves as well,
+    `momentum_function(time, momentum, ...)`, of the same kind, gives it from the fields other than `learning_rate`.
+    """
+
+    function: ClassVar[Callable[..., Numbers]]
+    momentum_function: ClassVar[Callable[..., Numbers] | None] = None
+
+    def rates(self, clock: Clock) -> Numbers:
+        """Return the learning rate of each step, `[epochs, steps_per_epoch]`."""
+        return self.modify(type(self).function(self.own_time(clock), **self.settings), clock)
+
+    def momenta(self, clock: Clock, momentum: float) -> Numbers:
+        """Return the momentum of each step, `[epochs, steps_per_epoch]`, where `momentum` is the highest."""
+        function = type(self).momentum_function
+        if function is None:
+            return super().momenta(clock, momentum)
+        own = {name: value for name, value in self.settings.items() if name != "learning_rate"}
+        return function(self.own_time(clock), momentum, **own)
+
+
+State: TypeAlias = dict[str, Any]
+
+
+class ClosedLoop(Schedule):
+    """A schedule that watches the training and decides between epochs.
+
+    Its rate is `learning_rate`, after any warm-up, times a gain. `advance(xp, state, cost, schedule)` returns the
+    state for the next epoch from the state of the last and the watched quantity, which counts as better the lower
+    it is. The state is a dict of numbers or arrays, `gain` among them; `schedule` has the fields as attributes,
+    numbers or arrays; `xp` is NumPy or TensorFlow, of which it uses `where`, `minimum`, `maximum`, `exp` and the
+    `logical_` functions only.
+    """
+
+    advance: ClassVar[Callable[..., State]]
+    initial_state: ClassVar[Mapping[str, float]]
+
+    monitor: Monitor = Field(default="val_loss", description="what is watched")
+
+    @property
+    def sign(self) -> float:
+        """1 if the watched quantity is better the lower it is, and -1 otherwise."""
+        return -1.0 if self.monitor.endswith("accuracy") else 1.0
+
+    @classmethod
+    def numbers(cls) -> tuple[str, ...]:
+        """Return the names of the fields that `advance` may read."""
+        return tuple(name for name in cls.model_fields if name not in ("learning_rate", "monitor", "warmup"))
+
+    def begin(self) -> State:
+        """Return the state before the first epoch."""
+        return dict(self.initial_state)
+
+    def next(self, state: State, shown: float) -> State:
+        """Return the next epoch's state from the value of `monitor` after the last."""
+        after = type(self).advance(np, state, self.sign * shown, self)
+        return {name: float(value) for name, value in after.items()}
+
+    def base_rates(self, clock: Clock) -> Numbers:
+        """Return the rates that the gain multiplies, `[epochs, steps_per_epoch]`."""
+        return self.learning_rate * self.ramp(clock)
+
+    def gains(self, shown: Sequence[float]) -> Numbers:
+        """Return the gain of each epoch, given what `monitor` showed after each; the last is not needed."""
+        state, gains = self.begin(), []
+        for value in shown:
+            gains.append(state["gain"])
+            state = self.next(state, value)
+        return np.array(gains)
+
+    def rates(self, clock: Clock, shown: Sequence[float] | None = None) -> Numbers:
+        """Return the rates that answer to what `monitor` showed after each epoch, `[epochs, steps_per_epoch]`.
+
+        Without it, return the answer to a quantity that stands still.
+        """
+        watched = [0.0] * clock.epochs if shown is None else shown
+        return self.base_rates(clock) * self.gains(watched)[:, None]
+
+
+def build(kind: type[Schedule], values: Mapping[str, Any]) -> Schedule:
+    """Make a schedule; raise `BadInput` naming the parameter that breaks a rule."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise first_problem(error) from error

@@ -9,10 +9,20 @@ from pydantic import Field
 
 from sweep.ranges import Range, Space
 from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import Schedule
+from sweep.schedules.schedule import OpenLoop
 
 
-class Step(Schedule):
+def step(time: Clock, learning_rate: float, drop: float, epochs_drop: int) -> Numbers:
+    """Return the rate after a drop every `epochs_drop` epochs, the first one epoch early."""
+    return learning_rate * drop ** np.floor((1 + time.epoch) / epochs_drop)
+
+
+def step_from_zero(time: Clock, learning_rate: float, drop: float, epochs_drop: int) -> Numbers:
+    """Return the rate after a drop every `epochs_drop` epochs."""
+    return learning_rate * drop ** np.floor(time.epoch / epochs_drop)
+
+
+class Step(OpenLoop):
     """`rate = learning_rate * drop ** floor((1 + epoch) / epochs_drop)`, with epochs counted from 0.
 
     The first drop comes one epoch early, at epoch `epochs_drop - 1`, as the tutorial's code has it.
@@ -29,15 +39,10 @@ class Step(Schedule):
         "drop": Range(low=0.1, high=0.9),
         "epochs_drop": Range(low=2, high=40),
     }
-    first_epoch: ClassVar[int] = 1
+    function = step
 
-    drop: float = Field(gt=0, le=1, description="factor of each drop")
-    epochs_drop: int = Field(ge=1, le=1_000_000, description="epochs between drops")
-
-    def rates(self, clock: Clock) -> Numbers:
-        """Return the stepped rate of each step, `[epochs, steps_per_epoch]`."""
-        drops = np.floor((self.first_epoch + clock.epoch) / self.epochs_drop)
-        return self.learning_rate * self.drop**drops
+    drop: float = Field(gt=0, le=1, description="factor of the rate at each drop")
+    epochs_drop: int = Field(ge=1, le=1_000_000, description="number of epochs between drops")
 
 
 class StepFromZero(Step):
@@ -52,4 +57,4 @@ class StepFromZero(Step):
     name = "step_from_zero"
     formula = "rate = learning_rate * drop ** floor(epoch / epochs_drop)"
     source = "the tutorial's equation"
-    first_epoch = 0
+    function = step_from_zero

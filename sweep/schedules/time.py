@@ -12,10 +12,30 @@ from pydantic import Field
 
 from sweep.ranges import Range, Space
 from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import Schedule
+from sweep.schedules.schedule import OpenLoop
 
 
-class Time(Schedule):
+def time_by_epoch(time: Clock, learning_rate: float, decay: float | None) -> Numbers:
+    """Return the rate divided by one more `decay` each epoch."""
+    decay = learning_rate / time.budget if decay is None else decay
+    return learning_rate / (1 + decay * time.epoch)
+
+
+def time_compounding(time: Clock, learning_rate: float, decay: float | None) -> Numbers:
+    """Return the rate that each epoch divides anew."""
+    decay = learning_rate / time.budget if decay is None else decay
+    shares = np.cumprod(1 / (1 + decay * np.arange(time.epoch.max() + 1)))
+    rates: Numbers = learning_rate * shares[time.epoch.astype(int)]
+    return rates
+
+
+def time_by_batch(time: Clock, learning_rate: float, decay: float | None) -> Numbers:
+    """Return the rate divided by one more `decay` each batch."""
+    decay = learning_rate / time.budget if decay is None else decay
+    return learning_rate / (1 + decay * time.batch)
+
+
+class Time(OpenLoop):
     """`rate = learning_rate / (1 + decay * epoch)`, with epochs counted from 0.
 
     >>> rates = Time(learning_rate=0.1, decay=0.001).rates(Clock(epochs=3, steps_per_epoch=1))
@@ -26,19 +46,12 @@ class Time(Schedule):
     name = "time"
     formula = "rate = learning_rate / (1 + decay * epoch)"
     source = "the tutorial's equation"
+    function = time_by_epoch
     default_space: ClassVar[dict[str, Space]] = {"decay": Range(low=1e-3, high=1.0, log=True)}
 
     decay: float | None = Field(
-        default=None, ge=0, description="decay per unit of time; default learning_rate / epochs"
+        default=None, ge=0, le=1e6, description="decay per epoch; default learning_rate / epochs"
     )
-
-    def decay_over(self, clock: Clock) -> float:
-        """Return the decay per unit of time: `learning_rate / epochs` unless one was given."""
-        return self.learning_rate / clock.epochs if self.decay is None else self.decay
-
-    def rates(self, clock: Clock) -> Numbers:
-        """Return the decayed rate of each step, `[epochs, steps_per_epoch]`."""
-        return self.learning_rate / (1 + self.decay_over(clock) * clock.epoch)
 
 
 class TimeCompounding(Time):
@@ -52,14 +65,8 @@ class TimeCompounding(Time):
     name = "time_compounding"
     formula = "rate[n] = rate[n-1] / (1 + decay * n)"
     source = "the tutorial's table of rates"
+    function = time_compounding
     default_space: ClassVar[dict[str, Space]] = {"decay": Range(low=1e-4, high=0.1, log=True)}
-
-    def rates(self, clock: Clock) -> Numbers:
-        """Return the decayed rate of each step, `[epochs, steps_per_epoch]`."""
-        divisors = 1 + self.decay_over(clock) * clock.epoch
-        divisors[0] = self.learning_rate  # nothing is divided yet
-        compounded: Numbers = np.divide.accumulate(divisors, axis=0)
-        return compounded
 
 
 class TimeByBatch(Time):
@@ -73,8 +80,9 @@ class TimeByBatch(Time):
     name = "time_by_batch"
     formula = "rate = learning_rate / (1 + decay * batch)"
     source = "the `decay` argument of Keras' SGD before version 2.11"
+    function = time_by_batch
     default_space: ClassVar[dict[str, Space]] = {"decay": Range(low=1e-4, high=0.1, log=True)}
 
-    def rates(self, clock: Clock) -> Numbers:
-        """Return the decayed rate of each step, `[epochs, steps_per_epoch]`."""
-        return self.learning_rate / (1 + self.decay_over(clock) * clock.batch)
+    decay: float | None = Field(
+        default=None, ge=0, le=1e6, description="decay per batch; default learning_rate / epochs"
+    )

@@ -26,7 +26,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.errors import BadInput, StorageFailed
-from sweep.plan import Plan
+from sweep.plan import Plan, read_plan
 from sweep.ranges import Value
 from sweep.search.database import Database
 from sweep.search.queries import count_finished
@@ -149,7 +149,7 @@ def _parts(ids: Sequence[int], trials: Sequence[FinishedTrial]) -> dict[str, lis
 
 
 def _check_same(study: optuna.Study, plan: Plan, data_sha256: str) -> None:
-    stored, wanted = study.user_attrs["plan"], plan.model_dump(mode="json")
+    stored, wanted = _with_defaults(study.user_attrs["plan"]), plan.model_dump(mode="json")
     changed = _first_difference(stored, wanted)
     if changed:
         field, old, new = changed
@@ -160,6 +160,14 @@ def _check_same(study: optuna.Study, plan: Plan, data_sha256: str) -> None:
         )
     if study.user_attrs["data_sha256"] != data_sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+
+
+def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored plan with the keys that study files did not have yet when it was stored."""
+    try:
+        return read_plan(stored).model_dump(mode="json")
+    except BadInput:  # it names what is no longer there; the comparison shows what
+        return stored
 
 
 def _first_difference(stored: Any, wanted: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.plan import Plan, StudyFile, read_study_file
 from sweep.ranges import ends
+from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.objective import Objective
 from sweep.search.space import SearchSpace
 from sweep.training.pool import Pool
@@ -41,7 +42,9 @@ def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
         architecture,
         plan.training.epochs,
         plan.training.batch_size,
+        optimizer=plan.optimizer,
         nesterov=True in ends(plan.search.nesterov),
+        closed_loop=tuple(name for name in plan.search.schedules if issubclass(CATALOGUE[name], ClosedLoop)),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.training.losses import Gradient, logits_gradient
-from sweep.training.problem import Architecture, Float32
+from sweep.training.problem import HIDDEN, OUTPUT, Architecture, Float32
 from sweep.training.randomness import initial_weights
 
 # Each activation, and its derivative as a function of the activation's own value.
@@ -46,10 +46,15 @@ class HiddenLayerNetwork:
         del run_seeds, candidates
         return []
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The name of each weight's layer."""
+        return (HIDDEN.format(1), HIDDEN.format(1), OUTPUT, OUTPUT)
+
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        """Shape one value for each candidate so that it multiplies `weight`."""
-        del weight  # candidates are the last axis of every weight
-        return values
+        """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
+        seeds, candidates = values.shape
+        return tf.reshape(values, (seeds, *[1] * (len(weight.shape) - 2), candidates))
 
     def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return the logits for `inputs` `[seeds, rows, features]`: `[seeds, outputs, rows, candidates]`."""

@@ -8,7 +8,6 @@ that TensorFlow cannot vectorise (convolutions, pooling) are trained member by m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import keras
@@ -16,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.errors import BadInput
+from sweep.functions import find_function
 from sweep.training.losses import Gradient
-from sweep.training.problem import Architecture, Float32
+from sweep.training.problem import HIDDEN, OUTPUT, Architecture, Float32
 from sweep.training.randomness import initial_weights
 
 
@@ -29,9 +29,12 @@ def build_model(architecture: Architecture, run_seed: int) -> keras.Model:
     """
     if architecture.build is not None:
         return _call_builder(architecture, run_seed)
-    hidden = [keras.layers.Dense(units, architecture.activation) for units in architecture.hidden]
+    hidden = [
+        keras.layers.Dense(units, architecture.activation, name=HIDDEN.format(number))
+        for number, units in enumerate(architecture.hidden, start=1)
+    ]
     last = "sigmoid" if architecture.outputs == 1 else "softmax"
-    output = keras.layers.Dense(architecture.outputs, last)
+    output = keras.layers.Dense(architecture.outputs, last, name=OUTPUT)
     model = keras.Sequential([keras.Input((architecture.features,)), *hidden, output])
     model.set_weights(initial_weights(architecture, run_seed))
     return model
@@ -39,7 +42,7 @@ def build_model(architecture: Architecture, run_seed: int) -> keras.Model:
 
 def _call_builder(architecture: Architecture, run_seed: int) -> keras.Model:
     keras.utils.set_random_seed(run_seed)
-    model = _find(str(architecture.build))(architecture.features, architecture.classes)
+    model = find_function(str(architecture.build), "model.build")(architecture.features, architecture.classes)
     if not isinstance(model, keras.Model):
         raise BadInput("model.build", f"`{architecture.build}` must return a Keras model, got {type(model).__name__}.")
     if not model.built:
@@ -48,15 +51,6 @@ def _call_builder(architecture: Architecture, run_seed: int) -> keras.Model:
         wanted = f"(None, {architecture.outputs})"
         raise BadInput("model.build", f"the model's output shape must be {wanted}, got {model.output_shape}.")
     return model
-
-
-def _find(name: str) -> Callable[[int, int], Any]:
-    module, _, function = name.partition(":")
-    try:
-        found: Callable[[int, int], Any] = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise BadInput("model.build", f"`{name}` cannot be imported: {error}.") from error
-    return found
 
 
 class MappedNetwork:
@@ -76,9 +70,15 @@ class MappedNetwork:
         """Return the untrained variables (moving averages and the like), `[seeds * candidates, ...]`."""
         return _repeat([self._draw(seed)[1] for seed in run_seeds], candidates)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The name of each trainable variable's layer; a model within the model counts as one layer."""
+        names = {id(variable): layer.name for layer in self.model.layers for variable in layer.trainable_variables}
+        return tuple(names[id(variable)] for variable in self.model.trainable_variables)
+
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        """Shape one value for each candidate so that it multiplies `weight`."""
-        members = tf.tile(values, (weight.shape[0] // values.shape[0],))
+        """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
+        members = tf.tile(values, (weight.shape[0] // (values.shape[0] * values.shape[1]), 1))
         return tf.reshape(members, (-1, *[1] * (len(weight.shape) - 1)))
 
     def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:

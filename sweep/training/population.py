@@ -1,21 +1,29 @@
 """One compiled program that trains all members of a tile, epoch after epoch.
 
 Everything that differs between members (rate, momentum, seed) is an array; everything fixed (architecture,
-batch size, tile shape) is a Python value, so one program serves every tile of a study.
+optimizer, batch size, tile shape) is a Python value, so one program serves every tile of a study.
+
+Closed-loop schedules decide inside the program: going back to the host after each epoch made a training of the
+default study 20 to 30 % slower (tests/bench/README.md). Their rules are functions on arrays, so the program runs the
+very text that NumPy runs elsewhere.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from sweep.optimizer import layer_factors
+from sweep.schedules import ClosedLoop, closed_loop_class
 from sweep.training.hidden_layer import HiddenLayerNetwork
 from sweep.training.losses import Gradient, score
-from sweep.training.problem import Architecture, Curves, Float32, Int32, Problem, Tile
+from sweep.training.optimizers import Rule, slot_count, update
+from sweep.training.problem import MONITORS, Architecture, Curves, Float32, Int32, Problem, Tile, Watchers
 from sweep.training.randomness import batch_order
 
 
@@ -28,8 +36,12 @@ class Network(Protocol):
     def initial_state(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
         """Return the variables that the forward pass itself changes, such as moving averages."""
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The name of each weight's layer, from input to output."""
+
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        """Shape one value for each candidate so that it multiplies `weight`."""
+        """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
 
     def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return logits `[seeds, outputs, rows, candidates]` for inputs `[seeds, rows, features]`."""
@@ -51,19 +63,27 @@ class Network(Protocol):
 
 
 class Members(NamedTuple):
-    """What a training moves: weights, their velocities, and the state of the forward pass."""
+    """What a training moves: weights, the optimizer's slots for each, and the state of the forward pass."""
 
     weights: list[tf.Tensor]
-    velocities: list[tf.Tensor]
+    slots: list[list[tf.Tensor]]
     state: list[tf.Tensor]
 
 
-class Rule(NamedTuple):
-    """The optimizer's settings at one step, `[candidates]` each; `nesterov` is None if nobody may use it."""
+class Table(NamedTuple):
+    """Rates and momenta `[epochs, steps, 1 or seeds, candidates]`, and who uses Nesterov's; None if nobody may.
 
-    rate: tf.Tensor
-    momentum: tf.Tensor
+    `number` is the count of steps before the first of the table.
+    """
+
+    rates: tf.Tensor
+    momenta: tf.Tensor
     nesterov: tf.Tensor | None
+    number: tf.Tensor
+
+
+# By schedule, then by name: what each member remembers between epochs, `[seeds, candidates]`.
+States = dict[str, dict[str, tf.Tensor]]
 
 
 class Rows(NamedTuple):
@@ -88,6 +108,10 @@ class Population:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.network = network_for(problem.architecture)
+        layers = self.network.layers
+        factors = layer_factors(problem.optimizer, tuple(dict.fromkeys(layers)))
+        self._factors = [factors[layer] for layer in layers]
+        self._closed_loop = {name: closed_loop_class(name) for name in problem.closed_loop}
         self._run = tf.function(self._epochs, jit_compile=True, autograph=False)
 
     @property
@@ -102,59 +126,85 @@ class Population:
     def train_with_weights(self, tile: Tile) -> tuple[Curves, Members]:
         """Train every member of `tile`; return its curves and the members as they ended."""
         began = time.perf_counter()
-        split, candidates = self.problem.split, len(tile.momentum)
-        weights = self.network.initial_weights(tile.run_seeds, candidates)
-        state = self.network.initial_state(tile.run_seeds, candidates)
+        split = self.problem.split
         members, curves = self._run(
-            Members(weights, [tf.zeros_like(weight) for weight in weights], state),
-            Rule(
-                tf.constant(np.moveaxis(tile.rates, 0, -1)),
-                tf.constant(tile.momentum),
-                tf.constant(tile.nesterov) if self.problem.nesterov else None,
-            ),
+            self._start(tile),
+            self._table(tile),
+            {name: _as_tensors(tile.watchers[name]) for name in self._closed_loop},
             tf.constant(self._orders(tile)),
             Rows(tf.constant(split.train_inputs), tf.constant(split.train_targets)),
             Rows(tf.constant(split.validation_inputs), tf.constant(split.validation_targets)),
         )
-        loss, correct, held_loss, held_correct = (curve.numpy().transpose(2, 1, 0) for curve in curves)
-        seconds = time.perf_counter() - began
-        return Curves(loss, correct, held_loss, held_correct, seconds), members
+        shown = (curve.numpy().transpose(2, 1, 0) for curve in curves)
+        loss, correct, held_loss, held_correct, *gains = shown
+        gain = gains[0] if gains else np.ones_like(loss)
+        return Curves(loss, correct, held_loss, held_correct, gain, time.perf_counter() - began), members
+
+    def _start(self, tile: Tile) -> Members:
+        candidates = len(tile.rates)
+        weights = self.network.initial_weights(tile.run_seeds, candidates)
+        slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(slot_count(self.problem.optimizer))]
+        return Members(weights, slots, self.network.initial_state(tile.run_seeds, candidates))
+
+    def _table(self, tile: Tile) -> Table:
+        rates, momenta = (np.moveaxis(array, 0, -1)[:, :, None] for array in (tile.rates, tile.momenta))
+        nesterov = tf.constant(tile.nesterov[None]) if self.problem.nesterov else None
+        return Table(tf.constant(rates), tf.constant(momenta), nesterov, tf.constant(0.0))
 
     def _orders(self, tile: Tile) -> Int32:
         rows, epochs = len(self.problem.split.train_targets), self.problem.epochs
         return np.stack([batch_order(rows, epochs, seed) for seed in tile.run_seeds], axis=1)
 
     def _epochs(
-        self, members: Members, rule: Rule, orders: tf.Tensor, training: Rows, held: Rows
+        self,
+        members: Members,
+        table: Table,
+        watchers: dict[str, Watching],
+        orders: tf.Tensor,
+        training: Rows,
+        held: Rows,
     ) -> tuple[Members, list[tf.Tensor]]:
-        """Train through `rule.rate` `[epochs, steps, candidates]`; return curves `[epochs, seeds, candidates]`."""
+        """Train through `orders` `[epochs, seeds, rows]`; return curves `[epochs, seeds, candidates]`."""
         epochs, seeds, rows = orders.shape
         held = Rows(tf.broadcast_to(held.inputs[None], (seeds, *held.inputs.shape)), held.targets[None])
-        kinds = (tf.float32, tf.int32, tf.float32, tf.int32)
-        shape = (seeds, rule.momentum.shape[0])
+        shape = (seeds, table.rates.shape[-1])
+        kinds = (tf.float32, tf.int32, tf.float32, tf.int32, *[tf.float32] * bool(watchers))
         histories = [tf.TensorArray(kind, epochs, element_shape=shape) for kind in kinds]
+        states = {name: _begin(kind, shape) for name, kind in self._closed_loop.items()}
 
-        def epoch(number: tf.Tensor, members: Members, histories: list[tf.TensorArray]) -> tuple[Any, ...]:
-            order = orders[number]
+        def epoch(number: tf.Tensor, members: Members, states: States, histories: list[tf.TensorArray]) -> Any:
+            order, gain = orders[number], _gain(watchers, states)
             shuffled = Rows(tf.gather(training.inputs, order), tf.gather(training.targets, order))
-            members, loss, correct = self._epoch(members, rule._replace(rate=rule.rate[number]), shuffled)
+            members, loss, correct = self._epoch(members, _at_epoch(table, number, gain), shuffled)
             held_loss, held_correct = score(
                 self.network.logits(members.weights, members.state, held.inputs), held.targets
             )
             shown = (loss / rows, correct, held_loss / held.targets.shape[1], held_correct)
-            written = [history.write(number, value) for history, value in zip(histories, shown, strict=True)]
-            return number + 1, members, written
+            written = [history.write(number, value) for history, value in zip(histories, (*shown, gain), strict=False)]
+            return number + 1, members, self._advance(watchers, states, _monitored(shown, rows, held)), written
 
-        _, members, histories = tf.while_loop(lambda number, *_: number < epochs, epoch, (0, members, histories))
+        _, members, _, histories = tf.while_loop(
+            lambda number, *_: number < epochs, epoch, (0, members, states, histories)
+        )
         return members, [history.stack() for history in histories]
 
-    def _epoch(self, members: Members, rule: Rule, shuffled: Rows) -> tuple[Members, tf.Tensor, tf.Tensor]:
-        """Train through `rule.rate` `[steps, candidates]`; return summed loss and right rows of the epoch."""
+    def _advance(self, watchers: dict[str, Watching], states: States, shown: list[tf.Tensor]) -> States:
+        """Let each closed-loop schedule decide, for all members; those that follow another one are not asked."""
+        after = {}
+        for name, kind in self._closed_loop.items():
+            watching = watchers[name]
+            advanced = kind.advance(tf, states[name], watching.cost(shown), SimpleNamespace(**watching.settings))
+            shape = states[name]["gain"].shape
+            after[name] = {key: tf.broadcast_to(tf.cast(value, tf.float32), shape) for key, value in advanced.items()}
+        return after
+
+    def _epoch(self, members: Members, table: Table, shuffled: Rows) -> tuple[Members, tf.Tensor, tf.Tensor]:
+        """Train through one epoch's `table`; return summed loss and right rows of the epoch."""
         size, (seeds, rows) = self.problem.batch_size, shuffled.targets.shape
-        full, shape = rows // size, (seeds, rule.momentum.shape[0])
+        full, shape = rows // size, (seeds, table.rates.shape[-1])
 
         def step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor, batch: Rows) -> Any:
-            members, logits = self._step(members, rule._replace(rate=rule.rate[number]), batch)
+            members, logits = self._step(members, table, number, batch)
             more_loss, more_correct = score(logits, batch.targets)
             return number + 1, members, loss + more_loss, correct + more_correct
 
@@ -172,25 +222,79 @@ class Population:
             carried = step(full, carried[1], carried[2], carried[3], rest)
         return carried[1], carried[2], carried[3]
 
-    def _step(self, members: Members, rule: Rule, batch: Rows) -> tuple[Members, tf.Tensor]:
-        """Do one step of SGD with momentum, as `keras.optimizers.SGD` writes it."""
+    def _step(self, members: Members, table: Table, number: tf.Tensor, batch: Rows) -> tuple[Members, tf.Tensor]:
+        """Do one step of the optimizer; `number` counts within the epoch."""
         logits, gradients, state = self.network.gradient(members.weights, members.state, *batch)
-        weights, velocities = [], []
-        for weight, velocity, gradient in zip(members.weights, members.velocities, gradients, strict=True):
-            moved, faster = self._update(rule, weight, velocity, gradient)
+        weights, slots = [], []
+        for weight, gradient, factor, *own in zip(
+            members.weights, gradients, self._factors, *members.slots, strict=True
+        ):
+            moved, after = update(
+                self.problem.optimizer, self._rule(table, number, weight, factor), weight, gradient, own
+            )
             weights.append(moved)
-            velocities.append(faster)
-        return Members(weights, velocities, state), logits
+            slots.append(after)
+        return Members(weights, [list(slot) for slot in zip(*slots, strict=True)], state), logits
 
-    def _update(
-        self, rule: Rule, weight: tf.Tensor, velocity: tf.Tensor, gradient: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        rate, momentum = self.network.spread(rule.rate, weight), self.network.spread(rule.momentum, weight)
-        velocity = momentum * velocity - rate * gradient
-        if rule.nesterov is None:
-            return weight + velocity, velocity
-        ahead = momentum * velocity - rate * gradient
-        return weight + tf.where(self.network.spread(rule.nesterov, weight), ahead, velocity), velocity
+    def _rule(self, table: Table, number: tf.Tensor, weight: tf.Tensor, factor: float) -> Rule:
+        spread, rate = self.network.spread, table.rates[number]
+        return Rule(
+            spread(rate if factor == 1 else rate * factor, weight),
+            spread(table.momenta[number], weight),
+            None if table.nesterov is None else spread(table.nesterov, weight),
+            table.number + tf.cast(number, tf.float32),
+        )
+
+
+class Watching(NamedTuple):
+    """`Watchers` as tensors."""
+
+    chosen: tf.Tensor
+    monitor: tf.Tensor
+    sign: tf.Tensor
+    settings: dict[str, tf.Tensor]
+
+    def cost(self, shown: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Return what each member watches, `[seeds, candidates]`, turned so that less is better."""
+        watched = shown[0]
+        for place, values in enumerate(shown):
+            watched = tf.where(self.monitor == place, values, watched)
+        return self.sign * watched
+
+
+def _as_tensors(watchers: Watchers) -> Watching:
+    settings = {name: tf.constant(values) for name, values in watchers.settings.items()}
+    return Watching(tf.constant(watchers.chosen), tf.constant(watchers.monitor), tf.constant(watchers.sign), settings)
+
+
+def _begin(kind: type[ClosedLoop], shape: tuple[int, int]) -> dict[str, tf.Tensor]:
+    return {name: tf.fill(shape, tf.constant(value, tf.float32)) for name, value in kind.initial_state.items()}
+
+
+def _gain(watchers: Mapping[str, Watching], states: States) -> tf.Tensor | None:
+    """Return what each member's rates are multiplied by, `[seeds, candidates]`; None if nobody watches anything."""
+    gain = None
+    for name, watching in watchers.items():
+        its = states[name]["gain"]
+        gain = tf.where(watching.chosen, its, tf.ones_like(its) if gain is None else gain)
+    return gain
+
+
+def _at_epoch(table: Table, number: tf.Tensor, gain: tf.Tensor | None) -> Table:
+    """Return one epoch's table: rates and momenta `[steps, 1 or seeds, candidates]`."""
+    rates = table.rates[number] if gain is None else table.rates[number] * gain
+    before = table.number + tf.cast(number * table.rates.shape[1], tf.float32)
+    return table._replace(rates=rates, momenta=table.momenta[number], number=before)
+
+
+def _monitored(shown: Sequence[tf.Tensor], rows: int, held: Rows) -> list[tf.Tensor]:
+    """Return what may be watched, in the order of `MONITORS`, from an epoch's losses and counts of right rows."""
+    loss, correct, held_loss, held_correct = shown
+    shares = [
+        tf.cast(count, tf.float32) / total for count, total in ((correct, rows), (held_correct, held.targets.shape[1]))
+    ]
+    values = {"loss": loss, "accuracy": shares[0], "val_loss": held_loss, "val_accuracy": shares[1]}
+    return [values[monitor] for monitor in MONITORS]
 
 
 def _batches(array: tf.Tensor, full: int, size: int) -> tf.Tensor:

@@ -5,16 +5,23 @@ It stands alone because the coordinator builds and reads these without loading T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.datasets import Split
+from sweep.optimizer import Optimizer, Sgd
 from sweep.schedules import Clock
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
+
+# The names of a dense stack's layers, which per-layer rates refer to; hidden layers count from 1.
+HIDDEN, OUTPUT = "hidden_{}", "output"
+# What a closed-loop schedule may watch, in the order in which the compiled program computes it.
+MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -37,15 +44,18 @@ class Architecture:
 class Problem:
     """Rows, network and length of every training of a study; all that its members share.
 
-    `nesterov` says whether a member may use Nesterov momentum: the program then has room for it. It is the study's
-    choice and not the tile's, since two programs may round differently.
+    `nesterov` says whether a member may use Nesterov momentum, and `closed_loop` which closed-loop schedules: the
+    program then has room for them. It is the study's choice and not the tile's, since two programs may round
+    differently.
     """
 
     split: Split
     architecture: Architecture
     epochs: int
     batch_size: int
+    optimizer: Optimizer = field(default_factory=Sgd)
     nesterov: bool = False
+    closed_loop: tuple[str, ...] = ()
 
     @property
     def clock(self) -> Clock:
@@ -55,20 +65,39 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Watchers:
+    """Which candidates of a tile follow one closed-loop schedule, and with which settings; all `[candidates]`.
+
+    Attributes:
+        chosen: whether a candidate follows it.
+        monitor: what it watches, as a place in `MONITORS`.
+        sign: 1 if that is better the lower it is, and -1 otherwise.
+        settings: the schedule's own numbers by name.
+    """
+
+    chosen: NDArray[np.bool_]
+    monitor: Int32
+    sign: Float32
+    settings: Mapping[str, Float32]
+
+
+@dataclass(frozen=True)
 class Tile:
     """Members that one compiled program trains together: every candidate with every run seed.
 
     Attributes:
-        rates: learning rates, `[candidates, epochs, steps_per_epoch]`.
-        momentum: one for each candidate, `[candidates]`.
+        rates: learning rates, `[candidates, epochs, steps_per_epoch]`, before the gain of a closed-loop schedule.
+        momenta: same shape.
         nesterov: one for each candidate, `[candidates]`.
         run_seeds: they fix initial weights and batch order.
+        watchers: by name, each closed-loop schedule that the problem has room for.
     """
 
     rates: Float32
-    momentum: Float32
+    momenta: Float32
     nesterov: NDArray[np.bool_]
     run_seeds: tuple[int, ...]
+    watchers: Mapping[str, Watchers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +109,7 @@ class Curves:
         correct: training rows classified right during the epoch, same shape.
         validation_loss: mean cross-entropy over the validation rows, same shape.
         validation_correct: validation rows classified right, same shape.
+        gain: what the tile's rates were multiplied by in the epoch, same shape; 1 for an open-loop schedule.
         seconds: time spent on the tile.
     """
 
@@ -87,6 +117,7 @@ class Curves:
     correct: Int32
     validation_loss: Float32
     validation_correct: Int32
+    gain: Float32
     seconds: float
 
     @property

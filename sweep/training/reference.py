@@ -1,17 +1,24 @@
 """One training by Keras' own `fit`: slow, obvious, and what every population member is held against.
 
-It shares with the population only what both are given: initial weights, batch order and the rate of each step.
+It shares with the population only what both are given: initial weights, batch order, and the rate and momentum of
+each step. `sweep train` trains by it too, so what it prints is what the tests hold the population to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from sweep.candidate import Candidate
+from sweep.optimizer import layer_factors
+from sweep.schedules import ClosedLoop, Numbers
+from sweep.schedules.keras_forms import ClosedLoopRates, MomentumTable, RatesByStep
+from sweep.training.keras_optimizers import keras_layered, keras_optimizer, set_learning_rate
 from sweep.training.mapped import build_model
 from sweep.training.problem import Float32, Int32, Problem
 from sweep.training.randomness import batch_order
@@ -19,37 +26,64 @@ from sweep.training.randomness import batch_order
 
 @dataclass(frozen=True)
 class FitResult:
-    """What `fit` reports after each epoch, `[epochs]`, and the weights that it ends with."""
+    """What `fit` reports after each epoch, `[epochs]`, and the weights that it ends with.
+
+    `rate` is the learning rate that each epoch began with.
+    """
 
     loss: Float32
     accuracy: Float32
     validation_loss: Float32
     validation_accuracy: Float32
+    rate: Float32
     weights: list[Float32]
 
 
 def fit(problem: Problem, candidate: Candidate, run_seed: int) -> FitResult:
     """Train one member with `Model.fit`."""
-    split, architecture = problem.split, problem.architecture
-    model = build_model(architecture, run_seed)
-    optimizer = keras.optimizers.SGD(0.0, momentum=candidate.momentum, nesterov=candidate.nesterov)
-    loss = "binary_crossentropy" if architecture.outputs == 1 else "sparse_categorical_crossentropy"
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
-    order = batch_order(split.train_rows, problem.epochs, run_seed)
-    rates = candidate.schedule.rates(problem.clock).astype(np.float32)
-    history = model.fit(
-        ordered_batches(split.train_inputs, split.train_targets, order, problem.batch_size),
-        steps_per_epoch=problem.clock.steps_per_epoch,
-        epochs=problem.epochs,
-        shuffle=False,
-        validation_data=(split.validation_inputs, split.validation_targets),
-        callbacks=[FollowRates(rates)],
-        verbose=0,
-    ).history
-    losses, accuracy, held_loss, held_accuracy = (
-        np.asarray(history[key], np.float32) for key in ("loss", "accuracy", "val_loss", "val_accuracy")
-    )
-    return FitResult(losses, accuracy, held_loss, held_accuracy, model.get_weights())
+    training = Training(problem, candidate, run_seed)
+    history = training.run(0, problem.epochs)
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    loss, accuracy, held_loss, held_accuracy, rate = (np.asarray(history[name], np.float32) for name in names)
+    return FitResult(loss, accuracy, held_loss, held_accuracy, rate, training.model.get_weights())
+
+
+class Training:
+    """One network, ready for `Model.fit`, whose rate and momentum follow the candidate's schedule.
+
+    Attributes:
+        model: the compiled network, with the weights that the run seed starts from.
+        rates: the callback that sets the rate of each step and keeps a closed-loop schedule's state.
+    """
+
+    def __init__(self, problem: Problem, candidate: Candidate, run_seed: int) -> None:
+        self.problem = problem
+        self.model = build_model(problem.architecture, run_seed)
+        self._order = batch_order(problem.split.train_rows, problem.epochs, run_seed)
+        momenta = candidate.schedule.momenta(problem.clock, candidate.momentum)
+        optimizer, set_rate = _optimizer(problem, self.model, float(momenta.max()), candidate.nesterov)
+        loss = "binary_crossentropy" if problem.architecture.outputs == 1 else "sparse_categorical_crossentropy"
+        self.model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+        self.rates = _rates(problem, candidate, set_rate)
+        self._follow = [self.rates, *_momenta(momenta)]
+
+    def run(
+        self, first_epoch: int, end_epoch: int, observers: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, list[float]]:
+        """Train from `first_epoch`, counted from 0, to before `end_epoch`; return what each epoch showed."""
+        split, problem = self.problem.split, self.problem
+        order = self._order[first_epoch:]
+        history: dict[str, list[float]] = self.model.fit(
+            ordered_batches(split.train_inputs, split.train_targets, order, problem.batch_size),
+            steps_per_epoch=problem.clock.steps_per_epoch,
+            initial_epoch=first_epoch,
+            epochs=end_epoch,
+            shuffle=False,
+            validation_data=(split.validation_inputs, split.validation_targets),
+            callbacks=[*self._follow, *observers],
+            verbose=0,
+        ).history
+        return history
 
 
 def ordered_batches(inputs: Float32, targets: Int32, order: Int32, batch_size: int) -> Iterator[tuple[Float32, Int32]]:
@@ -60,20 +94,25 @@ def ordered_batches(inputs: Float32, targets: Int32, order: Int32, batch_size: i
             yield inputs[batch], targets[batch]
 
 
-class FollowRates(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Set the learning rate of every step from a table `[epochs, steps_per_epoch]`."""
+def _optimizer(
+    problem: Problem, model: keras.Model, momentum: float, nesterov: bool
+) -> tuple[Any, Callable[[float], None] | None]:
+    """Return the problem's optimizer by Keras, and how to set its rate if it has several."""
+    chosen = problem.optimizer
+    if not chosen.layer_rates and chosen.layer_decay is None:
+        return keras_optimizer(chosen, 0.0, momentum, nesterov), None
+    factors = layer_factors(chosen, [layer.name for layer in model.layers if layer.trainable_variables])
+    layered = keras_layered(chosen, factors, model, 0.0, momentum, nesterov)
+    return layered, partial(set_learning_rate, layered, factors)
 
-    def __init__(self, rates: Float32) -> None:
-        super().__init__()
-        self._rates = rates
-        self._epoch = 0
 
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        """Turn to the epoch's row of the table."""
-        del logs
-        self._epoch = epoch
+def _rates(problem: Problem, candidate: Candidate, set_rate: Callable[[float], None] | None) -> RatesByStep:
+    schedule = candidate.schedule
+    if isinstance(schedule, ClosedLoop):
+        return ClosedLoopRates(schedule, problem.clock, set_rate)
+    return RatesByStep(schedule.rates(problem.clock), set_rate)
 
-    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Set the rate before the step that uses it."""
-        del logs
-        self.model.optimizer.learning_rate = self._rates[self._epoch, batch]
+
+def _momenta(momenta: Numbers) -> list[MomentumTable]:
+    """Return who sets the momentum of each step, unless it never changes."""
+    return [MomentumTable(momenta)] if np.ptp(momenta) > 0 else []

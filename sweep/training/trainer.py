@@ -7,7 +7,7 @@ number of candidates, and puts the curves that come back together again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate
-from sweep.schedules import Numbers
+from sweep.schedules import Clock, ClosedLoop, Numbers, Schedule, closed_loop_class
 from sweep.training.pool import Pool
-from sweep.training.problem import Architecture, Curves, Float32, Int32, Problem, Tile
+from sweep.training.problem import MONITORS, Architecture, Curves, Float32, Int32, Problem, Tile, Watchers
 
 LANES = 16
 WIDEST = 64
@@ -26,6 +26,7 @@ MEMORY_BYTES = 512 * 2**20
 # With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
 # tile's shape.
 FEWEST_SEEDS = 2
+BY_EPOCH = tuple(field.name for field in fields(Curves) if field.name != "seconds")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Outcome:
         correct: validation rows classified right after the last epoch, `[runs]`.
         log_loss: validation cross-entropy after the last epoch, `[runs]`; not finite where a run diverged.
         diverged: whether a run ended in NaN or infinity, `[runs]`.
-        rate: learning rate at the start of each epoch, `[epochs]`.
+        rate: learning rate at the start of each epoch, `[epochs]`; mean over runs if the schedule is closed-loop.
         loss: training cross-entropy by epoch, mean over runs that did not diverge, `[epochs]`.
         accuracy: training accuracy by epoch, mean over all runs, `[epochs]`.
         validation_loss: as `loss`, on the validation rows.
@@ -115,7 +116,7 @@ class PoolTrainer:
         width, height = self.shape.candidates, self.shape.seeds
         groups = [candidates[start : start + width] for start in range(0, len(candidates), width)]
         seeds = [tuple(run_seeds[start : start + height]) for start in range(0, len(run_seeds), height)]
-        tiles = [make_tile(group, part, self.problem, self.shape) for group in groups for part in seeds]
+        tiles = (tile for group in groups for tile in make_tiles(group, seeds, self.problem, self.shape))
         arrived: dict[int, dict[int, Curves]] = {number: {} for number in range(len(groups))}
         for number, curves in self.pool.train(self.problem, tiles):
             group, part = divmod(number, len(seeds))
@@ -134,36 +135,57 @@ class PoolTrainer:
             yield first + place, outcome(self.problem, candidate, run_seeds, pick(joined, place))
 
 
+def make_tiles(
+    group: Sequence[Candidate], parts: Sequence[tuple[int, ...]], problem: Problem, shape: Shape
+) -> list[Tile]:
+    """Build the tiles of `group`, one for each part of its run seeds; a table of rates costs more than a copy."""
+    first = make_tile(group, parts[0], problem, shape)
+    return [replace(first, run_seeds=fill(part, shape)) for part in parts]
+
+
 def make_tile(group: Sequence[Candidate], run_seeds: tuple[int, ...], problem: Problem, shape: Shape) -> Tile:
     """Build the tile of `group` and `run_seeds`, filled up to `shape` with members that nobody looks at."""
     clock = problem.clock
-    rates = np.zeros((shape.candidates, clock.epochs, clock.steps_per_epoch), np.float32)
-    momentum = np.zeros(shape.candidates, np.float32)
+    rates, momenta = np.zeros((2, shape.candidates, clock.epochs, clock.steps_per_epoch), np.float32)
     nesterov = np.zeros(shape.candidates, np.bool_)
     for place, candidate in enumerate(group):
-        rates[place] = candidate.schedule.rates(clock)
-        momentum[place] = candidate.momentum
+        schedule = candidate.schedule
+        rates[place] = schedule.base_rates(clock) if isinstance(schedule, ClosedLoop) else schedule.rates(clock)
+        momenta[place] = schedule.momenta(clock, candidate.momentum)
         nesterov[place] = candidate.nesterov
-    filled = run_seeds + run_seeds[-1:] * (shape.seeds - len(run_seeds))
-    return Tile(rates, momentum, nesterov, filled)
+    watchers = {name: watch(name, [candidate.schedule for candidate in group], shape) for name in problem.closed_loop}
+    return Tile(rates, momenta, nesterov, fill(run_seeds, shape), watchers)
+
+
+def fill(run_seeds: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
+    """Repeat the last seed up to the tile's height."""
+    return run_seeds + run_seeds[-1:] * (shape.seeds - len(run_seeds))
+
+
+def watch(name: str, schedules: Sequence[Schedule], shape: Shape) -> Watchers:
+    """Return who of a tile's candidates follows the closed-loop schedule `name`, and with which settings."""
+    kind, zeros = closed_loop_class(name), np.zeros(shape.candidates, np.float32)
+    settings = {setting: zeros.copy() for setting in kind.numbers()}
+    watchers = Watchers(zeros > 0, zeros.astype(np.int32), zeros.copy(), settings)
+    for place, schedule in enumerate(schedules):
+        if isinstance(schedule, ClosedLoop) and schedule.name == name:
+            watchers.chosen[place] = True
+            watchers.monitor[place] = MONITORS.index(schedule.monitor)
+            watchers.sign[place] = schedule.sign
+            for setting, values in settings.items():
+                values[place] = getattr(schedule, setting)
+    return watchers
 
 
 def join(parts: Sequence[Curves], runs: int) -> Curves:
     """Put the tiles of one group side by side along the seeds, without the filling."""
-    names = ("loss", "correct", "validation_loss", "validation_correct")
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)[:, :runs] for name in names}
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)[:, :runs] for name in BY_EPOCH}
     return Curves(**arrays, seconds=sum(part.seconds for part in parts) / len(arrays["loss"]))
 
 
 def pick(curves: Curves, place: int) -> Curves:
     """Return one candidate's curves, `[runs, epochs]`."""
-    return Curves(
-        curves.loss[place],
-        curves.correct[place],
-        curves.validation_loss[place],
-        curves.validation_correct[place],
-        curves.seconds,
-    )
+    return Curves(**{name: getattr(curves, name)[place] for name in BY_EPOCH}, seconds=curves.seconds)
 
 
 def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:
@@ -174,7 +196,7 @@ def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], 
         correct=runs.validation_correct[:, -1],
         log_loss=runs.validation_loss[:, -1],
         diverged=runs.diverged,
-        rate=candidate.schedule.rates(problem.clock)[:, 0],
+        rate=first_rates(candidate.schedule, problem.clock, runs),
         loss=mean_of(runs.loss[kept]),
         accuracy=runs.correct.mean(axis=0) / problem.split.train_rows,
         validation_loss=mean_of(runs.validation_loss[kept]),
@@ -182,6 +204,14 @@ def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], 
         validation_rows=problem.split.validation_rows,
         seconds=runs.seconds,
     )
+
+
+def first_rates(schedule: Schedule, clock: Clock, runs: Curves) -> Numbers:
+    """Return the learning rate at the start of each epoch, `[epochs]`; the mean over runs where they differ."""
+    if isinstance(schedule, ClosedLoop):
+        gain: Numbers = runs.gain.mean(axis=0, dtype=np.float64)
+        return schedule.base_rates(clock)[:, 0] * gain
+    return schedule.rates(clock)[:, 0]
 
 
 def mean_of(curves: Float32) -> Numbers:

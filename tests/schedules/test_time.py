@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sweep.schedules import Clock
 from sweep.schedules.time import Time, TimeByBatch, TimeCompounding
+from tests.schedules.keras_rates import keras_rates
 
 TUTORIAL = Clock(epochs=50, steps_per_epoch=9)
 READINGS = [Time, TimeCompounding, TimeByBatch]
@@ -42,9 +43,15 @@ def test_by_batch_ends_the_tutorials_training_at_about_half_its_rate() -> None:
 
 @each_reading
 def test_the_default_decay_is_the_rate_over_the_epochs(kind: type[Time]) -> None:
-    left_out = kind(learning_rate=0.1)
-    assert left_out.decay_over(TUTORIAL) == 0.1 / 50
-    assert (left_out.rates(TUTORIAL) == kind(learning_rate=0.1, decay=0.002).rates(TUTORIAL)).all()
+    left_out = kind(learning_rate=0.1).rates(TUTORIAL)
+    assert (left_out == kind(learning_rate=0.1, decay=0.1 / 50).rates(TUTORIAL)).all()
+
+
+@each_reading
+def test_the_default_decay_of_a_part_is_the_rate_over_the_epochs_of_the_part(kind: type[Time]) -> None:
+    part = Clock(epochs=50, steps_per_epoch=9).part(0, 45)
+    own = kind(learning_rate=0.1).rates(part).ravel()[:45]
+    assert own.tolist() == kind(learning_rate=0.1).rates(Clock(epochs=5, steps_per_epoch=9)).ravel().tolist()
 
 
 @each_reading
@@ -81,8 +88,32 @@ def test_with_one_batch_an_epoch_batches_are_epochs(learning_rate: float, decay:
     assert (by_batch == Time(learning_rate=learning_rate, decay=decay).rates(clock)).all()
 
 
+@settings(deadline=None, max_examples=10)
+@given(learning_rate=st.floats(1e-3, 1), decay=st.floats(0, 1))
+def test_by_batch_is_keras_inverse_time_decay(learning_rate: float, decay: float) -> None:
+    clock = Clock(epochs=10, steps_per_epoch=4)
+    ours = TimeByBatch(learning_rate=learning_rate, decay=decay).rates(clock)
+    np.testing.assert_allclose(ours, keras_rates("InverseTimeDecay", clock, learning_rate, 1, decay), rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=10)
+@given(learning_rate=st.floats(1e-3, 1), decay=st.floats(0, 1))
+def test_by_epoch_is_keras_inverse_time_decay_in_stairs_of_an_epoch(learning_rate: float, decay: float) -> None:
+    clock = Clock(epochs=10, steps_per_epoch=4)
+    ours = Time(learning_rate=learning_rate, decay=decay).rates(clock)
+    theirs = keras_rates("InverseTimeDecay", clock, learning_rate, 4, decay, staircase=True)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", READINGS)
+def test_the_strongest_decay_ends_in_a_rate_that_is_finite(kind: type[Time]) -> None:
+    rates = kind(learning_rate=0.1, decay=1e6).rates(Clock(epochs=1_000, steps_per_epoch=2))
+    assert np.isfinite(rates).all()
+    assert (rates >= 0).all()
+
+
 @each_reading
-@pytest.mark.parametrize("decay", [-0.001, float("nan"), float("inf"), "0.1", True])
+@pytest.mark.parametrize("decay", [-0.001, 1.1e6, float("nan"), float("inf"), "0.1", True])
 def test_a_bad_decay_is_named(kind: type[Time], decay: Any) -> None:
     with pytest.raises(ValidationError, match=r"\ndecay\n"):
         kind.model_validate({"learning_rate": 0.1, "decay": decay})

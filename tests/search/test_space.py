@@ -18,7 +18,8 @@ from sweep.search.space import SearchSpace, is_whole
 from tests.fakes import make_plan
 
 SHARED = {"schedule", "learning_rate", "momentum"}
-EVERY_SCHEDULE: dict[str, dict[str, Any]] = {name: {} for name in CATALOGUE}
+OWN_FUNCTION = {"function": "tests.schedules.callables:step_decay"}
+EVERY_SCHEDULE: dict[str, dict[str, Any]] = {name: OWN_FUNCTION if name == "function" else {} for name in CATALOGUE}
 
 
 def space_of(**search: Any) -> SearchSpace:
@@ -33,7 +34,7 @@ def drawn(space: SearchSpace, count: int, seed: int = 0) -> list[tuple[Candidate
 
 @pytest.mark.parametrize("schedule", CATALOGUE)
 def test_a_trial_holds_what_all_schedules_share_and_the_chosen_schedules_own_parameters(schedule: str) -> None:
-    own = {f"{schedule}.{key}" for key in CATALOGUE[schedule].own_parameters()}
+    own = {f"{schedule}.{key}" for key in CATALOGUE[schedule].default_space | EVERY_SCHEDULE[schedule]}
     assert space_of(schedules=EVERY_SCHEDULE).distributions(schedule).keys() == SHARED | own
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.datasets import Split
+from sweep.schedules import ClosedLoop
 from sweep.training.population import Population
 from sweep.training.problem import Architecture, Curves, Problem, Tile
 from sweep.training.reference import fit
@@ -17,7 +21,7 @@ ARCHITECTURES = {
     "two hidden layers": Architecture(34, 2, (16, 8), "tanh"),
     "a model with batch normalisation": Architecture(34, 2, build="tests.training.models:normalised"),
 }
-FIELDS = ("loss", "correct", "validation_loss", "validation_correct")
+FIELDS = ("loss", "correct", "validation_loss", "validation_correct", "gain")
 
 
 def train(problem: Problem, candidates: list[Candidate], run_seeds: tuple[int, ...]) -> Curves:
@@ -31,9 +35,8 @@ def same(left: Curves, right: Curves) -> bool:
 
 
 def only(curves: Curves, candidates: list[int], seeds: list[int]) -> Curves:
-    picked = (getattr(curves, name)[candidates][:, seeds] for name in FIELDS)
-    loss, correct, validation_loss, validation_correct = picked
-    return Curves(loss, correct, validation_loss, validation_correct, curves.seconds)
+    picked = {name: getattr(curves, name)[candidates][:, seeds] for name in FIELDS}
+    return Curves(**picked, seconds=curves.seconds)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -124,3 +127,61 @@ def test_one_program_serves_other_rows_of_the_same_shape(small: Problem, candida
     tile: Tile = make_tile(candidates[:2], (0, 1), small, Shape(2, 2))
     assert same(population.train(tile), population.train(tile))
     assert population.programs == 1
+
+
+WATCHING: list[dict[str, Any]] = [
+    {"schedule": "plateau", "learning_rate": 0.2, "plateau.factor": 0.5, "plateau.patience": 1},
+    {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "val_accuracy", "plateau.patience": 2},
+    {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "accuracy", "plateau.warmup": 0.3},
+    {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "loss", "plateau.floor": 0.2},
+    {"schedule": "constant", "learning_rate": 0.1},
+]
+
+
+@pytest.fixture(scope="module")
+def problem(small: Problem) -> Problem:
+    return replace(small, epochs=20, closed_loop=("plateau",))
+
+
+@pytest.fixture(scope="module")
+def watching() -> list[Candidate]:
+    return [from_params(params) for params in WATCHING]
+
+
+@pytest.fixture(scope="module")
+def curves(problem: Problem, watching: list[Candidate]) -> Curves:
+    return train(problem, watching, (0, 1, 2))
+
+
+class TestClosedLoop:
+    """Schedules that watch each run for itself, inside the compiled program."""
+
+    def test_each_run_gets_the_gain_that_the_schedule_answers_to_what_it_showed(
+        self, problem: Problem, watching: list[Candidate], curves: Curves
+    ) -> None:
+        shown: dict[str, Any] = {
+            "loss": curves.loss,
+            "accuracy": curves.correct / np.float32(problem.split.train_rows),
+            "val_loss": curves.validation_loss,
+            "val_accuracy": curves.validation_correct / np.float32(problem.split.validation_rows),
+        }
+        for place, candidate in enumerate(watching):
+            schedule = candidate.schedule
+            for run in range(3):
+                answered = (
+                    schedule.gains(shown[schedule.monitor][place, run]) if isinstance(schedule, ClosedLoop) else 1.0
+                )
+                np.testing.assert_allclose(curves.gain[place, run], answered, rtol=1e-6)
+        assert (curves.gain[0] < 1).any()
+        assert (curves.gain[:4, 0] != curves.gain[:4, 1]).any()
+
+    def test_an_open_loop_member_is_trained_as_without_them(
+        self, problem: Problem, watching: list[Candidate], curves: Curves
+    ) -> None:
+        alone = train(replace(problem, closed_loop=()), watching[4:], (0, 1, 2))
+        np.testing.assert_allclose(only(curves, [4], [0, 1, 2]).loss, alone.loss, rtol=1e-5)
+
+    def test_a_watching_member_does_not_depend_on_the_others(
+        self, problem: Problem, watching: list[Candidate], curves: Curves
+    ) -> None:
+        assert same(only(curves, [1, 0], [2, 0]), train(problem, [watching[1], watching[0]], (2, 0)))

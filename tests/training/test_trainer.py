@@ -1,16 +1,29 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sweep.candidate import Candidate
-from sweep.training.problem import Architecture, Curves, Problem
-from sweep.training.trainer import MEMBERS, Shape, join, make_tile, outcome, pick, tile_shape, weight_count
+from sweep.candidate import Candidate, from_params
+from sweep.training.problem import MONITORS, Architecture, Curves, Problem
+from sweep.training.trainer import (
+    MEMBERS,
+    Shape,
+    join,
+    make_tile,
+    make_tiles,
+    outcome,
+    pick,
+    tile_shape,
+    weight_count,
+)
 
 
 def curves(candidates: int, seeds: int, epochs: int = 3) -> Curves:
     numbers = np.arange(candidates * seeds * epochs, dtype=np.float32).reshape(candidates, seeds, epochs)
-    return Curves(numbers, numbers.astype(np.int32), np.sqrt(numbers), (numbers % 100).astype(np.int32), seconds=4.0)
+    counts = numbers.astype(np.int32)
+    return Curves(numbers, counts, np.sqrt(numbers), counts % 100, np.ones_like(numbers), seconds=4.0)
 
 
 @pytest.mark.parametrize("round_size", [1, 15, 16, 17, 64, 1000])
@@ -36,6 +49,33 @@ def test_a_tile_is_filled_to_its_shape(small: Problem, candidates: list[Candidat
     assert tile.rates.shape == (16, 3, 9)
     assert tile.run_seeds == (5, 5, 5, 5)
     assert not tile.rates[len(candidates) :].any()
+
+
+def test_the_parts_of_a_group_differ_in_their_seeds_alone(small: Problem, candidates: list[Candidate]) -> None:
+    first, second = make_tiles(candidates, [(0, 1), (2,)], small, Shape(16, 2))
+    assert (first.run_seeds, second.run_seeds) == ((0, 1), (2, 2))
+    assert np.array_equal(second.rates, make_tile(candidates, (2,), small, Shape(16, 2)).rates)
+
+
+def test_a_tile_says_who_watches_what(small: Problem, candidates: list[Candidate]) -> None:
+    watching = from_params(
+        {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "val_accuracy", "plateau.patience": 3}
+    )
+    problem = replace(small, closed_loop=("plateau",))
+    watchers = make_tile([candidates[0], watching], (0,), problem, Shape(16, 2)).watchers["plateau"]
+    assert watchers.chosen.tolist() == [False, True, *[False] * 14]
+    assert (MONITORS[watchers.monitor[1]], watchers.sign[1], watchers.settings["patience"][1]) == (
+        "val_accuracy",
+        -1,
+        3,
+    )
+
+
+def test_the_rate_of_a_closed_loop_schedule_is_the_mean_over_its_runs(small: Problem) -> None:
+    watching = from_params({"schedule": "plateau", "learning_rate": 0.1})
+    runs = pick(curves(1, 2), 0)
+    runs.gain[1, 1:] = 0.5
+    np.testing.assert_allclose(outcome(small, watching, (0, 1), runs).rate, [0.1, 0.075, 0.075])
 
 
 def test_joining_puts_seeds_side_by_side_and_drops_the_filling() -> None:

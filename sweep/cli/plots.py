@@ -1,0 +1,208 @@
+"""Learning rates drawn over epochs, as text for a terminal and as a PNG for a page.
+
+It stands alone because it knows curves only, and because its two drawing libraries load when a plot is wanted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sweep.errors import BadInput
+from sweep.schedules import Numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS = ("braille",)
+SAMPLES = {"braille": "⠒⠒"}
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FRAME = "─│┌┐└┘├┤┬┴┼"
+PLAIN_FRAME = str.maketrans(FRAME, "-|+++++++++")
+COLOURS = ("blue+", "orange", "green+", "magenta+", "cyan+", "red+", "gray")
+
+# Okabe and Ito (2008), told apart by colour-blind readers; the yellow is left out, too pale on paper.
+INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
+INCHES = (8.0, 4.5)
+MOMENTUM_INCHES = 1.6
+LEGEND_ROW_INCHES = 0.22
+DOTS_PER_INCH = 150
+LABEL_LETTERS = 100
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A schedule's rate at each step, and its momentum if that moves, `[epochs, steps_per_epoch]`.
+
+    `name` is short, for a column or a terminal; `label` tells the parameters as well.
+    """
+
+    name: str
+    label: str
+    rates: Numbers
+    momenta: Numbers | None = None
+
+
+def draw_text(curves: Sequence[Curve], width: int, height: int, *, colours: bool, encoding: str = "utf-8") -> str:
+    """Return a plot of the rates, of `width` columns and `height` lines, and a line or more that names the curves.
+
+    Without colours, several curves are drawn with letters; so is every curve where `encoding` has no fine dots.
+    """
+    import plotext  # noqa: PLC0415 - only a plot needs it
+
+    fine = _can_show(encoding)
+    symbols = DOTS if fine and (colours or len(curves) == 1) else LETTERS
+    plotext.terminal.limit(False, False)
+    figure = plotext.figure.clear()
+    figure.plot_size(width, height)
+    figure.theme("simple")
+    figure.title("learning rate")
+    figure.label("epochs", "x")
+    _scale(figure, curves)
+    names = []
+    for curve, symbol, colour in zip(curves, cycle(symbols), cycle(COLOURS), strict=False):
+        edges, rates = _outline(curve.rates, 2 * width)
+        corners = np.repeat(edges, 2)[1:-1].tolist(), np.repeat(rates, 2).tolist()
+        figure.draw(figure.signal(*corners, marker=plotext.marker(symbol, pixel=colour)).lines())
+        shown = f"{SAMPLES.get(symbol, symbol)} {curve.name}"
+        names.append((plotext.colorize(shown, colour).string(colorless=not colours), len(shown)))
+    lines = str(figure.build().string(colorless=not colours)).splitlines()
+    text = "\n".join([line.rstrip() for line in lines] + (_side_by_side(names, width) if len(curves) > 1 else []))
+    return text if fine else text.translate(PLAIN_FRAME)
+
+
+def _side_by_side(texts: Sequence[tuple[str, int]], width: int) -> list[str]:
+    """Return lines of up to `width` columns; with each text comes the number of columns that it takes."""
+    lines, taken = [], width
+    for text, columns in texts:
+        if taken + 3 + columns > width:
+            lines.append(text)
+            taken = columns
+        else:
+            lines[-1] += "   " + text
+            taken += 3 + columns
+    return lines
+
+
+def _can_show(encoding: str) -> bool:
+    try:
+        (FRAME + "⠿").encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _scale(figure: Any, curves: Sequence[Curve]) -> None:
+    epochs, top = len(curves[0].rates), _top(curves)
+    ticks = _round_ticks(epochs)
+    figure.ruler("x").lim(0, epochs)
+    figure.ruler("x").ticks(ticks, [f"{tick:g}" for tick in ticks])
+    figure.ruler("y").lim(0, top)
+    rates = [top * share / 4 for share in range(5)]
+    figure.ruler("y").ticks(rates, [f"{rate:.3g}" for rate in rates])
+
+
+def _top(curves: Sequence[Curve]) -> float:
+    return max(float(curve.rates.max()) for curve in curves) or 1.0  # rates may all be too small for a number
+
+
+def _round_ticks(end: float, most: int = 10) -> list[float]:
+    """Return at most `most + 1` round numbers from 0 to `end`.
+
+    >>> _round_ticks(50), _round_ticks(3)
+    ([0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0], [0.0, 1.0, 2.0, 3.0])
+    """
+    steps = (factor * 10**power for power in range(10) for factor in (1, 2, 5))
+    step = next(step for step in steps if end / step <= most)
+    return [float(tick) for tick in np.arange(0, end + 1, step) if tick <= end]
+
+
+def _outline(values: Numbers, parts: int) -> tuple[Numbers, Numbers]:
+    """Return what is held between which epochs; of more steps than can be seen, each part's ends and extremes."""
+    epochs, steps = values.shape
+    flat = values.ravel()
+    kept = np.arange(flat.size)
+    if flat.size > 4 * parts:
+        cut = np.array_split(kept, parts)
+        kept = np.unique([(part[0], part[flat[part].argmin()], part[flat[part].argmax()], part[-1]) for part in cut])
+    return np.append(kept / steps, float(epochs)), flat[kept]
+
+
+def write_png(curves: Sequence[Curve], path: Path) -> None:
+    """Draw the rates, and under them the momenta of those that have them, into a PNG file.
+
+    An existing file is replaced whole or left as it is.
+
+    Raises:
+        BadInput: if the file cannot be written.
+    """
+    if path.suffix.lower() != ".png":
+        raise BadInput("plot", f"must end in .png, got `{path}`.")
+    picture = io.BytesIO()
+    _draw(curves).savefig(picture, format="png")
+    try:
+        _replace(path.resolve(), picture.getvalue())
+    except (OSError, RuntimeError) as error:  # RuntimeError is a loop of links before Python 3.13
+        raise BadInput("plot", f"`{path}` cannot be written: {getattr(error, 'strerror', error)}.") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _draw(curves: Sequence[Curve]) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only a PNG needs it
+
+    moving = any(curve.momenta is not None for curve in curves)
+    labels = [textwrap.fill(curve.label, LABEL_LETTERS) for curve in curves]
+    rows = sum(1 + label.count("\n") for label in labels) if len(curves) > 1 else 0
+    height = INCHES[1] + MOMENTUM_INCHES * moving + LEGEND_ROW_INCHES * rows
+    figure = Figure(figsize=(INCHES[0], height), dpi=DOTS_PER_INCH, layout="constrained")
+    grid = figure.add_gridspec(2, 1, height_ratios=[3, 1]) if moving else figure.add_gridspec(1, 1)
+    panels = [figure.add_subplot(grid[row]) for row in range(1 + moving)]
+    for curve, label, ink, dash in zip(curves, labels, cycle(INKS), cycle(DASHES), strict=False):
+        style: dict[str, Any] = {"baseline": None, "color": ink, "linestyle": dash, "linewidth": 1.6}
+        _add(panels[0], curve.rates, label=label, **style)
+        if curve.momenta is not None:
+            _add(panels[1], curve.momenta, **style)
+    _dress(panels, curves)
+    if len(curves) > 1:
+        figure.legend(loc="outside lower center", frameon=False, handlelength=3, fontsize=9)
+    else:
+        panels[0].set_title(labels[0], fontsize=10)
+    return figure
+
+
+def _add(panel: Axes, values: Numbers, **style: Any) -> None:
+    edges, held = _outline(values, int(INCHES[0] * DOTS_PER_INCH))
+    panel.stairs(held, edges, **style)
+
+
+def _dress(panels: Sequence[Axes], curves: Sequence[Curve]) -> None:
+    panels[0].set_ylabel("learning rate")
+    panels[0].set_ylim(0, 1.05 * _top(curves))
+    panels[-1].set_xlabel("epochs")
+    for panel in panels:
+        panel.set_xlim(0, len(curves[0].rates))
+        panel.locator_params("x", integer=True)
+        panel.label_outer()
+        panel.grid(color="0.9", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    if len(panels) > 1:
+        panels[1].set_ylabel("momentum")

@@ -1,0 +1,348 @@
+"""`sweep schedule`: the catalogue as a list, and the rates of any schedules before anything is trained."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from pydantic.fields import FieldInfo
+from rich.console import Console
+
+from sweep.cli.plots import Curve, draw_text
+from sweep.cli.words import require_known, schedule_from_file, schedule_from_options, split_words
+from sweep.errors import BadInput
+from sweep.ranges import Value
+from sweep.schedules import CATALOGUE, Clock, ClosedLoop, Numbers, Schedule, schedule_class
+from sweep.schedules.schedule import MODIFIERS
+
+LEARNING_RATE = 0.1
+MOMENTUM = 0.9
+OPTIONS = ("epochs", "steps_per_epoch", "momentum", "plot", "json")
+MOST_STEPS = 10_000_000
+LARGEST = 1e100  # above it, plots overflow
+WHOLE_TABLE = 60  # epochs that a terminal shows one by one; a longer table is thinned to about half as many lines
+PLOT_COLUMNS = 80
+PLOT_LINES = 20
+
+KINDS = {
+    "open-loop": "Open loop: the rate depends on time alone",
+    "closed-loop": "Closed loop: the rate answers to what the training shows",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What an answer is written on: a terminal of so many columns, or a file or pipe, which has no width."""
+
+    columns: int | None = None
+    colours: bool = False
+    encoding: str = "utf-8"
+
+
+def page() -> Page:
+    """Return what standard output is."""
+    console = Console()
+    columns = console.width if console.is_terminal else None
+    colours = console.is_terminal and not console.no_color and console.color_system is not None
+    return Page(columns, colours, console.encoding)
+
+
+def kind_of(schedule: type[Schedule]) -> str:
+    """Return the key of `KINDS` that a schedule falls under."""
+    return "closed-loop" if issubclass(schedule, ClosedLoop) else "open-loop"
+
+
+def _own(schedule: type[Schedule]) -> list[str]:
+    return [name for name in schedule.own_parameters() if name not in MODIFIERS]
+
+
+def list_document() -> dict[str, Any]:
+    """Return the catalogue as `--json` prints it: each parameter is a JSON Schema."""
+    return {
+        "schedules": [
+            {
+                "name": name,
+                "kind": kind_of(schedule),
+                "formula": schedule.formula,
+                "source": schedule.source,
+                "parameters": _schemas(schedule.model_json_schema(), _own(schedule)),
+            }
+            for name, schedule in CATALOGUE.items()
+        ],
+        "shared": _schemas(Schedule.model_json_schema(), ["learning_rate"]),
+        "modifiers": _schemas(Schedule.model_json_schema(), MODIFIERS),
+    }
+
+
+def _schemas(schema: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    required = schema["required"]
+    return {
+        name: {key: value for key, value in schema["properties"][name].items() if key != "title"}
+        | {"required": name in required}
+        for name in names
+    }
+
+
+def list_text(on: Page) -> str:
+    """Return the catalogue for a person: a line each in a file or pipe, and two on a terminal."""
+    groups = {heading: _entries(kind) for kind, heading in KINDS.items()}
+    groups["Modifiers of every schedule"] = [_modifier_entry(name) for name in MODIFIERS]
+    indent = max(len(entry[0]) for group in groups.values() for entry in group) + 4
+    blocks = [
+        "\n".join([_bold(heading, on), *(_entry_text(entry, indent, on) for entry in group)])
+        for heading, group in groups.items()
+    ]
+    return "\n\n".join([*blocks, LEGEND if on.columns is None else _filled(LEGEND, on.columns, 0)])
+
+
+LEGEND = (
+    "Each parameter is an option of `sweep schedule show`, e.g. --epochs-drop 10; all take --learning-rate. "
+    "One with = has that default; one in [] may be left out; any other must be given."
+)
+
+
+Entry: TypeAlias = tuple[str, str, str, str]
+
+
+def _entries(kind: str) -> list[Entry]:
+    return [
+        (
+            name,
+            schedule.formula,
+            ", ".join(_parameter(own, schedule.model_fields[own]) for own in _own(schedule)),
+            schedule.source,
+        )
+        for name, schedule in CATALOGUE.items()
+        if kind_of(schedule) == kind
+    ]
+
+
+def _modifier_entry(name: str) -> Entry:
+    field = Schedule.model_fields[name]
+    return (name, str(field.description), _parameter(name, field), "")
+
+
+def _parameter(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return name
+    return f"[{name}]" if field.default is None else f"{name}={_shown(field.default)}"
+
+
+def _entry_text(entry: Entry, indent: int, on: Page) -> str:
+    name, formula, parameters, source = entry
+    origin = f"({source})" if source else ""
+    if on.columns is None:
+        return "  ".join(["", name.ljust(indent - 4), *filter(None, (formula, parameters, origin))])
+    rest = " ".join(filter(None, (parameters, origin)))
+    width = max(on.columns, 2 * indent)
+    first = _filled(" " * indent + formula, width, indent)
+    return f"  {name:{indent - 2}}{first[indent:]}\n" + _dim(_filled(" " * indent + rest, width, indent), on)
+
+
+def _filled(text: str, width: int, indent: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def _bold(text: str, on: Page) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if on.colours else text
+
+
+def _dim(text: str, on: Page) -> str:
+    return f"\x1b[2m{text}\x1b[0m" if on.colours else text
+
+
+@dataclass(frozen=True)
+class Named:
+    """A schedule under the word that named it."""
+
+    name: str
+    schedule: Schedule
+
+    @property
+    def label(self) -> str:
+        """The name and every parameter that was given, in one line."""
+        values = {"learning_rate": self.schedule.learning_rate} | self.schedule.parameters
+        kind = "" if self.name == self.schedule.name else f" ({self.schedule.name})"
+        return f"{self.name}{kind}: " + ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
+
+
+def _shown(value: Value) -> str:
+    """Return a value as it is typed."""
+    if isinstance(value, str):
+        return f'"{value}"' if " " in value else value
+    return str(value).lower() if isinstance(value, bool) else f"{value:.10g}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Schedules to show over one training, and the highest momentum for those that move it."""
+
+    named: list[Named]
+    clock: Clock
+    momentum: float
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The rates of each schedule, and its momenta if it moves them."""
+        return [
+            Curve(one.name, one.label, _drawable_rates(one, self.clock), self._moving_momenta(one.schedule))
+            for one in self.named
+        ]
+
+    def _moving_momenta(self, schedule: Schedule) -> Numbers | None:
+        momenta = schedule.momenta(self.clock, self.momentum)
+        return None if np.all(momenta == self.momentum) else momenta
+
+
+def _drawable_rates(one: Named, clock: Clock) -> Numbers:
+    with np.errstate(over="ignore"):
+        rates = one.schedule.rates(clock)
+    if not np.all(rates < LARGEST):
+        raise BadInput(one.name, f"must give rates below {LARGEST:g}, got {rates.max():g}.")
+    return rates
+
+
+def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum: float) -> Shown:
+    """Read the words of `sweep schedule show`: names and files of schedules, and parameters as options.
+
+    An option goes to every schedule that is named and has the parameter; a file is shown as it is.
+
+    Raises:
+        BadInput: naming the first word that cannot be used.
+    """
+    clock, momentum = _read_clock(epochs, steps_per_epoch), _read_momentum(momentum)
+    names, options = split_words(words)
+    if not names:
+        raise BadInput("schedule", "name at least one; `sweep schedule list` shows them all.")
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise BadInput("schedule", f"`{repeated}` is named twice.")
+    kinds = [schedule_class(name, "schedule") for name in names if not _is_file(name)]
+    for key in options:
+        require_known(key, kinds, OPTIONS)
+    named = [Named(name, _read_one(name, options)) for name in names]
+    return Shown(named, clock, momentum)
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".json")
+
+
+def _read_one(name: str, options: Mapping[str, Value]) -> Schedule:
+    if _is_file(name):
+        return schedule_from_file(Path(name))
+    own = {key: value for key, value in options.items() if key in CATALOGUE[name].model_fields}
+    return schedule_from_options(name, {"learning_rate": LEARNING_RATE} | own)
+
+
+def _read_clock(epochs: int, steps_per_epoch: int) -> Clock:
+    for field, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+        if value < 1:
+            raise BadInput(field, f"must be at least 1, got {value}.")
+    if epochs * steps_per_epoch > MOST_STEPS:
+        raise BadInput("epochs", f"must be at most {MOST_STEPS} batches in all, got {epochs * steps_per_epoch}.")
+    return Clock(epochs=epochs, steps_per_epoch=steps_per_epoch)
+
+
+def _read_momentum(momentum: float) -> float:
+    if not 0 <= momentum < 1:
+        raise BadInput("momentum", f"must be at least 0 and below 1, got {momentum:g}.")
+    return momentum
+
+
+def show_document(shown: Shown) -> dict[str, Any]:
+    """Return the schedules and their rates as `--json` prints them; `rates` are those of every batch, by epoch."""
+    return {
+        "epochs": shown.clock.epochs,
+        "steps_per_epoch": shown.clock.steps_per_epoch,
+        "momentum": shown.momentum,
+        "schedules": [
+            {
+                "schedule": {"name": one.schedule.name, "learning_rate": one.schedule.learning_rate}
+                | one.schedule.parameters,
+                "rates_at_start": curve.rates[:, 0].tolist(),
+                "rates": curve.rates.tolist(),
+                "momenta": None if curve.momenta is None else curve.momenta.tolist(),
+            }
+            for one, curve in zip(shown.named, shown.curves, strict=True)
+        ],
+    }
+
+
+def show_text(shown: Shown, on: Page) -> str:
+    """Return the schedules, the table of their rates and a plot, for a person."""
+    curves, columns = shown.curves, on.columns or PLOT_COLUMNS
+    plot = draw_text(curves, min(columns, PLOT_COLUMNS), PLOT_LINES, colours=on.colours, encoding=on.encoding)
+    return "\n\n".join([_heading(shown), *_tables(curves, on), plot])
+
+
+def _heading(shown: Shown) -> str:
+    lines = [line for one in shown.named for line in (one.label, f"  {one.schedule.formula}", *_watched(one.schedule))]
+    clock = shown.clock
+    time = f"{_count(clock.epochs, 'epoch')} of {_count(clock.steps_per_epoch, 'batch', 'es')}"
+    return "\n".join([*lines, f"{time}; the table counts epochs from 1, formulas from 0"])
+
+
+def _count(number: int, unit: str, plural: str = "s") -> str:
+    return f"{number} {unit}{plural if number != 1 else ''}"
+
+
+def _watched(schedule: Schedule) -> list[str]:
+    if not isinstance(schedule, ClosedLoop):
+        return []
+    return [f"  watches {schedule.monitor}; these rates answer to one that stands still"]
+
+
+def _tables(curves: Sequence[Curve], on: Page) -> list[str]:
+    """Return the rates at the start of each epoch; side by side as far as the page is wide, then below."""
+    epochs = _chosen(len(curves[0].rates), thin=on.columns is not None)
+    first = _column("epoch", [str(epoch) for epoch in epochs])
+    blocks, width = [[first]], len(first[0])
+    for title, values in _titled(curves):
+        column = _column(title, [f"{values[epoch - 1]:.10g}" for epoch in epochs])
+        if on.columns is not None and len(blocks[-1]) > 1 and width + 2 + len(column[0]) > on.columns:
+            blocks.append([first])
+            width = len(first[0])
+        blocks[-1].append(column)
+        width += 2 + len(column[0])
+    note = [_thinned(epochs)] if len(epochs) < len(curves[0].rates) else []
+    return ["\n".join("  ".join(row) for row in zip(*block, strict=True)) for block in blocks] + note
+
+
+def _titled(curves: Sequence[Curve]) -> list[tuple[str, Numbers]]:
+    titled = []
+    for curve in curves:
+        titled.append(("learning rate" if len(curves) == 1 else curve.name, curve.rates[:, 0]))
+        if curve.momenta is not None:
+            titled.append(("momentum" if len(curves) == 1 else f"{curve.name} momentum", curve.momenta[:, 0]))
+    return titled
+
+
+def _column(title: str, cells: Sequence[str]) -> list[str]:
+    width = max(len(cell) for cell in (title, *cells))
+    return [cell.rjust(width) for cell in (title, *cells)]
+
+
+def _chosen(epochs: int, *, thin: bool) -> list[int]:
+    """Return the epochs to show, counted from 1: all, or the first, the last and round ones between.
+
+    >>> _chosen(100, thin=True)[:4], len(_chosen(100, thin=False))
+    ([1, 5, 10, 15], 100)
+    """
+    if not thin or epochs <= WHOLE_TABLE:
+        return list(range(1, epochs + 1))
+    every = next(
+        factor * 10**power
+        for power in range(8)
+        for factor in (1, 2, 5)
+        if factor * 10**power * WHOLE_TABLE >= 2 * epochs
+    )
+    return sorted({1, *range(every, epochs + 1, every), epochs})
+
+
+def _thinned(epochs: Sequence[int]) -> str:
+    return f"(every {epochs[1]}th epoch; `--json` and a pipe show them all)"

@@ -1,0 +1,254 @@
+"""`sweep train`: one network trained by Keras' `fit`; all that can be wrong is found before TensorFlow is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from pydantic import ValidationError
+
+from sweep.candidate import Candidate
+from sweep.cli.words import as_option, schedule_from_options, split_words
+from sweep.datasets import LARGEST_SEED, Dataset
+from sweep.errors import BadInput, TrainingFailed, first_problem
+from sweep.optimizer import AdaptiveMoments
+from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.ranges import Value
+from sweep.schedules import Clock, ClosedLoop, Numbers, Schedule
+from sweep.search.session import make_problem, read_data
+from sweep.training.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
+from sweep.training.worker import environment
+
+BETA_1 = 0.9  # Keras' own default
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `sweep train`, as they were given."""
+
+    schedule: str | None
+    schedule_file: Path | None
+    momentum: float | None
+    nesterov: bool | None
+    epochs: int | None
+    batch_size: int | None
+    seed: int
+    save: Path | None
+    tensorboard: Path | None
+    checkpoint: Path | None
+    stop_after: int | None
+    resume: bool
+
+
+def split_study(words: Sequence[str], default: str) -> tuple[str, dict[str, Value]]:
+    """Return the study that the words of a command line name, and the schedule's own parameters."""
+    names, parameters = split_words(words)
+    if len(names) > 1:
+        raise BadInput("command line", f"there must be one study, got `{names[0]}` and `{names[1]}`.")
+    return (names[0] if names else default), parameters
+
+
+def train_network(path: Path, parameters: Mapping[str, Value], options: Options) -> None:
+    """Train one network on a study's rows, and print each epoch."""
+    check_options(options)
+    lengths = {"training.epochs": options.epochs, "training.batch_size": options.batch_size}
+    study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
+    candidate = read_candidate(options, parameters, study_file.plan)
+    dataset = read_data(study_file)
+    problem = make_problem(study_file, dataset)
+    setting = describe_setting(study_file, dataset, candidate, options.seed)
+    resumed = resume(options, setting, candidate, problem.clock)
+    end_epoch = find_end(options.stop_after, problem.epochs, resumed)
+    with quiet_start():
+        from sweep.training.single import Order, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+    order = Order(problem, candidate, options.seed, dataset.classes, setting, end_epoch)
+    outputs = {name: getattr(options, name) for name in ("save", "tensorboard", "checkpoint")}
+    with interruptible(options.checkpoint):
+        train(replace(order, **outputs, resumed=resumed), say)
+
+
+def check_options(options: Options) -> None:
+    """Raise `BadInput` for options that contradict each other or can never be followed."""
+    if options.resume and options.checkpoint is None:
+        raise BadInput("resume", "needs --checkpoint DIR, the folder to continue from.")
+    if options.checkpoint is not None and not options.resume and exists(options.checkpoint):
+        reason = f"`{options.checkpoint}` holds a training already; continue it with --resume, or name another folder."
+        raise BadInput("checkpoint", reason)
+    if not 0 <= options.seed <= LARGEST_SEED:
+        raise BadInput("seed", f"must be from 0 to {LARGEST_SEED}, got {options.seed}.")
+    if options.save is not None and options.save.suffix != ".keras":
+        raise BadInput("save", f"must end in `.keras`, got `{options.save}`.")
+    if options.save is not None and not options.save.parent.is_dir():
+        raise BadInput("save", f"must be in a folder that exists, got `{options.save}`.")
+    for name in ("tensorboard", "checkpoint"):
+        folder = getattr(options, name)
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise BadInput(name, f"must be a folder, got the file `{folder}`.")
+
+
+def read_candidate(options: Options, parameters: Mapping[str, Value], plan: Plan) -> Candidate:
+    """Return the schedule and momentum that were asked for, by options or by a file.
+
+    Raises:
+        BadInput: for no schedule or two, and whatever is wrong with it.
+    """
+    optimizer = plan.optimizer
+    told: dict[str, Any] = {"momentum": BETA_1 if isinstance(optimizer, AdaptiveMoments) else 0.0}
+    if options.schedule_file is not None:
+        schedule, document = read_schedule_file(options, parameters)
+        told |= {name: document[name] for name in ("momentum", "nesterov") if name in document}
+        say_differences(document, plan)
+    elif options.schedule is not None:
+        schedule = schedule_from_options(options.schedule, parameters)
+    else:
+        raise BadInput("schedule", "is missing; give --schedule NAME or --schedule-file FILE.")
+    told |= {name: getattr(options, name) for name in ("momentum", "nesterov") if getattr(options, name) is not None}
+    try:
+        candidate = Candidate.model_validate({"schedule": schedule, **told})
+    except ValidationError as error:
+        raise first_problem(error) from error
+    if candidate.nesterov and optimizer.name != "sgd":
+        raise BadInput("nesterov", f"only the optimizer sgd can look ahead, not {optimizer.name}.")
+    return candidate
+
+
+def read_schedule_file(options: Options, parameters: Mapping[str, Value]) -> tuple[Schedule, dict[str, Any]]:
+    """Return the schedule of a JSON file, and the whole document around it."""
+    if options.schedule is not None:
+        raise BadInput("schedule", "give either --schedule or --schedule-file, not both.")
+    for name in parameters:
+        raise BadInput(name, f"{as_option(name)} goes with --schedule; a schedule file holds its own parameters.")
+    try:
+        text = Path(str(options.schedule_file)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("schedule-file", f"`{options.schedule_file}` cannot be read: {error}.") from error
+    schedule = Schedule.from_json(text)
+    return schedule, json.loads(text)
+
+
+def say_differences(document: Mapping[str, Any], plan: Plan) -> None:
+    """Say in what the training that a schedule file comes from differs from this one."""
+    optimizer = plan.optimizer.model_dump(mode="json")
+    here = {"epochs": plan.training.epochs, "batch_size": plan.training.batch_size, "optimizer": optimizer}
+    for name, value in here.items():
+        if document.get(name, value) != value:
+            say(f"note: the schedule comes from a training with {name} {document[name]}, this one has {value}.")
+
+
+def describe_setting(study_file: StudyFile, dataset: Dataset, candidate: Candidate, seed: int) -> Setting:
+    """Return all that decides a training but its length, by dotted name."""
+    plan = study_file.plan.model_dump(mode="json", include={"split", "model", "optimizer"})
+    return flatten(
+        {
+            "schedule": json.loads(candidate.schedule.to_json()),
+            "momentum": candidate.momentum,
+            "nesterov": candidate.nesterov,
+            "seed": seed,
+            "batch_size": study_file.plan.training.batch_size,
+            "data": dataset.sha256,
+            **plan,
+        }
+    )
+
+
+def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Value | None]:
+    """Return the values of nested tables by dotted name; a list becomes its JSON text.
+
+    >>> flatten({"model": {"hidden": [34], "activation": "relu"}})
+    {'model.hidden': '[34]', 'model.activation': 'relu'}
+    """
+    flat: dict[str, Value | None] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def resume(options: Options, setting: Setting, candidate: Candidate, clock: Clock) -> Checkpoint | None:
+    """Return the checkpoint to continue, if one is asked for; say if its rates were others than they would be now.
+
+    Raises:
+        BadInput: if it is of another training.
+    """
+    if not options.resume or options.checkpoint is None:
+        return None
+    checkpoint = read_checkpoint(options.checkpoint)
+    check_setting(checkpoint, setting, clock.epochs)
+    before = Clock(epochs=checkpoint.epochs, steps_per_epoch=clock.steps_per_epoch)
+    if not same_start(candidate, before, clock, checkpoint.trained):
+        say(
+            f"note: under a budget of {clock.epochs} epochs the first {checkpoint.trained} would have been trained "
+            f"with other rates than they were under {checkpoint.epochs}; they stay as they are."
+        )
+    return checkpoint
+
+
+def same_start(candidate: Candidate, before: Clock, after: Clock, epochs: int) -> bool:
+    """Say whether rates and momenta of the first epochs are the same under two budgets."""
+    pairs = zip(_planned(candidate, before), _planned(candidate, after), strict=True)
+    return all(np.array_equal(one[:epochs], other[:epochs]) for one, other in pairs)
+
+
+def _planned(candidate: Candidate, clock: Clock) -> tuple[Numbers, Numbers]:
+    """Return rates, before the gain of a closed-loop schedule, and momenta, `[epochs, steps_per_epoch]`."""
+    schedule = candidate.schedule
+    rates = schedule.base_rates(clock) if isinstance(schedule, ClosedLoop) else schedule.rates(clock)
+    return rates, schedule.momenta(clock, candidate.momentum)
+
+
+def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) -> int:
+    """Return the number of epochs to have been trained in the end."""
+    trained = 0 if resumed is None else resumed.trained
+    if stop_after is None:
+        return epochs
+    if not trained < stop_after <= epochs:
+        there = f"above the epochs already trained, {trained}," if trained else "at least 1"
+        raise BadInput("stop-after", f"must be {there} and at most the budget of {epochs}, got {stop_after}.")
+    return stop_after
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Import TensorFlow as a trainer does, without what it says before it can be told to say nothing."""
+    os.environ.update(environment())
+    sys.stderr.flush()
+    told = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(told, 2)
+        os.close(told)
+
+
+@contextlib.contextmanager
+def interruptible(checkpoint: Path | None) -> Iterator[None]:
+    """Say after a Ctrl-C how to continue, and end with code 1; so does a full disk.
+
+    Raises:
+        TrainingFailed: for a file that cannot be written.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        how = "; run again with --resume to continue." if checkpoint is not None else "."
+        print(f"stopped{how}", file=sys.stderr)
+        raise typer.Exit(1) from interrupt
+    except OSError as error:
+        raise TrainingFailed(f"training stopped, a file cannot be written: {error}.") from error
+
+
+def say(line: str) -> None:
+    """Print a line at once, for whoever watches or reads a pipe."""
+    print(line, flush=True)

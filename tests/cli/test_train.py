@@ -1,0 +1,236 @@
+"""Laws of `sweep train`: what it prints, refuses, keeps and continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from sweep.candidate import from_params
+from sweep.cli import main
+from sweep.cli.train import flatten, interruptible, same_start
+from sweep.errors import TrainingFailed
+from sweep.schedules import Clock
+from sweep.training.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
+SMOKE = ROOT / "studies" / "smoke.toml"
+TIME = ("--schedule", "time", "--learning-rate", "0.1", "--decay", "0.02", "--momentum", "0.8")
+ONE_CYCLE = ("--schedule", "one_cycle", "--learning-rate", "0.1", "--momentum", "0.9")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind."""
+
+    code: int
+    out: list[str]
+    err: str
+
+
+Sweep = Callable[..., Ended]
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Sweep:
+    """Run `sweep train` on the smoke study in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, study: Path = SMOKE) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["sweep", "train", str(study), *map(str, words)])
+        with pytest.raises(SystemExit) as raised:
+            main()
+        captured = capfd.readouterr()
+        assert isinstance(raised.value.code, int)
+        return Ended(raised.value.code, captured.out.splitlines(), captured.err)
+
+    return run
+
+
+def refused(ended: Ended) -> str:
+    """Return the one line that a refused command leaves."""
+    assert (ended.code, ended.out) == (2, [])
+    (line,) = ended.err.splitlines()
+    return line
+
+
+class TestTraining:
+    def test_it_prints_every_epoch_then_the_final_and_the_best(self, sweep: Sweep) -> None:
+        ended = sweep(*TIME, "--nesterov", "--epochs", 3, "--batch-size", 47, "--seed", 5)
+        assert (ended.code, ended.err) == (0, "")
+        beginnings = ["Epoch 1/3 - loss: 0.", "Epoch 2/3", "Epoch 3/3", "final: epoch 3 - loss", "best: epoch "]
+        assert all(line.startswith(wanted) for line, wanted in zip(ended.out, beginnings, strict=True))
+        assert [line[-21:] for line in ended.out[:3]] == [
+            f"learning_rate: {rate}" for rate in ("0.1000", "0.0980", "0.0962")
+        ]
+        again = sweep(*TIME, "--nesterov", "--epochs", 3, "--batch-size", 47, "--seed", 5)
+        assert again.out == ended.out
+
+    def test_a_schedule_file_means_the_same_as_its_options(self, sweep: Sweep, tmp_path: Path) -> None:
+        schedule = {"name": "time", "learning_rate": 0.1, "decay": 0.02}
+        (tmp_path / "best.json").write_text(json.dumps({"schedule": schedule, "momentum": 0.8, "nesterov": True}))
+        by_file = sweep("--schedule-file", "best.json", "--epochs", 1)
+        assert by_file.out == sweep(*TIME, "--nesterov", "--epochs", 1).out
+
+    def test_a_schedule_file_from_another_training_is_said_to_be(self, sweep: Sweep, tmp_path: Path) -> None:
+        document = {"name": "constant", "learning_rate": 0.1}
+        around = {"schedule": document, "epochs": 5, "batch_size": 47, "optimizer": {"name": "adam"}, "value": 0.9}
+        (tmp_path / "best.json").write_text(json.dumps(around))
+        notes = [line for line in sweep("--schedule-file", "best.json").out if line.startswith("note:")]
+        beginning = "note: the schedule comes from a training with"
+        assert notes[0] == f"{beginning} batch_size 47, this one has 28."
+        assert notes[1].startswith(f"{beginning} optimizer {{'name': 'adam'}}, this one has {{")
+
+    def test_beta_1_is_that_of_keras_if_nobody_says(self, sweep: Sweep, tmp_path: Path) -> None:
+        data = f'file = "{ROOT / "data" / "ionosphere.csv"}"'
+        text = SMOKE.read_text().replace('file = "../data/ionosphere.csv"', data)
+        (tmp_path / "adam.toml").write_text(text + '\n[optimizer]\nname = "adam"\n')
+        words = ("--schedule", "constant", "--learning-rate", "0.01", "--epochs", "1")
+        plain, told = (sweep(*words, *more, study=tmp_path / "adam.toml") for more in ((), ("--momentum", "0.9")))
+        assert plain.code == 0
+        assert plain.out == told.out
+        (line,) = sweep(*words, "--nesterov", study=tmp_path / "adam.toml").err.splitlines()
+        assert line == "error: nesterov: only the optimizer sgd can look ahead, not adam."
+
+
+class TestContinuing:
+    def test_stop_and_resume_equal_one_run(self, sweep: Sweep, tmp_path: Path) -> None:
+        whole = sweep(*ONE_CYCLE, "--checkpoint", "whole")
+        first = sweep(*ONE_CYCLE, "--checkpoint", "halves", "--stop-after", 2)
+        second = sweep(*ONE_CYCLE, "--checkpoint", "halves", "--resume")
+        assert [*first.out[:2], *second.out] == whole.out
+        assert (first.code, second.code, second.err) == (0, 0, "")
+
+    @pytest.mark.parametrize(("schedule", "said"), [(ONE_CYCLE, True), (TIME, False)], ids=["one_cycle", "time"])
+    def test_a_larger_budget_is_allowed_and_said_if_it_changes_the_past(
+        self, schedule: tuple[str, ...], said: bool, sweep: Sweep
+    ) -> None:
+        sweep(*schedule, "--checkpoint", "kept", "--epochs", 2)
+        ended = sweep(*schedule, "--checkpoint", "kept", "--epochs", 3, "--resume")
+        assert ended.code == 0
+        assert ended.out[int(said)].startswith("Epoch 3/3")
+        assert not said or ended.out[0] == (
+            "note: under a budget of 3 epochs the first 2 would have been trained with other rates "
+            "than they were under 2; they stay as they are."
+        )
+
+    def test_whoever_is_killed_is_continued_from_the_last_whole_epoch(self, sweep: Sweep, tmp_path: Path) -> None:
+        words = [*TIME, "--checkpoint", "killed", "--epochs", "12"]
+        command = [sys.executable, "-m", "sweep", "train", str(SMOKE), *words]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("Epoch 4/"):
+                    process.send_signal(signal.SIGKILL)
+                    break
+            assert process.wait(30) == -signal.SIGKILL
+        trained = read_checkpoint(tmp_path / "killed").trained
+        assert 3 <= trained < 12
+        resumed = sweep(*words, "--resume")
+        assert resumed.out == sweep(*TIME, "--epochs", 12).out[trained:]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ((), "schedule: is missing; give --schedule NAME or --schedule-file FILE."),
+            (("--schedule", "stepp"), "schedule: there is no schedule `stepp`"),
+            (("--schedule", "step", "--learning-rate", "0.1"), "drop: is missing; give --drop"),
+            ((*TIME, "--dekay", "1"), "dekay: --dekay is no parameter of time, did you mean `--decay`?"),
+            ((*TIME, "--epochs", "0"), "training.epochs: must be greater than or equal to 1, got 0."),
+            ((*TIME, "--epochs", "-1"), "training.epochs: must be greater than or equal to 1, got -1."),
+            ((*TIME, "--batch-size", "0"), "training.batch_size: must be greater than or equal to 1, got 0."),
+            ((*TIME, "--warmup", "1"), "warmup: must be less than 1, got 1"),
+            ((*TIME, "--seed", "-1"), "seed: must be from 0 to 4294967295, got -1."),
+            ((*TIME, "--momentum", "1"), "momentum: must be less than 1, got 1"),
+            (("--schedule", "time", "--learning-rate", "nan"), "learning_rate: must be a finite number, got nan."),
+            (("--schedule", "time", "--learning-rate", "0.1", "--decay", "-1"), "decay: must be greater than or equal"),
+            (("--schedule", "plateau", "--learning-rate", "0.1", "--monitor", "f1"), "monitor: must be 'loss', "),
+            ((*TIME, "other"), "command line: there must be one study, got "),
+            ((*TIME, "--schedule-file", "x.json"), "schedule: give either --schedule or --schedule-file, not both."),
+            (("--schedule-file", "x.json"), "schedule-file: `x.json` cannot be read: "),
+            (("--schedule-file", "x.json", "--drop", "1"), "drop: --drop goes with --schedule"),
+            ((*TIME, "--resume"), "resume: needs --checkpoint DIR, the folder to continue from."),
+            ((*TIME, "--resume", "--checkpoint", "no"), "resume: there is no checkpoint in `no`"),
+            ((*TIME, "--stop-after", "0"), "stop-after: must be at least 1 and at most the budget of 5, got 0."),
+            ((*TIME, "--stop-after", "6"), "stop-after: must be at least 1 and at most the budget of 5, got 6."),
+            ((*TIME, "--save", "best.h5"), "save: must end in `.keras`, got `best.h5`."),
+            ((*TIME, "--save", "no/best.keras"), "save: must be in a folder that exists, got `no/best.keras`."),
+        ],
+    )
+    def test_bad_input_is_one_line_that_names_it(self, words: tuple[str, ...], message: str, sweep: Sweep) -> None:
+        assert refused(sweep(*words)).startswith(f"error: {message}")
+
+    def test_a_drop_above_one_is_refused(self, sweep: Sweep) -> None:
+        words = ("--schedule", "step", "--learning-rate", "0.1", "--epochs-drop", "10", "--drop", "1.5")
+        assert refused(sweep(*words)) == "error: drop: must be less than or equal to 1, got 1.5."
+
+    def test_a_file_in_a_folders_place_is_refused(self, sweep: Sweep, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        assert (
+            refused(sweep(*TIME, "--checkpoint", "file")) == "error: checkpoint: must be a folder, got the file `file`."
+        )
+
+    def test_a_checkpoint_is_neither_overwritten_nor_continued_as_another_training(self, sweep: Sweep) -> None:
+        sweep(*TIME, "--checkpoint", "kept", "--stop-after", 1)
+        assert refused(sweep(*TIME, "--checkpoint", "kept")) == (
+            "error: checkpoint: `kept` holds a training already; continue it with --resume, or name another folder."
+        )
+        resume = (*TIME, "--checkpoint", "kept", "--resume")
+        for words, message in {
+            ("--decay", "0.1"): "decay: --decay is given twice.",
+            ("--warmup", "0.1"): "schedule.warmup: must be as in the checkpoint, not set, got 0.1.",
+            ("--batch-size", "7"): "batch_size: must be as in the checkpoint, 28, got 7.",
+            ("--seed", "1"): "seed: must be as in the checkpoint, 0, got 1.",
+            ("--epochs", "4"): "epochs: must be at least the checkpoint's 5, got 4.",
+            (
+                "--stop-after",
+                "1",
+            ): "stop-after: must be above the epochs already trained, 1, and at most the budget of 5, got 1.",
+        }.items():
+            assert refused(sweep(*resume, *words)).startswith(f"error: {message}")
+
+    def test_they_come_before_tensorflow(self, tmp_path: Path) -> None:
+        script = (
+            "import sys; from sweep.cli import main\n"
+            f"sys.argv = ['sweep', 'train', {str(SMOKE)!r}, *{TIME!r}, '--resume', '--checkpoint', {str(tmp_path)!r}]\n"
+            "try: main()\nexcept SystemExit as end: print(end.code, {'tensorflow', 'keras'} & sys.modules.keys())\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert ended.stdout == "2 set()\n"
+
+
+def test_an_interruption_says_how_to_continue(capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, line in ((Path("kept"), "stopped; run again with --resume to continue.\n"), (None, "stopped.\n")):
+        with pytest.raises(typer.Exit, match="1"), interruptible(folder):
+            raise KeyboardInterrupt
+        assert capsys.readouterr().err == line
+
+
+def test_a_disk_that_is_full_is_one_line() -> None:
+    with pytest.raises(TrainingFailed, match="a file cannot be written: no space left"), interruptible(None):
+        raise OSError("no space left")
+
+
+def test_nested_settings_are_told_apart_by_dotted_name() -> None:
+    assert flatten({"a": {"b": [1, 2], "c": None}, "d": 0.5}) == {"a.b": "[1, 2]", "a.c": None, "d": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "same"),
+    [("constant", True), ("plateau", True), ("time", False), ("one_cycle", False), ("linear", False)],
+)
+def test_a_budget_matters_to_schedules_that_reckon_with_it(schedule: str, same: bool) -> None:
+    candidate = from_params({"schedule": schedule, "learning_rate": 0.1, "momentum": 0.9})
+    before, after = (Clock(epochs=epochs, steps_per_epoch=3) for epochs in (10, 20))
+    assert same_start(candidate, before, after, epochs=5) is same

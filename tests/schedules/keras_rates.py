@@ -1,0 +1,25 @@
+"""The rates of Keras' own schedules, in double precision, for the tests that hold ours against them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sweep.schedules import Clock, Numbers
+
+
+def keras_rates(name: str, clock: Clock, *arguments: Any, **options: Any) -> Numbers:
+    """Return what `keras.optimizers.schedules.<name>` gives for each step, `[epochs, steps_per_epoch]`."""
+    import keras
+    import tensorflow as tf
+
+    exact = {key: _exact(value) for key, value in options.items()}
+    schedule = getattr(keras.optimizers.schedules, name)(*map(_exact, arguments), **exact)
+    rates = [float(schedule(tf.constant(batch, tf.float64))) for batch in range(clock.batches)]
+    return np.reshape(rates, (clock.epochs, clock.steps_per_epoch))
+
+
+def _exact(value: Any) -> Any:
+    """Return a float as NumPy has it: Keras makes single precision of Python's."""
+    return np.float64(value) if isinstance(value, float) else value
