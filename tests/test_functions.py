@@ -61,7 +61,7 @@ def test_a_working_directory_that_is_on_the_search_path_stays_there(
         ("math:", "must be `module:function`, got 'math:'"),
         (":sqrt", "must be `module:function`, got ':sqrt'"),
         ("no_such_module:sqrt", "`no_such_module:sqrt` cannot be imported: ModuleNotFoundError: No module named"),
-        (".relative:sqrt", "`.relative:sqrt` cannot be imported: TypeError"),
+        (".relative:sqrt", "must be `module:function`, got '.relative:sqrt'"),
         ("math:squrt", "`math:squrt` cannot be found: module `math` has no `squrt`"),
         ("math:pi", "`math:pi` must be a function, got 3.14"),
     ],

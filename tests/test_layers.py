@@ -36,10 +36,8 @@ HOMES = {
     "typer": ["sweep.cli"],
 }
 
-VOCABULARY = [
-    f"sweep.{name}"
-    for name in ("errors", "ranges", "functions", "optimizer", "candidate", "plan", "schedules", "datasets", "script")
-]
+WORDS = "errors files ranges functions optimizer schedules candidate plan datasets script"
+VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),
     "engines": (["sweep.training"], [*VOCABULARY, "sweep.training"]),

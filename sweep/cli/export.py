@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from sweep.cli.answers import read_best
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
+from sweep.files import replace_file
 from sweep.plan import StudyFile, read_study_file
 from sweep.script import Chosen, write_script
 from sweep.search import queries
@@ -58,7 +58,7 @@ def export(path: Path, form: str, out: Path | None, trial: int | None, database:
     if out is None:
         print(text, end="")
     else:
-        replace_whole(out, lambda beside: beside.write_text(text, encoding="utf-8"))
+        replace_file(out, lambda beside: beside.write_text(text, encoding="utf-8"), "out")
 
 
 def check_options(form: str, out: Path | None) -> None:
@@ -152,22 +152,6 @@ def train_model(chosen: Chosen, problem: Problem, run_seed: int, out: Path) -> N
         from sweep.training.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
     training = Training(problem, chosen.candidate, run_seed)
     accuracy = training.run(0, problem.epochs)["val_accuracy"][-1]
-    replace_whole(out, training.model.save)
+    replace_file(out, training.model.save, "out")
     rows = problem.split.validation_rows
     print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
-
-
-def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside `path`, then put it in its place at once.
-
-    Raises:
-        BadInput: if it cannot be written.
-    """
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(beside)
-        beside.replace(path)
-    except OSError as error:
-        raise BadInput("out", f"`{path}` cannot be written: {error.strerror or error}.") from error
-    finally:
-        beside.unlink(missing_ok=True)

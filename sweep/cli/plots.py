@@ -6,7 +6,6 @@ It stands alone because it knows curves only, and because its two drawing librar
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sweep.errors import BadInput
+from sweep.files import replace_file
 from sweep.schedules import Numbers
 
 if TYPE_CHECKING:
@@ -150,19 +150,7 @@ def write_png(curves: Sequence[Curve], path: Path) -> None:
         raise BadInput("plot", f"must end in .png, got `{path}`.")
     picture = io.BytesIO()
     _draw(curves).savefig(picture, format="png")
-    try:
-        _replace(path.resolve(), picture.getvalue())
-    except (OSError, RuntimeError) as error:  # RuntimeError is a loop of links before Python 3.13
-        raise BadInput("plot", f"`{path}` cannot be written: {getattr(error, 'strerror', error)}.") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, lambda beside: beside.write_bytes(picture.getvalue()), "plot")
 
 
 def _draw(curves: Sequence[Curve]) -> Figure:

@@ -6,17 +6,17 @@ It stands alone because it must be read, and refused, before TensorFlow is loade
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import BadInput
+from sweep.files import replace_file
 from sweep.ranges import Value
 
 FILE = "checkpoint.npz"
@@ -76,7 +76,8 @@ class Checkpoint:
             for place, array in enumerate(getattr(snapshot, part))
         }
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / FILE, lambda file: np.savez(file, document=np.array(json.dumps(document)), **arrays))
+        text = np.array(json.dumps(document))
+        replace_file(folder / FILE, lambda path: np.savez(path, document=text, **arrays), "checkpoint")
 
 
 def exists(folder: Path) -> bool:
@@ -122,13 +123,3 @@ def check_setting(checkpoint: Checkpoint, setting: Setting, epochs: int) -> None
 
 def _shown(value: Value | None) -> str:
     return "not set" if value is None else str(value)
-
-
-def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file beside `path`, then put it in its place at once."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.candidate import Candidate
+from sweep.files import replace_file
 from sweep.schedules import Numbers
 from sweep.training.checkpoint import Checkpoint, Setting, Snapshot
 from sweep.training.diagnosis import Evidence, diagnose, still_epochs
@@ -100,7 +101,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._training.rates.state = checkpoint.state
         if self._order.save is not None:
             restore(self._training.model, checkpoint.best)
-            save_model(self._training.model, self._order.save)
+            replace_file(self._order.save, self._training.model.save, "save")
         restore(self._training.model, checkpoint.last)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -127,7 +128,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         if self._order.checkpoint is not None:
             self._best = snapshot(self._training.model)
         if self._order.save is not None:
-            save_model(self._training.model, self._order.save)
+            replace_file(self._order.save, self._training.model.save, "save")
 
     def _write_checkpoint(self, folder: Path) -> None:
         now = snapshot(self._training.model)
@@ -224,13 +225,6 @@ def restore(model: keras.Model, kept: Snapshot) -> None:
     for group, arrays in zip(_variables(model), (kept.model, kept.optimizer), strict=True):
         for variable, array in zip(group, arrays, strict=True):
             variable.assign(array)
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file at once, so that an interruption leaves the old one."""
-    partial = path.with_name(f".{path.stem}.partial.keras")
-    model.save(partial)
-    partial.replace(path)
 
 
 def look_at(model: keras.Model, inputs: Float32) -> tuple[Int32, dict[str, float]]:

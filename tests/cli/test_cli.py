@@ -23,7 +23,7 @@ from tests.fakes import FakeTrainer, make_coordinator, opened
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
-COMMANDS = ("run", "best", "compare", "status", "dashboard")
+COMMANDS = ("run", "best", "compare", "status", "train", "export", "dashboard")
 
 
 @dataclass(frozen=True)

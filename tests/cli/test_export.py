@@ -17,8 +17,7 @@ import optuna
 import pytest
 
 from sweep.candidate import Candidate
-from sweep.cli.export import document, replace_whole
-from sweep.errors import BadInput
+from sweep.cli.export import document
 from sweep.plan import StudyFile, read_study_file
 from sweep.ranges import Value
 from sweep.schedules import Clock, ClosedLoop, Schedule
@@ -257,18 +256,3 @@ class TestErrors:
         code, out, err = run("export", "study.toml", "--storage", filled.database.url)
         assert (code, out) == (2, "")
         assert err == "error: data.file: it has changed since the study `smoke` was begun.\n"
-
-
-class TestReplacement:
-    def test_a_failure_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
-        path = tmp_path / "best.py"
-        path.write_text("old", encoding="utf-8")
-
-        def fail_midway(beside: Path) -> None:
-            beside.write_text("ne", encoding="utf-8")
-            raise OSError(28, "No space left on device")
-
-        with pytest.raises(BadInput, match=r"^out: `.*best\.py` cannot be written: No space left on device\.$"):
-            replace_whole(path, fail_midway)
-        assert path.read_text(encoding="utf-8") == "old"
-        assert [one.name for one in tmp_path.iterdir()] == ["best.py"]

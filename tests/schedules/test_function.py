@@ -77,13 +77,18 @@ def test_a_value_that_is_no_rate_is_told_with_its_epoch(name: str, reason: str) 
         ("tests.schedules.callables:NOT_A_FUNCTION", "must be a function, got 0.1"),
         ("tests.schedules.callables:missing", "has no `missing`"),
         ("no_such_module:step_decay", "cannot be imported: ModuleNotFoundError"),
-        (":step_decay", "must be `module:function`"),
     ],
 )
-def test_a_function_that_cannot_be_found_is_told_when_the_schedule_is_made(name: str, reason: str) -> None:
+def test_a_function_that_cannot_be_found_is_told_when_rates_are_asked_for(name: str, reason: str) -> None:
+    schedule = function(name)
     with pytest.raises(BadInput, match=reason) as caught:
-        function(name)
+        schedule.rates(CLOCK)
     assert caught.value.field == "function"
+
+
+def test_a_name_of_another_form_is_told_when_the_schedule_is_made() -> None:
+    with pytest.raises(BadInput, match=r"^function: must be `module:function`, got ':step_decay'"):
+        function(":step_decay")
 
 
 def test_a_missing_function_is_named() -> None:

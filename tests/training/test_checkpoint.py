@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 
 from sweep.errors import BadInput
-from sweep.training.checkpoint import FILE, Checkpoint, Snapshot, check_setting, exists, read_checkpoint, replace_file
+from sweep.training.checkpoint import FILE, Checkpoint, Snapshot, check_setting, exists, read_checkpoint
 
 KEPT = Checkpoint(
     setting={"schedule.name": "plateau", "momentum": 0.9, "optimizer.layer_decay": None},
@@ -39,17 +38,6 @@ def test_a_second_one_replaces_the_first(tmp_path: Path) -> None:
     replace(KEPT, epochs=60).write(tmp_path)
     assert read_checkpoint(tmp_path).epochs == 60
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    def write(file: IO[bytes]) -> None:
-        file.write(b"half")
-        raise OSError("no space left")
-
-    KEPT.write(tmp_path)
-    with pytest.raises(OSError, match="no space left"):
-        replace_file(tmp_path / FILE, write)
-    assert read_checkpoint(tmp_path).epochs == 50
 
 
 def test_a_folder_without_one_is_said_to_have_none(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def named(name: str) -> Architecture:
     ("name", "reason"),
     [
         ("tests.training.nowhere:model", "cannot be imported"),
-        ("tests.training.models:missing", "cannot be imported"),
+        ("tests.training.models:missing", "has no `missing`"),
         ("tests.training.models:no_model", "must return a Keras model, got NoneType"),
         ("tests.training.models:two_outputs", r"output shape must be \(None, 1\), got \(None, 2\)"),
     ],

@@ -21,7 +21,7 @@ from sweep.training.checkpoint import Checkpoint, Snapshot, read_checkpoint
 from sweep.training.problem import Architecture, Problem
 from sweep.training.randomness import batch_order
 from sweep.training.reference import Training, fit
-from sweep.training.single import Order, best_epoch, describe, restore, save_model, snapshot, summary, train
+from sweep.training.single import Order, best_epoch, describe, restore, snapshot, summary, train
 
 reads_variables = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # Keras reads its variables in NumPy 1's way
@@ -175,17 +175,6 @@ class TestKeeping:
         assert f"val_loss: {loss:.4f} - val_accuracy: {accuracy:.4f}" in lines[-1]
         assert loaded.optimizer.momentum == 0.9
         assert [path.name for path in tmp_path.iterdir()] == ["best.keras"]
-
-    def test_a_save_that_fails_leaves_the_old_file(self, tmp_path: Path) -> None:
-        class Torn:
-            def save(self, path: Path) -> None:
-                path.write_bytes(b"half")
-                raise OSError("no space left")
-
-        (tmp_path / "best.keras").write_bytes(b"old")
-        with pytest.raises(OSError, match="no space left"):
-            save_model(Torn(), tmp_path / "best.keras")
-        assert (tmp_path / "best.keras").read_bytes() == b"old"
 
     def test_a_snapshot_restores_network_optimizer_and_random_state(self, three: Problem) -> None:
         problem = replace(three, architecture=Architecture(4, 3, build="tests.training.test_single:dropped"))
