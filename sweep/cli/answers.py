@@ -10,7 +10,7 @@ import numpy as np
 from sweep.errors import StorageFailed
 from sweep.search import queries
 from sweep.search.database import Database
-from sweep.search.queries import Best, Status, Study
+from sweep.search.queries import Best, Status, Study, Tried
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_best(database: Database, name: str, top: int) -> Ranking:
         return Ranking(study, count, queries.best_trials(connection, study.study_id, top))
 
 
-def read_best_of_each_schedule(database: Database, name: str) -> list[Best]:
+def read_best_of_each_schedule(database: Database, name: str) -> list[Tried]:
     """Read the best trial of every schedule that was tried."""
     with database.reading() as connection:
         study = queries.find_study(connection, name)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.answers import Comparison, Progressed, Ranking, difference, runs_above, status_document
-from sweep.search.queries import Best, Study
+from sweep.search.queries import Best, Study, Tried
 
 TABLE_STYLE: dict[str, Any] = {
     "title_justify": "left",
@@ -21,10 +21,10 @@ TABLE_STYLE: dict[str, Any] = {
 }
 
 
-def show_end(found: Ranking, by_schedule: list[Best]) -> None:
+def show_end(found: Ranking, by_schedule: list[Tried]) -> None:
     """Show what a sweep found: the best candidates, the best of each schedule, and the quoted baseline."""
-    _print_table(found, f"best of {found.trials} candidates", found.best)
-    _print_table(found, "best of each schedule", by_schedule)
+    _print_table(found, f"best of {found.trials} candidates", [_cells(trial, describe(trial)) for trial in found.best])
+    _print_table(found, "best of each schedule", [_cells(tried.best, _in_brief(tried)) for tried in by_schedule])
     _console().print(
         "The best were chosen by these very scores, so luck makes them look better than they are; "
         "`sweep compare` shows the best beside the recipes."
@@ -33,7 +33,8 @@ def show_end(found: Ranking, by_schedule: list[Best]) -> None:
 
 def show_best(found: Ranking) -> None:
     """Show the best candidates."""
-    _print_table(found, f"study {found.study.name}: best of {found.trials} candidates", found.best)
+    title = f"study {found.study.name}: best of {found.trials} candidates"
+    _print_table(found, title, [_cells(trial, describe(trial)) for trial in found.best])
 
 
 def show_comparison(found: Comparison) -> None:
@@ -81,11 +82,11 @@ def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
-def _print_table(found: Ranking, title: str, trials: list[Best]) -> None:
+def _print_table(found: Ranking, title: str, trials: list[tuple[str, ...]]) -> None:
     rows = found.best[0].validation_rows
     table = _table(title, rows)
-    for trial in trials:
-        table.add_row(*_cells(trial))
+    for cells in trials:
+        table.add_row(*cells)
     _add_quoted(table, found.study, rows)
     _console().print(table)
 
@@ -102,14 +103,14 @@ def _table(title: str, rows: int | None) -> Table:
     return table
 
 
-def _cells(trial: Best) -> tuple[str, ...]:
+def _cells(trial: Best, described: str) -> tuple[str, ...]:
     counts = list(trial.correct.values())
     spread = f"{stdev(counts):.2f}" if len(counts) > 1 else "-"
     diverged = trial.attributes.get("diverged", 0)
     warning = f" ({diverged} of {len(counts)} runs diverged)" if diverged else ""
     return (
         str(trial.trial),
-        describe(trial) + warning,
+        described + warning,
         f"{trial.params.get('momentum', math.nan):.3g}",
         _mean(trial),
         f"{trial.value:.2%}",
@@ -125,7 +126,15 @@ def describe(trial: Best, *, momentum: bool = False) -> str:
         f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in (trial.own_parameters | shared).items()
     ]
-    return ", ".join([f"{trial.schedule} {trial.params.get('learning_rate', math.nan):.3g}", *shown])
+    return ", ".join([_schedule_and_rate(trial), *shown])
+
+
+def _in_brief(tried: Tried) -> str:
+    return f"{_schedule_and_rate(tried.best)}, best of {tried.count}"
+
+
+def _schedule_and_rate(trial: Best) -> str:
+    return f"{trial.schedule} {trial.params.get('learning_rate', math.nan):.3g}"
 
 
 def _mean(trial: Best) -> str:

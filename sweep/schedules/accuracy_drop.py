@@ -33,7 +33,6 @@ class AccuracyDrop(ClosedLoop):
     formula = "rate: falls by factor after an epoch in which monitor fell by more than min_delta"
     source = "the braking half of the bold driver, Battiti 1989"
     default_space: ClassVar[dict[str, Space]] = {
-        "monitor": "val_accuracy",
         "factor": Range(low=0.3, high=0.95),
     }
     advance = accuracy_drop

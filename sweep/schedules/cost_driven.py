@@ -31,7 +31,6 @@ class CostDriven(ClosedLoop):
     formula = "rate: learning_rate * exp(monitor) after each epoch, from floor to highest times learning_rate"
     source = "the tutorial's readers"
     default_space: ClassVar[dict[str, Space]] = {
-        "monitor": "loss",
         "highest": Range(low=1.5, high=30.0, log=True),
     }
     advance = cost_driven

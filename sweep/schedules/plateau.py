@@ -65,7 +65,6 @@ class Plateau(ClosedLoop):
     formula = "rate: falls by factor after patience epochs in which monitor did not improve by min_delta"
     source = "Keras' ReduceLROnPlateau"
     default_space: ClassVar[dict[str, Space]] = {
-        "monitor": "val_loss",
         "factor": Range(low=0.1, high=0.9),
         "patience": Range(low=1, high=20),
     }
@@ -97,7 +96,6 @@ class PlateauRebound(Plateau):
     formula = "rate: as plateau; after reductions reductions, the next stagnation raises it to rebound * learning_rate"
     source = "Keras' ReduceLROnPlateau, with the restarts of Loshchilov and Hutter 2017"
     default_space: ClassVar[dict[str, Space]] = {
-        "monitor": "val_loss",
         "factor": Range(low=0.1, high=0.9),
         "patience": Range(low=1, high=10),
         "reductions": Range(low=1, high=4),

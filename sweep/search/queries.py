@@ -93,6 +93,14 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """One schedule's best trial, and how many of its trials have finished."""
+
+    best: Best
+    count: int
+
+
+@dataclass(frozen=True)
 class Finished:
     """What ranks one finished trial, and its position in the sweep; None for a trial that others made."""
 
@@ -160,8 +168,8 @@ def best_trials(connection: Connection, study_id: int, top: int) -> list[Best]:
     return details(connection, standings(connection, study_id, top))
 
 
-def best_of_each_schedule(connection: Connection, study_id: int) -> list[Best]:
-    """Return the best finished trial of every schedule that was tried, best first."""
+def best_of_each_schedule(connection: Connection, study_id: int) -> list[Tried]:
+    """Return every schedule that was tried with its best finished trial, best first."""
     frame = standings(connection, study_id)
     query = text("""
         SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
@@ -169,7 +177,9 @@ def best_of_each_schedule(connection: Connection, study_id: int) -> list[Best]:
     """)
     schedules = pd.read_sql_query(query, connection, params={"study": study_id})
     joined = frame.merge(schedules, on="trial_id")
-    return details(connection, joined.drop_duplicates("param_value"))
+    best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
+    trials = details(connection, best)
+    return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
 
 
 def standings(connection: Connection, study_id: int, top: int | None = None) -> pd.DataFrame:

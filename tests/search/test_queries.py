@@ -123,7 +123,8 @@ class TestRanking:
     def test_the_best_of_each_schedule_come_best_first(self, database: Database) -> None:
         stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.8, 0.05), ("constant", 0.85, 0.1)]
         filled(database, [trial(value, log_loss, schedule) for schedule, value, log_loss in stands])
-        assert [found.trial for found in read_best_of_each_schedule(database, "tiny")] == [1, 2]
+        found = read_best_of_each_schedule(database, "tiny")
+        assert [(tried.best.trial, tried.count) for tried in found] == [(1, 2), (2, 2)]
 
     def test_other_studies_and_other_states_do_not_count(self, database: Database) -> None:
         filled(database, [trial(0.99, 0.1)], name="other")
@@ -216,7 +217,7 @@ class TestOptunaAlone:
 
     def test_a_best_of_each_schedule_needs_no_more_than_the_param(self, database: Database) -> None:
         plainly_optimized(database, lambda trial: len(trial.suggest_categorical("schedule", ["step", "time"])), 8)
-        assert {best.params["schedule"] for best in read_best_of_each_schedule(database, "plain")} == {"step", "time"}
+        assert {tried.best.schedule for tried in read_best_of_each_schedule(database, "plain")} == {"step", "time"}
 
     def test_failed_trials_and_infinite_values_are_no_obstacle(self, database: Database) -> None:
         values = iter([0.5, math.nan, math.inf, -math.inf, 0.25])
