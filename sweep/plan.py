@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput, field_name, first_problem, nearest
+from sweep.functions import FORM
 from sweep.optimizer import Optimizer, Sgd
 from sweep.ranges import Range, Space, Value, ends, holds
 from sweep.schedules import CATALOGUE, Clock, Schedule, schedule_class
@@ -24,7 +25,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
-FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
 
 
 PATTERNS = {
@@ -86,43 +87,62 @@ class SearchPlan(Section):
     nesterov: Space = False
     schedules: dict[str, dict[str, Space]]
 
-    @model_validator(mode="after")
-    def _schedules_can_be_made(self) -> Self:
-        if not self.schedules:
+    @field_validator("schedules")
+    @classmethod
+    def _schedules_can_be_made(cls, schedules: dict[str, dict[str, Space]]) -> dict[str, dict[str, Space]]:
+        """Fill in each schedule's default spaces, so that a stored plan stays what it is when a default changes."""
+        if not schedules:
             raise BadInput("search.schedules", "name at least one schedule.")
-        for name, spaces in self.schedules.items():
-            check_schedule_space(name, spaces)
+        return {name: resolve_spaces(name, spaces) for name, spaces in schedules.items()}
+
+    @model_validator(mode="after")
+    def _shared_parameters_can_be_made(self) -> Self:
         for field in ("learning_rate", "momentum", "nesterov"):
             check_candidate_space(field, getattr(self, field))
         return self
 
     def spaces(self, schedule: str) -> dict[str, Space]:
         """Return the space of each of a schedule's own parameters, in the order of its fields."""
-        kind = schedule_class(schedule, "schedule")
-        chosen = kind.default_space | self.schedules[schedule]
-        return {name: chosen[name] for name in kind.own_parameters() if name in chosen}
+        return self.schedules[schedule]
 
 
-def check_schedule_space(name: str, spaces: Mapping[str, Space]) -> None:
-    """Raise `BadInput` for an unknown schedule or parameter, or a space with an impossible end."""
+def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
+    """Return the space of each of a schedule's own parameters that a search varies or fixes, in the fields' order.
+
+    Raises:
+        BadInput: for an unknown schedule or parameter, or a space with an impossible end.
+    """
     field = f"search.schedules.{name}"
     kind = schedule_class(name, field)
     for key in spaces:
         if key not in kind.own_parameters():
             raise BadInput(f"{field}.{key}", unknown_parameter(key, kind))
-    for values in corners(kind, spaces):
+    chosen = kind.default_space | dict(spaces)
+    for values in corners(chosen):
         try:
             kind.model_validate({"learning_rate": 0.1, **values})
         except ValidationError as error:
             raise first_problem(error, field) from error
+    return {key: canonical(kind, chosen, key) for key in kind.own_parameters() if key in chosen}
 
 
-def corners(kind: type[Schedule], spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
+def canonical(kind: type[Schedule], spaces: Mapping[str, Space], key: str) -> Space:
+    """Return a parameter's space with its values as a schedule writes them: one list of points has many texts."""
+    first, space = next(corners(spaces)), spaces[key]
+    if isinstance(space, Range):
+        return space
+
+    def write(value: Value) -> Value:
+        return kind.model_validate({"learning_rate": 0.1, **first, key: value}).parameters.get(key, value)
+
+    return tuple(write(value) for value in space) if isinstance(space, tuple) else write(space)
+
+
+def corners(spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
     """Yield own parameters such that every end of every space comes up once; the others lie at their first end."""
-    chosen = kind.default_space | dict(spaces)
-    first = {key: ends(space)[0] for key, space in chosen.items()}
+    first = {key: ends(space)[0] for key, space in spaces.items()}
     yield first
-    for key, space in chosen.items():
+    for key, space in spaces.items():
         yield from ({**first, key: value} for value in ends(space)[1:])
 
 
@@ -193,8 +213,9 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
         raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
     shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
     own = {f"{name}.{key}": space for key, space in search.spaces(name).items()}
-    for key in candidate.schedule.parameters:
-        if key in recipe and f"{name}.{key}" not in own:
+    fields, stated = type(candidate.schedule).model_fields, candidate.schedule.parameters
+    for key in (key for key in stated if key in recipe and f"{name}.{key}" not in own):
+        if stated[key] != fields[key].default:
             reason = f"the search leaves it at its default; give it a value under search.schedules.{name}."
             raise BadInput(f"{field}.{key}", reason)
     for key, space in (shared | own).items():
@@ -237,22 +258,19 @@ def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) ->
         for parent in parents:
             table = table.setdefault(parent, {})
         table[key] = value
-    plan = read_plan(tables)
-    check_rates(plan)
-    return StudyFile(path, plan)
+    return StudyFile(path, read_plan(tables))
 
 
 def check_rates(plan: Plan) -> None:
     """Raise `BadInput` if a schedule gives no rate, as a function of the user's own may do.
 
-    It stands apart from `read_plan`, which also reads what a database holds and must not run anybody's code.
+    It stands apart because it runs the user's code, which only a training may do.
     """
     clock = Clock(epochs=plan.training.epochs, steps_per_epoch=1)
     for name, spaces in plan.search.schedules.items():
-        kind = CATALOGUE[name]
-        for values in corners(kind, spaces):
+        for values in corners(spaces):
             try:
-                kind.model_validate({"learning_rate": 0.1, **values}).rates(clock)
+                CATALOGUE[name].model_validate({"learning_rate": 0.1, **values}).rates(clock)
             except BadInput as error:
                 raise BadInput(f"search.schedules.{name}.{error.field}", error.reason) from error
 

@@ -271,7 +271,7 @@ def _callback(chosen: Chosen, code: Code) -> str:
     gain = ' * self.state["gain"]' if watches else ""
     momenta = ["        self.momenta = MOMENTA[epoch]"] if code.momentum_moves else []
     momentum = ["        momentum.assign(self.momenta[batch])"] if code.momentum_moves else []
-    state = [f"        self.state = {code.next_state}"] if watches else []
+    state = _next_state(code) if watches else []
     return "\n".join(
         [
             "class FollowSchedule(keras.callbacks.Callback):",
@@ -291,6 +291,15 @@ def _callback(chosen: Chosen, code: Code) -> str:
             *TELL,
         ]
     )
+
+
+def _next_state(code: Code) -> list[str]:
+    if not code.first_watched:
+        return [f"        self.state = {code.next_state}"]
+    return [
+        f"        if epoch >= {code.first_watched}:  # after the warm-up",
+        f"            self.state = {code.next_state}",
+    ]
 
 
 SET_ONE = ["        self.model.optimizer.learning_rate = self.rates[batch]"]

@@ -51,7 +51,8 @@ class TestParams:
 
     def test_own_parameters_stand_under_the_schedules_name(self) -> None:
         candidate = Candidate(schedule=Step(learning_rate=0.1, drop=0.5, epochs_drop=10), momentum=0.9)
-        assert candidate.params == {**STEP, "momentum": 0.9, "nesterov": False}
+        modifiers = {"step.warmup": 0.0, "step.floor": 0.0}
+        assert candidate.params == {**STEP, **modifiers, "momentum": 0.9, "nesterov": False}
 
     def test_a_parameter_left_to_its_default_is_left_out(self) -> None:
         assert "time.decay" not in from_params({"schedule": "time", "learning_rate": 0.1}).params
@@ -73,7 +74,8 @@ class TestParams:
     def test_a_parameter_that_is_no_number_is_plain_text(self, name: str, own: dict[str, Value]) -> None:
         flat = {f"{name}.{key}": value for key, value in own.items()}
         candidate = from_params({"schedule": name, "learning_rate": 0.1, **flat})
-        assert {key: value for key, value in candidate.params.items() if "." in key} == flat
+        modifiers = {f"{name}.warmup": 0.0, f"{name}.floor": 0.0}
+        assert {key: value for key, value in candidate.params.items() if "." in key} == flat | modifiers
 
     def test_momentum_is_off_unless_asked_for(self) -> None:
         candidate = from_params(CONSTANT)

@@ -21,7 +21,7 @@ NETWORKS = [
     "sweep.training.keras_optimizers",
     "sweep.training.losses",
     "sweep.training.mapped",
-    "sweep.training.optimizers",
+    "sweep.training.updates",
     "sweep.training.population",
     "sweep.training.reference",
     "sweep.training.single",

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.candidate import Candidate
 from sweep.cli.answers import read_best
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
 from sweep.files import replace_file
-from sweep.plan import StudyFile, read_study_file
+from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.schedules import read_schedule
 from sweep.script import Chosen, write_script
 from sweep.search import queries
 from sweep.search.database import Database
@@ -119,7 +121,7 @@ def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
         dataset=dataset,
         data_path=kept.data_path,
         clock=problem.clock,
-        candidate=SearchSpace(plan.search).candidate(trial.params),
+        candidate=read_candidate(plan, trial),
         trial=trial.trial,
         value=trial.value,
         runs=len(stored.run_seeds),
@@ -127,6 +129,13 @@ def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
         best=trial.trial == stored.best,
     )
     return chosen, problem
+
+
+def read_candidate(plan: Plan, trial: Best) -> Candidate:
+    """Return a trial's candidate; its schedule as the trial keeps it, with the defaults that it was trained with."""
+    candidate = SearchSpace(plan.search).candidate(trial.params)
+    kept = trial.attributes.get("schedule")
+    return candidate if kept is None else candidate.model_copy(update={"schedule": read_schedule(kept)})
 
 
 def document(chosen: Chosen) -> dict[str, Any]:

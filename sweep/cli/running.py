@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from sweep.cli import answers, tables
-from sweep.plan import Plan, read_study_file
+from sweep.plan import Plan, check_rates, read_study_file
 from sweep.ranges import Value
 from sweep.search.coordinator import Coordinator, Progress
 from sweep.search.database import Database
@@ -37,6 +37,7 @@ def run_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study_file = read_study_file(path, overrides)
     plan = study_file.plan
+    check_rates(plan)
     with Interruption() as interruption, database.sole_writer(plan.name), contextlib.ExitStack() as stack:
         pool = Pool(workers or default_workers())
         work_left = count_finished(database, plan.name) < plan.search.trials

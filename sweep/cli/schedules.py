@@ -165,7 +165,7 @@ class Named:
     @property
     def label(self) -> str:
         """The name and every parameter that was given, in one line."""
-        values = {"learning_rate": self.schedule.learning_rate} | self.schedule.parameters
+        values = {"learning_rate": self.schedule.learning_rate} | self.schedule.used_parameters
         kind = "" if self.name == self.schedule.name else f" ({self.schedule.name})"
         return f"{self.name}{kind}: " + ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
 

@@ -22,7 +22,7 @@ from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.optimizer import AdaptiveMoments
 from sweep.plan import Plan, StudyFile, read_study_file
 from sweep.ranges import Value
-from sweep.schedules import Clock, ClosedLoop, Numbers, Schedule
+from sweep.schedules import Clock, Numbers, Schedule
 from sweep.search.session import make_problem, read_data
 from sweep.training.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
 from sweep.training.worker import environment
@@ -68,11 +68,11 @@ def train_network(path: Path, parameters: Mapping[str, Value], options: Options)
     resumed = resume(options, setting, candidate, problem.clock)
     end_epoch = find_end(options.stop_after, problem.epochs, resumed)
     with quiet_start():
-        from sweep.training.single import Order, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    order = Order(problem, candidate, options.seed, dataset.classes, setting, end_epoch)
+        from sweep.training.single import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+    request = Request(problem, candidate, options.seed, dataset.classes, setting, end_epoch)
     outputs = {name: getattr(options, name) for name in ("save", "tensorboard", "checkpoint")}
     with interruptible(options.checkpoint):
-        train(replace(order, **outputs, resumed=resumed), say)
+        train(replace(request, **outputs, resumed=resumed), say)
 
 
 def check_options(options: Options) -> None:
@@ -202,8 +202,7 @@ def same_start(candidate: Candidate, before: Clock, after: Clock, epochs: int) -
 def _planned(candidate: Candidate, clock: Clock) -> tuple[Numbers, Numbers]:
     """Return rates, before the gain of a closed-loop schedule, and momenta, `[epochs, steps_per_epoch]`."""
     schedule = candidate.schedule
-    rates = schedule.base_rates(clock) if isinstance(schedule, ClosedLoop) else schedule.rates(clock)
-    return rates, schedule.momenta(clock, candidate.momentum)
+    return schedule.base_rates(clock), schedule.momenta(clock, candidate.momentum)
 
 
 def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) -> int:
@@ -242,7 +241,7 @@ def interruptible(checkpoint: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        how = "; run again with --resume to continue." if checkpoint is not None else "."
+        how = "; run again with --resume to continue." if checkpoint is not None and exists(checkpoint) else "."
         print(f"stopped{how}", file=sys.stderr)
         raise typer.Exit(1) from interrupt
     except OSError as error:

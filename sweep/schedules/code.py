@@ -54,6 +54,7 @@ class Code:
         momentum_moves: whether it defines `MOMENTA`, of the same shape, as well.
         next_state: for a closed-loop schedule the expression of the next epoch's state, from `self.state` and what
             the epoch showed, `logs`; the text then defines the first, `STATE`, whose `gain` multiplies the rates.
+        first_watched: the first epoch after which there is a next state, counted from 0.
     """
 
     imports: tuple[str, ...]
@@ -61,6 +62,7 @@ class Code:
     blocks: tuple[str, ...]
     momentum_moves: bool
     next_state: str | None
+    first_watched: int
 
     @property
     def text(self) -> str:
@@ -99,7 +101,8 @@ def write_code(schedule: Schedule, clock: Clock, momentum: float = 0.0) -> Code:
     definitions = [*writer.texts.values(), "\n".join(tables)]
     blocks = (*time_of(definitions), *definitions)
     imports = ("from types import SimpleNamespace",) if any("SimpleNamespace(" in block for block in blocks) else ()
-    return Code(imports, tuple(writer.modules), blocks, moves, next_state(schedule))
+    first_watched = schedule.first_watched(clock) if isinstance(schedule, ClosedLoop) else 0
+    return Code(imports, tuple(writer.modules), blocks, moves, next_state(schedule), first_watched)
 
 
 @dataclass
@@ -130,7 +133,7 @@ class Writer:
             return self._call(type(schedule).function, own)
         rate = literal(schedule.learning_rate)
         if isinstance(schedule, Function):
-            return Call(self.define(self._by_epoch(schedule.function)), ("time", f"learning_rate={rate}"))
+            return Call(self.define(self._by_epoch(schedule.function, name)), ("time", f"learning_rate={rate}"))
         return Call("np.full", ("(EPOCHS, STEPS_PER_EPOCH)", rate))
 
     def _own(self, schedule: Schedule, key: str, value: object, name: str) -> str:
@@ -150,13 +153,13 @@ class Writer:
         accepted = {key: value for key, value in own.items() if key in inspect.signature(function).parameters}
         return Call(self.define(text), ("time", *[f"{key}={value}" for key, value in accepted.items()]))
 
-    def _by_epoch(self, name: str) -> str:
+    def _by_epoch(self, name: str, prefix: str) -> str:
         """Return the function that asks the user's own one for the rate of each epoch."""
         module, _, attribute = name.partition(":")
         self.modules[module] = None
         rate = ", rates[-1] if rates else learning_rate" if takes_rate(find_function(name, "function")) else ""
         return (
-            f"def {attribute}_by_epoch(time, learning_rate):\n"
+            f"def {prefix}_by_epoch(time, learning_rate):\n"
             f'    """Return what `{attribute}` returns for each epoch."""\n'
             "    rates = []\n"
             "    for epoch in range(int(time.epoch.max()) + 1):\n"

@@ -19,7 +19,7 @@ def cost_driven(xp: Any, state: State, cost: Any, schedule: Any) -> State:
 
 
 class CostDriven(ClosedLoop):
-    """`rate: learning_rate * exp(monitor) after each epoch, from floor to highest times learning_rate`.
+    """`rate: learning_rate * exp(monitor) after each epoch, at most highest * learning_rate`.
 
     The first epoch, before which no cost is known, has `learning_rate`.
 
@@ -28,7 +28,7 @@ class CostDriven(ClosedLoop):
     """
 
     name = "cost_driven"
-    formula = "rate: learning_rate * exp(monitor) after each epoch, from floor to highest times learning_rate"
+    formula = "rate: learning_rate * exp(monitor) after each epoch, at most highest * learning_rate"
     source = "the tutorial's readers"
     default_space: ClassVar[dict[str, Space]] = {
         "highest": Range(low=1.5, high=30.0, log=True),

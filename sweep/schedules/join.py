@@ -78,7 +78,7 @@ class Join(OpenLoop):
     >>> schedule = Join(learning_rate=1, first="constant", second="linear", at=0.5)
     >>> schedule.rates(Clock(epochs=8, steps_per_epoch=1))[:, 0].tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
-    >>> schedule.parameters
+    >>> schedule.used_parameters
     {'first': 'constant', 'second': 'linear', 'at': 0.5}
     """
 
@@ -117,5 +117,5 @@ class Join(OpenLoop):
         """Return the text that `read_nested` reads back: no more than the name, if that says all."""
         stated = {} if part.learning_rate == self.learning_rate else {"learning_rate": part.learning_rate}
         fields = type(part).model_fields
-        own = {name: value for name, value in part.parameters.items() if value != fields[name].default}
+        own = {name: value for name, value in part.used_parameters.items() if value != fields[name].default}
         return json.dumps({"name": part.name, **stated, **own}) if stated or own else part.name

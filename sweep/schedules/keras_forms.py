@@ -23,12 +23,7 @@ def to_keras(schedule: Schedule, clock: Clock) -> RateTable | ClosedLoopRates:
     """Return the schedule as a `LearningRateSchedule`, or as a `Callback` if it watches the training."""
     if isinstance(schedule, ClosedLoop):
         return ClosedLoopRates(schedule, clock)
-    return RateTable(json.loads(schedule.to_json()), clock, schedule.rates(clock))
-
-
-def momentum_to_keras(schedule: Schedule, clock: Clock, momentum: float) -> MomentumTable:
-    """Return the callback by which momentum, or Adam's `beta_1`, follows the schedule; `momentum` is the highest."""
-    return MomentumTable(schedule.momenta(clock, momentum))
+    return RateTable(schedule.document, clock, schedule.rates(clock))
 
 
 @keras.saving.register_keras_serializable(package="sweep")
@@ -104,11 +99,14 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         """Make sure that the rate can be set.
 
         Raises:
-            BadInput: if the optimizer was made with a schedule of its own.
+            BadInput: if the optimizer was made with a schedule of its own, or several steps are one call.
         """
         del logs
         if isinstance(self.model.optimizer.get_config().get("learning_rate"), Mapping):
             raise BadInput("optimizer.learning_rate", "must be a number to be set by a callback, got a schedule.")
+        if np.ptp(self._table, axis=1).any():
+            _require_single_steps(self.model)
+        self.rates.clear()
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Set the rate that the epoch begins with."""
@@ -146,7 +144,9 @@ class ClosedLoopRates(RatesByStep):
     def __init__(self, schedule: ClosedLoop, clock: Clock, set_rate: Callable[[float], None] | None = None) -> None:
         super().__init__(schedule.base_rates(clock), set_rate)
         self.schedule = schedule
+        self._first_watched = schedule.first_watched(clock)
         self._state = schedule.begin()
+        self._continues = False
 
     @property
     def state(self) -> dict[str, float | str]:
@@ -157,6 +157,13 @@ class ClosedLoopRates(RatesByStep):
     def state(self, state: Mapping[str, float | str]) -> None:
         _check_state(state, self._state)
         self._state = {name: float(value) for name, value in state.items()}
+        self._continues = True
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Begin anew, as Keras' own callbacks do, unless a state was set to continue from."""
+        super().on_train_begin(logs)
+        self._state = self._state if self._continues else self.schedule.begin()
+        self._continues = False
 
     def row(self, epoch: int) -> Numbers:
         """Return the rate of each step of an epoch, `[steps_per_epoch]`."""
@@ -172,7 +179,8 @@ class ClosedLoopRates(RatesByStep):
         if monitor not in shown:
             known = ", ".join(sorted(shown)) or "nothing"
             raise BadInput("monitor", f"`{monitor}` must be among what `fit` reports after each epoch, got {known}.")
-        self._state = self.schedule.next(self._state, float(shown[monitor]))
+        if epoch >= self._first_watched:
+            self._state = self.schedule.next(self._state, float(shown[monitor]))
         super().on_epoch_end(epoch, logs)
 
 
@@ -206,6 +214,8 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
             reason = f"can follow a schedule under TensorFlow only, got the backend {keras.backend.backend()}."
             raise BadInput("momentum", reason)
         model = self.model
+        if np.ptp(self.momenta, axis=1).any():
+            _require_single_steps(model)
         optimizers = getattr(model.optimizer, "optimizers", [model.optimizer])
         self._before = [(optimizer, *_momentum_of(optimizer)) for optimizer in optimizers]
         self._followed = FollowedMomentum(self._before[0][2])
@@ -230,6 +240,13 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
         for optimizer, name, momentum in self._before:
             setattr(optimizer, name, momentum)
         self.model.make_train_function(force=True)
+
+
+def _require_single_steps(model: keras.Model) -> None:
+    """Raise `BadInput` if Keras calls back less often than it trains."""
+    if model.steps_per_execution > 1:
+        reason = f"must be 1 for a schedule that changes within an epoch, got {model.steps_per_execution}."
+        raise BadInput("steps_per_execution", reason)
 
 
 def _momentum_of(optimizer: Any) -> tuple[str, float]:

@@ -31,7 +31,8 @@ def one_cycle_momentum(time: Clock, momentum: float, peak_at: float, momentum_di
 class OneCycle(OpenLoop):
     """`rate: half cosines from start_ratio * learning_rate to learning_rate at peak_at, then to final_ratio`.
 
-    The momentum goes the other way: down by its share `momentum_dip` at the peak, and back.
+    The momentum goes the other way: down by its share `momentum_dip` at the peak, and back. PyTorch's reaches its peak
+    one batch earlier and its last rate with the last batch, where here the fraction would be 1.
 
     >>> schedule, clock = OneCycle(learning_rate=1, peak_at=0.5), Clock(epochs=8, steps_per_epoch=1)
     >>> [round(float(rate), 3) for rate in schedule.rates(clock)[:, 0]]

@@ -38,13 +38,17 @@ class Schedule(BaseModel, ABC):
     source: ClassVar[str]
     default_space: ClassVar[dict[str, Space]] = {}
 
-    learning_rate: float = Field(gt=0, description="highest or initial learning rate")
+    learning_rate: float = Field(gt=0, description="the rate of which all others are multiples; the first or highest")
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the batches in which the rate rises from 0")
     floor: float = Field(default=0.0, ge=0, le=1, description="lowest rate after the warm-up, a share of learning_rate")
 
     @abstractmethod
     def rates(self, clock: Clock) -> Numbers:
         """Return the learning rate of each step, `[epochs, steps_per_epoch]`."""
+
+    def base_rates(self, clock: Clock) -> Numbers:
+        """Return the rates before the gain of a closed-loop schedule, `[epochs, steps_per_epoch]`."""
+        return self.rates(clock)
 
     def momenta(self, clock: Clock, momentum: float) -> Numbers:
         """Return the momentum of each step, `[epochs, steps_per_epoch]`, where `momentum` is the highest."""
@@ -58,10 +62,19 @@ class Schedule(BaseModel, ABC):
 
     @property
     def parameters(self) -> dict[str, Value]:
-        """The values of this schedule's own parameters, without modifiers that are not used."""
+        """The values of this schedule's own parameters; one that is None is left out."""
         values = self.model_dump(include=set(self.own_parameters()), exclude_none=True)
-        unused = {name for name in MODIFIERS if values[name] == type(self).model_fields[name].default}
-        return {name: values[name] for name in self.own_parameters() if name in values and name not in unused}
+        return {name: values[name] for name in self.own_parameters() if name in values}
+
+    @property
+    def used_parameters(self) -> dict[str, Value]:
+        """The same without modifiers that change nothing, to be shown to a person."""
+        return {name: value for name, value in self.parameters.items() if name not in MODIFIERS or value}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The whole schedule as JSON may hold it, its defaults included, so that it stays what it is."""
+        return {"name": self.name, "learning_rate": self.learning_rate, **self.parameters}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -70,7 +83,7 @@ class Schedule(BaseModel, ABC):
 
     def to_json(self) -> str:
         """Return the schedule as one JSON document, which `from_json` reads."""
-        return json.dumps({"name": self.name, "learning_rate": self.learning_rate, **self.parameters})
+        return json.dumps(self.document)
 
     @staticmethod
     def from_json(text: str) -> Schedule:
@@ -83,7 +96,7 @@ class Schedule(BaseModel, ABC):
 
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # a thousand brackets
             raise BadInput("schedule", f"is not valid JSON: {error}.") from error
         if not isinstance(document, dict):
             raise BadInput("schedule", "must be a JSON object.")
@@ -95,6 +108,12 @@ class Schedule(BaseModel, ABC):
         from sweep.schedules.keras_forms import to_keras  # noqa: PLC0415 - Keras takes seconds to load
 
         return to_keras(self, Clock(epochs=epochs, steps_per_epoch=steps_per_epoch))
+
+    def momentum_to_keras(self, *, steps_per_epoch: int, epochs: int, momentum: float) -> Any:
+        """Return the `Callback` by which the momentum, or Adam's `beta_1`, follows; `momentum` is the highest."""
+        from sweep.schedules.keras_forms import MomentumTable  # noqa: PLC0415 - Keras takes seconds to load
+
+        return MomentumTable(self.momenta(Clock(epochs=epochs, steps_per_epoch=steps_per_epoch), momentum))
 
     def ramp(self, clock: Clock) -> Numbers:
         """Return the share of the rate that the warm-up lets through, `[epochs, steps_per_epoch]`."""
@@ -144,7 +163,8 @@ State: TypeAlias = dict[str, Any]
 class ClosedLoop(Schedule):
     """A schedule that watches the training and decides between epochs.
 
-    Its rate is `learning_rate`, after any warm-up, times a gain. `advance(xp, state, cost, schedule)` returns the
+    Its rate is `learning_rate`, after any warm-up, times a gain. It watches from the epoch in which the warm-up ends;
+    the gain is 1 until then. `advance(xp, state, cost, schedule)` returns the
     state for the next epoch from the state of the last and the watched quantity, which counts as better the lower
     it is. The state is a dict of numbers or arrays, `gain` among them; `schedule` has the fields as attributes,
     numbers or arrays; `xp` is NumPy or TensorFlow, of which it uses `where`, `minimum`, `maximum`, `exp` and the
@@ -179,12 +199,16 @@ class ClosedLoop(Schedule):
         """Return the rates that the gain multiplies, `[epochs, steps_per_epoch]`."""
         return self.learning_rate * self.ramp(clock)
 
-    def gains(self, shown: Sequence[float]) -> Numbers:
+    def first_watched(self, clock: Clock) -> int:
+        """Return the first epoch after which it decides, counted from 0."""
+        return self.warmup_batches(clock) // clock.steps_per_epoch
+
+    def gains(self, shown: Sequence[float], first_watched: int = 0) -> Numbers:
         """Return the gain of each epoch, given what `monitor` showed after each; the last is not needed."""
         state, gains = self.begin(), []
-        for value in shown:
+        for epoch, value in enumerate(shown):
             gains.append(state["gain"])
-            state = self.next(state, value)
+            state = self.next(state, value) if epoch >= first_watched else state
         return np.array(gains)
 
     def rates(self, clock: Clock, shown: Sequence[float] | None = None) -> Numbers:
@@ -193,7 +217,7 @@ class ClosedLoop(Schedule):
         Without it, return the answer to a quantity that stands still.
         """
         watched = [0.0] * clock.epochs if shown is None else shown
-        return self.base_rates(clock) * self.gains(watched)[:, None]
+        return self.base_rates(clock) * self.gains(watched, self.first_watched(clock))[:, None]
 
 
 def build(kind: type[Schedule], values: Mapping[str, Any]) -> Schedule:

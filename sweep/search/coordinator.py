@@ -142,7 +142,7 @@ class Coordinator:
             params=self._space.params(candidate),
             distributions=self._space.distributions(candidate.schedule.name),
             value=outcome.value,
-            attributes=attributes(outcome),
+            attributes=attributes(candidate, outcome),
             began=began,
         )
 
@@ -155,8 +155,8 @@ class Coordinator:
         try:
             claimed = self._claim(waiting)
             for place, outcome in self.trainer.train([candidate for _, candidate in claimed], self._run_seeds):
-                trial, _ = claimed[place]
-                for key, value in attributes(outcome).items():
+                trial, candidate = claimed[place]
+                for key, value in attributes(candidate, outcome).items():
                     trial.set_user_attr(key, value)
                 self.study.tell(trial, outcome.value)
         finally:

@@ -32,7 +32,7 @@ class Objective:
         """Train one candidate drawn by `trial` and record its runs as the trial's user attributes."""
         candidate = self.space.suggest(trial)
         ((_, outcome),) = self.trainer.train([candidate], self.run_seeds)
-        for key, value in attributes(outcome).items():
+        for key, value in attributes(candidate, outcome).items():
             trial.set_user_attr(key, value)
         return outcome.value
 
@@ -42,10 +42,14 @@ class Objective:
             study.enqueue_trial(self.space.params(candidate), skip_if_exists=True)
 
 
-def attributes(outcome: Outcome) -> dict[str, Json]:
-    """Return what a finished trial keeps of its runs, as JSON without NaN or infinity."""
+def attributes(candidate: Candidate, outcome: Outcome) -> dict[str, Json]:
+    """Return what a finished trial keeps of its candidate and its runs, as JSON without NaN or infinity.
+
+    The schedule is kept whole: its params tell what the search varied, not what was left to a default.
+    """
     finite = outcome.log_loss[np.isfinite(outcome.log_loss)]
     return {
+        "schedule": candidate.schedule.document,
         "correct": [int(count) for count in outcome.correct],
         "validation_rows": outcome.validation_rows,
         "log_loss": _number(float(finite.mean())) if len(finite) else None,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
-from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.plan import Plan, StudyFile, check_rates, read_study_file
 from sweep.ranges import ends
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.objective import Objective
@@ -79,6 +79,7 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     ...     study.optimize(objective, n_trials=20)
     """
     read = read_study_file(Path(study_file))
+    check_rates(read.plan)
     problem = make_problem(read, read_data(read))
     replicates = read.plan.search.replicates
     with Pool(workers or default_workers()) as pool:

@@ -5,7 +5,8 @@ optimizer, batch size, tile shape) is a Python value, so one program serves ever
 
 Closed-loop schedules decide inside the program: going back to the host after each epoch made a training of the
 default study 20 to 30 % slower (tests/bench/README.md). Their rules are functions on arrays, so the program runs the
-very text that NumPy runs elsewhere.
+very text that NumPy runs elsewhere; in single precision, so that what lies on the very edge of a threshold may fall to
+its other side.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from sweep.optimizer import layer_factors
 from sweep.schedules import ClosedLoop, closed_loop_class
 from sweep.training.hidden_layer import HiddenLayerNetwork
 from sweep.training.losses import Gradient, score
-from sweep.training.optimizers import Rule, slot_count, update
 from sweep.training.problem import MONITORS, Architecture, Curves, Float32, Int32, Problem, Tile, Watchers
 from sweep.training.randomness import batch_order
+from sweep.training.updates import Rule, slot_count, update
 
 
 class Network(Protocol):
@@ -181,21 +182,24 @@ class Population:
             )
             shown = (loss / rows, correct, held_loss / held.targets.shape[1], held_correct)
             written = [history.write(number, value) for history, value in zip(histories, (*shown, gain), strict=False)]
-            return number + 1, members, self._advance(watchers, states, _monitored(shown, rows, held)), written
+            after = self._advance(watchers, states, _monitored(shown, rows, held), number)
+            return number + 1, members, after, written
 
         _, members, _, histories = tf.while_loop(
             lambda number, *_: number < epochs, epoch, (0, members, states, histories)
         )
         return members, [history.stack() for history in histories]
 
-    def _advance(self, watchers: dict[str, Watching], states: States, shown: list[tf.Tensor]) -> States:
-        """Let each closed-loop schedule decide, for all members; those that follow another one are not asked."""
+    def _advance(
+        self, watchers: dict[str, Watching], states: States, shown: list[tf.Tensor], epoch: tf.Tensor
+    ) -> States:
+        """Let each closed-loop schedule decide for all members; of those that follow another one nobody reads it."""
         after = {}
         for name, kind in self._closed_loop.items():
             watching = watchers[name]
             advanced = kind.advance(tf, states[name], watching.cost(shown), SimpleNamespace(**watching.settings))
-            shape = states[name]["gain"].shape
-            after[name] = {key: tf.broadcast_to(tf.cast(value, tf.float32), shape) for key, value in advanced.items()}
+            decides = epoch >= watching.first_epoch
+            after[name] = {key: tf.where(decides, advanced[key], before) for key, before in states[name].items()}
         return after
 
     def _epoch(self, members: Members, table: Table, shuffled: Rows) -> tuple[Members, tf.Tensor, tf.Tensor]:
@@ -252,6 +256,7 @@ class Watching(NamedTuple):
     chosen: tf.Tensor
     monitor: tf.Tensor
     sign: tf.Tensor
+    first_epoch: tf.Tensor
     settings: dict[str, tf.Tensor]
 
     def cost(self, shown: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -264,7 +269,13 @@ class Watching(NamedTuple):
 
 def _as_tensors(watchers: Watchers) -> Watching:
     settings = {name: tf.constant(values) for name, values in watchers.settings.items()}
-    return Watching(tf.constant(watchers.chosen), tf.constant(watchers.monitor), tf.constant(watchers.sign), settings)
+    return Watching(
+        tf.constant(watchers.chosen),
+        tf.constant(watchers.monitor),
+        tf.constant(watchers.sign),
+        tf.constant(watchers.first_epoch),
+        settings,
+    )
 
 
 def _begin(kind: type[ClosedLoop], shape: tuple[int, int]) -> dict[str, tf.Tensor]:

@@ -72,12 +72,14 @@ class Watchers:
         chosen: whether a candidate follows it.
         monitor: what it watches, as a place in `MONITORS`.
         sign: 1 if that is better the lower it is, and -1 otherwise.
+        first_epoch: the first epoch after which it decides, counted from 0.
         settings: the schedule's own numbers by name.
     """
 
     chosen: NDArray[np.bool_]
     monitor: Int32
     sign: Float32
+    first_epoch: Int32
     settings: Mapping[str, Float32]
 
 

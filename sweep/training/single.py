@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class Request:
     """One training, as it is asked for.
 
     Attributes:
@@ -59,15 +59,15 @@ class Order:
     resumed: Checkpoint | None = None
 
 
-def train(order: Order, say: Say) -> None:
+def train(request: Request, say: Say) -> None:
     """Train and tell every epoch, then the final and the best epoch, and what looks wrong."""
-    training = Training(order.problem, order.candidate, order.run_seed)
-    observer = Observer(order, training, say)
-    if order.resumed is not None:
-        observer.resume(order.resumed)
-    if observer.trained < order.end_epoch:
-        logs = [StepLog(order.tensorboard, training, observer.trained)] if order.tensorboard is not None else []
-        training.run(observer.trained, order.end_epoch, [observer, *logs])
+    training = Training(request.problem, request.candidate, request.run_seed)
+    observer = Observer(request, training, say)
+    if request.resumed is not None:
+        observer.resume(request.resumed)
+    if observer.trained < request.end_epoch:
+        logs = [StepLog(request.tensorboard, training, observer.trained)] if request.tensorboard is not None else []
+        training.run(observer.trained, request.end_epoch, [observer, *logs])
     for line in summary(observer.curves):
         say(line)
     observer.say_diagnosis()
@@ -79,10 +79,10 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     `curves` holds what each epoch showed, also of the run that this one continues.
     """
 
-    def __init__(self, order: Order, training: Training, say: Say) -> None:
+    def __init__(self, request: Request, training: Training, say: Say) -> None:
         super().__init__()
         self.curves: dict[str, list[float]] = {name: [] for name in SHOWN}
-        self._order = order
+        self._request = request
         self._training = training
         self._say = say
         self._first_weights = _trainable(training.model)
@@ -99,20 +99,20 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self.curves = {name: list(checkpoint.curves[name]) for name in SHOWN}
         self._best = checkpoint.best
         self._training.rates.state = checkpoint.state
-        if self._order.save is not None:
+        if self._request.save is not None:
             restore(self._training.model, checkpoint.best)
-            replace_file(self._order.save, self._training.model.save, "save")
+            replace_file(self._request.save, self._training.model.save, "save")
         restore(self._training.model, checkpoint.last)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Tell what the epoch showed, and keep what is to be kept."""
         for name in SHOWN:
             self.curves[name].append(float((logs or {})[name]))
-        self._say(f"Epoch {epoch + 1}/{self._order.problem.epochs} - {describe(self.curves, epoch)}")
+        self._say(f"Epoch {epoch + 1}/{self._request.problem.epochs} - {describe(self.curves, epoch)}")
         if best_epoch(self.curves) == epoch:
             self._keep_best()
-        if self._order.checkpoint is not None:
-            self._write_checkpoint(self._order.checkpoint)
+        if self._request.checkpoint is not None:
+            self._write_checkpoint(self._request.checkpoint)
         still = still_epochs(self._arrays())
         if still and not self._warned:
             self._warned = True
@@ -125,21 +125,21 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             self._say(f"note: {line}.")
 
     def _keep_best(self) -> None:
-        if self._order.checkpoint is not None:
+        if self._request.checkpoint is not None:
             self._best = snapshot(self._training.model)
-        if self._order.save is not None:
-            replace_file(self._order.save, self._training.model.save, "save")
+        if self._request.save is not None:
+            replace_file(self._request.save, self._training.model.save, "save")
 
     def _write_checkpoint(self, folder: Path) -> None:
         now = snapshot(self._training.model)
-        state, epochs = self._training.rates.state, self._order.problem.epochs
-        Checkpoint(self._order.setting, epochs, self.curves, state, now, self._best or now).write(folder)
+        state, epochs = self._training.rates.state, self._request.problem.epochs
+        Checkpoint(self._request.setting, epochs, self.curves, state, now, self._best or now).write(folder)
 
     def _arrays(self) -> dict[str, Numbers]:
         return {name: np.array(values) for name, values in self.curves.items()}
 
     def _evidence(self) -> Evidence:
-        model, split, classes = self._training.model, self._order.problem.split, len(self._order.classes)
+        model, split, classes = self._training.model, self._request.problem.split, len(self._request.classes)
         taken, dead = look_at(model, split.train_inputs)
         held, _ = look_at(model, split.validation_inputs)
         return Evidence(
@@ -150,7 +150,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             validation_recall=_recall(held, split.validation_targets, classes),
             shares=_shares(split.train_targets, classes),
             predicted=_shares(taken, classes),
-            classes=self._order.classes,
+            classes=self._request.classes,
         )
 
 

@@ -150,10 +150,11 @@ def make_tile(group: Sequence[Candidate], run_seeds: tuple[int, ...], problem: P
     nesterov = np.zeros(shape.candidates, np.bool_)
     for place, candidate in enumerate(group):
         schedule = candidate.schedule
-        rates[place] = schedule.base_rates(clock) if isinstance(schedule, ClosedLoop) else schedule.rates(clock)
+        rates[place] = schedule.base_rates(clock)
         momenta[place] = schedule.momenta(clock, candidate.momentum)
         nesterov[place] = candidate.nesterov
-    watchers = {name: watch(name, [candidate.schedule for candidate in group], shape) for name in problem.closed_loop}
+    schedules = [candidate.schedule for candidate in group]
+    watchers = {name: watch(name, schedules, clock, shape) for name in problem.closed_loop}
     return Tile(rates, momenta, nesterov, fill(run_seeds, shape), watchers)
 
 
@@ -162,16 +163,17 @@ def fill(run_seeds: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
     return run_seeds + run_seeds[-1:] * (shape.seeds - len(run_seeds))
 
 
-def watch(name: str, schedules: Sequence[Schedule], shape: Shape) -> Watchers:
+def watch(name: str, schedules: Sequence[Schedule], clock: Clock, shape: Shape) -> Watchers:
     """Return who of a tile's candidates follows the closed-loop schedule `name`, and with which settings."""
     kind, zeros = closed_loop_class(name), np.zeros(shape.candidates, np.float32)
     settings = {setting: zeros.copy() for setting in kind.numbers()}
-    watchers = Watchers(zeros > 0, zeros.astype(np.int32), zeros.copy(), settings)
+    watchers = Watchers(zeros > 0, zeros.astype(np.int32), zeros.copy(), zeros.astype(np.int32), settings)
     for place, schedule in enumerate(schedules):
         if isinstance(schedule, ClosedLoop) and schedule.name == name:
             watchers.chosen[place] = True
             watchers.monitor[place] = MONITORS.index(schedule.monitor)
             watchers.sign[place] = schedule.sign
+            watchers.first_epoch[place] = schedule.first_watched(clock)
             for setting, values in settings.items():
                 values[place] = getattr(schedule, setting)
     return watchers
@@ -208,10 +210,8 @@ def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], 
 
 def first_rates(schedule: Schedule, clock: Clock, runs: Curves) -> Numbers:
     """Return the learning rate at the start of each epoch, `[epochs]`; the mean over runs where they differ."""
-    if isinstance(schedule, ClosedLoop):
-        gain: Numbers = runs.gain.mean(axis=0, dtype=np.float64)
-        return schedule.base_rates(clock)[:, 0] * gain
-    return schedule.rates(clock)[:, 0]
+    gain: Numbers = runs.gain.mean(axis=0, dtype=np.float64)
+    return schedule.base_rates(clock)[:, 0] * gain
 
 
 def mean_of(curves: Float32) -> Numbers:

@@ -26,6 +26,7 @@ SECTIONS = {
     "memory": "memory",
     "kills": "kills",
     "recipes": "recipes",
+    "closed": "closed_loop",
     "search": "search",
 }
 PACKAGES = ("tensorflow", "keras", "jax", "numpy", "optuna", "sqlalchemy")

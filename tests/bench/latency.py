@@ -57,7 +57,7 @@ def fill(path: Path, trials: int) -> None:
                 params=space.params(candidates[place]),
                 distributions=space.distributions(candidates[place].schedule.name),
                 value=outcome.value,
-                attributes=attributes(outcome),
+                attributes=attributes(candidates[place], outcome),
                 began=began,
             )
             for place, outcome in trainer.train(candidates[: trials - first], replicates)

@@ -366,3 +366,15 @@ def test_an_interruption_before_anything_is_trained_ends_with_code_1(
     monkeypatch.setattr("sweep.cli.answers.read_best", interrupt)
     ended = sweep("best", "ionosphere")
     assert (ended.code, ended.out, ended.err) == (1, "", "stopped.\n")
+
+
+def test_asking_a_study_runs_nobodys_code(sweep: Sweep, tmp_path: Path) -> None:
+    """The function need not even be there; only a training calls it."""
+    (tmp_path / "own.toml").write_text(
+        f'name = "own"\ndata = {{ file = "{ROOT}/data/ionosphere.csv", header = false }}\n'
+        '[search.schedules.function]\nfunction = "no_such_module:rate"\n'
+    )
+    assert sweep("best", "own.toml").code == 3  # there is no database, which is all that it asks
+    ended = sweep("run", "own.toml")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: search.schedules.function.function: `no_such_module:rate` cannot be imported")

@@ -135,7 +135,7 @@ class TestShow:
         assert "a step   b constant   c time\n" in out
 
     def test_without_a_learning_rate_it_is_a_tenth(self, run: Run) -> None:
-        assert shown(run, "constant")["schedules"][0]["schedule"] == {"name": "constant", "learning_rate": 0.1}
+        assert shown(run, "constant")["schedules"][0]["schedule"]["learning_rate"] == 0.1
 
     def test_the_document_holds_the_rate_of_every_batch(self, run: Run) -> None:
         found = shown(run, *STEP, "--epochs", 12, "--steps-per-epoch", 4)

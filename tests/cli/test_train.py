@@ -19,7 +19,7 @@ from sweep.cli import main
 from sweep.cli.train import flatten, interruptible, same_start
 from sweep.errors import TrainingFailed
 from sweep.schedules import Clock
-from sweep.training.checkpoint import read_checkpoint
+from sweep.training.checkpoint import FILE, read_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
@@ -189,7 +189,7 @@ class TestRefusals:
         resume = (*TIME, "--checkpoint", "kept", "--resume")
         for words, message in {
             ("--decay", "0.1"): "decay: --decay is given twice.",
-            ("--warmup", "0.1"): "schedule.warmup: must be as in the checkpoint, not set, got 0.1.",
+            ("--warmup", "0.1"): "schedule.warmup: must be as in the checkpoint, 0.0, got 0.1.",
             ("--batch-size", "7"): "batch_size: must be as in the checkpoint, 28, got 7.",
             ("--seed", "1"): "seed: must be as in the checkpoint, 0, got 1.",
             ("--epochs", "4"): "epochs: must be at least the checkpoint's 5, got 4.",
@@ -210,8 +210,10 @@ class TestRefusals:
         assert ended.stdout == "2 set()\n"
 
 
-def test_an_interruption_says_how_to_continue(capsys: pytest.CaptureFixture[str]) -> None:
-    for folder, line in ((Path("kept"), "stopped; run again with --resume to continue.\n"), (None, "stopped.\n")):
+def test_an_interruption_says_how_to_continue(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    how = "stopped; run again with --resume to continue.\n"
+    for folder, line in ((tmp_path, how), (tmp_path / "empty", "stopped.\n"), (None, "stopped.\n")):
         with pytest.raises(typer.Exit, match="1"), interruptible(folder):
             raise KeyboardInterrupt
         assert capsys.readouterr().err == line

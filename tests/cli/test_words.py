@@ -120,7 +120,7 @@ class TestScheduleFromFile:
         ("content", "complaint"),
         [
             (b"{", r"best\.json: schedule: is not valid JSON: .*"),
-            (b"[" * 100_000, r"schedule: `.*best\.json` cannot be read: .*"),
+            (b"[" * 100_000, r"best\.json: schedule: is not valid JSON: .*"),
             (b"\xff", r"schedule: `.*best\.json` cannot be read: .*"),
             (b'{"name": "constant", "learning_rate": -1}', r"best\.json: learning_rate: must be .* got -1\."),
             (b'{"name": "constant"}', r"best\.json: learning_rate: is missing\."),

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput
-from sweep.plan import check_schedule_space, read_plan
+from sweep.plan import read_plan, resolve_spaces
 from sweep.ranges import Range, Space, Value, ends
 from sweep.schedules import CATALOGUE, Clock, ClosedLoop, Numbers, OpenLoop, Schedule, read_schedule
 from sweep.schedules.schedule import MODIFIERS
@@ -93,10 +93,10 @@ class TestEverySchedule:
     ) -> None:
         schedule = data.draw(drawn_with_modifiers(kind))
         batches = schedule.warmup_batches(clock)
-        bare = schedule.model_copy(update={"warmup": 0.0}).rates(schedule.own_time(clock)).ravel()
+        bare = schedule.model_copy(update={"warmup": 0.0}).base_rates(schedule.own_time(clock)).ravel()
         ramp = np.minimum(1.0, np.arange(len(bare)) / max(batches, 1e-9))
         ramp[batches:] = 1.0
-        np.testing.assert_allclose(schedule.rates(clock).ravel(), bare * ramp, rtol=1e-12)
+        np.testing.assert_allclose(schedule.base_rates(clock).ravel(), bare * ramp, rtol=1e-12)
 
     @each_schedule
     @quickly
@@ -138,7 +138,7 @@ class TestEverySchedule:
         required = {key for key in kind.own_parameters() if kind.model_fields[key].is_required()}
         assert required - REQUIRED.get(kind.name, {}).keys() <= kind.default_space.keys()
         assert kind.default_space.keys() <= set(kind.own_parameters()) - set(MODIFIERS)
-        check_schedule_space(kind.name, dict(REQUIRED.get(kind.name, {})))
+        resolve_spaces(kind.name, dict(REQUIRED.get(kind.name, {})))
 
     @each_schedule
     def test_every_parameter_is_described(self, kind: type[Schedule]) -> None:
@@ -357,8 +357,17 @@ class TestEveryClosedLoopSchedule:
         schedule, clock = an_example(kind, warmup=0.2), Clock(epochs=6, steps_per_epoch=5)
         assert isinstance(schedule, ClosedLoop)
         shown = [0.5, 0.7, 0.6, 0.6, 0.9, 0.1]
-        expected = schedule.base_rates(clock) * schedule.gains(shown)[:, None]
+        expected = schedule.base_rates(clock) * schedule.gains(shown, first_watched=1)[:, None]
         assert (schedule.rates(clock, shown) == expected).all()
+
+    @each_closed_loop
+    def test_it_does_not_watch_before_the_warm_up_ends(self, kind: type[ClosedLoop]) -> None:
+        schedule, clock = an_example(kind, warmup=0.5), Clock(epochs=8, steps_per_epoch=3)
+        assert isinstance(schedule, ClosedLoop)
+        shown = [0.9, 0.1] * 4
+        gains = schedule.gains(shown, schedule.first_watched(clock))
+        assert schedule.first_watched(clock) == 4
+        assert gains.tolist() == [1.0] * 4 + schedule.gains(shown[4:]).tolist()
 
     @each_closed_loop
     @pytest.mark.parametrize("monitor", ["auc", "", "Loss", 1, None])

@@ -29,7 +29,6 @@ from sweep.schedules.keras_forms import (
     MomentumTable,
     RatesByStep,
     RateTable,
-    momentum_to_keras,
     to_keras,
 )
 
@@ -298,7 +297,7 @@ class TestMomentumTable:
 
     def test_one_cycle_gives_its_momenta(self) -> None:
         schedule = an_example(CATALOGUE["one_cycle"], momentum_dip=0.2)
-        ours = momentum_to_keras(schedule, CLOCK, 0.9)
+        ours = schedule.momentum_to_keras(steps_per_epoch=CLOCK.steps_per_epoch, epochs=CLOCK.epochs, momentum=0.9)
         np.testing.assert_array_equal(ours.momenta, schedule.momenta(CLOCK, 0.9))
         assert np.ptp(ours.momenta) > 0.1
 

@@ -37,9 +37,10 @@ class TestModifiers:
         assert rates[1] == pytest.approx(0.2)
         assert rates[10:].tolist() == pytest.approx([2.0, 1.8, 1.6, 1.4, 1.2, 1.0, 0.8, 0.7, 0.7, 0.7])
 
-    def test_modifiers_that_are_not_used_are_no_parameters(self) -> None:
-        assert Constant(learning_rate=0.1).parameters == {}
-        assert Constant(learning_rate=0.1, warmup=0.1, floor=0.2).parameters == {"warmup": 0.1, "floor": 0.2}
+    def test_modifiers_that_change_nothing_are_parameters_but_not_shown(self) -> None:
+        assert Constant(learning_rate=0.1).parameters == {"warmup": 0.0, "floor": 0.0}
+        assert Constant(learning_rate=0.1).used_parameters == {}
+        assert Constant(learning_rate=0.1, floor=0.2).used_parameters == {"floor": 0.2}
 
 
 class TestMomenta:
@@ -50,8 +51,9 @@ class TestMomenta:
 
 class TestJson:
     def test_a_document_holds_name_rate_and_own_parameters(self) -> None:
-        document = json.loads(Step(learning_rate=0.1, drop=0.5, epochs_drop=10, warmup=0.1).to_json())
-        assert document == {"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10, "warmup": 0.1}
+        schedule = Step(learning_rate=0.1, drop=0.5, epochs_drop=10, warmup=0.1)
+        own = {"drop": 0.5, "epochs_drop": 10, "warmup": 0.1, "floor": 0.0}
+        assert json.loads(schedule.to_json()) == {"name": "step", "learning_rate": 0.1, **own}
 
     def test_a_schedule_may_lie_in_a_larger_document(self) -> None:
         text = json.dumps({"schedule": {"name": "constant", "learning_rate": 0.1}, "momentum": 0.9})

@@ -30,9 +30,9 @@ def test_the_fall_is_a_straight_line() -> None:
     np.testing.assert_allclose(np.diff(rates[50:]), -0.02, rtol=1e-9)
 
 
-def test_a_warm_up_that_is_not_the_default_is_among_the_parameters() -> None:
-    assert "warmup" not in WarmupStableDecay(learning_rate=0.1).parameters
-    assert WarmupStableDecay(learning_rate=0.1, warmup=0).parameters["warmup"] == 0
+def test_its_warm_up_is_told_because_it_has_one_by_default() -> None:
+    assert WarmupStableDecay(learning_rate=0.1).used_parameters["warmup"] == 0.05
+    assert "warmup" not in WarmupStableDecay(learning_rate=0.1, warmup=0).used_parameters
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def objective() -> Objective:
 
 
 def attributes_of(diverged: tuple[int, ...] = (), **changes: Any) -> dict[str, Any]:
-    return {**attributes(outcome_of(PLAN.candidates[0], (0, 1, 2), diverged)), **changes}
+    return {**attributes(PLAN.candidates[0], outcome_of(PLAN.candidates[0], (0, 1, 2), diverged)), **changes}
 
 
 class TestPlainOptuna:
@@ -43,7 +43,8 @@ class TestPlainOptuna:
     def test_its_trials_hold_what_the_coordinators_hold(self, study: optuna.Study, objective: Objective) -> None:
         study.optimize(objective, n_trials=3)
         for trial in study.trials:
-            assert trial.user_attrs == attributes(outcome_of(SPACE.candidate(trial.params), (0, 1, 2)))
+            candidate = SPACE.candidate(trial.params)
+            assert trial.user_attrs == attributes(candidate, outcome_of(candidate, (0, 1, 2)))
 
     def test_it_can_be_asked_and_told(self, study: optuna.Study, objective: Objective) -> None:
         trial = study.ask()
@@ -73,6 +74,7 @@ class TestAttributes:
     def test_they_are_the_runs_and_their_mean_curves(self) -> None:
         found = attributes_of()
         assert found.keys() == {
+            "schedule",
             "correct",
             "validation_rows",
             "log_loss",

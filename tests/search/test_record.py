@@ -15,8 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput, StorageFailed
 from sweep.plan import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan
+from sweep.schedules.cosine import Cosine
 from sweep.search.database import Database
 from sweep.search.objective import attributes
+from sweep.search.proposals import propose
 from sweep.search.queries import find_study
 from sweep.search.record import PACKAGES, FinishedTrial, cpu_name, git_commit, open_study, put_back, store
 from sweep.search.space import SearchSpace
@@ -35,7 +37,7 @@ def finished(candidate: Candidate, position: int = 0, **changes: Any) -> Finishe
         params=SPACE.params(candidate),
         distributions=SPACE.distributions(candidate.schedule.name),
         value=outcome.value,
-        attributes=attributes(outcome),
+        attributes=attributes(candidate, outcome),
         began=datetime.now(UTC),
     )
     return replace(trial, **changes)
@@ -281,3 +283,44 @@ class TestPutBack:
 def rows(database: Database, table: str) -> int:
     with database.reading() as connection:
         return int(connection.execute(sqlalchemy.text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+
+
+# Spaces in which a value is a default, or one of many texts for the same list of points.
+ODD_SPACES: dict[str, dict[str, Any]] = {
+    "cosine": {"warmup": [0.0, 0.1], "floor": 0.0},
+    "warmup_stable_decay": {"warmup": [0.05, 0.1]},
+    "milestones": {"at": ["0.50  0.75", "0.3"]},
+    "piecewise_linear": {"points": ["0:1.0 1:0", "0:1 1:0.10"]},
+    "join": {"first": ['{"name":"triangular","cycles":2}', '{"name": "cosine", "final_ratio": 0.0}']},
+    "plateau": {"monitor": ["val_loss", "accuracy"]},
+}
+
+
+def test_whatever_a_search_may_draw_can_be_stored_and_read_back(database: Database) -> None:
+    plan = make_plan(recipes=(), schedules=ODD_SPACES)
+    space, study = SearchSpace(plan.search), open_study(database, plan, DATA_SHA256)
+    drawn = propose(space, [], 64, sampler_seed=0, round_number=0)
+    trials = [
+        replace(
+            finished(CONSTANT, position),
+            params=space.params(candidate),
+            distributions=space.distributions(candidate.schedule.name),
+        )
+        for position, candidate in enumerate(drawn)
+    ]
+    store(database, study._study_id, trials)
+    assert {candidate.schedule.name for candidate in drawn} == ODD_SPACES.keys()
+    assert [space.candidate(trial.params) for trial in study.trials] == drawn
+
+
+def test_a_stored_study_is_not_continued_under_other_default_spaces(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan() -> Plan:
+        return make_plan(recipes=(), schedules={"constant": {}, "cosine": {}})
+
+    study = open_study(database, plan(), DATA_SHA256)
+    store(database, study._study_id, [finished(CONSTANT)])
+    monkeypatch.setattr(Cosine, "default_space", {"final_ratio": 0.5})
+    with pytest.raises(BadInput, match=r"^search\.schedules\.cosine\.final_ratio"):
+        open_study(database, plan(), DATA_SHA256)

@@ -21,7 +21,7 @@ from sweep.training.checkpoint import Checkpoint, Snapshot, read_checkpoint
 from sweep.training.problem import Architecture, Problem
 from sweep.training.randomness import batch_order
 from sweep.training.reference import Training, fit
-from sweep.training.single import Order, best_epoch, describe, restore, snapshot, summary, train
+from sweep.training.single import Request, best_epoch, describe, restore, snapshot, summary, train
 
 reads_variables = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # Keras reads its variables in NumPy 1's way
@@ -40,14 +40,14 @@ def dying(features: int, classes: int) -> Any:
     return keras.Sequential([keras.Input((features,)), hidden, keras.layers.Dense(1, "sigmoid")])
 
 
-def asked(problem: Problem, params: dict[str, Any], seed: int = 0, **options: Any) -> Order:
+def asked(problem: Problem, params: dict[str, Any], seed: int = 0, **options: Any) -> Request:
     candidate = from_params(params)
     classes = [f"class {number}" for number in range(problem.architecture.classes)]
     given: dict[str, Any] = {"end_epoch": problem.epochs} | options
-    return Order(problem, candidate, seed, classes, dict(candidate.params), **given)
+    return Request(problem, candidate, seed, classes, dict(candidate.params), **given)
 
 
-def told(order: Order) -> list[str]:
+def told(order: Request) -> list[str]:
     lines: list[str] = []
     train(order, lines.append)
     return lines

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.training.keras_optimizers import keras_layered, keras_optimizer, set_learning_rate
-from sweep.training.optimizers import Rule, slot_count, update
 from sweep.training.problem import Float32
+from sweep.training.updates import Rule, slot_count, update
 
 STEPS = 25
 SHAPES = ((3, 4), (4,), (2, 3, 2))
