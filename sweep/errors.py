@@ -56,8 +56,9 @@ def exit_code(error: SweepError) -> int:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return `, did you mean ...?` for the word closest to `word`, or nothing."""
-    matches = get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f", did you mean `{matches[0]}`?" if matches else ""
+    known = {candidate.lower(): candidate for candidate in words}
+    matches = get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return f", did you mean `{known[matches[0]]}`?" if matches else ""
 
 
 # What pydantic adds to a field's name to say which member of a union it tried stands in angle brackets.

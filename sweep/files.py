@@ -18,12 +18,10 @@ def replace_file(path: Path, write: Callable[[Path], object], field: str) -> Non
     Raises:
         BadInput: if it cannot be written; `field` is what the error blames.
     """
+    beside = None
     try:
-        target = path.resolve()  # a link stays one
+        target = find_place(path, field)
         beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    except (OSError, RuntimeError) as error:  # RuntimeError is a loop of links before Python 3.13
-        raise BadInput(field, f"`{path}` cannot be written: {error}.") from error
-    try:
         write(beside)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
@@ -31,4 +29,43 @@ def replace_file(path: Path, write: Callable[[Path], object], field: str) -> Non
     except OSError as error:
         raise BadInput(field, f"`{path}` cannot be written: {error.strerror or error}.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        if beside is not None and beside.parent.is_dir():
+            beside.unlink(missing_ok=True)
+
+
+def find_place(path: Path, field: str) -> Path:
+    """Return the file that `path` means in the end; a link stays one.
+
+    Raises:
+        BadInput: if it is there and no file, such as a folder, a device or a pipe.
+    """
+    try:
+        target = path.resolve()
+    except RuntimeError as error:  # a loop of links, before Python 3.13
+        raise BadInput(field, f"`{path}` cannot be written: {error}.") from error
+    if target.exists() and not target.is_file():
+        raise BadInput(field, f"must be a file, and `{path}` is none.")
+    return target
+
+
+def check_place(path: Path, field: str) -> None:
+    """Raise `BadInput` now if `replace_file` would have to later, by making a file beside and removing it."""
+    try:
+        beside = find_place(path, field).with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        beside.touch()
+        beside.unlink()
+    except OSError as error:
+        raise BadInput(field, f"`{path}` cannot be written: {error.strerror or error}.") from error
+
+
+def make_folder(path: Path, field: str) -> None:
+    """Make a folder in which files can be made, unless it is there.
+
+    Raises:
+        BadInput: if that cannot be done.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(field, f"`{path}` cannot be made a folder: {error.strerror or error}.") from error
+    check_place(path / "place", field)

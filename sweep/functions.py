@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,23 @@ def find_function(name: str, field: str) -> Callable[..., Any]:
 
 def _import(module: str, name: str, field: str) -> Any:
     try:
-        with _working_directory_importable():
+        with _working_directory_importable(), redirect_stdout(sys.stderr):  # stdout may be a JSON document
             return import_module(module)
     except (Exception, SystemExit) as error:  # a script may do anything when it is imported
         raise BadInput(field, f"`{name}` cannot be imported: {type(error).__name__}: {error}.") from error
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function; what it prints goes to stderr, and an attempt to end the program is an error like others.
+
+    Raises:
+        Exception: whatever the function raises.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            return function(*arguments)
+    except SystemExit as error:
+        raise RuntimeError(f"it tried to end the program with {error.code!r}") from error
 
 
 @contextmanager

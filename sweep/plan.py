@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,6 +29,7 @@ Units = Annotated[int, Field(ge=1, le=65_536)]
 FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
 
 
+OF_ANOTHER = "unknown key for this `name`; another one has it."
 PATTERNS = {
     "name": "1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first",
     "model.build": "`module:function`",
@@ -71,7 +73,7 @@ class ModelPlan(Section):
 class TrainingPlan(Section):
     """How long each training is."""
 
-    epochs: Count = 50
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     batch_size: Count = 28
 
 
@@ -268,9 +270,9 @@ def check_rates(plan: Plan) -> None:
     """
     clock = Clock(epochs=plan.training.epochs, steps_per_epoch=1)
     for name, spaces in plan.search.schedules.items():
-        for values in corners(spaces):
+        for values, rate in product(corners(spaces), ends(plan.search.learning_rate)):
             try:
-                CATALOGUE[name].model_validate({"learning_rate": 0.1, **values}).rates(clock)
+                CATALOGUE[name].model_validate({"learning_rate": rate, **values}).rates(clock)
             except BadInput as error:
                 raise BadInput(f"search.schedules.{name}.{error.field}", error.reason) from error
 
@@ -313,7 +315,7 @@ def _unknown_key(error: ValidationError) -> BadInput | None:
             known = _keys_beside(parts[:-1])
             parents = ".".join(parts[:-1])
             near = nearest(parts[-1], known).replace("`", f"`{parents}." if parents else "`", 1)
-            return BadInput(".".join(parts), f"unknown key{near}")
+            return BadInput(".".join(parts), f"unknown key{near}" if parts[-1] not in known else OF_ANOTHER)
     return None
 
 

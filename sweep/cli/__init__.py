@@ -70,7 +70,7 @@ def run(
 @app.command()
 def best(
     study: Study = DEFAULT_STUDY,
-    top: Annotated[int, typer.Option(min=1, help="How many candidates.")] = 5,
+    top: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many candidates.")] = 5,
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
@@ -261,7 +261,10 @@ def main() -> None:
     except typer.exceptions.TyperException as error:
         print(f"error: command line: {getattr(error, 'message', error)}", file=sys.stderr)
         code = 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds no pipe
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds no pipe
+        else:
+            print(f"error: {error.filename or 'output'}: {error.strerror or error}.", file=sys.stderr)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

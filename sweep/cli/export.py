@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from sweep.candidate import Candidate
 from sweep.cli.answers import read_best
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
-from sweep.files import replace_file
+from sweep.files import check_place, replace_file
 from sweep.plan import Plan, StudyFile, read_study_file
 from sweep.schedules import read_schedule
 from sweep.script import Chosen, write_script
@@ -77,8 +76,7 @@ def check_options(form: str, out: Path | None) -> None:
         raise BadInput("out", f"must be a file, got the folder `{out}`.")
     if not out.parent.is_dir():
         raise BadInput("out", f"must be in a folder that exists, got `{out}`.")
-    if not os.access(out.parent, os.W_OK):
-        raise BadInput("out", f"must be in a folder that can be written, got `{out}`.")
+    check_place(out, "out")
 
 
 def read_stored(database: Database, name: str, number: int | None) -> Stored:

@@ -6,6 +6,7 @@ It stands alone because it knows curves only, and because its two drawing librar
 from __future__ import annotations
 
 import io
+import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,6 +155,7 @@ def write_png(curves: Sequence[Curve], path: Path) -> None:
 
 
 def _draw(curves: Sequence[Curve]) -> Figure:
+    os.environ["MPLBACKEND"] = "agg"  # whatever the user's is, no window opens
     from matplotlib.figure import Figure  # noqa: PLC0415 - only a PNG needs it
 
     moving = any(curve.momenta is not None for curve in curves)

@@ -44,8 +44,8 @@ def run_study(
         if work_left:
             stack.enter_context(pool)  # trainers load TensorFlow while the data are read
         dataset = read_data(study_file)
-        study = open_study(database, plan, dataset.sha256)
         problem, drawn = make_problem(study_file, dataset), Drawn(console, plan, interruption)
+        study = open_study(database, plan, dataset.sha256)
         trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
         coordinator = Coordinator(database, study, plan, trainer, drawn.show)
         if work_left:

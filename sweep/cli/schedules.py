@@ -23,7 +23,6 @@ LEARNING_RATE = 0.1
 MOMENTUM = 0.9
 OPTIONS = ("epochs", "steps_per_epoch", "momentum", "plot", "json")
 MOST_STEPS = 10_000_000
-LARGEST = 1e100  # above it, plots overflow
 WHOLE_TABLE = 60  # epochs that a terminal shows one by one; a longer table is thinned to about half as many lines
 PLOT_COLUMNS = 80
 PLOT_LINES = 20
@@ -196,14 +195,6 @@ class Shown:
     def _moving_momenta(self, schedule: Schedule) -> Numbers | None:
         momenta = schedule.momenta(self.clock, self.momentum)
         return None if np.all(momenta == self.momentum) else momenta
-
-
-def _drawable_rates(one: Named, clock: Clock) -> Numbers:
-    with np.errstate(over="ignore"):
-        rates = one.schedule.rates(clock)
-    if not np.all(rates < LARGEST):
-        raise BadInput(one.name, f"must give rates below {LARGEST:g}, got {rates.max():g}.")
-    return rates
 
 
 def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum: float) -> Shown:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import typer
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sweep.candidate import Candidate
 from sweep.cli.words import as_option, schedule_from_options, split_words
 from sweep.datasets import LARGEST_SEED, Dataset
 from sweep.errors import BadInput, TrainingFailed, first_problem
+from sweep.files import check_place, make_folder
 from sweep.optimizer import AdaptiveMoments
 from sweep.plan import Plan, StudyFile, read_study_file
 from sweep.ranges import Value
@@ -67,11 +69,12 @@ def train_network(path: Path, parameters: Mapping[str, Value], options: Options)
     setting = describe_setting(study_file, dataset, candidate, options.seed)
     resumed = resume(options, setting, candidate, problem.clock)
     end_epoch = find_end(options.stop_after, problem.epochs, resumed)
+    make_places(options)
     with quiet_start():
         from sweep.training.single import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
     request = Request(problem, candidate, options.seed, dataset.classes, setting, end_epoch)
     outputs = {name: getattr(options, name) for name in ("save", "tensorboard", "checkpoint")}
-    with interruptible(options.checkpoint):
+    with interruptible(options.checkpoint), sole_trainer(options.checkpoint):
         train(replace(request, **outputs, resumed=resumed), say)
 
 
@@ -130,8 +133,10 @@ def read_schedule_file(options: Options, parameters: Mapping[str, Value]) -> tup
         text = Path(str(options.schedule_file)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("schedule-file", f"`{options.schedule_file}` cannot be read: {error}.") from error
-    schedule = Schedule.from_json(text)
-    return schedule, json.loads(text)
+    try:
+        return Schedule.from_json(text), json.loads(text)
+    except BadInput as error:
+        raise BadInput(str(options.schedule_file), str(error)) from error
 
 
 def say_differences(document: Mapping[str, Any], plan: Plan) -> None:
@@ -214,6 +219,33 @@ def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) ->
         there = f"above the epochs already trained, {trained}," if trained else "at least 1"
         raise BadInput("stop-after", f"must be {there} and at most the budget of {epochs}, got {stop_after}.")
     return stop_after
+
+
+def make_places(options: Options) -> None:
+    """Make the folders, and raise `BadInput` if what is to be written has no place, before anything is trained."""
+    if options.save is not None:
+        check_place(options.save, "save")
+    for name in ("tensorboard", "checkpoint"):
+        folder = getattr(options, name)
+        if folder is not None:
+            make_folder(folder, name)
+
+
+@contextlib.contextmanager
+def sole_trainer(folder: Path | None) -> Iterator[None]:
+    """Hold the checkpoint's lock, which the system frees however this process ends.
+
+    Raises:
+        BadInput: if another process holds it.
+    """
+    if folder is None:
+        yield
+        return
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise BadInput("checkpoint", f"another training is writing `{folder}`.") from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from sweep.ranges import Range, Space
-from sweep.schedules.schedule import ClosedLoop, State
+from sweep.schedules.schedule import HIGHEST, ClosedLoop, State
 
 
 def accuracy_drop(xp: Any, state: State, cost: Any, schedule: Any) -> State:
@@ -40,4 +40,4 @@ class AccuracyDrop(ClosedLoop):
 
     monitor: Literal["accuracy", "val_accuracy"] = Field(default="val_accuracy", description="what is watched")
     factor: float = Field(default=0.5, gt=0, lt=1, description="factor of the rate at each reduction")
-    min_delta: float = Field(default=0.0, ge=0, description="fall of monitor up to which the rate stays")
+    min_delta: float = Field(default=0.0, ge=0, le=HIGHEST, description="fall of monitor up to which the rate stays")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
+import reprlib
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from sweep.errors import BadInput
-from sweep.functions import check_name, find_function
+from sweep.functions import call, check_name, find_function
 from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import Schedule
+from sweep.schedules.schedule import HIGHEST, Schedule
 
 
 class Function(Schedule):
@@ -61,13 +61,14 @@ class Function(Schedule):
 
     def _call(self, function: Callable[..., Any], epoch: int, rate: tuple[float, ...]) -> float:
         try:
-            returned = function(epoch, *rate)
+            returned = call(function, epoch, *rate)
         except Exception as error:
             reason = f"`{self.function}` must not fail, but for epoch {epoch} raised {type(error).__name__}: {error}."
             raise BadInput("function", reason) from error
         rule = _broken_rule(returned)
         if rule is not None:
-            raise BadInput("function", f"`{self.function}` must return {rule} for epoch {epoch}, got {returned!r}.")
+            got = reprlib.repr(returned)
+            raise BadInput("function", f"`{self.function}` must return {rule} for epoch {epoch}, got {got}.")
         return float(returned)
 
 
@@ -82,6 +83,12 @@ def takes_rate(function: Callable[..., Any]) -> bool:
 
 def _broken_rule(returned: Any) -> str | None:
     """Return what a function must return and did not."""
-    if isinstance(returned, bool) or not isinstance(returned, Real) or not math.isfinite(returned):
+    if isinstance(returned, bool) or not isinstance(returned, Real):
         return "a finite float"
-    return "a rate of at least 0" if returned < 0 else None
+    try:
+        rate = float(returned)
+    except OverflowError:  # a whole number of hundreds of digits
+        return "a finite float"
+    if not abs(rate) <= HIGHEST:
+        return "a finite float"
+    return "a rate of at least 0" if rate < 0 else None

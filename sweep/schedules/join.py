@@ -14,6 +14,7 @@ from sweep.ranges import Range, Space
 from sweep.schedules.clock import Clock, Numbers
 from sweep.schedules.schedule import ClosedLoop, OpenLoop, Schedule
 
+DEEPEST = 3  # each level doubles the text of a join
 Curve: TypeAlias = Callable[[Clock], Numbers]
 
 
@@ -34,10 +35,33 @@ def read_nested(given: Any, info: ValidationInfo) -> Schedule:
     Raises:
         ValueError: if there is no such schedule, a parameter is out of range, or it watches the training.
     """
+    if depth(given) > DEEPEST:
+        raise ValueError(f"joins may lie at most {DEEPEST} deep in each other.")
     schedule = given if isinstance(given, Schedule) else _read(_document(given), info.data.get("learning_rate"))
     if isinstance(schedule, ClosedLoop):
         raise ValueError(f"must be a schedule that depends on time alone, got `{schedule.name}`.")
     return schedule
+
+
+def depth(given: Any) -> int:
+    """Return how many joins lie in each other, counted no further than one too many."""
+    parts, level = [given], 0
+    while parts and level <= DEEPEST:
+        documents = [_parts(part) for part in parts]
+        parts = [document[key] for document in documents for key in ("first", "second") if key in document]
+        level += 1 if parts else 0
+    return level
+
+
+def _parts(given: Any) -> Mapping[str, Any]:
+    """Return what may hold schedules within a schedule; text that is no JSON holds none."""
+    if isinstance(given, Join):
+        return {"first": given.first, "second": given.second}
+    try:
+        document = json.loads(given) if isinstance(given, str) and given.lstrip().startswith("{") else given
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, Mapping) else {}
 
 
 def _document(given: Any) -> Mapping[str, Any]:

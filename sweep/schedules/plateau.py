@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from sweep.ranges import Range, Space
-from sweep.schedules.schedule import ClosedLoop, State
+from sweep.schedules.schedule import HIGHEST, ClosedLoop, State
 
 
 def plateau(xp: Any, state: State, cost: Any, schedule: Any) -> State:
@@ -78,7 +78,9 @@ class Plateau(ClosedLoop):
     cooldown: int = Field(
         default=0, ge=0, le=1_000_000, description="number of epochs after a reduction in which none is counted"
     )
-    min_delta: float = Field(default=1e-4, ge=0, description="least change of monitor that counts as an improvement")
+    min_delta: float = Field(
+        default=1e-4, ge=0, le=HIGHEST, description="least change of monitor that counts as an improvement"
+    )
 
 
 class PlateauRebound(Plateau):

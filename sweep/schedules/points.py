@@ -42,8 +42,8 @@ def read_points(given: Any) -> tuple[tuple[float, float], ...]:
     if points[0][0] != 0 or points[-1][0] != 1:
         raise ValueError(f"must begin at fraction 0 and end at 1, got {write_points(points)!r}.")
     for _fraction, share in points:
-        if share < 0:
-            raise ValueError(f"a point's share must be at least 0, got {share:g}.")
+        if not 0 <= share <= 1e6:
+            raise ValueError(f"a point's share must lie between 0 and 1e6, got {share:g}.")
     return points
 
 
@@ -89,7 +89,7 @@ def _number(entry: Any) -> float:
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"must hold finite numbers, got {entry!r}.")
+        raise ValueError(f"must hold finite numbers, got {entry!r}; only spaces go between them.")
     return number
 
 

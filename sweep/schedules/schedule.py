@@ -22,6 +22,7 @@ from sweep.schedules.clock import Clock, Numbers
 
 Monitor: TypeAlias = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
 MODIFIERS = ("warmup", "floor")
+HIGHEST = 1e30  # rates, and what is compared with losses, must stay finite in single precision
 
 
 class Schedule(BaseModel, ABC):
@@ -38,7 +39,9 @@ class Schedule(BaseModel, ABC):
     source: ClassVar[str]
     default_space: ClassVar[dict[str, Space]] = {}
 
-    learning_rate: float = Field(gt=0, description="the rate of which all others are multiples; the first or highest")
+    learning_rate: float = Field(
+        gt=0, le=HIGHEST, description="the rate of which all others are multiples; the first or highest"
+    )
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the batches in which the rate rises from 0")
     floor: float = Field(default=0.0, ge=0, le=1, description="lowest rate after the warm-up, a share of learning_rate")
 

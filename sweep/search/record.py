@@ -155,11 +155,15 @@ def _check_same(study: optuna.Study, plan: Plan, data_sha256: str) -> None:
         field, old, new = changed
         raise BadInput(
             field,
-            f"the stored study `{plan.name}` has {json.dumps(old)}, not {json.dumps(new)}; "
+            f"the stored study `{plan.name}` has {_shown(old)}, not {_shown(new)}; "
             "give the study another name, or another --storage.",
         )
     if study.user_attrs["data_sha256"] != data_sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+
+
+def _shown(value: Any) -> str:
+    return "nothing there" if value is None else json.dumps(value)
 
 
 def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.optimizer import layer_factors
 from sweep.plan import Plan, StudyFile, check_rates, read_study_file
 from sweep.ranges import ends
 from sweep.schedules import CATALOGUE, ClosedLoop
@@ -37,6 +38,8 @@ def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
         activation=plan.model.activation,
         build=plan.model.build,
     )
+    if plan.model.build is None:  # another model's layers are known once it is built
+        layer_factors(plan.optimizer, architecture.layers)
     return Problem(
         split_rows(study_file, dataset),
         architecture,

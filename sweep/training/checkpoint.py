@@ -20,7 +20,7 @@ from sweep.files import replace_file
 from sweep.ranges import Value
 
 FILE = "checkpoint.npz"
-FORMAT = 1
+FORMAT = 2
 PARTS = ("model", "optimizer")
 
 Arrays: TypeAlias = Sequence[NDArray[Any]]
@@ -99,11 +99,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         document = json.loads(str(arrays.pop("document")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput("checkpoint", f"`{folder / FILE}` cannot be read: {error}.") from error
-    if document.get("format") != FORMAT:
-        raise BadInput("checkpoint", f"`{folder / FILE}` must be of format {FORMAT}, got {document.get('format')}.")
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise BadInput("checkpoint", f"`{folder / FILE}` must be of format {FORMAT}, got {found}.")
     last, best = (Snapshot(*(_group(arrays, f"{name}_{part}_") for part in PARTS)) for name in ("last", "best"))
-    kept = {name: document[name] for name in ("setting", "epochs", "curves", "state")}
-    return Checkpoint(**kept, last=last, best=best)
+    try:
+        kept = {name: document[name] for name in ("setting", "epochs", "curves", "state")}
+        return Checkpoint(**kept, last=last, best=best)
+    except KeyError as error:
+        raise BadInput("checkpoint", f"`{folder / FILE}` is damaged: {error} is missing.") from error
 
 
 def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> list[NDArray[Any]]:

@@ -35,6 +35,11 @@ class Architecture:
     build: str | None = None
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of a dense stack's layers, from input to output."""
+        return (*(HIDDEN.format(number) for number in range(1, len(self.hidden) + 1)), OUTPUT)
+
+    @property
     def outputs(self) -> int:
         """One sigmoid unit for two classes, otherwise one softmax unit per class."""
         return 1 if self.classes == 2 else self.classes

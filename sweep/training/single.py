@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.candidate import Candidate
+from sweep.errors import BadInput
 from sweep.files import replace_file
 from sweep.schedules import Numbers
 from sweep.training.checkpoint import Checkpoint, Setting, Snapshot
@@ -64,7 +65,10 @@ def train(request: Request, say: Say) -> None:
     training = Training(request.problem, request.candidate, request.run_seed)
     observer = Observer(request, training, say)
     if request.resumed is not None:
-        observer.resume(request.resumed)
+        try:
+            observer.resume(request.resumed)
+        except (KeyError, IndexError, ValueError) as error:  # names or shapes that this network does not have
+            raise BadInput("checkpoint", f"is damaged: {error}.") from error
     if observer.trained < request.end_epoch:
         logs = [StepLog(request.tensorboard, training, observer.trained)] if request.tensorboard is not None else []
         training.run(observer.trained, request.end_epoch, [observer, *logs])

@@ -126,6 +126,6 @@ class TestPng:
     def test_what_cannot_be_written_is_named_and_leaves_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "folder.png").mkdir()
         for path in (tmp_path / "folder.png", tmp_path / "none" / "step.png"):
-            with pytest.raises(BadInput, match=r"plot: `.*\.png` cannot be written: .+\."):
+            with pytest.raises(BadInput, match=r"plot: .*`.*\.png`.+\."):
                 write_png([curve()], path)
         assert [path.name for path in tmp_path.rglob("*")] == ["folder.png"]

@@ -16,8 +16,8 @@ import typer
 
 from sweep.candidate import from_params
 from sweep.cli import main
-from sweep.cli.train import flatten, interruptible, same_start
-from sweep.errors import TrainingFailed
+from sweep.cli.train import flatten, interruptible, same_start, sole_trainer
+from sweep.errors import BadInput, TrainingFailed
 from sweep.schedules import Clock
 from sweep.training.checkpoint import FILE, read_checkpoint
 
@@ -236,3 +236,24 @@ def test_a_budget_matters_to_schedules_that_reckon_with_it(schedule: str, same: 
     candidate = from_params({"schedule": schedule, "learning_rate": 0.1, "momentum": 0.9})
     before, after = (Clock(epochs=epochs, steps_per_epoch=3) for epochs in (10, 20))
     assert same_start(candidate, before, after, epochs=5) is same
+
+
+class TestPlaces:
+    """What is to be written has its place before anything is trained."""
+
+    def test_what_cannot_be_written_is_told_first(self, sweep: Sweep, tmp_path: Path) -> None:
+        Path("a_file").touch()
+        for option, place, message in (
+            ("--save", "/proc/best.keras", "save: `/proc/best.keras` cannot be written: "),
+            ("--tensorboard", "a_file/logs", "tensorboard: `a_file/logs` cannot be made a folder: "),
+            ("--checkpoint", "a_file/kept", "checkpoint: `a_file/kept` cannot be made a folder: "),
+        ):
+            assert refused(sweep(*TIME, option, place)).startswith(f"error: {message}")
+
+    def test_a_checkpoint_has_one_training_at_a_time(self, tmp_path: Path) -> None:
+        with (
+            sole_trainer(tmp_path),
+            pytest.raises(BadInput, match=r"^checkpoint: another training is writing"),
+            sole_trainer(tmp_path),
+        ):
+            raise AssertionError

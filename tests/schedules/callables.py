@@ -34,3 +34,16 @@ def failing(epoch: int) -> float:
 
 
 NOT_A_FUNCTION = 0.1
+
+
+def ending(epoch: int) -> float:
+    raise SystemExit(0)
+
+
+def huge(epoch: int) -> int:
+    return 10**400
+
+
+def chatty(epoch: int) -> float:
+    print("a word on stdout")
+    return 0.1

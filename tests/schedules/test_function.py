@@ -60,6 +60,8 @@ MODULE = "tests.schedules.callables"
     [
         ("nothing_at_three", "must return a finite float for epoch 3, got None."),
         ("infinite", "must return a finite float for epoch 0, got inf."),
+        ("huge", "must return a finite float for epoch 0, got 100000000000000000...0000000000000000000."),
+        ("ending", "must not fail, but for epoch 0 raised RuntimeError: it tried to end the program with 0."),
         ("truth", "must return a finite float for epoch 0, got True."),
         ("negative", "must return a rate of at least 0 for epoch 0, got -0.1."),
         ("failing", "must not fail, but for epoch 2 raised ZeroDivisionError: division by zero."),
@@ -94,3 +96,8 @@ def test_a_name_of_another_form_is_told_when_the_schedule_is_made() -> None:
 def test_a_missing_function_is_named() -> None:
     with pytest.raises(BadInput, match=r"^function: is missing\.$"):
         read_schedule({"name": "function", "learning_rate": 0.1})
+
+
+def test_what_it_prints_does_not_reach_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    function("chatty").rates(CLOCK)
+    assert capsys.readouterr().out == ""

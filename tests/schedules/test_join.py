@@ -140,3 +140,14 @@ class TestParts:
     def test_a_bad_fraction_is_named(self, at: Any) -> None:
         with pytest.raises(BadInput, match=r"^at: "):
             joined(at=at)
+
+
+def test_joins_lie_in_each_other_to_a_depth_only() -> None:
+    nested: dict[str, Any] = {"name": "join", "learning_rate": 0.1}
+    for _ in range(2):
+        nested = {"name": "join", "learning_rate": 0.1, "first": nested}
+    assert read_schedule(nested).rates(CLOCK).shape == (CLOCK.epochs, CLOCK.steps_per_epoch)
+    for _ in range(300):
+        nested = {"name": "join", "learning_rate": 0.1, "first": nested}
+    with pytest.raises(BadInput, match=r"^first: joins may lie at most 3 deep in each other"):
+        read_schedule(nested)

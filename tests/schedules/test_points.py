@@ -78,7 +78,7 @@ def test_bad_fractions_are_told(given_fractions: Any, reason: str) -> None:
         ("0:1 2:0", "between 0 and 1, got 2"),
         ("0.1:1 1:0", "must begin at fraction 0 and end at 1, got '0.1:1 1:0'"),
         ("0:1 0.9:0", "must begin at fraction 0 and end at 1, got '0:1 0.9:0'"),
-        ("0:1 1:-0.1", "share must be at least 0, got -0.1"),
+        ("0:1 1:-0.1", "share must lie between 0 and 1e6, got -0.1"),
     ],
     ids=repr,
 )

@@ -23,8 +23,8 @@ KEPT = Checkpoint(
 
 
 def test_what_is_written_is_read_bit_for_bit(tmp_path: Path) -> None:
-    KEPT.write(tmp_path / "new" / "folder")
-    read = read_checkpoint(tmp_path / "new" / "folder")
+    KEPT.write(tmp_path)
+    read = read_checkpoint(tmp_path)
     assert (read.setting, read.epochs, read.state, read.trained) == (KEPT.setting, 50, KEPT.state, 2)
     np.testing.assert_array_equal(read.curves["loss"], KEPT.curves["loss"])
     for there, here in ((read.last, KEPT.last), (read.best, KEPT.best)):
@@ -57,7 +57,16 @@ def test_a_damaged_one_is_refused(share: float, tmp_path: Path) -> None:
 
 def test_an_array_file_that_is_none_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / FILE, document=np.array('{"format": 0}'))
-    with pytest.raises(BadInput, match="must be of format 1, got 0"):
+    with pytest.raises(BadInput, match="must be of format 2, got 0"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"), [("[]", "format 2, got None"), ('{"format": 2}', "'setting' is missing")]
+)
+def test_a_document_that_is_none_is_refused(document: str, reason: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / FILE, document=np.array(document))
+    with pytest.raises(BadInput, match=f"^checkpoint: .*{reason}"):
         read_checkpoint(tmp_path)
 
 
