@@ -188,7 +188,7 @@ class Shown:
     def curves(self) -> list[Curve]:
         """The rates of each schedule, and its momenta if it moves them."""
         return [
-            Curve(one.name, one.label, _drawable_rates(one, self.clock), self._moving_momenta(one.schedule))
+            Curve(one.name, one.label, one.schedule.rates(self.clock), self._moving_momenta(one.schedule))
             for one in self.named
         ]
 
