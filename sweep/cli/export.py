@@ -133,7 +133,9 @@ def read_candidate(plan: Plan, trial: Best) -> Candidate:
     """Return a trial's candidate; its schedule as the trial keeps it, with the defaults that it was trained with."""
     candidate = SearchSpace(plan.search).candidate(trial.params)
     kept = trial.attributes.get("schedule")
-    return candidate if kept is None else candidate.model_copy(update={"schedule": read_schedule(kept)})
+    if not isinstance(kept, dict):  # a trial stored before schedules were kept whole, or somebody else's
+        return candidate
+    return candidate.model_copy(update={"schedule": read_schedule(kept)})
 
 
 def document(chosen: Chosen) -> dict[str, Any]:

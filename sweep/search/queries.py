@@ -77,9 +77,9 @@ class Best:
 
     @property
     def correct(self) -> dict[int, int]:
-        """The validation rows that each run got right, by run seed; empty if the trial does not tell."""
+        """The validation rows that each run got right, by run seed; empty if the trial does not tell both."""
         counts, seeds = self.attributes.get("correct", []), self.attributes.get("run_seeds", [])
-        return dict(zip(seeds, counts, strict=True))
+        return dict(zip(seeds, counts, strict=True)) if len(seeds) == len(counts) else {}
 
     @property
     def correct_mean(self) -> float | None:

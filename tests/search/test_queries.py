@@ -245,3 +245,8 @@ def test_a_stored_number_stands_for_what_was_suggested(distribution: BaseDistrib
     found = queries.external(distribution.to_internal_repr(value), as_json(distribution))
     assert found == value
     assert type(found) is type(value)
+
+
+def test_a_trial_that_tells_seeds_without_counts_tells_no_counts() -> None:
+    foreign = Best(0, 0.5, None, {}, {"run_seeds": [0, 1]})
+    assert (foreign.correct, foreign.correct_mean) == ({}, None)
