@@ -10,6 +10,7 @@ import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.datasets import Split
+from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd
 from sweep.schedules import ClosedLoop
 from sweep.training.population import Population
 from sweep.training.problem import Architecture, Curves, Problem, Tile
@@ -96,6 +97,31 @@ def test_a_network_without_hidden_layers_agrees_with_fit(ionosphere: Split, cand
     problem = Problem(ionosphere, Architecture(34, 2, ()), epochs=3, batch_size=28)
     curves = train(problem, candidates[:2], (0, 1))
     np.testing.assert_allclose(curves.loss[1, 0], fit(problem, candidates[1], run_seed=0).loss, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "hidden"),
+    [
+        (Sgd(layer_rates={"hidden_1": 0.3}), (8,)),
+        (Adam(layer_decay=0.5), (8,)),
+        (AdamW(weight_decay=0.1), (8, 4)),
+        (RMSprop(layer_rates={"output": 0.5}), (8, 4)),
+    ],
+    ids=lambda value: getattr(value, "name", f"{value}"),
+)
+def test_every_optimizer_with_rates_by_layer_agrees_with_fit(
+    optimizer: Optimizer, hidden: tuple[int, ...], ionosphere: Split
+) -> None:
+    problem = Problem(ionosphere, Architecture(34, 2, hidden), epochs=5, batch_size=28, optimizer=optimizer)
+    chosen = [
+        from_params({"schedule": name, "learning_rate": 0.02, "momentum": momentum})
+        for name, momentum in (("one_cycle", 0.9), ("cosine", 0.5))
+    ]
+    curves = train(problem, chosen, (0, 1))
+    for place, candidate in enumerate(chosen):
+        reference = fit(problem, candidate, run_seed=1)
+        np.testing.assert_allclose(curves.loss[place, 1], reference.loss, atol=1e-4)
+        np.testing.assert_allclose(curves.validation_loss[place, 1], reference.validation_loss, atol=1e-4)
 
 
 def test_a_members_training_does_not_depend_on_the_others(small: Problem, candidates: list[Candidate]) -> None:
