@@ -3,18 +3,20 @@
 It stands alone because the words are a promise. The rule reads the 95 % interval of the effect, winner minus tuned
 constant, against two marks: 0, and the smallest effect of interest (one row unless the study says otherwise).
 
-- *better*: the whole interval lies above 0, and it does not rule out an effect worth having.
+- *better*: the whole interval lies above 0, and it either leaves an effect worth having possible or its estimate lies
+  nearer to that than to 0.
 - *worse*: the same downwards.
-- *no better than a constant rate*: the interval rules out an effect worth having, and is not *worse*. This is the
-  upper half of an equivalence test (Lakens, Scheel and Isager, 2018, Equivalence Testing for Psychological
-  Research): it takes evidence, never just its absence. A difference that is real but surely smaller than a row
-  belongs here, and the sentence says so.
+- *no better than a constant rate*: the interval rules out an effect worth having, and is neither of the above. This is
+  the upper half of an equivalence test (Lakens, Scheel and Isager, 2018, Equivalence Testing for Psychological
+  Research): it takes evidence, never just its absence. A lead that is real but clearly smaller than a row belongs
+  here, and the sentence says so.
 - *not resolved*: anything else, and any comparison with fewer than 6 differences, where even an exact sign test that
   all agree with stays above 5 % (2 * 0.5^5 = 0.0625).
 
 Each error has a probability of at most 2.5 % for an interval that covers 95 % with equal tails: "better" when there is
-no effect, "worse" when there is none, "no better" when the effect is worth having. With intervals shorter than one row
-"better" needs an estimate above half a row, so more seeds make a false "better" ever rarer, down to nothing.
+no effect, "worse" when there is none, "no better" when the effect is worth having. An interval shorter than one row can
+lie between the marks; the nearer mark then decides. So more seeds make both errors ever rarer, where a rule that asks
+for an interval above 0 alone would call any trifle better, and keep calling 2.5 % of null effects so.
 """
 
 from __future__ import annotations
@@ -115,14 +117,14 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     """
     if not smallest_of_interest > 0:
         raise ValueError(f"`smallest_of_interest` must be above 0, got {smallest_of_interest}.")
-    low, high = effect.interval.low, effect.interval.high
+    low, high, half = effect.interval.low, effect.interval.high, smallest_of_interest / 2
     if effect.samples < FEWEST_DIFFERENCES:
         return Word.NOT_RESOLVED
-    if high < 0 and low <= -smallest_of_interest:
+    if low > 0 and (high >= smallest_of_interest or effect.mean >= half):
+        return Word.BETTER
+    if high < 0 and (low <= -smallest_of_interest or effect.mean <= -half):
         return Word.WORSE
-    if high < smallest_of_interest:
-        return Word.NO_BETTER
-    return Word.BETTER if low > 0 else Word.NOT_RESOLVED
+    return Word.NO_BETTER if high < smallest_of_interest else Word.NOT_RESOLVED
 
 
 def judge_these_rows(

@@ -20,8 +20,10 @@ def effect(low: float, high: float, samples: int = 64) -> Effect:
         (0.0, 1.0, Word.NOT_RESOLVED),
         (-1.5, 1.5, Word.NOT_RESOLVED),
         (-0.2, 0.9, Word.NO_BETTER),
-        (0.2, 0.9, Word.NO_BETTER),
-        (-0.9, -0.2, Word.NO_BETTER),
+        (0.6, 0.9, Word.BETTER),
+        (0.1, 0.6, Word.NO_BETTER),
+        (-0.6, -0.1, Word.NO_BETTER),
+        (-0.9, -0.6, Word.WORSE),
         (-3.0, 0.5, Word.NO_BETTER),
         (-1.4, -0.2, Word.WORSE),
     ],
@@ -31,7 +33,7 @@ def test_the_word_follows_from_the_interval_and_the_two_marks(low: float, high: 
 
 
 def test_the_smallest_effect_of_interest_moves_the_mark() -> None:
-    assert decide(effect(0.2, 0.9), 0.5) is Word.BETTER
+    assert decide(effect(0.1, 0.6), 0.5) is Word.BETTER
 
 
 def test_no_word_turns_from_better_to_worse_under_a_small_shift() -> None:
@@ -65,7 +67,7 @@ class TestTheseRows:
         assert verdict.points.interval.low == pytest.approx(10 * verdict.effect.interval.low)
 
     def test_a_real_lead_of_less_than_a_row_says_so(self) -> None:
-        verdict = judge_these_rows([115, 114] * 32, [114, 114] * 32, 116)
+        verdict = judge_these_rows([115, 114, 114, 114] * 16, [114] * 64, 116)
         assert verdict.word is Word.NO_BETTER
         assert "a lead, but less than the 1 row that would be worth having" in verdict.sentence
 
