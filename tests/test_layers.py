@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),
     "engines": (["sweep.training"], [*VOCABULARY, "sweep.training"]),
     "use cases": (["sweep.search"], [*VOCABULARY, "sweep.training", "sweep.search"]),
+    "evidence": (["sweep.evidence"], [*VOCABULARY, "sweep.training", "sweep.evidence"]),
 }
 
 SLOW = {"tensorflow", "keras", "optuna"}

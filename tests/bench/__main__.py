@@ -28,6 +28,7 @@ SECTIONS = {
     "recipes": "recipes",
     "closed": "closed_loop",
     "search": "search",
+    "verdict": "verdict_simulation",
 }
 PACKAGES = ("tensorflow", "keras", "jax", "numpy", "optuna", "sqlalchemy")
 

@@ -1,0 +1,112 @@
+"""What counts of right answers say by themselves, before anything is compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from sweep.evidence.estimate import Numbers, checked
+from sweep.evidence.power import FEWEST_DIFFERENCES
+
+FAR_ABOVE = 2.0
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """The spread of correct rows over run seeds beside what well-trained runs show.
+
+    Args:
+        deviation: standard deviation of the correct rows.
+        expected: sqrt(rows * error / 2).
+        flagged: whether the spread is far above it, and surely above it: the network is undertrained or unstable.
+    """
+
+    deviation: float
+    expected: float
+    flagged: bool
+
+
+def dispersion(correct: ArrayLike, rows: int) -> Dispersion:
+    """Judge the spread of `correct`, `[runs]`, out of `rows`.
+
+    Trainings that end well-calibrated vary by err/(2 rows) in accuracy: Jordan (2023), On the Variance of Neural
+    Network Training with respect to Test Sets and Distributions, for two classes. A spread is flagged if it is twice
+    that and the chi-square test of a variance rejects the expected one at 2.5 %; fewer than 6 runs are never flagged.
+
+    Raises:
+        ValueError: if there are fewer than 2 runs.
+    """
+    counts = checked("correct", correct, fewest=2)
+    deviation = float(counts.std(ddof=1))
+    expected = math.sqrt(rows * (1 - float(counts.mean()) / rows) / 2)
+    degrees = len(counts) - 1
+    surely = len(counts) >= FEWEST_DIFFERENCES and degrees * deviation**2 > stats.chi2.ppf(0.975, degrees) * expected**2
+    return Dispersion(deviation, expected, bool(surely and deviation > FAR_ABOVE * expected))
+
+
+def mcnemar_limit(correct: int, rows: int) -> float:
+    """Return the smallest exact p-value by which any model could beat one with `correct` of `rows` on the same rows.
+
+    McNemar's test counts the rows on which two models disagree. The best any model can do is to be right wherever the
+    other is wrong, and nowhere wrong itself: `rows - correct` disagreements, all in its favour.
+
+    >>> mcnemar_limit(111, 116)
+    0.0625
+    """
+    if not 0 <= correct <= rows:
+        raise ValueError(f"`correct` must be from 0 to {rows}, got {correct}.")
+    wrong = rows - correct
+    return float(stats.binomtest(wrong, wrong).pvalue) if wrong else 1.0
+
+
+def majority(targets: ArrayLike) -> tuple[int, int]:
+    """Return the commonest class index of `targets`, `[rows]`, and how many rows it has; the lower index of equals."""
+    counts = np.bincount(np.asarray(targets))
+    return int(counts.argmax()), int(counts.max())
+
+
+def recalls(confusion: ArrayLike) -> Numbers:
+    """Return the share of each class's rows that was recognised, `[classes]`; NaN for a class without rows.
+
+    `confusion` counts rows, `[true class, answered class]`; counts of several runs may be added up.
+    """
+    table = checked("confusion", confusion, dimensions=2)
+    totals = table.sum(axis=1)
+    shares: Numbers = np.divide(np.diag(table), totals, out=np.full(len(table), np.nan), where=totals > 0)
+    return shares
+
+
+def balanced_accuracy(confusion: ArrayLike) -> float:
+    """Return the mean recall over the classes that have rows, which is scikit-learn's `balanced_accuracy_score`."""
+    return float(np.nanmean(recalls(confusion)))
+
+
+def histogram(correct: ArrayLike, *, width: int = 40, lines: int = 12) -> list[str]:
+    r"""Draw how many runs had how many correct rows, highest count first; at most `lines` lines.
+
+    >>> print("\n".join(histogram([115, 115, 114, 112])))
+    115 |######################################## 2
+    114 |#################### 1
+    113 | 0
+    112 |#################### 1
+    """
+    counts = checked("correct", correct).astype(np.int64)
+    step = -(-(int(np.ptp(counts)) + 1) // lines)
+    edges = np.arange(counts.min(), counts.max() + step + 1, step)
+    found = np.histogram(counts, edges - 0.5)[0]
+    labels = [str(low) if step == 1 else f"{low}-{high - 1}" for low, high in pairwise(edges.tolist())]
+    return _bars(labels, found.tolist(), width)[::-1]
+
+
+def _bars(labels: Sequence[str], found: Sequence[int], width: int) -> list[str]:
+    """Return one line for each label, with a bar as long as its share of the longest."""
+    margin = max(map(len, labels))
+    lengths = [math.ceil(width * number / max(found)) for number in found]
+    drawn = zip(labels, lengths, found, strict=True)
+    return [f"{label:>{margin}} |{'#' * length} {number}" for label, length, number in drawn]

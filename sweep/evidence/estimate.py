@@ -1,0 +1,87 @@
+"""An estimated effect with its interval, in whatever unit it was measured.
+
+It stands alone because estimates over run seeds and over re-splits end in the same form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Numbers: TypeAlias = NDArray[np.float64]
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The values from `low` to `high` that the data do not rule out at 95 %."""
+
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> Interval:
+        """Return the interval in another unit; `factor` is positive."""
+        return Interval(self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Shares of one whole: better by more than the margin of a tie, tied, worse by more than the margin."""
+
+    better: float
+    tied: float
+    worse: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one candidate has over another.
+
+    Args:
+        mean: the estimated difference, first minus second.
+        interval: its 95 % interval.
+        samples: on how many differences it rests, over run seeds or over splits.
+        smallest_detectable: the true effect that so many differences find with 80 % power at two-sided 5 %.
+        p_value: of a difference of 0, two-sided; only where the interval comes from a test.
+    """
+
+    mean: float
+    interval: Interval
+    samples: int
+    smallest_detectable: float
+    p_value: float | None = None
+
+    def scaled(self, factor: float) -> Effect:
+        """Return the effect in another unit; `factor` is positive."""
+        detectable = self.smallest_detectable * factor
+        return Effect(self.mean * factor, self.interval.scaled(factor), self.samples, detectable, self.p_value)
+
+
+def chances(differences: Numbers, tie: float) -> Chances:
+    """Return which shares of `differences` lie above `tie`, within it, and below its negative.
+
+    >>> chances(np.array([2.0, 1.0, 0.0, -3.0]), 1.0)
+    Chances(better=0.25, tied=0.5, worse=0.25)
+    """
+    better, worse = float(np.mean(differences > tie)), float(np.mean(differences < -tie))
+    return Chances(better, float(np.mean(np.abs(differences) <= tie)), worse)
+
+
+def checked(name: str, values: ArrayLike, dimensions: int = 1, fewest: int = 1) -> Numbers:
+    """Return `values` as float64.
+
+    Raises:
+        ValueError: if they have other dimensions, too few entries along the last one, or one that is not finite.
+    """
+    array: NDArray[Any] = np.asarray(values)
+    if array.ndim != dimensions or array.shape[-1] < fewest:
+        rule = f"must have {dimensions} dimensions and at least {fewest} entries along the last"
+        raise ValueError(f"`{name}` {rule}, got shape {array.shape}.")
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"`{name}` must be finite, got {numbers[~np.isfinite(numbers)][0]}.")
+    return numbers
