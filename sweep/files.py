@@ -20,8 +20,7 @@ def replace_file(path: Path, write: Callable[[Path], object], field: str) -> Non
     """
     beside = None
     try:
-        target = find_place(path, field)
-        beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+        target, beside = find_places(path, field)
         write(beside)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
@@ -33,8 +32,8 @@ def replace_file(path: Path, write: Callable[[Path], object], field: str) -> Non
             beside.unlink(missing_ok=True)
 
 
-def find_place(path: Path, field: str) -> Path:
-    """Return the file that `path` means in the end; a link stays one.
+def find_places(path: Path, field: str) -> tuple[Path, Path]:
+    """Return the file that `path` means in the end, as a link stays one, and the one to write beside it.
 
     Raises:
         BadInput: if it is there and no file, such as a folder, a device or a pipe.
@@ -45,13 +44,13 @@ def find_place(path: Path, field: str) -> Path:
         raise BadInput(field, f"`{path}` cannot be written: {error}.") from error
     if target.exists() and not target.is_file():
         raise BadInput(field, f"must be a file, and `{path}` is none.")
-    return target
+    return target, target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
 
 
 def check_place(path: Path, field: str) -> None:
     """Raise `BadInput` now if `replace_file` would have to later, by making a file beside and removing it."""
     try:
-        beside = find_place(path, field).with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        _, beside = find_places(path, field)
         beside.touch()
         beside.unlink()
     except OSError as error:

@@ -28,6 +28,11 @@ class LayeredOptimizer(BaseModel):
         default=None, gt=0, le=1, description="factor of each layer's learning rate to that of the layer above it"
     )
 
+    @property
+    def layered(self) -> bool:
+        """Whether layers have learning rates of their own."""
+        return bool(self.layer_rates) or self.layer_decay is not None
+
     @model_validator(mode="after")
     def _factors_come_from_one_rule(self) -> Self:
         if self.layer_rates and self.layer_decay is not None:

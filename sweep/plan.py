@@ -103,10 +103,6 @@ class SearchPlan(Section):
             check_candidate_space(field, getattr(self, field))
         return self
 
-    def spaces(self, schedule: str) -> dict[str, Space]:
-        """Return the space of each of a schedule's own parameters, in the order of its fields."""
-        return self.schedules[schedule]
-
 
 def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
     """Return the space of each of a schedule's own parameters that a search varies or fixes, in the fields' order.
@@ -214,7 +210,7 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
     if name not in search.schedules:
         raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
     shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
-    own = {f"{name}.{key}": space for key, space in search.spaces(name).items()}
+    own = {f"{name}.{key}": space for key, space in search.schedules[name].items()}
     fields, stated = type(candidate.schedule).model_fields, candidate.schedule.parameters
     for key in (key for key in stated if key in recipe and f"{name}.{key}" not in own):
         if stated[key] != fields[key].default:

@@ -49,11 +49,6 @@ class Chosen:
     trials: int
     best: bool
 
-    @property
-    def layered(self) -> bool:
-        """Whether layers have learning rates of their own."""
-        return bool(self.plan.optimizer.layer_rates) or self.plan.optimizer.layer_decay is not None
-
 
 def write_script(chosen: Chosen) -> str:
     """Return the script."""
@@ -195,12 +190,12 @@ def _network(chosen: Chosen) -> str:
 
 def _optimizer(chosen: Chosen, code: Code) -> list[str]:
     made = make_optimizer(chosen, code)
-    blocks = _layered(chosen, made) if chosen.layered else [made.after("optimizer = ")]
+    blocks = _layered(chosen, made) if chosen.plan.optimizer.layered else [made.after("optimizer = ")]
     if not code.momentum_moves:
         return blocks
     name = momentum_name(chosen.plan.optimizer)
     follow = f'object.__setattr__(optimizer, "{name}", momentum)'
-    if chosen.layered:
+    if chosen.plan.optimizer.layered:
         follow = f'for one in optimizers.values():\n    object.__setattr__(one, "{name}", momentum)'
     return [*blocks, SETTING, f"{MADE_SETTING}\n{follow}"]
 
@@ -283,7 +278,7 @@ def _callback(chosen: Chosen, code: Code) -> str:
             *momenta,
             "",
             "    def on_train_batch_begin(self, batch, logs=None):",
-            *(SET_EACH if chosen.layered else SET_ONE),
+            *(SET_EACH if chosen.plan.optimizer.layered else SET_ONE),
             *momentum,
             "",
             "    def on_epoch_end(self, epoch, logs=None):",

@@ -107,7 +107,7 @@ def test_population_and_keras(name: str) -> None:
     """The rate of each epoch and what it led to are the same, in a compiled program and in Keras' `fit`."""
     place, shown, schedule = NAMES.index(name), fitted(name).shown, candidate(name).schedule
     gain = population().gain[place, 0]
-    base = schedule.base_rates(problem().clock) if isinstance(schedule, ClosedLoop) else schedule.rates(problem().clock)
+    base = schedule.base_rates(problem().clock)
     np.testing.assert_allclose(base * gain[:, None], fitted(name).rates, rtol=1e-6)
     np.testing.assert_allclose(population().loss[place, 0], shown["loss"], atol=1e-5)
     np.testing.assert_allclose(population().validation_loss[place, 0], shown["val_loss"], atol=1e-5)
@@ -136,7 +136,7 @@ def test_export(name: str) -> None:
     code = write_code(schedule, clock, momentum=0.8)
     names: dict[str, Any] = {"np": np, "EPOCHS": 6, "STEPS_PER_EPOCH": 9}
     exec("\n".join([*code.imports, *(f"import {module}" for module in code.modules), code.text]), names)
-    base = schedule.base_rates(clock) if isinstance(schedule, ClosedLoop) else schedule.rates(clock)
+    base = schedule.base_rates(clock)
     np.testing.assert_allclose(names["RATES"], base, rtol=1e-12)
     np.testing.assert_allclose(names.get("MOMENTA", 0.8), schedule.momenta(clock, 0.8), rtol=1e-12)
 

@@ -271,11 +271,11 @@ class TestReading:
 
     def test_a_space_left_out_is_the_schedules_own(self) -> None:
         plan = read_plan(study_without(PERIOD))
-        assert plan.search.spaces("step")["epochs_drop"] == Range(low=2, high=40)
+        assert plan.search.schedules["step"]["epochs_drop"] == Range(low=2, high=40)
 
     def test_spaces_come_in_the_order_of_the_parameters(self) -> None:
         plan = read_plan(study_with("search.schedules.step", {"epochs_drop": 10, "drop": 0.5}))
-        assert list(plan.search.spaces("step").items()) == [("drop", 0.5), ("epochs_drop", 10)]
+        assert list(plan.search.schedules["step"].items()) == [("drop", 0.5), ("epochs_drop", 10)]
 
     def test_a_plan_never_changes(self) -> None:
         with pytest.raises(ValidationError, match="frozen"):

@@ -16,7 +16,7 @@ from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tai
 from sweep.plan import Plan, read_plan
 from sweep.schedules import CATALOGUE, Clock, read_schedule
 from sweep.script import Chosen, write_script
-from sweep.training.problem import HIDDEN, OUTPUT
+from sweep.training.problem import Architecture
 from tests.schedules.test_catalogue import an_example, each_schedule
 
 ROOT = Path(__file__).parent.parent
@@ -130,7 +130,7 @@ class TestData:
 class TestNetwork:
     def test_its_layers_have_the_names_that_layer_rates_refer_to(self) -> None:
         script = write_script(choose(STEP))
-        for name in (HIDDEN.format(1), HIDDEN.format(2), OUTPUT):
+        for name in Architecture(34, 2, (8, 4)).layers:
             assert f'name="{name}"' in script
 
     def test_a_users_own_model_is_imported(self) -> None:
@@ -215,7 +215,7 @@ def our_optimizer(chosen: Chosen, model: Any) -> tuple[Any, Any]:
     from sweep.training.keras_optimizers import keras_layered, keras_optimizer, set_learning_rate
 
     optimizer, candidate = chosen.plan.optimizer, chosen.candidate
-    if not chosen.layered:
+    if not optimizer.layered:
         return keras_optimizer(optimizer, 0.0, candidate.momentum, candidate.nesterov), None
     factors = layer_factors(optimizer, [layer.name for layer in model.layers])
     layered = keras_layered(optimizer, factors, model, 0.0, candidate.momentum)

@@ -140,15 +140,15 @@ def read_candidate(plan: Plan, trial: Best) -> Candidate:
 
 def document(chosen: Chosen) -> dict[str, Any]:
     """Return a trial as data; `Schedule.from_json` and `sweep train --schedule-file` read it."""
-    schedule, optimizer, training = chosen.candidate.schedule, chosen.plan.optimizer, chosen.plan.training
+    training = chosen.plan.training
     return {
         "study": chosen.plan.name,
         "trial": chosen.trial,
         "value": chosen.value,
-        "schedule": {"name": schedule.name, **schedule.model_dump(mode="json", exclude_none=True)},
+        "schedule": chosen.candidate.schedule.document,
         "momentum": chosen.candidate.momentum,
         "nesterov": chosen.candidate.nesterov,
-        "optimizer": {"name": optimizer.name, **optimizer.model_dump(mode="json")},
+        "optimizer": chosen.plan.optimizer.model_dump(mode="json"),
         "epochs": training.epochs,
         "steps_per_epoch": chosen.clock.steps_per_epoch,
         "batch_size": training.batch_size,

@@ -253,8 +253,7 @@ def show_document(shown: Shown) -> dict[str, Any]:
         "momentum": shown.momentum,
         "schedules": [
             {
-                "schedule": {"name": one.schedule.name, "learning_rate": one.schedule.learning_rate}
-                | one.schedule.parameters,
+                "schedule": one.schedule.document,
                 "rates_at_start": curve.rates[:, 0].tolist(),
                 "rates": curve.rates.tolist(),
                 "momenta": None if curve.momenta is None else curve.momenta.tolist(),

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sweep.candidate import Candidate
-from sweep.cli.words import as_option, schedule_from_options, split_words
+from sweep.cli.words import as_option, schedule_from_options, schedule_in, split_words
 from sweep.datasets import LARGEST_SEED, Dataset
 from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.files import check_place, make_folder
@@ -133,10 +133,7 @@ def read_schedule_file(options: Options, parameters: Mapping[str, Value]) -> tup
         text = Path(str(options.schedule_file)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("schedule-file", f"`{options.schedule_file}` cannot be read: {error}.") from error
-    try:
-        return Schedule.from_json(text), json.loads(text)
-    except BadInput as error:
-        raise BadInput(str(options.schedule_file), str(error)) from error
+    return schedule_in(text, Path(str(options.schedule_file))), json.loads(text)
 
 
 def say_differences(document: Mapping[str, Any], plan: Plan) -> None:
@@ -153,7 +150,7 @@ def describe_setting(study_file: StudyFile, dataset: Dataset, candidate: Candida
     plan = study_file.plan.model_dump(mode="json", include={"split", "model", "optimizer"})
     return flatten(
         {
-            "schedule": json.loads(candidate.schedule.to_json()),
+            "schedule": candidate.schedule.document,
             "momentum": candidate.momentum,
             "nesterov": candidate.nesterov,
             "seed": seed,

@@ -132,12 +132,23 @@ def schedule_from_file(path: Path) -> Schedule:
         BadInput: naming the file, if it cannot be read or holds no valid schedule.
     """
     try:
-        return Schedule.from_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         siblings = [str(sibling) for sibling in path.parent.glob("*.json")]
         raise BadInput("schedule", f"there is no file `{path}`{nearest(str(path), siblings) or '.'}") from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput("schedule", f"`{path}` cannot be read: {reason}.") from error
+    return schedule_in(text, path)
+
+
+def schedule_in(text: str, path: Path) -> Schedule:
+    """Return the schedule that the text of a file holds.
+
+    Raises:
+        BadInput: naming the file, if it holds no valid schedule.
+    """
+    try:
+        return Schedule.from_json(text)
     except BadInput as error:
         raise BadInput(str(path), str(error)) from error

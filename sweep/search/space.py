@@ -64,7 +64,7 @@ class SearchSpace:
         kind = CATALOGUE[schedule]
         return {
             f"{schedule}.{key}": distribution(space, whole=is_whole(kind, key))
-            for key, space in self.search.spaces(schedule).items()
+            for key, space in self.search.schedules[schedule].items()
         }
 
 

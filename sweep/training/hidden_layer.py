@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.training.losses import Gradient, logits_gradient
-from sweep.training.problem import HIDDEN, OUTPUT, Architecture, Float32
+from sweep.training.problem import Architecture, Float32
 from sweep.training.randomness import initial_weights
 
 # Each activation, and its derivative as a function of the activation's own value.
@@ -49,7 +49,8 @@ class HiddenLayerNetwork:
     @property
     def layers(self) -> tuple[str, ...]:
         """The name of each weight's layer."""
-        return (HIDDEN.format(1), HIDDEN.format(1), OUTPUT, OUTPUT)
+        hidden, output = self.architecture.layers
+        return (hidden, hidden, output, output)
 
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""

@@ -17,7 +17,7 @@ import tensorflow as tf
 from sweep.errors import BadInput
 from sweep.functions import find_function
 from sweep.training.losses import Gradient
-from sweep.training.problem import HIDDEN, OUTPUT, Architecture, Float32
+from sweep.training.problem import Architecture, Float32
 from sweep.training.randomness import initial_weights
 
 
@@ -29,12 +29,13 @@ def build_model(architecture: Architecture, run_seed: int) -> keras.Model:
     """
     if architecture.build is not None:
         return _call_builder(architecture, run_seed)
+    *names, output_name = architecture.layers
     hidden = [
-        keras.layers.Dense(units, architecture.activation, name=HIDDEN.format(number))
-        for number, units in enumerate(architecture.hidden, start=1)
+        keras.layers.Dense(units, architecture.activation, name=name)
+        for units, name in zip(architecture.hidden, names, strict=True)
     ]
     last = "sigmoid" if architecture.outputs == 1 else "softmax"
-    output = keras.layers.Dense(architecture.outputs, last, name=OUTPUT)
+    output = keras.layers.Dense(architecture.outputs, last, name=output_name)
     model = keras.Sequential([keras.Input((architecture.features,)), *hidden, output])
     model.set_weights(initial_weights(architecture, run_seed))
     return model

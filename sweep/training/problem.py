@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,13 @@ from numpy.typing import NDArray
 from sweep.datasets import Split
 from sweep.optimizer import Optimizer, Sgd
 from sweep.schedules import Clock
+from sweep.schedules.schedule import Monitor
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
-# The names of a dense stack's layers, which per-layer rates refer to; hidden layers count from 1.
-HIDDEN, OUTPUT = "hidden_{}", "output"
 # What a closed-loop schedule may watch, in the order in which the compiled program computes it.
-MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
+MONITORS: tuple[str, ...] = get_args(Monitor)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Architecture:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The names of a dense stack's layers, from input to output."""
-        return (*(HIDDEN.format(number) for number in range(1, len(self.hidden) + 1)), OUTPUT)
+        """The names of a dense stack's layers, from input to output, which rates by layer refer to."""
+        return (*(f"hidden_{number}" for number in range(1, len(self.hidden) + 1)), "output")
 
     @property
     def outputs(self) -> int:

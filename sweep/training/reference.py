@@ -99,7 +99,7 @@ def _optimizer(
 ) -> tuple[Any, Callable[[float], None] | None]:
     """Return the problem's optimizer by Keras, and how to set its rate if it has several."""
     chosen = problem.optimizer
-    if not chosen.layer_rates and chosen.layer_decay is None:
+    if not chosen.layered:
         return keras_optimizer(chosen, 0.0, momentum, nesterov), None
     factors = layer_factors(chosen, [layer.name for layer in model.layers if layer.trainable_variables])
     layered = keras_layered(chosen, factors, model, 0.0, momentum, nesterov)

@@ -8,7 +8,7 @@ momentum) and derives its own parameters from them. `Random` draws from the cond
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +18,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from sweep.candidate import Candidate, from_params
 from sweep.plan import SearchPlan
 from sweep.ranges import Value
-from sweep.search.proposals import BEST_SHOWN, LATEST_SHOWN, Memory, propose
+from sweep.search.proposals import Memory, propose, standing, window
+from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace, distribution
 from sweep.training.problem import Problem
 
@@ -152,20 +153,24 @@ class Seeker:
     way: Way
     sampler_seed: int
     round_size: int
-    found: list[tuple[tuple[float, float], Params]]
+    tried: list[Params] = field(default_factory=list)
+    history: list[Finished] = field(default_factory=list)
 
     def next_round(self, count: int) -> list[Params]:
-        """Return the params of the next candidates: the best and the latest trials are shown, as in a sweep."""
-        order = sorted(range(len(self.found)), key=lambda place: self.found[place][0])
-        best, rest = order[:BEST_SHOWN], sorted(order[BEST_SHOWN:])
-        shown = sorted((*best, *rest[-LATEST_SHOWN:]), key=lambda place: self.found[place][0])
-        number = len(self.found) // self.round_size
-        return self.way.propose([self.found[place][1] for place in shown], count, self.sampler_seed, number)
+        """Return the params of the next candidates; what a sweep would show its sampler is shown."""
+        shown = [self.tried[trial.trial_id] for trial in window(self.history)]
+        return self.way.propose(shown, count, self.sampler_seed, len(self.history) // self.round_size)
+
+    def add(self, params: Params, score: tuple[float, float]) -> None:
+        """Take down what a candidate scored."""
+        place = len(self.history)
+        self.tried.append(params)
+        self.history.append(Finished(place, -score[0], score[1], place))
 
     @property
     def best(self) -> Candidate:
         """The best candidate by the scores seen."""
-        return self.way.candidate(min(self.found, key=lambda pair: pair[0])[1])
+        return self.way.candidate(self.tried[min(self.history, key=standing).trial_id])
 
 
 # Scores of candidates, the lower the better: by accuracy, then by log-loss.
@@ -176,11 +181,12 @@ def seek(
     way: Way, evaluate: Callable[[int], Evaluate], seeds: Sequence[int], trials: int, round_size: int
 ) -> list[Candidate]:
     """Run one search for each sampler seed, side by side, and return what each found best."""
-    seekers = [Seeker(way, seed, round_size, []) for seed in seeds]
+    seekers = [Seeker(way, seed, round_size) for seed in seeds]
     for first in range(0, trials, round_size):
         rounds = [seeker.next_round(min(round_size, trials - first)) for seeker in seekers]
         candidates = [[way.candidate(params) for params in drawn] for drawn in rounds]
         scores = iter(evaluate(first)([candidate for drawn in candidates for candidate in drawn]))
         for seeker, drawn in zip(seekers, rounds, strict=True):
-            seeker.found += [(next(scores), params) for params in drawn]
+            for params in drawn:
+                seeker.add(params, next(scores))
     return [seeker.best for seeker in seekers]

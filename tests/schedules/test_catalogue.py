@@ -425,5 +425,5 @@ class TestAFurtherSchedule:
         recipe = {"schedule": "halving", "learning_rate": 0.1, "half_life": 5.0}
         tables = {"name": "s", "data": {"file": "rows.csv"}, "search": {"schedules": {"halving": spaces}}}
         plan = read_plan({**tables, "recipes": [recipe]})
-        assert plan.search.spaces("halving") == {"half_life": space}
+        assert plan.search.schedules["halving"] == {"half_life": space}
         assert plan.candidates[0].schedule == Halving(learning_rate=0.1, half_life=5.0)

@@ -64,7 +64,7 @@ class TestEverySchedule:
     @given(data=st.data(), clock=clocks)
     def test_its_text_gives_the_same_rates(self, kind: type[Schedule], data: st.DataObject, clock: Clock) -> None:
         schedule = data.draw(drawn_with_modifiers(kind) | drawn(kind, warmup=0.0, floor=0.0))
-        expected = schedule.base_rates(clock) if isinstance(schedule, ClosedLoop) else schedule.rates(clock)
+        expected = schedule.base_rates(clock)
         np.testing.assert_allclose(rates_alone(schedule, clock), expected, rtol=1e-12, atol=1e-15)
 
     @each_schedule
