@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep.candidate import Candidate
 from sweep.cli.answers import read_best
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
 from sweep.files import check_place, replace_file
 from sweep.plan import Plan, StudyFile, read_study_file
-from sweep.schedules import read_schedule
 from sweep.script import Chosen, write_script
 from sweep.search import queries
 from sweep.search.database import Database
 from sweep.search.queries import Best, Study
 from sweep.search.session import make_problem, read_data
-from sweep.search.space import SearchSpace
+from sweep.search.space import read_candidate
 from sweep.training.problem import Problem
 
 FORMS = ("keras", "json", "model")
@@ -127,15 +125,6 @@ def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
         best=trial.trial == stored.best,
     )
     return chosen, problem
-
-
-def read_candidate(plan: Plan, trial: Best) -> Candidate:
-    """Return a trial's candidate; its schedule as the trial keeps it, with the defaults that it was trained with."""
-    candidate = SearchSpace(plan.search).candidate(trial.params)
-    kept = trial.attributes.get("schedule")
-    if not isinstance(kept, dict):  # a trial stored before schedules were kept whole, or somebody else's
-        return candidate
-    return candidate.model_copy(update={"schedule": read_schedule(kept)})
 
 
 def document(chosen: Chosen) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from sweep.evidence.estimate import Chances, Effect, Interval, checked
 from sweep.evidence.paired import ONE_ROW, RESAMPLES, compare
 from sweep.evidence.power import FEWEST_DIFFERENCES
-from sweep.evidence.resplits import corrected_resampled_t
+from sweep.evidence.resplits import correlated_chances, corrected_resampled_t
 
 
 class Word(StrEnum):
@@ -63,7 +63,7 @@ class Verdict:
         rows: how many rows a run is judged on.
         smallest_of_interest: the smallest effect worth having, in rows.
         run_chances: shares of runs in which the winner is better, tied, worse; on these rows only.
-        mean_chances: the same for the mean, by bootstrap; on these rows only.
+        mean_chances: how sure it is that the mean is so: by bootstrap on these rows, by Corani and Benavoli on new rows.
     """
 
     question: Question
@@ -169,8 +169,10 @@ def judge_new_rows(
     ours, theirs = checked("winner", winner, dimensions=2), checked("constant", constant, dimensions=2)
     if ours.shape != theirs.shape:
         raise ValueError(f"`winner` and `constant` must share their runs, got {ours.shape} and {theirs.shape}.")
-    effect = corrected_resampled_t((ours - theirs).mean(axis=1), train_rows, test_rows)
-    return Verdict(Question.NEW_ROWS, effect, test_rows, smallest_of_interest)
+    differences = (ours - theirs).mean(axis=1)
+    effect = corrected_resampled_t(differences, train_rows, test_rows)
+    likely = correlated_chances(differences, train_rows, test_rows, tie=ONE_ROW)
+    return Verdict(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean_chances=likely)
 
 
 def same_share(effect: float, rows: int, other_rows: int) -> float:

@@ -44,6 +44,7 @@ class Seconds:
     sampling: float = 0.0
     training: float = 0.0
     storage: float = 0.0
+    evidence: float = 0.0
 
     @contextlib.contextmanager
     def spent_on(self, part: str) -> Iterator[None]:
@@ -76,9 +77,8 @@ class Coordinator:
         self._run_seeds = tuple(range(self.plan.search.replicates))
         put_back(self.database, self._study_id)
 
-    def run(self, timeout_seconds: float | None = None) -> Progress:
-        """Train round after round until the budget is met, or no round may begin any more."""
-        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+    def run(self, deadline: float = math.inf) -> Progress:
+        """Train round after round until the budget is met, or no round may begin any more, by `time.monotonic`."""
         while True:
             finished = self._finished()
             progress = self._progress(finished)
