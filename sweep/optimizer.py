@@ -17,7 +17,7 @@ Factor = Annotated[float, Field(ge=0)]
 
 
 class LayeredOptimizer(BaseModel):
-    """What every optimizer has: a learning rate that layers may take a share of, and Keras' defaults for a candidate's."""
+    """What every optimizer has: a learning rate that layers may take a share of, and what Keras takes by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -211,22 +211,36 @@ class Plan(Section):
     verdict: VerdictPlan = VerdictPlan()
 
     @model_validator(mode="after")
-    def _nesterov_is_sgds(self) -> Self:
-        asked = True in ends(self.search.nesterov) or any(recipe.get("nesterov") for recipe in self.recipes)
-        if asked and not isinstance(self.optimizer, Sgd):
-            raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
-        return self
-
-    @model_validator(mode="after")
     def _recipes_lie_in_the_search_space(self) -> Self:
         for number, recipe in enumerate(self.recipes):
             check_recipe(f"recipes.{number}", recipe, self.search)
+        return self
+
+    @model_validator(mode="after")
+    def _nesterov_is_sgds(self) -> Self:
+        if self.nesterov and not isinstance(self.optimizer, Sgd):
+            raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
         return self
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The recipes, as candidates."""
         return tuple(recipe_candidate(recipe) for recipe in self.recipes)
+
+    @property
+    def quoted(self) -> tuple[Candidate, ...]:
+        """The settings of the quoted result, as candidates."""
+        return tuple(recipe_candidate(recipe) for recipe in self.baseline.recipes) if self.baseline else ()
+
+    @property
+    def nesterov(self) -> bool:
+        """Whether anything that the study may train uses Nesterov momentum."""
+        return True in ends(self.search.nesterov) or any(each.nesterov for each in (*self.candidates, *self.quoted))
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The schedules of everything that the study may train, by name."""
+        return tuple(dict.fromkeys([*self.search.schedules, *(each.schedule.name for each in self.quoted)]))
 
 
 def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:

@@ -36,7 +36,7 @@ HOMES = {
     "typer": ["sweep.cli"],
 }
 
-WORDS = "errors files ranges functions optimizer schedules candidate plan datasets script"
+WORDS = "errors files ranges functions optimizer schedules candidate plan seeds datasets script"
 VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),

@@ -92,6 +92,7 @@ UNKNOWN_KEYS: list[Wrong] = [
     ("search.trails", 3, r"unknown key, did you mean `search\.trials`\?"),
     ("data.fiel", "radar.csv", r"unknown key, did you mean `data\.file`\?"),
     ("baseline.acuracy", 0.9, r"unknown key, did you mean `baseline\.accuracy`\?"),
+    ("verdict.splitz", 30, r"unknown key, did you mean `verdict\.splits`\?"),
     ("search.learning_rate.lwo", 0.1, r"unknown key, did you mean `search\.learning_rate\.low`\?"),
     (f"{DROP}.hgih", 0.9, r"unknown key, did you mean `search\.schedules\.step\.drop\.high`\?"),
     ("recipes.0.epochs_dorp", 10, r"unknown key, did you mean `.*epochs_drop`\?"),
@@ -126,6 +127,8 @@ WRONG_TYPES: list[Wrong] = [
     ("recipes", {"schedule": "step"}, "must be a list"),
     ("recipes.0.drop", {"low": 0.1, "high": 0.9}, "valid number"),
     ("baseline", "a paper", "got 'a paper'"),
+    ("verdict.splits", "30", "valid integer, got '30'"),
+    ("verdict.smallest_effect", 0, "greater than 0, got 0"),
 ]
 
 BAD_SPACES: list[Wrong] = [
@@ -324,6 +327,27 @@ class TestRefusedContent:
         with pytest.raises(BadInput, match="is missing") as caught:
             read_plan(study_without(f"recipes.0.{key}"))
         assert caught.value.field == f"recipes.0.{key}"
+
+    @pytest.mark.parametrize(
+        ("recipe", "field"),
+        [
+            ({"schedule": "constnt", "learning_rate": 0.1}, "schedule"),
+            ({"schedule": "constant"}, "learning_rate"),
+            ({"schedule": "constant", "learning_rate": 0.1, "momentum": 2.0}, "momentum"),
+        ],
+    )
+    def test_a_quoted_recipe_must_be_one(self, recipe: dict[str, Value], field: str) -> None:
+        assert blamed(study_with("baseline.recipes", [recipe])) == f"baseline.recipes.0.{field}"
+
+    def test_a_quoted_recipe_may_lie_outside_the_search(self) -> None:
+        plan = read_plan(study_with("baseline.recipes", [{"schedule": "plateau", "learning_rate": 5.0}]))
+        assert plan.quoted[0].schedule.learning_rate == 5.0
+        assert plan.schedules == ("constant", "step", "plateau")
+
+    def test_a_quoted_recipe_with_nesterov_is_trained_with_it(self) -> None:
+        recipe = {"schedule": "constant", "learning_rate": 0.1, "nesterov": True}
+        assert read_plan(study_with("baseline.recipes", [recipe])).nesterov
+        assert not read_plan(tomllib.loads(STUDY)).nesterov
 
     @settings(deadline=None)
     @given(field=st.sampled_from(KEYS), value=anything)

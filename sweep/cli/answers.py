@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from sweep.errors import StorageFailed
 from sweep.search import queries
 from sweep.search.database import Database
@@ -20,15 +18,6 @@ class Ranking:
     study: Study
     trials: int
     best: list[Best]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The best trial and what it is held against."""
-
-    study: Study
-    best: Best
-    recipes: list[Best]
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,8 @@ def read_best(database: Database, name: str, top: int) -> Ranking:
     with database.reading() as connection:
         study = queries.find_study(connection, name)
         count = queries.count_by_state(connection, study.study_id).get("complete", 0)
-        _require_trials(study, count)
+        if not count:
+            raise StorageFailed(f"the study `{study.name}` has no finished trial yet.")
         return Ranking(study, count, queries.best_trials(connection, study.study_id, top))
 
 
@@ -61,18 +51,6 @@ def read_best_of_each_schedule(database: Database, name: str) -> list[Tried]:
         return queries.best_of_each_schedule(connection, study.study_id)
 
 
-def read_comparison(database: Database, name: str) -> Comparison:
-    """Read a study's best trial and its recipes."""
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        frame = queries.standings(connection, study.study_id)
-        _require_trials(study, len(frame))
-        recipes = len(study.plan.recipes) if study.plan else 0
-        own = frame[frame["position"] < recipes].sort_values("position")
-        (best,) = queries.details(connection, frame.head(1))
-        return Comparison(study, best, queries.details(connection, own))
-
-
 def read_status(database: Database, name: str) -> Progressed:
     """Read how far a study is."""
     with database.reading() as connection:
@@ -80,11 +58,6 @@ def read_status(database: Database, name: str) -> Progressed:
         found = queries.status(connection, study.study_id)
     wanted = study.plan.search.trials if study.plan else None
     return Progressed(study, found, wanted, database.is_being_written(name))
-
-
-def _require_trials(study: Study, count: int) -> None:
-    if not count:
-        raise StorageFailed(f"the study `{study.name}` has no finished trial yet.")
 
 
 def best_document(found: Ranking) -> dict[str, Any]:
@@ -109,42 +82,6 @@ def _trial_document(trial: Best) -> dict[str, Any]:
         "correct_mean": trial.correct_mean,
         "validation_rows": trial.validation_rows,
     }
-
-
-def comparison_document(found: Comparison) -> dict[str, Any]:
-    """Return the comparison as `--json` prints it."""
-    return {
-        "study": found.study.name,
-        "best": _trial_document(found.best),
-        "recipes": [
-            _trial_document(recipe) | {"difference": difference(found.best, recipe)} for recipe in found.recipes
-        ],
-        "quoted_baseline": found.study.quoted_baseline,
-        "runs_above_quoted": runs_above(found.best, found.study.quoted_baseline),
-    }
-
-
-def difference(best: Best, other: Best) -> dict[str, float] | None:
-    """Return how many more rows `best` gets right than `other`, run seed by run seed; None without shared seeds."""
-    shared = sorted(best.correct.keys() & other.correct.keys())
-    if not shared:
-        return None
-    rows = np.array([best.correct[seed] - other.correct[seed] for seed in shared])
-    return {
-        "rows": float(rows.mean()),
-        "runs": len(shared),
-        "better": int((rows > 0).sum()),
-        "equal": int((rows == 0).sum()),
-        "worse": int((rows < 0).sum()),
-    }
-
-
-def runs_above(trial: Best, quoted: float | None) -> float | None:
-    """Return the share of a trial's runs that get more rows right than a quoted accuracy means."""
-    if quoted is None or not trial.validation_rows or not trial.correct:
-        return None
-    limit = round(quoted * trial.validation_rows)
-    return float(np.mean([count > limit for count in trial.correct.values()]))
 
 
 def status_document(found: Progressed) -> dict[str, Any]:

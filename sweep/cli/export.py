@@ -11,7 +11,7 @@ from sweep.cli.answers import read_best
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
 from sweep.files import check_place, replace_file
-from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.plan import StudyFile, read_study_file
 from sweep.script import Chosen, write_script
 from sweep.search import queries
 from sweep.search.database import Database

@@ -29,7 +29,6 @@ from sweep.training.checkpoint import Checkpoint, Setting, check_setting, exists
 from sweep.training.worker import environment
 
 
-
 @dataclass(frozen=True)
 class Options:
     """The options of `sweep train`, as they were given."""

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from sweep.evidence.estimate import Chances, Effect, Interval, checked
 from sweep.evidence.paired import ONE_ROW, RESAMPLES, compare
 from sweep.evidence.power import FEWEST_DIFFERENCES
-from sweep.evidence.resplits import correlated_chances, corrected_resampled_t
+from sweep.evidence.resplits import corrected_resampled_t, correlated_chances
 
 
 class Word(StrEnum):
@@ -63,7 +63,7 @@ class Verdict:
         rows: how many rows a run is judged on.
         smallest_of_interest: the smallest effect worth having, in rows.
         run_chances: shares of runs in which the winner is better, tied, worse; on these rows only.
-        mean_chances: how sure it is that the mean is so: by bootstrap on these rows, by Corani and Benavoli on new rows.
+        mean_chances: how sure it is that the mean is so, by bootstrap on these rows, by a t distribution on new ones.
     """
 
     question: Question
@@ -104,9 +104,10 @@ class Verdict:
         """Why the rule gives this word."""
         if self.effect.samples < FEWEST_DIFFERENCES:
             return f"fewer than {FEWEST_DIFFERENCES} {self.question.replicates} cannot tell"
-        return _reason(
-            self.word, self.effect.interval, f"{self.smallest_of_interest:g}", self.effect.smallest_detectable
-        )
+        if self.word is Word.NOT_RESOLVED:
+            found = f"so many {self.question.replicates} find a lead of {self.effect.smallest_detectable:.2f} rows"
+            return f"the interval leaves both open; {found} four times in five"
+        return _reason(self.word, self.effect.interval, f"{self.smallest_of_interest:g}")
 
 
 def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
@@ -184,13 +185,11 @@ def same_share(effect: float, rows: int, other_rows: int) -> float:
     return effect * other_rows / rows
 
 
-def _reason(word: Word, interval: Interval, worthwhile: str, detectable: float) -> str:
+def _reason(word: Word, interval: Interval, worthwhile: str) -> str:
     """Return what the interval says about the two marks; `worthwhile` is the smallest effect of interest, in rows."""
     if word is Word.BETTER:
         return "the interval lies above 0"
     if word is Word.WORSE:
         return "the interval lies below 0"
-    if word is Word.NOT_RESOLVED:
-        return f"the interval leaves both open; so many find a lead of {detectable:.2f} rows four times in five"
     small = "a lead, but " if interval.low > 0 else ""
     return f"{small}less than the {worthwhile} row{'' if worthwhile == '1' else 's'} that would be worth having"

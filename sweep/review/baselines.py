@@ -29,13 +29,12 @@ def tuning_plans(plan: Plan) -> dict[Role, Plan]:
 
 def reruns(plan: Plan) -> tuple[Candidate, ...]:
     """Return the settings to run again: those of the quoted result, or the optimizer's defaults in Keras."""
-    quoted = plan.baseline.recipes if plan.baseline is not None else ()
     usual: dict[str, Value] = {
         "schedule": "constant",
         "learning_rate": plan.optimizer.usual_rate,
         "momentum": plan.optimizer.usual_momentum,
     }
-    return tuple(recipe_candidate(recipe) for recipe in quoted or (usual,))
+    return plan.quoted or (recipe_candidate(usual),)
 
 
 def _tuning(plan: Plan, suffix: str, fixed: dict[str, Value]) -> Plan:

@@ -6,7 +6,6 @@ It stands alone because it only reads, and because a search that others filled m
 from __future__ import annotations
 
 import numpy as np
-from sqlalchemy.engine import Connection
 
 from sweep.candidate import Candidate
 from sweep.errors import StorageFailed
@@ -15,11 +14,12 @@ from sweep.plan import Plan
 from sweep.review.dossier import Contender, Runs
 from sweep.schedules import read_schedule
 from sweep.search import queries
+from sweep.search.database import Database
 from sweep.search.queries import Best
 from sweep.search.space import read_candidate
 
 
-def finalists(connection: Connection, plan: Plan) -> list[Contender]:
+def finalists(database: Database, plan: Plan) -> list[Contender]:
     """Return who races for the plan's study, best first by the search's ranking.
 
     They are the `verdict.finalists` best trials, and of every schedule whose best trial is within noise of the very
@@ -28,9 +28,10 @@ def finalists(connection: Connection, plan: Plan) -> list[Contender]:
     Raises:
         StorageFailed: if no trial has runs that could be compared.
     """
-    study = queries.find_study(connection, plan.name)
-    best = [trial for trial in queries.best_trials(connection, study.study_id, plan.verdict.finalists) if _can(trial)]
-    families = [tried.best for tried in queries.best_of_each_schedule(connection, study.study_id)]
+    with database.reading() as connection:
+        study_id = queries.find_study(connection, plan.name).study_id
+        best = [trial for trial in queries.best_trials(connection, study_id, plan.verdict.finalists) if _can(trial)]
+        families = [tried.best for tried in queries.best_of_each_schedule(connection, study_id)]
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
     racing = {trial.trial: trial for trial in (*best, *within_noise([trial for trial in families if _can(trial)]))}
@@ -57,9 +58,11 @@ def contender(plan: Plan, trial: Best) -> Contender:
 
 def as_contender(candidate: Candidate) -> Contender:
     """Return a candidate that no search found as a contender."""
+    schedule = candidate.schedule
+    unused = {f"{schedule.name}.{key}" for key in schedule.parameters.keys() - schedule.used_parameters.keys()}
     return Contender(
-        params=candidate.params,
-        schedule=candidate.schedule.document,
+        params={key: value for key, value in candidate.params.items() if key not in unused},
+        schedule=schedule.document,
         momentum=candidate.momentum,
         nesterov=candidate.nesterov,
     )

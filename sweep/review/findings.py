@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -99,7 +98,8 @@ class Findings:
         equals: finalists that the race cannot tell from the winner, itself included, best first (Holm).
         simplest: the one of them with the fewest parameters.
         majority: right rows of always answering the commonest class of the validation rows, and its label.
-        mcnemar_limit: smallest exact p-value by which any single model could beat a typical run of the tuned constant.
+        mcnemar_limit: smallest exact p-value by which any single model could beat the quoted one on these rows; without
+            a quoted one, a typical run of the first re-run.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five; None if the
             differences have no spread.
         quoted: the quoted result, if the study file has one.
@@ -140,6 +140,8 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
     equals = indistinguishable_from_winner(dossier)
     spread = float(np.std(_differences(winner, constant), ddof=1))
     commonest = int(np.argmax(split.class_rows))
+    quoted = _quoted(dossier, winner, rerun)
+    beaten = round(rerun.confirmation.correct_mean) if quoted is None else quoted.correct
     return Findings(
         study=plan.name,
         plan=plan,
@@ -156,9 +158,9 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
         equals=equals,
         simplest=_simplest(equals),
         majority=(split.classes[commonest], split.class_rows[commonest]),
-        mcnemar_limit=mcnemar_limit(round(constant.confirmation.correct_mean), split.validation_rows),
+        mcnemar_limit=mcnemar_limit(beaten, split.validation_rows),
         seeds_needed=pairs_needed(spread, verdict.smallest_effect) if spread > 0 else None,
-        quoted=_quoted(dossier, winner, rerun),
+        quoted=quoted,
         current=current,
     )
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sweep.review.dossier import Curves, Record, Runs
+from sweep.review.standing import DOSSIER
 from sweep.search.annex import read_documents, write_documents
 from sweep.search.database import Database
 
 PART = "part:"
-DOSSIER = "dossier"
 
 
 class Part(Record):

@@ -1,4 +1,4 @@
-"""All that `sweep run` does, in order: the search, the searches for tuned baselines, the race, the confirmation, re-splits.
+"""All that `sweep run` does, in order: the search, searches for tuned baselines, the race, confirmation, re-splits.
 
 Each part goes on where it was stopped, and a verdict is made anew only if something that it rests on has changed.
 """
@@ -13,20 +13,17 @@ from dataclasses import dataclass, field
 from sweep.datasets import Dataset
 from sweep.plan import Plan
 from sweep.review.baselines import tuning_plans
-from sweep.review.dossier import Basis, Dossier, Role
+from sweep.review.dossier import Dossier, Role
 from sweep.review.finalists import finalists
-from sweep.review.ledger import DOSSIER, Ledger
+from sweep.review.ledger import Ledger
 from sweep.review.stages import Stages, split_facts
+from sweep.review.standing import basis, is_made, next_seed, read_dossier, searches
 from sweep.search import queries
-from sweep.search.annex import read_documents
 from sweep.search.coordinator import Coordinator, Progress, Seconds
 from sweep.search.database import Database
 from sweep.search.record import open_study
-from sweep.seeds import STRIDE
 from sweep.training.problem import Problem
 from sweep.training.trainer import Trainer
-
-SEARCH = "schedules"
 
 
 @dataclass
@@ -69,9 +66,9 @@ class Protocol:
         began = time.monotonic()
         with self.database.reading() as connection:
             study = queries.find_study(connection, self.plan.name)
-            before = read_dossier(self.database, self.plan.name)
-            plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
-            groups = {role: finalists(connection, plan) for role, plan in plans.items()}
+        before = read_dossier(self.database, self.plan.name)
+        plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
+        groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
         ledger = Ledger(self.database, study.study_id)
         stages = Stages(self.plan, self.dataset, self.trainer, ledger, self.announce)
         raced = stages.race(groups)
@@ -93,48 +90,3 @@ class Protocol:
         )
         ledger.close(dossier.model_dump_json())
         return True
-
-
-def searches(plan: Plan, *, search_only: bool) -> dict[str, Plan]:
-    """Return the plan of each search by what it is called while it runs, the study's own first."""
-    tuning = {} if search_only else {str(role): tuned for role, tuned in tuning_plans(plan).items()}
-    return {SEARCH: plan} | tuning
-
-
-def basis(database: Database, plan: Plan) -> Basis:
-    """Return what a verdict made now would rest on."""
-    names = [searched.name for searched in searches(plan, search_only=False).values()]
-    counts = {name: queries.count_finished(database, name) for name in names}
-    return Basis(trials=counts, verdict=plan.verdict, baseline=plan.baseline)
-
-
-def is_made(database: Database, plan: Plan) -> bool:
-    """Say whether the study has a verdict that nothing has changed under."""
-    found = read_dossier(database, plan.name)
-    return found is not None and found.basis == basis(database, plan)
-
-
-def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
-    """Say whether anything is left to train."""
-    left = any(
-        queries.count_finished(database, searched.name) < searched.search.trials
-        for searched in searches(plan, search_only=search_only).values()
-    )
-    return left or not (search_only or is_made(database, plan))
-
-
-def read_dossier(database: Database, name: str) -> Dossier | None:
-    """Return the dossier of the study called `name`; None if there is no such study, or no verdict yet."""
-    if not queries.count_finished(database, name):
-        return None
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        kept = read_documents(connection, study.study_id, DOSSIER).get(DOSSIER)
-    return None if kept is None else Dossier.model_validate_json(kept)
-
-
-def next_seed(before: Dossier | None) -> int:
-    """Return the place of the first confirmation seed that no confirmation of the study has used."""
-    if before is None:
-        return 0
-    return max(before.entries[0].confirmation.run_seeds) % STRIDE + 1

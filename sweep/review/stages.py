@@ -25,6 +25,7 @@ from sweep.review.dossier import Contender, Curves, Entry, NewRows, Role, Runs, 
 from sweep.review.finalists import as_candidate, as_contender
 from sweep.review.ledger import Ledger, Part
 from sweep.seeds import Stage, run_seeds, split_seeds
+from sweep.training.problem import Float32
 from sweep.training.trainer import Outcome, Trainer
 
 MOST_LOOKS = 3
@@ -61,7 +62,7 @@ class Stages:
         return {role: ranked(group, metric) + ranked(lost[role], metric) for role, group in racing.items()}
 
     def confirm(self, first: int, winners: Mapping[Role, Contender]) -> list[Entry]:
-        """Return the winners and the re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
+        """Return winners and re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
         entries = [*winners.items(), *((Role.RERUN, as_contender(candidate)) for candidate in reruns(self.plan))]
         contenders = [contender for _, contender in entries]
         seeds = run_seeds(Stage.CONFIRMATION, self.plan.verdict.confirmation_seeds, first)
@@ -187,7 +188,7 @@ def to_curves(outcome: Outcome) -> Curves:
     )
 
 
-def _finite(values: Numbers) -> list[float | None]:
+def _finite(values: Numbers | Float32) -> list[float | None]:
     return [float(value) if math.isfinite(value) else None for value in values]
 
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sweep.evidence.resplits import correlated_chances, corrected_resampled_t, standard_error
+from sweep.evidence.resplits import corrected_resampled_t, correlated_chances, standard_error
 
 
 def test_the_corrected_test_agrees_with_a_hand_computed_one() -> None:
@@ -15,7 +15,7 @@ def test_the_corrected_test_agrees_with_a_hand_computed_one() -> None:
 
 
 def test_the_chances_agree_with_hand_computed_ones() -> None:
-    # as above: mean 2, standard error 1.322876, 4 degrees of freedom; P(t > -0.755929) = 0.754057, P(t < -2.267787) = 0.042985
+    # as above, t has 4 degrees of freedom: P(t > -1 / 1.322876) = 0.754057, P(t < -3 / 1.322876) = 0.042985
     found = correlated_chances([0.0, 1.0, 2.0, 3.0, 4.0], train_rows=200, test_rows=100, tie=1.0)
     assert found.better == pytest.approx(0.754057, abs=1e-3)
     assert found.worse == pytest.approx(0.042985, abs=1e-3)

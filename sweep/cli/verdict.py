@@ -1,0 +1,149 @@
+"""A verdict on a terminal: two sentences, the ladder, and what a reader needs to doubt them, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from sweep.cli.tables import TABLE_STYLE
+from sweep.errors import StorageFailed
+from sweep.evidence.counts import histogram
+from sweep.evidence.estimate import Chances, Effect
+from sweep.review.dossier import Entry
+from sweep.review.findings import Findings, Score, find, label_of
+from sweep.review.standing import is_made, read_dossier
+from sweep.search import queries
+from sweep.search.database import Database
+
+WIDTH = 118
+BAR = 30
+
+
+def read_findings(database: Database, name: str) -> Findings:
+    """Read a study's verdict.
+
+    Raises:
+        StorageFailed: if there is none yet.
+    """
+    with database.reading() as connection:
+        plan = queries.find_study(connection, name).plan
+    dossier = read_dossier(database, name)
+    if plan is None or dossier is None:
+        raise StorageFailed(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
+    return find(plan, dossier, current=is_made(database, plan))
+
+
+def show_verdict(found: Findings) -> None:
+    """Print a verdict."""
+    console = Console(highlight=False, width=WIDTH)
+    console.print(f"study {found.study}: is the best schedule really better?", style="bold")
+    if not found.current:
+        console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
+    console.print()
+    console.print(found.these_rows.sentence)
+    console.print(new_rows_sentence(found))
+    console.print()
+    console.print(_ladder(found))
+    console.print()
+    for line in facts(found):
+        console.print(line, soft_wrap=False)
+
+
+def new_rows_sentence(found: Findings) -> str:
+    """Return the answer to the second question, or why there is none."""
+    if found.new_rows is None:
+        return f"On new rows: not resolved. There are no re-splits: {found.dossier.new_rows.problem}"
+    return found.new_rows.sentence
+
+
+def _ladder(found: Findings) -> Table:
+    """Return quoted, re-run, tuned and winning settings, each with what it has over the one before."""
+    split, new = found.dossier.split, found.dossier.new_rows
+    table = Table(**TABLE_STYLE)
+    table.add_column("")
+    table.add_column("candidate")
+    table.add_column(f"of {split.validation_rows}", justify="right", no_wrap=True)
+    table.add_column("more than above (95 %)", justify="right", no_wrap=True)
+    if new.split_seeds:
+        table.add_column(f"new, of {new.test_rows}", justify="right", no_wrap=True)
+    if found.quoted is not None:
+        table.add_row("quoted, one run", found.quoted.source, str(found.quoted.correct), "", "")
+    for entry in found.reruns[1:]:
+        table.add_row("also run again", label_of(entry.contender), *_means(entry, None))
+    for rung in found.ladder:
+        table.add_row(rung.label, label_of(rung.entry.contender), *_means(rung.entry, rung.change))
+    return table
+
+
+def _means(entry: Entry, change: Effect | None) -> tuple[str, ...]:
+    over = "" if change is None else f"{change.mean:+.2f} ({change.interval.low:+.2f} to {change.interval.high:+.2f})"
+    new = "" if entry.new_rows_mean is None else f"{entry.new_rows_mean:.2f}"
+    return f"{entry.confirmation.correct_mean:.2f}", over, new
+
+
+def facts(found: Findings) -> Iterator[str]:
+    """Yield what a reader needs to doubt the verdict, one line each."""
+    bars = histogram(found.ladder[-1].entry.confirmation.correct, width=BAR, lines=4)
+    yield f"right rows of the winner's {found.these_rows.effect.samples} runs:  {bars[0]}"
+    yield from (" " * (len("right rows of the winner's  runs:  ") + 2) + bar for bar in bars[1:])
+    yield "against the tuned constant, " + "; ".join(_chances(found))
+    yield f"winner: {_score(found.winner, found)}"
+    yield f"tuned constant: {_score(found.constant, found)}"
+    yield _luck(found)
+    yield _equals(found)
+    yield _power(found)
+    if found.dossier.split.warnings:
+        yield f"doubts about the split: {'; '.join(found.dossier.split.warnings)}"
+
+
+def _chances(found: Findings) -> Iterator[str]:
+    runs, new = found.these_rows.run_chances, found.new_rows.mean_chances if found.new_rows else None
+    if runs is not None:
+        yield f"{_shares(runs)} of runs on these rows"
+    if new is not None:
+        yield f"{_shares(new)} likely on new rows"
+
+
+def _shares(chances: Chances) -> str:
+    return f"better / within one row / worse: {chances.better:.0%} / {chances.tied:.0%} / {chances.worse:.0%}"
+
+
+def _score(score: Score, found: Findings) -> str:
+    classes = zip(found.dossier.split.classes, score.recalls, strict=True)
+    recalls = ", ".join(f"{label} {share:.1%}" for label, share in classes if share is not None)
+    loss = "-" if score.log_loss is None else f"{score.log_loss:.4f}"
+    flag = ", far more spread than a well-trained network's" if score.dispersion.flagged else ""
+    return (
+        f"recall {recalls}; balanced accuracy {score.balanced_accuracy:.1%}; log-loss {loss}; "
+        f"{score.diverged} diverged; sd {score.dispersion.deviation:.2f} rows{flag}"
+    )
+
+
+def _luck(found: Findings) -> str:
+    stages, label, rows = found.optimism, *found.majority
+    return (
+        f"luck: the winner had {stages.search:.2f} rows right when found, best of {found.looked_at[found.study]}, "
+        f"{stages.selection:.2f} in the race, {stages.confirmation:.2f} confirmed; always `{label}` has {rows}"
+    )
+
+
+def _equals(found: Findings) -> str:
+    return (
+        f"not to be told from the winner: {len(found.equals)} of {len(found.dossier.race)} finalists; "
+        f"the simplest is {label_of(found.simplest)}"
+    )
+
+
+def _power(found: Findings) -> str:
+    these, new = found.these_rows.effect, found.new_rows.effect if found.new_rows else None
+    splits = f", {new.samples} re-splits one of {new.smallest_detectable:.1f}" if new else ""
+    return (
+        f"power: {these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five"
+        f"{splits}; one model with every row right would beat {_beaten(found)} by p = {found.mcnemar_limit:.2g} (McNemar)"
+    )
+
+
+def _beaten(found: Findings) -> str:
+    return "the first re-run" if found.quoted is None else "the quoted one"
