@@ -79,7 +79,7 @@ class TrainingPlan(Section):
 
 
 class SearchPlan(Section):
-    """What to try, how often, and in which order."""
+    """What to try, how often, in which order, and what ranks it."""
 
     trials: Count = 200
     replicates: Count = 16

@@ -14,7 +14,7 @@ import numpy as np
 from sweep.candidate import Candidate
 from sweep.datasets import Dataset, split_stratified
 from sweep.optimizer import AdaptiveMoments, Optimizer
-from sweep.plan import Plan, SplitPlan
+from sweep.plan import Metric, Plan, SplitPlan
 from sweep.schedules.clock import Clock
 from sweep.schedules.code import LINE, Call, Code, arrange, literal, write_code
 
@@ -36,6 +36,7 @@ class Chosen:
         runs: how many there were; 0 if the trial does not tell.
         trials: finished trials of the study.
         best: whether this is the best of them.
+        metric: what ranks them.
     """
 
     plan: Plan
@@ -48,6 +49,7 @@ class Chosen:
     runs: int
     trials: int
     best: bool
+    metric: Metric
 
 
 def write_script(chosen: Chosen) -> str:
@@ -87,8 +89,9 @@ def _provenance(chosen: Chosen) -> str:
     runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
     if not chosen.best:
         return f"Trial {chosen.trial}, one of {chosen.trials}, got {accuracy} right{runs}."
-    caution = " It was chosen for that, so expect a little less of new runs." if chosen.trials > 1 else ""
-    return f"Trial {chosen.trial}, the best of {chosen.trials}, got {accuracy} right{runs}.{caution}"
+    ranked, reason = ("", "that") if chosen.metric == "accuracy" else (" by log-loss", "its log-loss")
+    caution = f" It was chosen for {reason}, so expect a little less of new runs." if chosen.trials > 1 else ""
+    return f"Trial {chosen.trial}, the best of {chosen.trials}{ranked}, got {accuracy} right{runs}.{caution}"
 
 
 USAGE = "    python SCRIPT [DATA.csv] [--seed N] [--json]"

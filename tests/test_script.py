@@ -46,6 +46,7 @@ def choose(schedule: dict[str, Any], momentum: float = 0.9, *, nesterov: bool = 
         runs=16,
         trials=200,
         best=True,
+        metric="accuracy",
     )
 
 
@@ -258,6 +259,11 @@ class TestText:
         assert "Trial 61, the best of 200, got 98.71% of the validation rows right" in told
         assert "the mean over 16 runs" in told
         assert "It was chosen for that, so expect a little less of new runs." in told
+
+    def test_it_says_so_if_the_log_loss_chose_it(self) -> None:
+        told = " ".join(write_script(replace(choose(STEP), metric="log_loss")).partition("import")[0].split())
+        assert "Trial 61, the best of 200 by log-loss, got 98.71% of the validation rows right" in told
+        assert "It was chosen for its log-loss, so expect a little less of new runs." in told
 
     def test_it_does_not_call_another_trial_the_best(self) -> None:
         told = " ".join(write_script(replace(choose(STEP), best=False, runs=1)).partition("import")[0].split())

@@ -41,14 +41,14 @@ def read_best(database: Database, name: str, top: int) -> Ranking:
         count = queries.count_by_state(connection, study.study_id).get("complete", 0)
         if not count:
             raise StorageFailed(f"the study `{study.name}` has no finished trial yet.")
-        return Ranking(study, count, queries.best_trials(connection, study.study_id, top))
+        return Ranking(study, count, queries.best_trials(connection, study, top))
 
 
 def read_best_of_each_schedule(database: Database, name: str) -> list[Tried]:
     """Read the best trial of every schedule that was tried."""
     with database.reading() as connection:
         study = queries.find_study(connection, name)
-        return queries.best_of_each_schedule(connection, study.study_id)
+        return queries.best_of_each_schedule(connection, study)
 
 
 def read_status(database: Database, name: str) -> Progressed:
@@ -65,6 +65,7 @@ def best_document(found: Ranking) -> dict[str, Any]:
     return {
         "study": found.study.name,
         "trials": found.trials,
+        "metric": found.study.metric,
         "best": [_trial_document(trial) for trial in found.best],
         "quoted_baseline": found.study.quoted_baseline,
     }

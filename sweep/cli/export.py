@@ -88,7 +88,7 @@ def read_stored(database: Database, name: str, number: int | None) -> Stored:
     found = ranking.best
     if number is not None and [trial.trial for trial in found] != [number]:
         with database.reading() as connection:
-            frame = queries.standings(connection, ranking.study.study_id)
+            frame = queries.standings(connection, ranking.study)
             found = queries.details(connection, frame[frame["number"] == number])
     if not found:
         raise BadInput("trial", f"must be the number of a finished trial of `{name}`, got {number}.")
@@ -123,6 +123,7 @@ def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
         runs=len(stored.run_seeds),
         trials=stored.trials,
         best=trial.trial == stored.best,
+        metric=stored.study.metric,
     )
     return chosen, problem
 

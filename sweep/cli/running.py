@@ -25,6 +25,7 @@ from sweep.ranges import Value
 from sweep.review.standing import searches, work_left
 from sweep.search.coordinator import Progress, Seconds
 from sweep.search.database import Database
+from sweep.search.queries import Finished
 from sweep.search.session import default_workers, make_problem, make_trainer, read_data
 from sweep.training.pool import Pool
 from sweep.training.problem import Problem
@@ -206,10 +207,7 @@ class Drawn:
         """Show where a search stands after a round."""
         self.interruption.check()
         self._done = progress.finished * self.plan.search.replicates
-        quoted = self.plan.baseline
-        self._best = "" if progress.best is None else f"best {progress.best:.2%}"
-        if self._best and quoted is not None:
-            self._best += f" (quoted {quoted.accuracy:.2%})"
+        self._best = "" if progress.best is None else self._said(progress.best)
         self._draw()
 
     def _draw(self) -> None:
@@ -222,6 +220,12 @@ class Drawn:
             self.console.print(
                 f"{self._part}: {self._done:,}/{self._wanted:,} trainings, {self._rate()} a second{best}"
             )
+
+    def _said(self, best: Finished) -> str:
+        if self.plan.search.metric == "log_loss":
+            return f"best log-loss {best.log_loss:.4f}"
+        quoted = self.plan.baseline
+        return f"best {best.value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
 
     def _rate(self) -> str:
         """Return trainings a second since the first tile came back, which is after the compilation."""

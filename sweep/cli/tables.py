@@ -26,10 +26,11 @@ def show_end(found: Ranking, by_schedule: list[Tried]) -> None:
     """Show what a sweep found: the best candidates, the best of each schedule, and the quoted baseline."""
     _print_table(
         found,
-        f"best of {found.trials} candidates",
+        f"best of {found.trials} candidates{_ranked(found)}",
         [_cells(trial, describe(trial.params, momentum=False)) for trial in found.best],
     )
-    _print_table(found, "best of each schedule", [_cells(tried.best, _in_brief(tried)) for tried in by_schedule])
+    families = [_cells(tried.best, _in_brief(tried)) for tried in by_schedule]
+    _print_table(found, f"best of each schedule{_ranked(found)}", families)
     _console().print(
         "The best were chosen by these very scores, so luck makes them look better than they are; "
         "the verdict, once `sweep run` has made it, says how much."
@@ -38,7 +39,7 @@ def show_end(found: Ranking, by_schedule: list[Tried]) -> None:
 
 def show_best(found: Ranking) -> None:
     """Show the best candidates."""
-    title = f"study {found.study.name}: best of {found.trials} candidates"
+    title = f"study {found.study.name}: best of {found.trials} candidates{_ranked(found)}"
     _print_table(found, title, [_cells(trial, describe(trial.params, momentum=False)) for trial in found.best])
 
 
@@ -53,6 +54,10 @@ def show_status(found: Progressed) -> None:
         left = document["seconds_left"]
         ahead = f", about {left:.0f} s left" if left is not None else ""
         console.print(f"lately {document['candidates_per_second']:.1f} candidates a second{ahead}")
+
+
+def _ranked(found: Ranking) -> str:
+    return " by log-loss" if found.study.metric == "log_loss" else ""
 
 
 def _console() -> Console:

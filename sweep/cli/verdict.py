@@ -141,7 +141,7 @@ def _power(found: Findings) -> str:
     splits = f", {new.samples} re-splits one of {new.smallest_detectable:.1f}" if new else ""
     return (
         f"power: {these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five"
-        f"{splits}; one model with every row right would beat {_beaten(found)} by p = {found.mcnemar_limit:.2g} (McNemar)"
+        f"{splits}; a model with every row right beats {_beaten(found)} by p = {found.mcnemar_limit:.2g} only (McNemar)"
     )
 
 

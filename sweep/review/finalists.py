@@ -29,9 +29,9 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
         StorageFailed: if no trial has runs that could be compared.
     """
     with database.reading() as connection:
-        study_id = queries.find_study(connection, plan.name).study_id
-        best = [trial for trial in queries.best_trials(connection, study_id, plan.verdict.finalists) if _can(trial)]
-        families = [tried.best for tried in queries.best_of_each_schedule(connection, study_id)]
+        study = queries.find_study(connection, plan.name)
+        best = [trial for trial in queries.best_trials(connection, study, plan.verdict.finalists) if _can(trial)]
+        families = [tried.best for tried in queries.best_of_each_schedule(connection, study)]
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
     racing = {trial.trial: trial for trial in (*best, *within_noise([trial for trial in families if _can(trial)]))}

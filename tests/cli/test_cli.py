@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -14,12 +15,16 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 from sweep.cli import app, main
-from sweep.plan import Plan, read_study_file
+from sweep.cli.running import Drawn, Interruption
+from sweep.plan import Metric, Plan, read_study_file
+from sweep.search.coordinator import Progress
 from sweep.search.database import Database
+from sweep.search.queries import Finished
 from sweep.search.session import read_data
-from tests.fakes import FakeTrainer, make_coordinator, opened
+from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
@@ -204,8 +209,9 @@ class TestBest:
         ended = sweep("best", "smoke", "--storage", filled.url, "--top", 12, "--json")
         assert (ended.code, ended.err) == (0, "")
         found = ended.document
-        assert found.keys() == {"study", "trials", "best", "quoted_baseline"}
+        assert found.keys() == {"study", "trials", "metric", "best", "quoted_baseline"}
         assert (found["study"], found["trials"], found["quoted_baseline"]) == ("smoke", 12, 0.9569)
+        assert found["metric"] == "accuracy"
         for trial in found["best"]:
             assert list(trial) == [
                 "trial",
@@ -302,6 +308,52 @@ class TestRun:
             assert sweep("run", SMOKE, "--storage", database.url).code == 0
             found = sweep("status", "smoke", "--storage", database.url, "--json").document
         assert found["trials"] == {"complete": 12, "waiting": 1}
+
+
+class TestLogLoss:
+    @pytest.fixture
+    def path(self, study_file: Callable[[str, str], Path]) -> Path:
+        return study_file("trials = 12", 'trials = 12\nmetric = "log_loss"')
+
+    @pytest.fixture
+    def url(self, path: Path, tmp_path: Path) -> Iterator[str]:
+        read = read_study_file(path)
+        with opened(tmp_path / "studies.db") as database:
+            make_coordinator(database, read.plan, FakeTrainer(), data_sha256=read_data(read).sha256).run()
+            yield database.url
+
+    def test_the_best_are_those_of_the_lowest_and_it_is_said(self, sweep: Sweep, path: Path, url: str) -> None:
+        found = sweep("best", path, "--storage", url, "--top", 12, "--json").document
+        assert found["metric"] == "log_loss"
+        stands = [(trial["log_loss"], -trial["value"]) for trial in found["best"]]
+        assert stands == sorted(stands)
+        assert "study smoke: best of 12 candidates by log-loss\n" in sweep("best", path, "--storage", url).out
+
+    def test_the_end_of_a_run_says_so(self, sweep: Sweep, path: Path, url: str) -> None:
+        told = sweep("run", path, "--storage", url).out
+        assert "best of 12 candidates by log-loss\n" in told
+        assert "best of each schedule by log-loss\n" in told
+
+    def test_what_is_exported_is_the_best_by_it(self, sweep: Sweep, path: Path, url: str) -> None:
+        best = sweep("best", path, "--storage", url, "--json").document["best"][0]
+        told = " ".join(sweep("export", path, "--storage", url).out.split())
+        assert f"Trial {best['trial']}, the best of 12 by log-loss, got" in told
+
+    def test_a_stored_study_cannot_change_its_metric(self, sweep: Sweep, path: Path, url: str) -> None:
+        path.write_text(path.read_text(encoding="utf-8").replace('metric = "log_loss"', ""), encoding="utf-8")
+        line = r'search\.metric: the stored study `smoke` has "log_loss", not "accuracy"; .*'
+        assert_one_line(sweep("run", path, "--storage", url), 2, line)
+
+    @pytest.mark.parametrize(
+        ("metric", "told"), [("accuracy", "best 97.50% (quoted 95.69%)"), ("log_loss", "best log-loss 0.1235")]
+    )
+    def test_progress_tells_the_best_by_the_metric(self, metric: Metric, told: str) -> None:
+        console = Console(file=io.StringIO(), soft_wrap=True)
+        drawn = Drawn(console, make_plan(metric=metric), Interruption())
+        drawn.add_runs(16)
+        drawn.show(Progress(8, 20, Finished(3, 0.975, 0.12345, 2)))
+        assert isinstance(console.file, io.StringIO)
+        assert console.file.getvalue() == f"8/20 candidates, - trainings/s, {told}\n"
 
 
 class TestHelp:

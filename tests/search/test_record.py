@@ -242,6 +242,7 @@ class TestOpenStudy:
             ("recipes", {"recipes": ({"schedule": "constant", "learning_rate": 0.2},)}),
             ("search.replicates", searching(replicates=3)),
             ("search.sampler_seed", searching(sampler_seed=1)),
+            ("search.metric", searching(metric="log_loss")),
             ("search.learning_rate.low", searching(learning_rate={"low": 0.02, "high": 1.0, "log": True})),
             ("search.schedules.step", searching(schedules={"constant": {}})),
         ],
@@ -254,6 +255,17 @@ class TestOpenStudy:
         with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
             open_study(database, PLAN.model_copy(update=changed), DATA_SHA256)
         assert raised.value.field == field
+
+    def test_a_plan_stored_before_there_was_a_metric_ranks_by_accuracy(self, database: Database) -> None:
+        begun_study(database)
+        old = PLAN.model_dump(mode="json")
+        del old["search"]["metric"]
+        opened_study(database)[0].set_user_attr("plan", old)
+        with database.reading() as connection:
+            assert find_study(connection, "tiny").metric == "accuracy"
+        with pytest.raises(BadInput, match=r"^search\.metric: .* has \"accuracy\", not \"log_loss\"; "):
+            open_study(database, PLAN.model_copy(update=searching(metric="log_loss")), DATA_SHA256)
+        assert opened_study(database)[0].user_attrs["plan"] == PLAN.model_dump(mode="json")
 
     def test_a_refused_plan_leaves_the_stored_one(self, database: Database) -> None:
         begun_study(database)
