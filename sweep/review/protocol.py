@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sweep.datasets import Dataset
+from sweep.datasets import Dataset, Split
 from sweep.plan import Plan
 from sweep.review.baselines import tuning_plans
 from sweep.review.dossier import Dossier, Role
@@ -22,7 +22,6 @@ from sweep.search import queries
 from sweep.search.coordinator import Coordinator, Progress, Seconds
 from sweep.search.database import Database
 from sweep.search.record import open_study
-from sweep.training.problem import Problem
 from sweep.training.trainer import Trainer
 
 
@@ -40,7 +39,7 @@ class Protocol:
     database: Database
     plan: Plan
     dataset: Dataset
-    problem: Problem
+    split: Split
     trainer: Trainer
     announce: Callable[[str, int], None]
     on_progress: Callable[[Progress], None]
@@ -81,7 +80,7 @@ class Protocol:
         dossier = Dossier(
             basis=basis(self.database, self.plan),
             confirmations=1 if before is None else before.confirmations + 1,
-            split=split_facts(self.dataset, self.problem.split),
+            split=split_facts(self.dataset, self.split),
             new_rows=new_rows,
             race=tuple(raced[Role.WINNER]),
             entries=tuple(tested),

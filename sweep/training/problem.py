@@ -6,7 +6,7 @@ It stands alone because the coordinator builds and reads these without loading T
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
@@ -68,6 +68,10 @@ class Problem:
         rows = len(self.split.train_targets)
         return Clock(epochs=self.epochs, steps_per_epoch=-(-rows // self.batch_size))
 
+    def is_resplit_of(self, other: Problem) -> bool:
+        """Say whether the two differ in their rows alone, so that one `Population` serves both."""
+        return replace(self, split=other.split) == other
+
 
 @dataclass(frozen=True)
 class Watchers:
@@ -109,7 +113,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Curves:
-    """What each run of a tile showed after each epoch, as Keras' `fit` reports it.
+    """What each run of a tile showed after each epoch, as Keras' `fit` reports it, and how it ended.
 
     Attributes:
         loss: mean cross-entropy over the epoch's training batches, `[candidates, seeds, epochs]`.
@@ -117,6 +121,8 @@ class Curves:
         validation_loss: mean cross-entropy over the validation rows, same shape.
         validation_correct: validation rows classified right, same shape.
         gain: what the tile's rates were multiplied by in the epoch, same shape; 1 for an open-loop schedule.
+        class_correct: validation rows of each class classified right after the last epoch,
+            `[candidates, seeds, classes]`; their sum is the last of `validation_correct`.
         seconds: time spent on the tile.
     """
 
@@ -125,6 +131,7 @@ class Curves:
     validation_loss: Float32
     validation_correct: Int32
     gain: Float32
+    class_correct: Int32
     seconds: float
 
     @property

@@ -18,6 +18,7 @@ from sweep.errors import SweepError, TrainingFailed
 
 if TYPE_CHECKING:
     from sweep.training.population import Population
+    from sweep.training.problem import Problem
 
 # One thread a process: two such processes beat one with two threads by a quarter (tests/bench/README.md).
 ENVIRONMENT = {
@@ -51,7 +52,7 @@ def serve(pipe: Any) -> None:
         problem, tile = pipe.recv()
         try:
             if problem is not None:
-                population = _population(problem)
+                population = _population(problem, population)
             answer: Any = population.train(tile) if population else TrainingFailed("there is no problem yet")
         except SweepError as error:
             answer = error
@@ -60,7 +61,11 @@ def serve(pipe: Any) -> None:
         pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 
 
-def _population(problem: Any) -> Population:
+def _population(problem: Problem, before: Population | None) -> Population:
+    """Return what trains `problem`: the population before, with its compiled programs, if only the rows are new."""
+    if before is not None and problem.is_resplit_of(before.problem):
+        before.problem = problem
+        return before
     from sweep.training.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s, and only a worker needs it
 
     return Population(problem)

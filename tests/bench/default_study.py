@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
+from sweep.datasets import Split
 from sweep.plan import StudyFile, read_study_file
 from sweep.search.coordinator import Coordinator
 from sweep.search.database import Database
@@ -77,11 +78,20 @@ class MadeUpTrainer:
         for place, candidate in enumerate(candidates):
             yield place, self._outcome(candidate, tuple(run_seeds))
 
+    def train_on(
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        """Yield the outcomes of each split; they know nothing of its rows."""
+        for place in range(len(splits)):
+            yield place, [self._outcome(candidate, tuple(run_seeds)) for candidate in candidates]
+
     def _outcome(self, candidate: Candidate, run_seeds: tuple[int, ...]) -> Outcome:
         draw, rows, epochs = self._generator.random, self.problem.split.validation_rows, self.problem.epochs
+        by_class = self._generator.integers(rows // 4, rows // 2 + 1, (len(run_seeds), 2), np.int32)
         return Outcome(
             run_seeds=run_seeds,
-            correct=self._generator.integers(rows // 2, rows + 1, len(run_seeds), np.int32),
+            correct=by_class.sum(axis=1, dtype=np.int32),
+            class_correct=by_class,
             log_loss=draw(len(run_seeds), np.float32),
             diverged=np.zeros(len(run_seeds), np.bool_),
             rate=candidate.schedule.rates(self.problem.clock)[:, 0],
@@ -89,6 +99,7 @@ class MadeUpTrainer:
             accuracy=draw(epochs),
             validation_loss=draw(epochs),
             validation_accuracy=draw(epochs),
+            spread=draw((2, epochs)),
             validation_rows=rows,
             seconds=0.02,
         )
