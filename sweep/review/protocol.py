@@ -45,6 +45,10 @@ class Protocol:
     on_progress: Callable[[Progress], None]
     seconds: Seconds = field(default_factory=Seconds)
 
+    def __post_init__(self) -> None:
+        """Refuse a stored study that is another one, before anything is trained."""
+        open_study(self.database, self.plan, self.dataset.sha256)
+
     def run(self, timeout_seconds: float | None = None, *, search_only: bool = False) -> bool:
         """Do what is left, and say whether all of it is done; no round and no stage begins after the timeout."""
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds

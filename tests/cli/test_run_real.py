@@ -33,7 +33,7 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="f
 
 
 def command(file: Path, trials: int) -> list[str]:
-    options = ["--trials", str(trials), "--storage", f"sqlite:///{file}"]
+    options = ["--trials", str(trials), "--storage", f"sqlite:///{file}", "--search-only"]
     return [sys.executable, "-m", "sweep", "run", str(SMOKE), *options]
 
 
