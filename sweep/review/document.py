@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from sweep.evidence.verdict import Verdict
+from sweep.evidence.verdict import Verdict, Word
 from sweep.review.dossier import Contender, Entry
 from sweep.review.findings import Findings, Score
 
@@ -19,7 +19,7 @@ def document(found: Findings) -> dict[str, Any]:
         "current": found.current,
         "confirmations": found.dossier.confirmations,
         "on_these_rows": _verdict(found.these_rows),
-        "on_new_rows": {"problem": new.problem} if found.new_rows is None else _verdict(found.new_rows),
+        "on_new_rows": _unresolved(new.problem) if found.new_rows is None else _verdict(found.new_rows),
         "winner": _entry(found.ladder[-1].entry) | _score(found.winner, split.classes),
         "tuned_constant": _entry(found.ladder[-2].entry) | _score(found.constant, split.classes),
         "reruns": [_entry(entry) for entry in found.reruns],
@@ -56,6 +56,10 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "runs": None if verdict.run_chances is None else asdict(verdict.run_chances),
         "mean": None if verdict.mean_chances is None else asdict(verdict.mean_chances),
     }
+
+
+def _unresolved(problem: str | None) -> dict[str, Any]:
+    return {"word": str(Word.NOT_RESOLVED), "problem": problem}
 
 
 def _contender(contender: Contender) -> dict[str, Any]:
