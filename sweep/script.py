@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -32,10 +33,10 @@ class Chosen:
         clock: the time axis of the training.
         candidate: schedule and momentum of the trial.
         trial: the trial's number.
-        value: mean validation accuracy of its runs.
+        value: mean validation accuracy of its runs; of those that confirmed it, if it won.
         runs: how many there were; 0 if the trial does not tell.
         trials: finished trials of the study.
-        best: whether this is the best of them.
+        standing: whether it won the race on fresh run seeds, or is the best of them, or one of them.
         metric: what ranks them.
     """
 
@@ -48,7 +49,7 @@ class Chosen:
     value: float
     runs: int
     trials: int
-    best: bool
+    standing: Literal["winner", "best", "one"]
     metric: Metric
 
 
@@ -87,7 +88,10 @@ def _title(chosen: Chosen) -> str:
 def _provenance(chosen: Chosen) -> str:
     accuracy = f"{chosen.value:.2%} of the validation rows"
     runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
-    if not chosen.best:
+    if chosen.standing == "winner":
+        confirmed = f"got {accuracy} right in {chosen.runs} runs that had no part in choosing it"
+        return f"Trial {chosen.trial}, the winner among {chosen.trials}, {confirmed}."
+    if chosen.standing == "one":
         return f"Trial {chosen.trial}, one of {chosen.trials}, got {accuracy} right{runs}."
     ranked, reason = ("", "that") if chosen.metric == "accuracy" else (" by log-loss", "its log-loss")
     caution = f" It was chosen for {reason}, so expect a little less of new runs." if chosen.trials > 1 else ""

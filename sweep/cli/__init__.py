@@ -170,10 +170,10 @@ def export(
         typer.Option("--as", metavar="keras|json|model", help="A script, the schedule as data, or a trained network."),
     ] = "keras",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to [default: standard output].")] = None,
-    trial: Annotated[int | None, typer.Option(help="The trial's number [default: the best].")] = None,
+    trial: Annotated[int | None, typer.Option(help="Its number [default: the verdict's winner, or the best].")] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the best candidate as a script that needs Keras alone, as JSON, or as a .keras file."""
+    """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
     from sweep.cli.export import export as write
 
     write(study_path(study), form, out, trial, database(storage))
