@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import StorageFailed
+from sweep.plan import Plan
+from sweep.review.standing import is_made, read_dossier
 from sweep.search import queries
 from sweep.search.database import Database
 from sweep.search.queries import Best, Status, Study, Tried
@@ -22,12 +24,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Progressed:
-    """How far a study is, and whether somebody is writing it now."""
+    """How far a study is, whether somebody is writing it now, and whether its verdict is made."""
 
     study: Study
     status: Status
     wanted: int | None
     running: bool
+    verdict: str
 
 
 def read_best(database: Database, name: str, top: int) -> Ranking:
@@ -56,8 +59,16 @@ def read_status(database: Database, name: str) -> Progressed:
     with database.reading() as connection:
         study = queries.find_study(connection, name)
         found = queries.status(connection, study.study_id)
-    wanted = study.plan.search.trials if study.plan else None
-    return Progressed(study, found, wanted, database.is_being_written(name))
+    plan = study.plan
+    wanted = plan.search.trials if plan is not None else None
+    return Progressed(study, found, wanted, database.is_being_written(name), verdict_state(database, name, plan))
+
+
+def verdict_state(database: Database, name: str, plan: Plan | None) -> str:
+    """Return `made`, `out of date` or `none`."""
+    if plan is None or read_dossier(database, name) is None:
+        return "none"
+    return "made" if is_made(database, plan) else "out of date"
 
 
 def best_document(found: Ranking) -> dict[str, Any]:
@@ -95,6 +106,7 @@ def status_document(found: Progressed) -> dict[str, Any]:
         "running": found.running,
         "trials": found.status.counts,
         "wanted": found.wanted,
+        "verdict": found.verdict,
         "candidates_per_second": found.status.rate,
         "seconds_left": left / rate if left is not None and rate else None,
     }

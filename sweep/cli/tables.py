@@ -49,7 +49,8 @@ def show_status(found: Progressed) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in found.status.counts.items()) or "no trials yet"
     wanted = f" of {found.wanted} wanted" if found.wanted is not None else ""
     console = _console()
-    console.print(f"study {found.study.name}: {counts}{wanted}; {'running' if found.running else 'not running'}")
+    running = "running" if found.running else "not running"
+    console.print(f"study {found.study.name}: {counts}{wanted}; {running}; verdict: {found.verdict}")
     if document["candidates_per_second"]:
         left = document["seconds_left"]
         ahead = f", about {left:.0f} s left" if left is not None else ""

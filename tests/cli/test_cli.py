@@ -313,7 +313,6 @@ class TestStatus:
         ended = sweep("status", "smoke", "--storage", filled.url, "--json")
         assert (ended.code, ended.err) == (0, "")
         found = ended.document
-        assert found.keys() == {"study", "running", "trials", "wanted", "candidates_per_second", "seconds_left"}
         assert found["candidates_per_second"] > 0
         found["candidates_per_second"] = None
         assert found == {
@@ -321,6 +320,7 @@ class TestStatus:
             "running": False,
             "trials": {"complete": 12},
             "wanted": 12,
+            "verdict": "none",
             "candidates_per_second": None,
             "seconds_left": None,
         }
@@ -333,7 +333,10 @@ class TestStatus:
     def test_a_person_reads_a_line(self, sweep: Sweep, filled: Database) -> None:
         ended = sweep("status", "smoke", "--storage", filled.url)
         assert (ended.code, ended.err) == (0, "")
-        assert ended.out.startswith("study smoke: 12 complete of 12 wanted; not running\n")
+        assert ended.out.startswith("study smoke: 12 complete of 12 wanted; not running; verdict: none\n")
+
+    def test_it_tells_whether_the_verdict_is_made(self, sweep: Sweep, examined: Database) -> None:
+        assert sweep("status", "smoke", "--storage", examined.url, "--json").document["verdict"] == "made"
 
 
 class TestRun:
