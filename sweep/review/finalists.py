@@ -40,6 +40,8 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
 
 def within_noise(ranked: list[Best]) -> list[Best]:
     """Return the trials that cannot be told from the first by the run seeds that all of them share."""
+    if not ranked:
+        return []
     leader = ranked[0]
     peers = [trial for trial in ranked if trial.correct.keys() == leader.correct.keys()]
     if len(leader.correct) < 2:
