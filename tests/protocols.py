@@ -38,7 +38,8 @@ def make_protocol(
     rows = dataset or made_dataset()
     split = split_tail(rows, plan.split.fraction)
     assert split.validation_rows == ROWS or dataset is not None
-    return Protocol(database, plan, rows, split, trainer or FakeTrainer(), announce, on_progress)
+    chosen = trainer or FakeTrainer()
+    return Protocol(database, plan, rows, split, chosen, chosen, announce, on_progress)
 
 
 def few(plan: Plan, **verdict: object) -> Plan:

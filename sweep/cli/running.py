@@ -57,7 +57,8 @@ def run_study(
         dataset = read_data(study_file)
         problem, drawn = make_problem(study_file, dataset), Drawn(console, plan, interruption)
         trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
-        protocol = Protocol(database, plan, dataset, problem.split, trainer, drawn.announce, drawn.show)
+        narrow = trainer.narrow(plan.verdict.confirmation_seeds)
+        protocol = Protocol(database, plan, dataset, problem.split, trainer, narrow, drawn.announce, drawn.show)
         if left:
             console.print(_announcement(plan, problem, pool.workers))
         else:

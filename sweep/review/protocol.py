@@ -29,8 +29,8 @@ from sweep.training.trainer import Trainer
 class Protocol:
     """Takes one study from nothing, or from wherever it was stopped, to its verdict.
 
-    Whoever makes it holds the study's lock. `announce` is told each part's name and its number of trainings,
-    `on_progress` every round of a search.
+    Whoever makes it holds the study's lock. `trainer` takes rounds of many candidates, `narrow` a few at a time.
+    `announce` is told each part's name and its number of trainings, `on_progress` every round of a search.
 
     Raises:
         BadInput: if the stored study is another one, or its name leaves no room for those of the baselines.
@@ -41,6 +41,7 @@ class Protocol:
     dataset: Dataset
     split: Split
     trainer: Trainer
+    narrow: Trainer
     announce: Callable[[str, int], None]
     on_progress: Callable[[Progress], None]
     seconds: Seconds = field(default_factory=Seconds)
@@ -73,7 +74,7 @@ class Protocol:
         plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
         ledger = Ledger(self.database, study.study_id)
-        stages = Stages(self.plan, self.dataset, self.trainer, ledger, self.announce)
+        stages = Stages(self.plan, self.dataset, self.trainer, self.narrow, ledger, self.announce)
         raced = stages.race(groups)
         if time.monotonic() >= deadline:
             return False

@@ -33,11 +33,15 @@ MOST_LOOKS = 3
 
 @dataclass(frozen=True)
 class Stages:
-    """Trains what a verdict needs; `announce` is told each part's name and its number of trainings beforehand."""
+    """Trains what a verdict needs; `announce` is told each part's name and its number of trainings beforehand.
+
+    `trainer` takes the race, where many candidates run side by side, and `narrow` what follows, where few do.
+    """
 
     plan: Plan
     dataset: Dataset
     trainer: Trainer
+    narrow: Trainer
     ledger: Ledger
     announce: Callable[[str, int], None]
 
@@ -51,7 +55,7 @@ class Stages:
         looks = look_seeds(self.plan.verdict.selection_seeds)
         for number, seeds in enumerate(looks, start=1):
             everyone = [contender for group in racing.values() for contender in group]
-            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
+            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", self.trainer, everyone, seeds)
             raced = iter([_after(*pair) for pair in zip(everyone, part.runs[0], strict=True)])
             for role, group in racing.items():
                 ran = [next(raced) for _ in group]
@@ -66,7 +70,7 @@ class Stages:
         entries = [*winners.items(), *((Role.RERUN, as_contender(candidate)) for candidate in reruns(self.plan))]
         contenders = [contender for _, contender in entries]
         seeds = run_seeds(Stage.CONFIRMATION, self.plan.verdict.confirmation_seeds, first)
-        part = self._part("confirmation", "confirmation", contenders, seeds)
+        part = self._part("confirmation", "confirmation", self.narrow, contenders, seeds)
         return [
             Entry(role=role, contender=contender, confirmation=runs, curves=curves)
             for (role, contender), runs, curves in zip(entries, part.runs[0], part.curves, strict=True)
@@ -93,24 +97,27 @@ class Stages:
             split_seeds=tuple(numbers), train_rows=splits[0].train_rows, test_rows=splits[0].validation_rows
         )
 
-    def _part(self, name: str, shown: str, contenders: Sequence[Contender], seeds: Sequence[int]) -> Part:
+    def _part(
+        self, name: str, shown: str, trainer: Trainer, contenders: Sequence[Contender], seeds: Sequence[int]
+    ) -> Part:
         asked = _asked(contenders, seeds)
         self.announce(shown, len(contenders) * len(seeds))
-        return self.ledger.part(name, asked, lambda: self._train(contenders, seeds, asked))
-
-    def _train(self, contenders: Sequence[Contender], seeds: Sequence[int], asked: str) -> Part:
-        trained = dict(self.trainer.train([as_candidate(contender) for contender in contenders], seeds))
-        outcomes = [trained[place] for place in range(len(contenders))]
-        runs = tuple(to_runs(outcome) for outcome in outcomes)
-        return Part(asked=asked, runs=(runs,), curves=tuple(to_curves(outcome) for outcome in outcomes))
+        return self.ledger.part(name, asked, lambda: _train(trainer, contenders, seeds, asked))
 
     def _train_on(
         self, splits: Sequence[Split], contenders: Sequence[Contender], seeds: Sequence[int], asked: str
     ) -> Part:
         candidates = [as_candidate(contender) for contender in contenders]
-        trained = dict(self.trainer.train_on(splits, candidates, seeds))
+        trained = dict(self.narrow.train_on(splits, candidates, seeds))
         runs = tuple(tuple(to_runs(outcome) for outcome in trained[place]) for place in range(len(splits)))
         return Part(asked=asked, runs=runs)
+
+
+def _train(trainer: Trainer, contenders: Sequence[Contender], seeds: Sequence[int], asked: str) -> Part:
+    trained = dict(trainer.train([as_candidate(contender) for contender in contenders], seeds))
+    outcomes = [trained[place] for place in range(len(contenders))]
+    runs = tuple(to_runs(outcome) for outcome in outcomes)
+    return Part(asked=asked, runs=(runs,), curves=tuple(to_curves(outcome) for outcome in outcomes))
 
 
 def look_seeds(number: int) -> list[list[int]]:
