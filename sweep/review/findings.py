@@ -130,12 +130,13 @@ class Findings:
 def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
     """Compute what a dossier says."""
     winner, constant = required(dossier, Role.WINNER), required(dossier, Role.CONSTANT)
-    rerun, split, verdict = required(dossier, Role.RERUN), dossier.split, dossier.basis.verdict
+    rerun, split = required(dossier, Role.RERUN), dossier.split
+    worthwhile = dossier.basis.verdict.worthwhile(split.validation_rows)
     these = judge_these_rows(
         winner.confirmation.correct,
         constant.confirmation.correct,
         split.validation_rows,
-        smallest_of_interest=verdict.smallest_effect,
+        smallest_of_interest=worthwhile,
     )
     equals = indistinguishable_from_winner(dossier)
     spread = float(np.std(_differences(winner, constant), ddof=1))
@@ -159,7 +160,7 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
         simplest=_simplest(equals),
         majority=(split.classes[commonest], split.class_rows[commonest]),
         mcnemar_limit=mcnemar_limit(beaten, split.validation_rows),
-        seeds_needed=pairs_needed(spread, verdict.smallest_effect) if spread > 0 else None,
+        seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
         quoted=quoted,
         current=current,
     )
@@ -219,7 +220,7 @@ def _judge_new_rows(dossier: Dossier, winner: Entry, constant: Entry) -> Verdict
     if not new.split_seeds:
         return None
     ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in (winner, constant))
-    worthwhile = same_share(dossier.basis.verdict.smallest_effect, rows, new.test_rows)
+    worthwhile = same_share(dossier.basis.verdict.worthwhile(rows), rows, new.test_rows)
     return judge_new_rows(ours, theirs, new.train_rows, new.test_rows, smallest_of_interest=worthwhile)
 
 
