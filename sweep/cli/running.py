@@ -40,7 +40,7 @@ def run_study(
     limits: Limits,
 ) -> None:
     """Run or continue a study file's study to its verdict, and show what it found."""
-    began, console = time.perf_counter(), Console(stderr=True, highlight=False, soft_wrap=True)
+    began, console = time.perf_counter(), Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study_file = read_study_file(path, overrides)
     plan = study_file.plan

@@ -62,7 +62,7 @@ def _ranked(found: Ranking) -> str:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_table(found: Ranking, title: str, trials: list[tuple[str, ...]]) -> None:

@@ -37,7 +37,7 @@ def read_findings(database: Database, name: str) -> Findings:
 
 def show_verdict(found: Findings) -> None:
     """Print a verdict."""
-    console = Console(highlight=False, width=WIDTH)
+    console = Console(highlight=False, markup=False, width=WIDTH)
     console.print(f"study {found.study}: is the best schedule really better?", style="bold")
     if not found.current:
         console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
