@@ -86,8 +86,9 @@ def best(
 @app.command()
 def compare(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
-    from sweep.cli.verdict import read_findings, show_verdict
+    from sweep.cli.verdict import show_verdict
     from sweep.review.document import document
+    from sweep.review.findings import read_findings
 
     found = read_findings(database(storage), study_name(study))
     emit(document(found), as_json, lambda: show_verdict(found))
@@ -100,6 +101,20 @@ def status(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJso
 
     found = answers.read_status(database(storage), study_name(study))
     emit(answers.status_document(found), as_json, lambda: tables.show_status(found))
+
+
+@app.command()
+def report(
+    study: Study = DEFAULT_STUDY,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Where to [default: studies/<the study's name>.html].")
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Write the verdict with all its figures as one HTML page that needs nothing else."""
+    from sweep.cli.report import write_report
+
+    write_report(database(storage), study_name(study), out)
 
 
 @app.command()

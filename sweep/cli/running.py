@@ -51,7 +51,8 @@ def run_study(
         left = work_left(database, plan, search_only=limits.search_only)
         if left:
             stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
-        from sweep.cli.verdict import read_findings, show_verdict  # noqa: PLC0415
+        from sweep.cli.verdict import show_verdict  # noqa: PLC0415
+        from sweep.review.findings import read_findings  # noqa: PLC0415
         from sweep.review.protocol import Protocol  # noqa: PLC0415
 
         dataset = read_data(study_file)
@@ -64,9 +65,14 @@ def run_study(
         else:
             console.print(_nothing_left(plan, search_only=limits.search_only))
         done = _run(partial(protocol.run, limits.timeout, search_only=limits.search_only), drawn)
+        judged = done and not limits.search_only
+        if judged and left:
+            from sweep.review.notes import write_notes  # noqa: PLC0415
+
+            write_notes(database, read_findings(database, plan.name))
         if left:
             console.print(_spent(protocol.seconds, drawn, time.perf_counter() - began))
-    if done and not limits.search_only:
+    if judged:
         show_verdict(read_findings(database, plan.name))
     else:
         tables.show_end(

@@ -8,31 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE
-from sweep.errors import StorageFailed
 from sweep.evidence.counts import histogram
 from sweep.evidence.estimate import Chances, Effect
 from sweep.review.dossier import Entry
-from sweep.review.findings import Findings, Score, find, label_of
-from sweep.review.standing import is_made, read_dossier
-from sweep.search import queries
-from sweep.search.database import Database
+from sweep.review.findings import Findings, Score, label_of
 
 WIDTH = 118
 BAR = 30
-
-
-def read_findings(database: Database, name: str) -> Findings:
-    """Read a study's verdict.
-
-    Raises:
-        StorageFailed: if there is none yet.
-    """
-    with database.reading() as connection:
-        plan = queries.find_study(connection, name).plan
-    dossier = read_dossier(database, name)
-    if plan is None or dossier is None:
-        raise StorageFailed(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
-    return find(plan, dossier, current=is_made(database, plan))
 
 
 def show_verdict(found: Findings) -> None:

@@ -60,11 +60,9 @@ def contender(plan: Plan, trial: Best) -> Contender:
 
 def as_contender(candidate: Candidate) -> Contender:
     """Return a candidate that no search found as a contender."""
-    schedule = candidate.schedule
-    unused = {f"{schedule.name}.{key}" for key in schedule.parameters.keys() - schedule.used_parameters.keys()}
     return Contender(
-        params={key: value for key, value in candidate.params.items() if key not in unused},
-        schedule=schedule.document,
+        params=candidate.params,
+        schedule=candidate.schedule.document,
         momentum=candidate.momentum,
         nesterov=candidate.nesterov,
     )

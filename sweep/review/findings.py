@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.candidate import describe
+from sweep.errors import StorageFailed
 from sweep.evidence.counts import Dispersion, balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.evidence.estimate import Effect, Numbers
 from sweep.evidence.paired import compare
@@ -21,6 +22,9 @@ from sweep.evidence.verdict import Verdict, judge_new_rows, judge_these_rows, sa
 from sweep.plan import Plan
 from sweep.review.dossier import Contender, Dossier, Entry, Role, Runs
 from sweep.review.stages import scores
+from sweep.review.standing import is_made, read_dossier
+from sweep.search import queries
+from sweep.search.database import Database
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,21 @@ class Findings:
     current: bool
 
 
+def read_findings(database: Database, name: str) -> Findings:
+    """Return what the stored verdict of a study says.
+
+    Raises:
+        BadInput: if there is no such study.
+        StorageFailed: if it has no verdict yet.
+    """
+    with database.reading() as connection:
+        plan = queries.find_study(connection, name).plan
+    dossier = read_dossier(database, name)
+    if plan is None or dossier is None:
+        raise StorageFailed(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
+    return find(plan, dossier, current=is_made(database, plan))
+
+
 def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
     """Compute what a dossier says."""
     winner, constant = required(dossier, Role.WINNER), required(dossier, Role.CONSTANT)
@@ -171,6 +190,11 @@ def required(dossier: Dossier, role: Role) -> Entry:
     entry = dossier.entry(role)
     assert entry is not None
     return entry
+
+
+def tells_setting(dossier: Dossier) -> bool:
+    """Say whether the re-runs are the setting of the quoted result; they are the optimizer's defaults if not."""
+    return dossier.basis.baseline is not None and bool(dossier.basis.baseline.recipes)
 
 
 def label_of(contender: Contender) -> str:
@@ -226,7 +250,7 @@ def _judge_new_rows(dossier: Dossier, winner: Entry, constant: Entry) -> Verdict
 
 def _ladder(dossier: Dossier) -> tuple[Rung, ...]:
     labels = {
-        Role.RERUN: "quoted setting, run again",
+        Role.RERUN: "quoted setting, run again" if tells_setting(dossier) else "defaults in Keras",
         Role.RATE: "rate tuned",
         Role.CONSTANT: "and momentum",
         Role.WINNER: "and schedule",

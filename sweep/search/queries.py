@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -210,6 +211,27 @@ def best_of_each_schedule(connection: Connection, study: Study) -> list[Tried]:
     return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
 
 
+def every_trial(connection: Connection, study: Study) -> pd.DataFrame:
+    """Return the standings of all finished trials with the schedule, learning_rate and momentum of each.
+
+    What a trial does not have is None or NaN there, as in a study that others filled.
+    """
+    query = text("""
+        SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
+        FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+        WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name IN ('schedule', 'learning_rate', 'momentum')
+    """)
+    found: dict[str, dict[int, Value]] = {"schedule": {}, "learning_rate": {}, "momentum": {}}
+    for row in connection.execute(query, {"study": study.study_id}):
+        found[row.param_name][row.trial_id] = external(row.param_value, row.distribution_json)
+    frame = standings(connection, study)
+    return frame.assign(
+        schedule=frame["trial_id"].map(found["schedule"]),
+        learning_rate=frame["trial_id"].map(found["learning_rate"]).astype(float),
+        momentum=frame["trial_id"].map(found["momentum"]).astype(float),
+    )
+
+
 def standings(connection: Connection, study: Study, top: int | None = None) -> pd.DataFrame:
     """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
     limit = "" if top is None else f" LIMIT {int(top)}"
@@ -242,11 +264,18 @@ def read_params(connection: Connection, trial_ids: Sequence[int]) -> dict[int, d
 
 def external(stored: float, distribution_json: str) -> Value:
     """Return the value that a param's stored number stands for, by its distribution as Optuna writes it."""
-    distribution = json.loads(distribution_json)
+    distribution = _distribution(distribution_json)
     if distribution["name"] == "CategoricalDistribution":
         chosen: Value = distribution["attributes"]["choices"][int(stored)]
         return chosen
     return int(stored) if distribution["name"] == "IntDistribution" else float(stored)
+
+
+@lru_cache(maxsize=256)
+def _distribution(document: str) -> dict[str, Any]:
+    """Parse one of the few distributions that all trials of a study share."""
+    parsed: dict[str, Any] = json.loads(document)
+    return parsed
 
 
 def read_attributes(connection: Connection, trial_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -30,7 +30,7 @@ from tests.protocols import FEW, few, make_protocol
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
-COMMANDS = ("run", "best", "compare", "status", "train", "export", "dashboard")
+COMMANDS = ("run", "best", "compare", "status", "train", "export", "report", "dashboard")
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ class TestCompare:
         assert lines[0] == "study smoke: is the best schedule really better?"
         assert lines[2].startswith("On these rows: ")
         assert any(line.startswith("On new rows: ") for line in lines)
-        for said in ("quoted, one run", "quoted setting, run again", "rate tuned", "and momentum", "and schedule"):
+        for said in ("quoted, one run", "defaults in Keras", "rate tuned", "and momentum", "and schedule"):
             assert any(line.startswith(said) for line in lines), said
         assert len(lines) <= 40
         assert max(map(len, lines)) <= 118
@@ -467,7 +467,7 @@ from sweep.cli import main
 try:
     main()
 finally:
-    print(*{"tensorflow", "keras", "optuna", "sklearn"} & sys.modules.keys(), file=sys.stderr)
+    print(*{"tensorflow", "keras", "optuna", "sklearn", "plotly"} & sys.modules.keys(), file=sys.stderr)
 """
         command = [sys.executable, "-c", code, "best", "smoke", "--storage", filled.url]
         ended = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -69,7 +69,7 @@ def test_the_smallest_effect_is_that_of_the_verdict_that_was_made(dossier: Dossi
 def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(dossier: Dossier) -> None:
     found = find(PLAN, dossier)
     assert [rung.label for rung in found.ladder] == [
-        "quoted setting, run again",
+        "defaults in Keras",
         "rate tuned",
         "and momentum",
         "and schedule",
@@ -81,7 +81,7 @@ def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(dossier: Dossie
 def test_without_a_tuned_rate_the_ladder_is_shorter(dossier: Dossier) -> None:
     entries = tuple(entry for entry in dossier.entries if entry.role is not Role.RATE)
     found = find(PLAN, dossier.model_copy(update={"entries": entries}))
-    assert [rung.label for rung in found.ladder] == ["quoted setting, run again", "rate tuned", "and schedule"]
+    assert [rung.label for rung in found.ladder] == ["defaults in Keras", "rate tuned", "and schedule"]
 
 
 def test_without_re_splits_nothing_is_said_about_new_rows(dossier: Dossier) -> None:

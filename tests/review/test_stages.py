@@ -59,17 +59,6 @@ def test_a_contender_is_trained_as_it_was_found() -> None:
     assert as_candidate(as_contender(STEP)) == STEP
 
 
-def test_a_contender_does_not_tell_modifiers_that_change_nothing() -> None:
-    assert as_contender(STEP).params == {
-        "schedule": "step",
-        "learning_rate": 0.3,
-        "momentum": 0.6,
-        "nesterov": False,
-        "step.drop": 0.5,
-        "step.epochs_drop": 2,
-    }
-
-
 def test_two_looks_are_kept_as_one() -> None:
     first, second = (to_runs(outcome_of(STEP, seeds)) for seeds in ([1, 2], [3]))
     both = joined(first, second)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import optuna
+import pandas as pd
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.distributions import distribution_to_json as as_json
@@ -90,6 +91,31 @@ class TestFindStudy:
         with database.reading() as connection:
             study = queries.find_study(connection, "plain")
         assert (study.plan, study.metric, study.quoted_baseline, study.attributes) == (None, "accuracy", None, {})
+
+
+def every_trial(database: Database, name: str) -> pd.DataFrame:
+    with database.reading() as connection:
+        return queries.every_trial(connection, queries.find_study(connection, name))
+
+
+class TestEveryTrial:
+    def test_all_come_best_first_with_what_all_schedules_share(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3), trial(0.95, 0.2, "step"), trial(0.5, None)])
+        frame = every_trial(database, "tiny")
+        assert frame["number"].tolist() == [1, 0, 2]
+        assert frame["schedule"].tolist() == ["step", "constant", "constant"]
+        assert frame["learning_rate"].tolist() == [0.1] * 3
+        assert frame["momentum"].tolist() == [0.5] * 3
+
+    def test_what_a_trial_of_others_does_not_have_is_missing(self, database: Database) -> None:
+        plainly_optimized(database, lambda asked: asked.suggest_int("learning_rate", 1, 3), 4)
+        frame = every_trial(database, "plain")
+        assert frame["learning_rate"].tolist() == frame["value"].tolist()
+        assert frame[["schedule", "momentum"]].isna().all(axis=None)
+
+    def test_a_study_without_trials_has_none(self, database: Database) -> None:
+        filled(database)
+        assert every_trial(database, "tiny").empty
 
 
 class TestRanking:
