@@ -29,7 +29,7 @@ from sweep.training.trainer import Trainer
 class Protocol:
     """Takes one study from nothing, or from wherever it was stopped, to its verdict.
 
-    Whoever makes it holds the study's lock. `trainer` takes rounds of many candidates, `narrow` a few at a time.
+    Whoever makes it holds the study's lock. `trainer` takes rounds of a search, `narrow` the few candidates after it.
     `announce` is told each part's name and its number of trainings, `on_progress` every round of a search.
 
     Raises:
@@ -74,7 +74,7 @@ class Protocol:
         plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
         ledger = Ledger(self.database, study.study_id)
-        stages = Stages(self.plan, self.dataset, self.trainer, self.narrow, ledger, self.announce)
+        stages = Stages(self.plan, self.dataset, self.narrow, ledger, self.announce)
         raced = stages.race(groups)
         if time.monotonic() >= deadline:
             return False

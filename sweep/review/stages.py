@@ -33,15 +33,11 @@ MOST_LOOKS = 3
 
 @dataclass(frozen=True)
 class Stages:
-    """Trains what a verdict needs; `announce` is told each part's name and its number of trainings beforehand.
-
-    `trainer` takes the race, where many candidates run side by side, and `narrow` what follows, where few do.
-    """
+    """Trains what a verdict needs; `announce` is told each part's name and its number of trainings beforehand."""
 
     plan: Plan
     dataset: Dataset
     trainer: Trainer
-    narrow: Trainer
     ledger: Ledger
     announce: Callable[[str, int], None]
 
@@ -55,7 +51,7 @@ class Stages:
         looks = look_seeds(self.plan.verdict.selection_seeds)
         for number, seeds in enumerate(looks, start=1):
             everyone = [contender for group in racing.values() for contender in group]
-            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", self.trainer, everyone, seeds)
+            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
             raced = iter([_after(*pair) for pair in zip(everyone, part.runs[0], strict=True)])
             for role, group in racing.items():
                 ran = [next(raced) for _ in group]
@@ -70,7 +66,7 @@ class Stages:
         entries = [*winners.items(), *((Role.RERUN, as_contender(candidate)) for candidate in reruns(self.plan))]
         contenders = [contender for _, contender in entries]
         seeds = run_seeds(Stage.CONFIRMATION, self.plan.verdict.confirmation_seeds, first)
-        part = self._part("confirmation", "confirmation", self.narrow, contenders, seeds)
+        part = self._part("confirmation", "confirmation", contenders, seeds)
         return [
             Entry(role=role, contender=contender, confirmation=runs, curves=curves)
             for (role, contender), runs, curves in zip(entries, part.runs[0], part.curves, strict=True)
@@ -97,18 +93,16 @@ class Stages:
             split_seeds=tuple(numbers), train_rows=splits[0].train_rows, test_rows=splits[0].validation_rows
         )
 
-    def _part(
-        self, name: str, shown: str, trainer: Trainer, contenders: Sequence[Contender], seeds: Sequence[int]
-    ) -> Part:
+    def _part(self, name: str, shown: str, contenders: Sequence[Contender], seeds: Sequence[int]) -> Part:
         asked = _asked(contenders, seeds)
         self.announce(shown, len(contenders) * len(seeds))
-        return self.ledger.part(name, asked, lambda: _train(trainer, contenders, seeds, asked))
+        return self.ledger.part(name, asked, lambda: _train(self.trainer, contenders, seeds, asked))
 
     def _train_on(
         self, splits: Sequence[Split], contenders: Sequence[Contender], seeds: Sequence[int], asked: str
     ) -> Part:
         candidates = [as_candidate(contender) for contender in contenders]
-        trained = dict(self.narrow.train_on(splits, candidates, seeds))
+        trained = dict(self.trainer.train_on(splits, candidates, seeds))
         runs = tuple(tuple(to_runs(outcome) for outcome in trained[place]) for place in range(len(splits)))
         return Part(asked=asked, runs=runs)
 

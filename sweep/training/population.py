@@ -188,16 +188,16 @@ class Population:
             shuffled = Rows(tf.gather(training.inputs, order), tf.gather(training.targets, order))
             members, loss, correct = self._epoch(members, _at_epoch(table, number, gain), shuffled)
             held_loss, right = score(self.network.logits(members.weights, members.state, held.inputs), held.targets)
-            shown = (loss / rows, correct, held_loss / held.targets.shape[1], count(right))
+            by_class = count_by_class(right, held.targets, self.problem.architecture.classes)
+            shown = (loss / rows, correct, held_loss / held.targets.shape[1], tf.reduce_sum(by_class, axis=1))
             written = [history.write(number, value) for history, value in zip(histories, (*shown, gain), strict=False)]
             after = self._advance(watchers, states, _monitored(shown, rows, held), number)
-            return number + 1, members, after, written, right
+            return number + 1, members, after, written, by_class
 
-        unknown = tf.zeros((seeds, held.targets.shape[1], shape[1]), tf.bool)
-        _, members, _, histories, right = tf.while_loop(
+        unknown = tf.zeros((seeds, self.problem.architecture.classes, shape[1]), tf.int32)
+        _, members, _, histories, by_class = tf.while_loop(
             lambda number, *_: number < epochs, epoch, (0, members, states, histories, unknown)
         )
-        by_class = count_by_class(right, held.targets, self.problem.architecture.classes)
         return members, [history.stack() for history in histories], by_class
 
     def _advance(

@@ -161,8 +161,8 @@ class PoolTrainer:
     def narrow(self, run_seeds: int) -> PoolTrainer:
         """Return a trainer on the same pool for few candidates with `run_seeds` runs each, on any rows.
 
-        It compiles one program of its own. On one worker of the default study that takes as long as some twenty wide
-        tiles, so it pays from about fifty runs of a candidate on, and up to 24 candidates.
+        One of them should serve all such work, since it compiles a program of its own: on the default study that pays
+        from about 80 runs of each candidate on, where trainings take longer sooner, and for up to 24 candidates.
         """
         return replace(self, shape=narrow_shape(self.problem, run_seeds))
 

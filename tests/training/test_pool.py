@@ -102,8 +102,7 @@ def test_a_killed_trainer_costs_a_retry_and_nothing_else(
 def test_re_splits_are_trained_as_problems_of_their_own_for_any_number_of_candidates(
     count: int, pool: Pool, small: Problem, resplits: list[Split], candidates: list[Candidate]
 ) -> None:
-    chosen = candidates[:count]
-    trained: list[int] = []
+    chosen, trained = candidates[:count], list[int]()
     trainer = PoolTrainer(pool, small, Shape(8, 2), on_runs=trained.append)
     found = dict(trainer.train_on(resplits, chosen, range(5)))
     assert sum(trained) == len(resplits) * count * 5
