@@ -29,8 +29,11 @@ def show_verdict(found: Findings) -> None:
     console.print()
     console.print(_ladder(found))
     console.print()
-    for line in facts(found):
-        console.print(line, soft_wrap=False)
+    table = Table(**TABLE_STYLE, show_header=False)
+    table.add_column(no_wrap=True)
+    for label, text in facts(found):
+        table.add_row(label, text)
+    console.print(table)
 
 
 def new_rows_sentence(found: Findings) -> str:
@@ -65,31 +68,27 @@ def _means(entry: Entry, change: Effect | None) -> tuple[str, ...]:
     return f"{entry.confirmation.correct_mean:.2f}", over, new
 
 
-def facts(found: Findings) -> Iterator[str]:
-    """Yield what a reader needs to doubt the verdict, one line each."""
-    bars = histogram(found.ladder[-1].entry.confirmation.correct, width=BAR, lines=4)
-    yield f"right rows of the winner's {found.these_rows.effect.samples} runs:  {bars[0]}"
-    yield from (" " * (len("right rows of the winner's  runs:  ") + 2) + bar for bar in bars[1:])
-    yield "against the tuned constant, " + "; ".join(_chances(found))
-    yield f"winner: {_score(found.winner, found)}"
-    yield f"tuned constant: {_score(found.constant, found)}"
-    yield _luck(found)
-    yield _equals(found)
-    yield _power(found)
+def facts(found: Findings) -> Iterator[tuple[str, str]]:
+    """Yield what a reader needs to doubt the verdict: a word for each fact, and the fact."""
+    yield "rows, runs", "\n".join(histogram(found.ladder[-1].entry.confirmation.correct, width=BAR, lines=4))
+    yield "head to head", _chances(found)
+    yield "winner", _score(found.winner, found)
+    yield "tuned constant", _score(found.constant, found)
+    yield "luck", _luck(found)
+    yield "as good", _equals(found)
+    yield "power", _power(found)
     if found.dossier.split.warnings:
-        yield f"doubts about the split: {'; '.join(found.dossier.split.warnings)}"
+        yield "doubts", "; ".join(found.dossier.split.warnings)
 
 
-def _chances(found: Findings) -> Iterator[str]:
+def _chances(found: Findings) -> str:
     runs, new = found.these_rows.run_chances, found.new_rows.mean_chances if found.new_rows else None
-    if runs is not None:
-        yield f"{_shares(runs)} of runs on these rows"
-    if new is not None:
-        yield f"{_shares(new)} likely on new rows"
+    told = [f"{_shares(chances)} {of}" for chances, of in ((runs, "of runs"), (new, "likely on new rows")) if chances]
+    return f"ahead of the tuned constant by more than a row / within a row / behind: {'; '.join(told)}"
 
 
 def _shares(chances: Chances) -> str:
-    return f"better / within one row / worse: {chances.better:.0%} / {chances.tied:.0%} / {chances.worse:.0%}"
+    return f"{chances.better:.0%} / {chances.tied:.0%} / {chances.worse:.0%}"
 
 
 def _score(score: Score, found: Findings) -> str:
@@ -104,16 +103,16 @@ def _score(score: Score, found: Findings) -> str:
 
 
 def _luck(found: Findings) -> str:
-    stages, label, rows = found.optimism, *found.majority
+    stages, (label, rows) = found.optimism, found.majority
     return (
-        f"luck: the winner had {stages.search:.2f} rows right when found, best of {found.looked_at[found.study]}, "
+        f"the winner had {stages.search:.2f} rows right when found, best of {found.looked_at[found.study]}, "
         f"{stages.selection:.2f} in the race, {stages.confirmation:.2f} confirmed; always `{label}` has {rows}"
     )
 
 
 def _equals(found: Findings) -> str:
     return (
-        f"not to be told from the winner: {len(found.equals)} of {len(found.dossier.race)} finalists; "
+        f"{len(found.equals)} of {len(found.dossier.race)} finalists cannot be told from the winner; "
         f"the simplest is {label_of(found.simplest)}"
     )
 
@@ -121,11 +120,8 @@ def _equals(found: Findings) -> str:
 def _power(found: Findings) -> str:
     these, new = found.these_rows.effect, found.new_rows.effect if found.new_rows else None
     splits = f", {new.samples} re-splits one of {new.smallest_detectable:.1f}" if new else ""
+    beaten = "the first re-run" if found.quoted is None else "the quoted one"
     return (
-        f"power: {these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five"
-        f"{splits}; a model with every row right beats {_beaten(found)} by p = {found.mcnemar_limit:.2g} only (McNemar)"
+        f"{these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five{splits}; "
+        f"one model with every row right would beat {beaten} by p = {found.mcnemar_limit:.2g} (McNemar)"
     )
-
-
-def _beaten(found: Findings) -> str:
-    return "the first re-run" if found.quoted is None else "the quoted one"
