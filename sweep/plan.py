@@ -185,7 +185,7 @@ class VerdictPlan(Section):
     """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
 
     `finalists` are the best candidates of each search that race; `smallest_effect` is the smallest difference worth
-    having, in validation rows; if it is left out, one row, but at most one percentage point.
+    having, in validation rows.
     """
 
     finalists: Annotated[int, Field(ge=1, le=256)] = 8
@@ -193,15 +193,7 @@ class VerdictPlan(Section):
     confirmation_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 64
     splits: Annotated[int, Field(ge=2, le=10_000)] = 30
     split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
-    smallest_effect: float | None = Field(default=None, gt=0)
-
-    def worthwhile(self, rows: int) -> float:
-        """Return the smallest difference worth having of `rows` validation rows.
-
-        >>> VerdictPlan().worthwhile(116), VerdictPlan().worthwhile(10)
-        (1.0, 0.1)
-        """
-        return min(1.0, rows / 100) if self.smallest_effect is None else self.smallest_effect
+    smallest_effect: float = Field(default=1.0, gt=0)
 
 
 class Plan(Section):

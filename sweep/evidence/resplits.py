@@ -7,13 +7,14 @@ sample, and the naive standard error is too small.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from sweep.evidence.estimate import LEVEL, Chances, Effect, Interval, Numbers, chances, checked
-from sweep.evidence.power import detectable_standard_errors
+from sweep.evidence.power import detectable_standard_errors, unseen_share
 
 
 def corrected_resampled_t(differences: ArrayLike, train_rows: int, test_rows: int) -> Effect:
@@ -49,6 +50,18 @@ def correlated_chances(differences: ArrayLike, train_rows: int, test_rows: int, 
         return chances(np.array([mean]), tie)
     better, worse = stats.t.sf((tie - mean) / error, degrees), stats.t.cdf((-tie - mean) / error, degrees)
     return Chances(float(better), float(1 - better - worse), float(worse))
+
+
+def with_unseen_rows(effect: Effect, train_rows: int, test_rows: int) -> Effect:
+    """Return an effect in test rows with an interval that is not shorter than so many rows permit.
+
+    However many splits there are, the rows are what was sampled. Where candidates differ on a handful of rows, their
+    differences hardly vary between splits, and the interval tells of the splits only. A share of the population,
+    `unseen_share` of all rows, may be unlike any row that was seen; as with equal runs, that is left open.
+    """
+    unseen = unseen_share(train_rows + test_rows) * test_rows
+    low, high = min(effect.interval.low, effect.mean - unseen), max(effect.interval.high, effect.mean + unseen)
+    return replace(effect, interval=Interval(low, high), smallest_detectable=max(effect.smallest_detectable, unseen))
 
 
 def standard_error(deviation: float, splits: int, train_rows: int, test_rows: int) -> float:

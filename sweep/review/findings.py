@@ -150,7 +150,7 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
     """Compute what a dossier says."""
     winner, constant = required(dossier, Role.WINNER), required(dossier, Role.CONSTANT)
     rerun, split = required(dossier, Role.RERUN), dossier.split
-    worthwhile = dossier.basis.verdict.worthwhile(split.validation_rows)
+    worthwhile = dossier.basis.verdict.smallest_effect
     these = judge_these_rows(
         winner.confirmation.correct,
         constant.confirmation.correct,
@@ -244,7 +244,7 @@ def _judge_new_rows(dossier: Dossier, winner: Entry, constant: Entry) -> Verdict
     if not new.split_seeds:
         return None
     ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in (winner, constant))
-    worthwhile = same_share(dossier.basis.verdict.worthwhile(rows), rows, new.test_rows)
+    worthwhile = same_share(dossier.basis.verdict.smallest_effect, rows, new.test_rows)
     return judge_new_rows(ours, theirs, new.train_rows, new.test_rows, smallest_of_interest=worthwhile)
 
 
