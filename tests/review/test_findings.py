@@ -58,12 +58,12 @@ def test_a_clear_lead_has_its_word(dossier: Dossier, lead: int, word: Word) -> N
 
 
 def test_the_smallest_effect_is_that_of_the_verdict_that_was_made(dossier: Dossier) -> None:
-    basis = dossier.basis.model_copy(update={"verdict": VerdictPlan(smallest_effect=5.0)})
-    found = find(PLAN, with_lead(dossier, 2).model_copy(update={"basis": basis}))
-    assert found.these_rows.smallest_of_interest == 5.0
+    basis = dossier.basis.model_copy(update={"verdict": VerdictPlan(smallest_effect=2.3)})
+    found = find(PLAN, with_lead(dossier, 1).model_copy(update={"basis": basis}))
+    assert found.these_rows.smallest_of_interest == 2.3
     assert found.these_rows.word is Word.NO_BETTER
     assert found.new_rows is not None
-    assert found.new_rows.smallest_of_interest == pytest.approx(5.0)
+    assert found.new_rows.smallest_of_interest == pytest.approx(2.3)
 
 
 def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(dossier: Dossier) -> None:
