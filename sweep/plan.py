@@ -188,7 +188,7 @@ class VerdictPlan(Section):
     having, in validation rows.
     """
 
-    finalists: Annotated[int, Field(ge=1, le=256)] = 8
+    finalists: Annotated[int, Field(ge=1, le=256)] = 6
     selection_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 48
     confirmation_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 64
     splits: Annotated[int, Field(ge=2, le=10_000)] = 30

@@ -59,6 +59,8 @@ def run_study(
         problem, drawn = make_problem(study_file, dataset), Drawn(console, plan, interruption)
         trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
         narrow = trainer.narrow(plan.verdict.confirmation_seeds)
+        if not limits.search_only:  # a search alone does not repay another program
+            trainer = trainer.with_few(narrow)
         protocol = Protocol(database, plan, dataset, problem.split, trainer, narrow, drawn.announce, drawn.show)
         if left:
             console.print(_announcement(plan, problem, pool.workers))

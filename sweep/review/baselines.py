@@ -15,15 +15,17 @@ from sweep.review.dossier import Role
 def tuning_plans(plan: Plan) -> dict[Role, Plan]:
     """Return the plan of each search that a verdict needs besides the study's own.
 
-    The tuned constant rate has the whole search space but for the schedule. The tuned rate has the momentum of the
-    quoted recipe as well; there is none if the search does not vary the momentum.
+    The tuned constant rate has the whole search space but for the schedule, and the search's budget. The tuned rate has
+    the momentum of the quoted recipe as well, and a quarter of the budget, since it is one number to find; there is
+    none if the search does not vary the momentum.
 
     Raises:
         BadInput: if the study's name leaves no room for theirs.
     """
     plans = {Role.CONSTANT: _tuning(plan, "constant", {})}
     if len(set(ends(plan.search.momentum))) > 1:
-        plans[Role.RATE] = _tuning(plan, "rate", {"momentum": reruns(plan)[0].momentum})
+        few = max(1, plan.search.trials // 4)
+        plans[Role.RATE] = _tuning(plan, "rate", {"momentum": reruns(plan)[0].momentum, "trials": few})
     return plans
 
 

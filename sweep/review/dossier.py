@@ -105,6 +105,12 @@ class Contender(Record):
         """The schedule's name."""
         return str(self.schedule["name"])
 
+    @property
+    def complexity(self) -> int:
+        """How many numbers the schedule needs besides its rate, and one for being none that stays constant."""
+        own = [key for key in self.params if key.startswith(f"{self.name}.")]
+        return 0 if self.name == "constant" else 1 + len(own)
+
 
 class Entry(Record):
     """A contender that was confirmed, in its role, with the runs that nothing was chosen by.

@@ -22,8 +22,8 @@ from sweep.search.space import read_candidate
 def finalists(database: Database, plan: Plan) -> list[Contender]:
     """Return who races for the plan's study, best first by the search's ranking.
 
-    They are the `verdict.finalists` best trials, and of every schedule whose best trial is within noise of the very
-    best one, that trial: so the simplest schedule that may be as good races too.
+    They are the `verdict.finalists` best trials, and of the schedules whose best trial is within noise of the very best
+    one, as many trials more at most; the simplest of them races in any case.
 
     Raises:
         StorageFailed: if no trial has runs that could be compared.
@@ -34,8 +34,12 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
         families = [tried.best for tried in queries.best_of_each_schedule(connection, study)]
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
-    racing = {trial.trial: trial for trial in (*best, *within_noise([trial for trial in families if _can(trial)]))}
-    return [contender(plan, trial) for trial in racing.values()]
+    seen = {trial.trial for trial in best}
+    near = [trial for trial in within_noise([each for each in families if _can(each)]) if trial.trial not in seen]
+    racing, others = ([contender(plan, trial) for trial in group] for group in (best, near))
+    simplest = min(others, key=lambda each: each.complexity, default=None)
+    others = others[: plan.verdict.finalists]
+    return racing + others + ([simplest] if simplest is not None and simplest not in others else [])
 
 
 def within_noise(ranked: list[Best]) -> list[Best]:

@@ -216,12 +216,6 @@ def score(runs: Runs, class_rows: Sequence[int]) -> Score:
     )
 
 
-def complexity(contender: Contender) -> int:
-    """Return how many numbers a schedule needs besides its rate, and one for being none that stays constant."""
-    own = [key for key in contender.params if key.startswith(f"{contender.name}.")]
-    return 0 if contender.name == "constant" else 1 + len(own)
-
-
 def indistinguishable_from_winner(dossier: Dossier) -> tuple[Contender, ...]:
     """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""
     runs = [len(contender.selection.run_seeds) for contender in dossier.race if contender.selection is not None]
@@ -232,7 +226,7 @@ def indistinguishable_from_winner(dossier: Dossier) -> tuple[Contender, ...]:
 
 def _simplest(equals: Sequence[Contender]) -> Contender:
     raced = [contender.selection.correct for contender in equals if contender.selection is not None]
-    return equals[simplest(range(len(equals)), [complexity(contender) for contender in equals], raced)]
+    return equals[simplest(range(len(equals)), [contender.complexity for contender in equals], raced)]
 
 
 def _differences(first: Entry, second: Entry) -> Numbers:

@@ -96,7 +96,7 @@ class Rows(NamedTuple):
 
 def network_for(architecture: Architecture) -> Network:
     """Return the fast network where one hidden layer is all there is, and the general one for the rest."""
-    if architecture.build is None and len(architecture.hidden) == 1:
+    if architecture.is_hidden_layer:
         return HiddenLayerNetwork(architecture)
     from sweep.training.mapped import MappedNetwork  # noqa: PLC0415 - it loads Keras, half a second
 

@@ -40,6 +40,11 @@ class Architecture:
         return (*(f"hidden_{number}" for number in range(1, len(self.hidden) + 1)), "output")
 
     @property
+    def is_hidden_layer(self) -> bool:
+        """Whether it is one hidden layer, which has a program of its own: a member's bits do not depend on its tile."""
+        return self.build is None and len(self.hidden) == 1
+
+    @property
     def outputs(self) -> int:
         """One sigmoid unit for two classes, otherwise one softmax unit per class."""
         return 1 if self.classes == 2 else self.classes

@@ -128,16 +128,22 @@ def weight_count(architecture: Architecture) -> int:
 
 @dataclass
 class PoolTrainer:
-    """Trains the candidates of one problem on a pool of processes."""
+    """Trains the candidates of one problem on a pool of processes.
+
+    `few` takes over where its narrower tile holds all candidates, such as those of a search's last round.
+    """
 
     pool: Pool
     problem: Problem
     shape: Shape
-
     on_runs: Callable[[int], None] | None = None
+    few: PoolTrainer | None = None
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         """Yield each candidate's place and outcome once all its runs are done."""
+        if self.few is not None and len(candidates) <= self.few.shape.candidates:
+            yield from self.few.train(candidates, run_seeds)
+            return
         groups = cut(candidates, self.shape.candidates)
         for number, found in self._train([(self.problem, group) for group in groups], run_seeds):
             yield from enumerate(found, number * self.shape.candidates)
@@ -157,6 +163,10 @@ class PoolTrainer:
             arrived[place][part] = found
             if len(arrived[place]) == len(groups):
                 yield place, list(chain.from_iterable(in_order(arrived.pop(place))))
+
+    def with_few(self, few: PoolTrainer) -> PoolTrainer:
+        """Return this trainer with `few` for few candidates, if a member's bits are the same in any shape of tile."""
+        return replace(self, few=few) if self.problem.architecture.is_hidden_layer else self
 
     def narrow(self, run_seeds: int) -> PoolTrainer:
         """Return a trainer on the same pool for few candidates with `run_seeds` runs each, on any rows.

@@ -271,7 +271,7 @@ class TestCompare:
         )
         assert found["ladder"][-1]["change"]["mean"] == pytest.approx(effect["mean"])
         assert found["quoted"]["correct"] == 111
-        assert found["candidates"] == {"smoke": 12, "smoke.constant": 12, "smoke.rate": 12}
+        assert found["candidates"] == {"smoke": 12, "smoke.constant": 12, "smoke.rate": 3}
         assert sum(found["winner"]["correct_counts"].values()) == 8
         assert found["current"]
 

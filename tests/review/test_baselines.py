@@ -20,11 +20,11 @@ def test_the_tuned_constant_differs_from_the_search_in_its_schedules_only() -> N
     assert (tuned.name, tuned.recipes, tuned.baseline) == ("tiny.constant", (), None)
 
 
-def test_the_tuned_rate_has_the_momentum_of_the_quoted_recipe() -> None:
+def test_the_tuned_rate_has_the_momentum_of_the_quoted_recipe_and_a_quarter_of_the_budget() -> None:
     recipe = {"schedule": "constant", "learning_rate": 0.1, "momentum": 0.5}
     plan = with_tables(make_plan(), baseline={"accuracy": 0.9, "source": "a paper", "recipes": [recipe]})
     tuned = tuning_plans(plan)[Role.RATE]
-    assert (tuned.name, tuned.search.momentum, tuned.search.trials) == ("tiny.rate", 0.5, plan.search.trials)
+    assert (tuned.name, tuned.search.momentum, tuned.search.trials) == ("tiny.rate", 0.5, plan.search.trials // 4)
 
 
 def test_without_a_range_of_momenta_the_tuned_constant_is_all_there_is() -> None:

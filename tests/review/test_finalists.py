@@ -68,3 +68,12 @@ def test_a_study_of_others_alone_has_nobody_to_race(database: Database) -> None:
     study.add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(StorageFailed, match="no trial whose runs can be compared"):
         finalists(database, PLAN)
+
+
+def test_of_many_schedules_within_noise_a_few_race_and_the_simplest(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = few(make_plan(), finalists=1)
+    make_coordinator(database, plan).run()
+    monkeypatch.setattr("sweep.review.finalists.within_noise", lambda ranked: ranked)
+    assert [contender.name for contender in finalists(database, plan)] == ["step", "constant"]

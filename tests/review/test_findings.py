@@ -15,7 +15,7 @@ from sweep.plan import VerdictPlan
 from sweep.ranges import Value
 from sweep.review.document import document
 from sweep.review.dossier import Contender, Dossier, Entry, NewRows, Role, Runs
-from sweep.review.findings import complexity, find, required, score
+from sweep.review.findings import find, required, score
 from sweep.review.standing import read_dossier
 from tests.fakes import make_plan, opened
 from tests.protocols import few, make_protocol
@@ -107,7 +107,7 @@ def test_the_winner_is_among_its_equals_and_the_simplest_of_them_is_named(dossie
     found = find(PLAN, dossier)
     assert found.equals[0] == dossier.race[0] == required(dossier, Role.WINNER).contender
     assert found.simplest in found.equals
-    assert complexity(found.simplest) == min(map(complexity, found.equals))
+    assert found.simplest.complexity == min(equal.complexity for equal in found.equals)
 
 
 def test_a_constant_rate_is_simpler_than_any_schedule() -> None:
@@ -115,7 +115,7 @@ def test_a_constant_rate_is_simpler_than_any_schedule() -> None:
         params: dict[str, Value] = dict.fromkeys(["learning_rate", *(f"{name}.{key}" for key in own)], 0.5)
         return Contender(params=params, schedule={"name": name}, momentum=0.9)
 
-    assert complexity(made("constant")) < complexity(made("rex")) < complexity(made("step", "drop", "epochs_drop"))
+    assert made("constant").complexity < made("rex").complexity < made("step", "drop", "epochs_drop").complexity
 
 
 def test_recalls_are_of_all_runs_together() -> None:

@@ -65,7 +65,7 @@ class TestStages:
 
     def test_the_baselines_are_tuned_as_hard_as_the_winner(self, database: Database) -> None:
         make_protocol(database, PLAN).run()
-        assert dossier_of(database).basis.trials == {"tiny": 20, "tiny.constant": 20, "tiny.rate": 20}
+        assert dossier_of(database).basis.trials == {"tiny": 20, "tiny.constant": 20, "tiny.rate": 5}
         with database.reading() as connection:
             for name in ("tiny.constant", "tiny.rate"):
                 study = queries.find_study(connection, name)
