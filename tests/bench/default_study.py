@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import optuna
 
 from sweep.candidate import Candidate
 from sweep.datasets import Split
-from sweep.plan import StudyFile, read_study_file
+from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.search import queries
 from sweep.search.coordinator import Coordinator
 from sweep.search.database import Database
-from sweep.search.record import open_study
+from sweep.search.objective import attributes
+from sweep.search.record import FinishedTrial, open_study, store
 from sweep.search.session import make_problem, read_data
 from sweep.search.space import SearchSpace
 from sweep.training.problem import Problem
@@ -34,19 +37,39 @@ def read_default(**search: int) -> tuple[StudyFile, Problem]:
     return study_file, make_problem(study_file, read_data(study_file))
 
 
-def draw_candidates(study_file: StudyFile, count: int) -> list[Candidate]:
+def draw_candidates(plan: Plan, count: int) -> list[Candidate]:
     """Return the recipes, then candidates drawn at random from the study's space."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space, recipes = SearchSpace(study_file.plan.search), study_file.plan.candidates
+    space, recipes = SearchSpace(plan.search), plan.candidates
     return [*recipes, *(space.suggest(study.ask()) for _ in range(count - len(recipes)))]
+
+
+def store_outcomes(
+    database: Database, study: optuna.Study, plan: Plan, candidates: Sequence[Candidate], trainer: Trainer
+) -> None:
+    """Train candidates and store them as the study's next finished trials."""
+    space, began, study_id = SearchSpace(plan.search), datetime.now(UTC), study._study_id
+    first = queries.count_finished(database, plan.name)
+    trials = [
+        FinishedTrial(
+            position=first + place,
+            params=space.params(candidates[place]),
+            distributions=space.distributions(candidates[place].schedule.name),
+            value=outcome.value,
+            attributes=attributes(candidates[place], outcome),
+            began=began,
+        )
+        for place, outcome in trainer.train(candidates, range(plan.search.replicates))
+    ]
+    store(database, study_id, trials)
 
 
 def make_workload() -> Workload:
     """Return one round of the default study as plain arrays."""
     study_file, problem = read_default()
     search, split, clock = study_file.plan.search, problem.split, problem.clock
-    candidates, seeds = draw_candidates(study_file, search.round_size), range(search.replicates)
+    candidates, seeds = draw_candidates(study_file.plan, search.round_size), range(search.replicates)
     weights = [initial_weights(problem.architecture, seed) for seed in seeds]
     return Workload(
         inputs=split.train_inputs,
