@@ -77,8 +77,8 @@ def facts(found: Findings) -> Iterator[tuple[str, str]]:
     yield "luck", _luck(found)
     yield "as good", _equals(found)
     yield "power", _power(found)
-    if found.dossier.split.warnings:
-        yield "doubts", "; ".join(found.dossier.split.warnings)
+    if doubts := (*found.dossier.split.warnings, *found.edges):
+        yield "doubts", "; ".join(doubts)
 
 
 def _chances(found: Findings) -> str:

@@ -116,8 +116,8 @@ class Verdict:
             points = 100 * self.smallest_of_interest / self.rows
             return f"{self.rows} rows cannot tell, where {_rows(self.smallest_of_interest)} is {points:.3g} points"
         if self.word is Word.NOT_RESOLVED:
-            found = f"so many {self.question.replicates} find a lead of {self.effect.smallest_detectable:.2f} rows"
-            return f"the interval leaves both open; {found} four times in five"
+            who, lead = f"{self.effect.samples} {self.question.replicates}", self.effect.smallest_detectable
+            return f"the interval leaves both open; {who} would find a lead of {lead:.2f} rows four times in five"
         return _reason(self.word, self.effect.interval, _rows(self.smallest_of_interest))
 
 

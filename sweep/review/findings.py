@@ -6,7 +6,7 @@ Computed from the stored runs alone, in a moment and always the same; nothing he
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from sweep.evidence.power import pairs_needed
 from sweep.evidence.selection import Optimism, indistinguishable, optimism, simplest
 from sweep.evidence.verdict import Verdict, judge_new_rows, judge_these_rows, same_share
 from sweep.plan import Plan
+from sweep.ranges import Range, at_end
 from sweep.review.dossier import Contender, Dossier, Entry, Role, Runs
 from sweep.review.stages import scores
 from sweep.review.standing import is_made, read_dossier
@@ -106,6 +107,7 @@ class Findings:
             a quoted one, a typical run of the first re-run.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five; None if the
             differences have no spread.
+        edges: what lies at an end of its range, where the search could go no further.
         quoted: the quoted result, if the study file has one.
         current: whether nothing has changed under the verdict since it was made.
     """
@@ -127,6 +129,7 @@ class Findings:
     majority: tuple[str, int]
     mcnemar_limit: float
     seeds_needed: int | None
+    edges: tuple[str, ...]
     quoted: Quoted | None
     current: bool
 
@@ -180,6 +183,7 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
         majority=(split.classes[commonest], split.class_rows[commonest]),
         mcnemar_limit=mcnemar_limit(beaten, split.validation_rows),
         seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
+        edges=tuple(edges(plan, dossier)),
         quoted=quoted,
         current=current,
     )
@@ -190,6 +194,18 @@ def required(dossier: Dossier, role: Role) -> Entry:
     entry = dossier.entry(role)
     assert entry is not None
     return entry
+
+
+def edges(plan: Plan, dossier: Dossier) -> Iterator[str]:
+    """Yield what of winner and tuned baselines lies in the outer fiftieth of its range; nothing is below momentum 0."""
+    for role in (Role.WINNER, Role.CONSTANT, Role.RATE):
+        entry, spaces = dossier.entry(role), {"learning_rate": plan.search.learning_rate}
+        if role is not Role.RATE:
+            spaces["momentum"] = plan.search.momentum
+        for name, space in spaces.items():
+            value = None if entry is None else entry.contender.params.get(name)
+            if isinstance(space, Range) and isinstance(value, float | int) and value > 0 and at_end(space, value):
+                yield f"the {role}'s {name} of {value:.3g} lies at an end of its range"
 
 
 def tells_setting(dossier: Dossier) -> bool:
@@ -243,11 +259,12 @@ def _judge_new_rows(dossier: Dossier, winner: Entry, constant: Entry) -> Verdict
 
 
 def _ladder(dossier: Dossier) -> tuple[Rung, ...]:
+    scheduled = required(dossier, Role.WINNER).contender.name != "constant"
     labels = {
         Role.RERUN: "quoted setting, run again" if tells_setting(dossier) else "defaults in Keras",
         Role.RATE: "rate tuned",
         Role.CONSTANT: "and momentum",
-        Role.WINNER: "and schedule",
+        Role.WINNER: "and schedule" if scheduled else "and no schedule",
     }
     if dossier.entry(Role.RATE) is None:
         labels[Role.CONSTANT] = "rate tuned"

@@ -154,6 +154,7 @@ def study_note(found: Findings) -> str:
         f"- {len(found.equals)} finalists cannot be told apart in the race; the simplest is "
         f"{escaped(label_of(found.simplest))}, trial {found.simplest.trial}",
         *(f"- doubtful about the split: {escaped(warning)}" for warning in found.dossier.split.warnings),
+        *(f"- doubtful about the search: {escaped(edge)}" for edge in found.edges),
     ]
     if found.quoted is not None:
         above = f"; {found.quoted.rerun_above:.0%} of the runs of that setting have more"

@@ -130,5 +130,5 @@ class TestSentence:
 
     def test_an_open_verdict_says_what_it_could_have_shown(self) -> None:
         verdict = Verdict(Question.NEW_ROWS, Effect(0.5, Interval(-1.5, 2.5), 30, 2.9), 116, 1.0)
-        assert "so many splits find a lead of 2.90 rows four times in five" in verdict.sentence
+        assert "30 splits would find a lead of 2.90 rows four times in five" in verdict.sentence
         assert not verdict.resolvable

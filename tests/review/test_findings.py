@@ -158,3 +158,22 @@ def test_the_document_is_json_of_plain_values(dossier: Dossier) -> None:
     assert told["on_these_rows"]["sentence"].startswith("On these rows: ")
     entry: Entry = required(dossier, Role.CONSTANT)
     assert told["tuned_constant"]["study"] == entry.contender.study == "tiny.constant"
+
+
+def test_a_baseline_at_an_end_of_its_range_is_told(dossier: Dossier) -> None:
+    entry = required(dossier, Role.CONSTANT)
+    params = entry.contender.params | {"learning_rate": 0.99, "momentum": 0.0}
+    other = entry.model_copy(update={"contender": entry.contender.model_copy(update={"params": params})})
+    entries = tuple(other if each is entry else each for each in dossier.entries)
+    told = find(PLAN, dossier.model_copy(update={"entries": entries})).edges
+    assert "the tuned constant's learning_rate of 0.99 lies at an end of its range" in told
+    assert not [each for each in told if "tuned constant's momentum" in each]
+
+
+def test_a_winner_without_a_schedule_adds_none(dossier: Dossier) -> None:
+    constant = required(dossier, Role.CONSTANT)
+    winner = required(dossier, Role.WINNER).model_copy(update={"contender": constant.contender})
+    found = find(
+        PLAN, dossier.model_copy(update={"entries": (winner, *dossier.entries[1:]), "race": (constant.contender,)})
+    )
+    assert found.ladder[-1].label == "and no schedule"
