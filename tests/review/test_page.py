@@ -230,7 +230,7 @@ class TestCounts:
 
     def test_what_it_rests_on_can_be_traced(self) -> None:
         text = said(parsed(), "dd")
-        assert "ionosphere 200, ionosphere.constant 200, ionosphere.rate 200" in text
+        assert "ionosphere 200, ionosphere.constant 200, ionosphere.rate 50" in text
         assert "abc123" in text
         assert "keras 3.15.1" in text
 
