@@ -77,7 +77,7 @@ def facts(found: Findings) -> Iterator[tuple[str, str]]:
     yield "luck", _luck(found)
     yield "as good", _equals(found)
     yield "power", _power(found)
-    if doubts := (*found.dossier.split.warnings, *found.edges):
+    if doubts := (*found.dossier.split.warnings, *found.edges, *found.unstable):
         yield "doubts", "; ".join(doubts)
 
 
@@ -95,10 +95,9 @@ def _score(score: Score, found: Findings) -> str:
     classes = zip(found.dossier.split.classes, score.recalls, strict=True)
     recalls = ", ".join(f"{label} {share:.1%}" for label, share in classes if share is not None)
     loss = "-" if score.log_loss is None else f"{score.log_loss:.4f}"
-    flag = ", far more spread than a well-trained network's" if score.dispersion.flagged else ""
     return (
         f"recall {recalls}; balanced accuracy {score.balanced_accuracy:.1%}; log-loss {loss}; "
-        f"{score.diverged} diverged; sd {score.dispersion.deviation:.2f} rows{flag}"
+        f"{score.diverged} diverged; sd {score.dispersion.deviation:.2f} rows"
     )
 
 

@@ -36,6 +36,7 @@ def document(found: Findings) -> dict[str, Any]:
         "majority": {"label": found.majority[0], "rows": found.majority[1]},
         "seeds_needed": found.seeds_needed,
         "mcnemar_limit": found.mcnemar_limit,
+        "unstable": list(found.unstable),
         "at_an_end": list(found.edges),
         "split": {
             "train_rows": split.train_rows,

@@ -107,6 +107,7 @@ class Findings:
             a quoted one, a typical run of the first re-run.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five; None if the
             differences have no spread.
+        unstable: whose confirmation runs spread far more than those of well-trained networks.
         edges: what lies at an end of its range, where the search could go no further.
         quoted: the quoted result, if the study file has one.
         current: whether nothing has changed under the verdict since it was made.
@@ -129,6 +130,7 @@ class Findings:
     majority: tuple[str, int]
     mcnemar_limit: float
     seeds_needed: int | None
+    unstable: tuple[str, ...]
     edges: tuple[str, ...]
     quoted: Quoted | None
     current: bool
@@ -183,6 +185,7 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
         majority=(split.classes[commonest], split.class_rows[commonest]),
         mcnemar_limit=mcnemar_limit(beaten, split.validation_rows),
         seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
+        unstable=tuple(unstable(dossier)),
         edges=tuple(edges(plan, dossier)),
         quoted=quoted,
         current=current,
@@ -194,6 +197,15 @@ def required(dossier: Dossier, role: Role) -> Entry:
     entry = dossier.entry(role)
     assert entry is not None
     return entry
+
+
+def unstable(dossier: Dossier) -> Iterator[str]:
+    """Yield whose confirmation runs spread far more than those of well-trained networks."""
+    for entry in dossier.entries:
+        spread = score(entry.confirmation, dossier.split.class_rows).dispersion
+        if spread.flagged:
+            found = f"{entry.role} {label_of(entry.contender)}: a spread of {spread.deviation:.2f} rows"
+            yield f"{found} is far above the {spread.expected:.2f} of well-trained networks"
 
 
 def edges(plan: Plan, dossier: Dossier) -> Iterator[str]:

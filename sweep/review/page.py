@@ -215,12 +215,6 @@ def _verdict(verdict: Verdict) -> dict[str, str]:
 
 def _counts(found: Findings) -> dict[str, Any]:
     split, (label, majority) = found.dossier.split, found.majority
-    spread = [
-        f"{entry.role}: a spread of {marked.dispersion.deviation:.2f} rows is far above the "
-        f"{marked.dispersion.expected:.2f} of well-trained networks; it is undertrained or unstable."
-        for entry in found.dossier.entries
-        if (marked := score(entry.confirmation, split.class_rows)).dispersion.flagged
-    ]
     return {
         "answer": f"The winner gets {found.winner.correct_mean:.2f} of {split.validation_rows} rows right on average, "
         f"the tuned constant rate {found.constant.correct_mean:.2f}. Always answering {label} gets {majority}.",
@@ -229,7 +223,7 @@ def _counts(found: Findings) -> dict[str, Any]:
         "classes": split.classes,
         "new_rows": found.new_rows is not None,
         "table": [_counts_row(found, entry) for entry in found.dossier.entries],
-        "warnings": spread,
+        "warnings": found.unstable,
     }
 
 

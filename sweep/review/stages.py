@@ -17,7 +17,7 @@ from sweep.datasets import Dataset, Split, split_stratified
 from sweep.errors import BadInput
 from sweep.evidence.estimate import Numbers
 from sweep.evidence.power import FEWEST_DIFFERENCES, SIGNIFICANCE
-from sweep.evidence.selection import survivors
+from sweep.evidence.selection import indistinguishable, survivors
 from sweep.evidence.split_check import check_split
 from sweep.plan import Metric, Plan
 from sweep.review.baselines import reruns
@@ -59,7 +59,7 @@ class Stages:
                 racing[role] = [ran[place] for place in kept]
                 lost[role] += [contender for place, contender in enumerate(ran) if place not in kept]
         metric = self.plan.search.metric
-        return {role: ranked(group, metric) + ranked(lost[role], metric) for role, group in racing.items()}
+        return {role: placed(group, metric) + ranked(lost[role], metric) for role, group in racing.items()}
 
     def confirm(self, first: int, winners: Mapping[Role, Contender]) -> list[Entry]:
         """Return winners and re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
@@ -133,6 +133,20 @@ def scores(contenders: Sequence[Contender], metric: Metric) -> Numbers:
     finite = table[np.isfinite(table)]
     table[~np.isfinite(table).all(axis=1)] = (finite.max() if len(finite) else 0.0) + 1.0
     return -table
+
+
+def placed(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
+    """Return who stayed in the race to its end, the winner first.
+
+    Right rows saturate, and a setting that fails once in a hundred runs may not have failed yet. So those that cannot
+    be told from the one with the most are placed by log-loss, which tells of both.
+    """
+    if metric == "log_loss":
+        return ranked(contenders, metric)
+    level = set(indistinguishable(scores(contenders, metric)))
+    equals = [contender for place, contender in enumerate(contenders) if place in level]
+    others = [contender for place, contender in enumerate(contenders) if place not in level]
+    return ranked(equals, "log_loss") + ranked(others, metric)
 
 
 def ranked(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -10,14 +12,14 @@ from sweep.datasets import split_tail
 from sweep.plan import Metric
 from sweep.review.dossier import Contender, Runs
 from sweep.review.finalists import as_candidate, as_contender
-from sweep.review.stages import joined, look_seeds, ranked, scores, split_facts, to_curves, to_runs
+from sweep.review.stages import joined, look_seeds, placed, ranked, scores, split_facts, to_curves, to_runs
 from tests.fakes import CLOCK, ROWS, outcome_of
 from tests.protocols import made_dataset
 
 STEP = from_params({"schedule": "step", "learning_rate": 0.3, "step.drop": 0.5, "step.epochs_drop": 2, "momentum": 0.6})
 
 
-def raced(correct: list[int], losses: list[float | None], diverged: int = 0) -> Contender:
+def raced(correct: list[int], losses: Sequence[float | None], diverged: int = 0) -> Contender:
     seeds = tuple(range(len(correct)))
     runs = Runs(run_seeds=seeds, correct=tuple(correct), log_losses=tuple(losses), diverged=diverged)
     return as_contender(STEP).model_copy(update={"selection": runs})
@@ -48,6 +50,14 @@ def test_the_metric_ranks_and_the_other_breaks_ties(metric: Metric, order: list[
 def test_who_left_the_race_early_comes_behind_who_stayed() -> None:
     lucky, steady = raced([116, 116], [0.0, 0.0]), raced([110] * 4, [0.1] * 4)
     assert ranked([lucky, steady], "accuracy") == [steady, lucky]
+
+
+def test_of_those_that_cannot_be_told_apart_the_lowest_log_loss_wins() -> None:
+    most = raced([115, 114, 115, 114, 115, 115], [0.4] * 6)
+    calm = raced([114, 115, 114, 115, 115, 114], [0.1] * 6)
+    far = raced([90, 91, 90, 92, 90, 91], [0.01] * 6)
+    assert placed([most, calm, far], "accuracy") == [calm, most, far]
+    assert placed([most, calm, far], "log_loss") == [far, calm, most]
 
 
 def test_by_log_loss_a_diverged_run_loses_to_everybody() -> None:
