@@ -55,7 +55,7 @@ def test_the_search_flatters_one_of_identical_candidates_and_the_confirmation_do
 
 def test_a_sweep_that_optuna_samples_says_no_better_of_identical_candidates(database: Database) -> None:
     found = simulate(database, small(0), DATASET, SimulatedTrainer(0))
-    assert found.looked_at == {"world-0": 40, "world-0.constant": 40, "world-0.rate": 40}
+    assert found.looked_at == {"world-0": 40, "world-0.constant": 40, "world-0.rate": 10}
     assert found.these_rows.word is Word.NO_BETTER
 
 
