@@ -6,7 +6,6 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/installed
-DASHBOARD := $(VENV)/installed-dashboard
 BENCH := $(VENV)/installed-bench
 DEV := $(VENV)/installed-dev
 
@@ -14,7 +13,7 @@ STUDIES := $(if $(SWEEP_STORAGE)$(findstring --storage,$(ARGS)),,studies/sweeps.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install sweep best status compare dashboard test lint bench clean
+.PHONY: help install sweep best status compare report dashboard test lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,10 +31,13 @@ best: $(RUNTIME) $(STUDIES) ## show the best candidates
 status: $(RUNTIME) $(STUDIES) ## show how far the study is
 	@$(BIN)/sweep status $(ARGS)
 
-compare: $(RUNTIME) $(STUDIES) ## hold the best candidate against the recipes and the quoted baseline
+compare: $(RUNTIME) $(STUDIES) ## show the verdict: is the best schedule really better?
 	@$(BIN)/sweep compare $(ARGS)
 
-dashboard: $(DASHBOARD) $(STUDIES) ## open optuna-dashboard on the study
+report: $(RUNTIME) $(STUDIES) ## write the verdict with its figures as one HTML page
+	@$(BIN)/sweep report $(ARGS)
+
+dashboard: $(RUNTIME) $(STUDIES) ## open optuna-dashboard on the study
 	@$(BIN)/sweep dashboard $(ARGS)
 
 # A fresh clone has no study to ask: the first question runs the default one. A named storage is left alone.
@@ -62,11 +64,10 @@ clean: ## remove .venv, caches and builds, never a study
 # may leave half a package that it later takes for a whole one: .venv/unfinished tells, and .venv is made anew.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-$(DASHBOARD): EXTRA := [dashboard]
 $(BENCH): EXTRA := [bench]
 $(DEV): EXTRA := [dev]
 
-$(RUNTIME) $(DASHBOARD) $(BENCH) $(DEV): pyproject.toml constraints.txt $(BIN)/python
+$(RUNTIME) $(BENCH) $(DEV): pyproject.toml constraints.txt $(BIN)/python
 	@set -e; trap 'exit 130' INT; \
 	make_anew() { \
 		if ! $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null; then \

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.ranges import Value
 from sweep.schedules import Schedule, build, schedule_class
+from sweep.schedules.schedule import MODIFIERS
 
 
 class Candidate(BaseModel):
@@ -57,3 +58,24 @@ def from_params(params: Mapping[str, Value]) -> Candidate:
         return Candidate.model_validate({"schedule": schedule, **chosen})
     except ValidationError as error:
         raise first_problem(error) from error
+
+
+def describe(params: Mapping[str, Value], *, momentum: bool = True) -> str:
+    """Return what flat `params` tell in one line, to three digits: schedule, initial rate, own parameters, momentum.
+
+    Modifiers that change nothing are left out.
+
+    >>> describe({"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "momentum": 0.9})
+    'step 0.1, drop 0.5, momentum 0.9'
+    """
+    name, rate = params.get("schedule", ""), params.get("learning_rate")
+    prefix = f"{name}."
+    own = {key.removeprefix(prefix): value for key, value in params.items() if key.startswith(prefix)}
+    own = {key: value for key, value in own.items() if value or key not in MODIFIERS}
+    shared = {"momentum": params["momentum"]} if momentum and "momentum" in params else {}
+    first = str(name) if rate is None else f"{name} {rate:.3g}"
+    return ", ".join([first, *(_said(key, value) for key, value in (own | shared).items())])
+
+
+def _said(key: str, value: Value) -> str:
+    return f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"

@@ -7,7 +7,7 @@ momentum, which is SGD's and RMSprop's `momentum` and Adam's and AdamW's `beta_1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -17,9 +17,12 @@ Factor = Annotated[float, Field(ge=0)]
 
 
 class LayeredOptimizer(BaseModel):
-    """What every optimizer has: a learning rate that layers may take a share of."""
+    """What every optimizer has: a learning rate that layers may take a share of, and what Keras takes by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    usual_rate: ClassVar[float] = 0.001
+    usual_momentum: ClassVar[float] = 0.0
 
     layer_rates: dict[str, Factor] = Field(
         default={}, description="factor of the learning rate by layer name; 1 for a layer that is not named"
@@ -43,11 +46,15 @@ class LayeredOptimizer(BaseModel):
 class Sgd(LayeredOptimizer):
     """Gradient descent with momentum, and Nesterov's if a candidate says so."""
 
+    usual_rate: ClassVar[float] = 0.01
+
     name: Literal["sgd"] = "sgd"
 
 
 class AdaptiveMoments(LayeredOptimizer):
     """What Adam and AdamW have in common; their `beta_1` is the candidate's momentum."""
+
+    usual_momentum: ClassVar[float] = 0.9
 
     beta_2: float = Field(default=0.999, ge=0, lt=1, description="decay of the squared gradient's moving average")
     epsilon: float = Field(default=1e-7, gt=0, description="added to the root of that average")

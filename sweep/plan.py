@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -26,6 +26,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
+Metric: TypeAlias = Literal["accuracy", "log_loss"]
 FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
 
 
@@ -78,12 +79,13 @@ class TrainingPlan(Section):
 
 
 class SearchPlan(Section):
-    """What to try, how often, and in which order."""
+    """What to try, how often, in which order, and what ranks it."""
 
     trials: Count = 200
     replicates: Count = 16
     round_size: Annotated[int, Field(ge=1, le=1024)] = 64
     sampler_seed: Seed = 0
+    metric: Metric = "accuracy"
     learning_rate: Space = Range(low=1e-3, high=1.0, log=True)
     momentum: Space = Range(low=0.0, high=0.99)
     nesterov: Space = False
@@ -162,10 +164,36 @@ def check_candidate_space(field: str, space: Space) -> None:
 
 
 class BaselinePlan(Section):
-    """A result quoted from elsewhere, to be printed beside ours."""
+    """A result quoted from elsewhere, and the settings that it may have been reached with, to be run again."""
 
     accuracy: float = Field(ge=0, le=1)
     source: str
+    recipes: Annotated[tuple[dict[str, Value], ...], Field(strict=False)] = ()
+
+    @field_validator("recipes")
+    @classmethod
+    def _recipes_can_be_made(cls, recipes: tuple[dict[str, Value], ...]) -> tuple[dict[str, Value], ...]:
+        for number, recipe in enumerate(recipes):
+            try:
+                recipe_candidate(recipe)
+            except BadInput as error:
+                raise BadInput(f"baseline.recipes.{number}.{error.field}", error.reason) from error
+        return recipes
+
+
+class VerdictPlan(Section):
+    """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
+
+    `finalists` are the best candidates of each search that race; `smallest_effect` is the smallest difference worth
+    having, in validation rows.
+    """
+
+    finalists: Annotated[int, Field(ge=1, le=256)] = 6
+    selection_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 48
+    confirmation_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 64
+    splits: Annotated[int, Field(ge=2, le=10_000)] = 30
+    split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
+    smallest_effect: float = Field(default=1.0, gt=0)
 
 
 class Plan(Section):
@@ -180,13 +208,7 @@ class Plan(Section):
     search: SearchPlan
     recipes: Annotated[tuple[dict[str, Value], ...], Field(strict=False)] = ()
     baseline: BaselinePlan | None = None
-
-    @model_validator(mode="after")
-    def _nesterov_is_sgds(self) -> Self:
-        asked = True in ends(self.search.nesterov) or any(recipe.get("nesterov") for recipe in self.recipes)
-        if asked and not isinstance(self.optimizer, Sgd):
-            raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
-        return self
+    verdict: VerdictPlan = VerdictPlan()
 
     @model_validator(mode="after")
     def _recipes_lie_in_the_search_space(self) -> Self:
@@ -194,17 +216,38 @@ class Plan(Section):
             check_recipe(f"recipes.{number}", recipe, self.search)
         return self
 
+    @model_validator(mode="after")
+    def _nesterov_is_sgds(self) -> Self:
+        if self.nesterov and not isinstance(self.optimizer, Sgd):
+            raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
+        return self
+
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The recipes, as candidates."""
-        return tuple(_recipe_candidate(recipe) for recipe in self.recipes)
+        return tuple(recipe_candidate(recipe) for recipe in self.recipes)
+
+    @property
+    def quoted(self) -> tuple[Candidate, ...]:
+        """The settings of the quoted result, as candidates."""
+        return tuple(recipe_candidate(recipe) for recipe in self.baseline.recipes) if self.baseline else ()
+
+    @property
+    def nesterov(self) -> bool:
+        """Whether anything that the study may train uses Nesterov momentum."""
+        return True in ends(self.search.nesterov) or any(each.nesterov for each in (*self.candidates, *self.quoted))
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The schedules of everything that the study may train, by name."""
+        return tuple(dict.fromkeys([*self.search.schedules, *(each.schedule.name for each in self.quoted)]))
 
 
 def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:
     """Raise `BadInput` unless `recipe` is a candidate that the search could have drawn itself."""
     name = str(recipe.get("schedule", ""))
     try:
-        candidate = _recipe_candidate(recipe)
+        candidate = recipe_candidate(recipe)
     except BadInput as error:
         raise BadInput(f"{field}.{error.field}", error.reason) from error
     if name not in search.schedules:
@@ -224,7 +267,8 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
             raise BadInput(f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space.")
 
 
-def _recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
+def recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
+    """Build the candidate that a recipe describes, its own parameters by their short names."""
     shared = {"schedule", "learning_rate", "momentum", "nesterov"}
     name = recipe.get("schedule", "")
     return from_params({key if key in shared else f"{name}.{key}": value for key, value in recipe.items()})

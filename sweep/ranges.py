@@ -7,6 +7,7 @@ whole numbers is the parameter's business, not the range's.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
@@ -68,3 +69,13 @@ def holds(space: Space, value: Value) -> bool:
     if isinstance(space, Range):
         return not isinstance(value, str) and space.low <= value <= space.high
     return value in ends(space)
+
+
+def at_end(space: Range, value: float, share: float = 0.02) -> bool:
+    """Say whether `value` lies in the outer `share` of a range, in the logarithm if that is how it is drawn.
+
+    >>> at_end(Range(low=0.001, high=1.0, log=True), 0.98), at_end(Range(low=0.0, high=1.0), 0.9)
+    (True, False)
+    """
+    low, high, place = (math.log(each) if space.log else float(each) for each in (space.low, space.high, value))
+    return not share <= (place - low) / (high - low) <= 1 - share

@@ -8,13 +8,14 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sweep.candidate import Candidate
 from sweep.datasets import Dataset, split_stratified
 from sweep.optimizer import AdaptiveMoments, Optimizer
-from sweep.plan import Plan, SplitPlan
+from sweep.plan import Metric, Plan, SplitPlan
 from sweep.schedules.clock import Clock
 from sweep.schedules.code import LINE, Call, Code, arrange, literal, write_code
 
@@ -32,10 +33,11 @@ class Chosen:
         clock: the time axis of the training.
         candidate: schedule and momentum of the trial.
         trial: the trial's number.
-        value: mean validation accuracy of its runs.
+        value: mean validation accuracy of its runs; of those that confirmed it, if it won.
         runs: how many there were; 0 if the trial does not tell.
         trials: finished trials of the study.
-        best: whether this is the best of them.
+        standing: whether it won the race on fresh run seeds, or is the best of them, or one of them.
+        metric: what ranks them.
     """
 
     plan: Plan
@@ -47,7 +49,8 @@ class Chosen:
     value: float
     runs: int
     trials: int
-    best: bool
+    standing: Literal["winner", "best", "one"]
+    metric: Metric
 
 
 def write_script(chosen: Chosen) -> str:
@@ -85,10 +88,14 @@ def _title(chosen: Chosen) -> str:
 def _provenance(chosen: Chosen) -> str:
     accuracy = f"{chosen.value:.2%} of the validation rows"
     runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
-    if not chosen.best:
+    if chosen.standing == "winner":
+        confirmed = f"got {accuracy} right in {chosen.runs} runs that had no part in choosing it"
+        return f"Trial {chosen.trial}, the winner among {chosen.trials}, {confirmed}."
+    if chosen.standing == "one":
         return f"Trial {chosen.trial}, one of {chosen.trials}, got {accuracy} right{runs}."
-    caution = " It was chosen for that, so expect a little less of new runs." if chosen.trials > 1 else ""
-    return f"Trial {chosen.trial}, the best of {chosen.trials}, got {accuracy} right{runs}.{caution}"
+    ranked, reason = ("", "that") if chosen.metric == "accuracy" else (" by log-loss", "its log-loss")
+    caution = f" It was chosen for {reason}, so expect a little less of new runs." if chosen.trials > 1 else ""
+    return f"Trial {chosen.trial}, the best of {chosen.trials}{ranked}, got {accuracy} right{runs}.{caution}"
 
 
 USAGE = "    python SCRIPT [DATA.csv] [--seed N] [--json]"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sweep.candidate import Candidate
+from sweep.datasets import Split
 from sweep.plan import Plan, read_plan
 from sweep.schedules import Clock
 from sweep.search.coordinator import Coordinator, Progress
@@ -38,22 +39,36 @@ class FakeTrainer:
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         for place in reversed(range(len(candidates))):
-            self.before_each()
-            if len(self.trained) == self.interrupted_after:
-                raise KeyboardInterrupt
-            self.trained.append(candidates[place])
-            yield place, outcome_of(candidates[place], run_seeds, self.diverged)
+            yield place, self._train(candidates[place], run_seeds, None)
+
+    def train_on(
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        for place in reversed(range(len(splits))):
+            yield place, [self._train(candidate, run_seeds, splits[place]) for candidate in candidates]
+
+    def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+        self.before_each()
+        if len(self.trained) == self.interrupted_after:
+            raise KeyboardInterrupt
+        self.trained.append(candidate)
+        return outcome_of(candidate, run_seeds, self.diverged, split)
 
 
-def outcome_of(candidate: Candidate, run_seeds: Sequence[int], diverged: Collection[int] = ()) -> Outcome:
-    """Return an outcome that depends on the candidate and the seeds alone; the seeds in `diverged` end in NaN."""
+def outcome_of(
+    candidate: Candidate, run_seeds: Sequence[int], diverged: Collection[int] = (), split: Split | None = None
+) -> Outcome:
+    """Return an outcome that depends on candidate, seeds and split alone; the seeds in `diverged` end in NaN."""
+    rows, harder = (ROWS, 0) if split is None else (split.validation_rows, int(split.validation_targets.sum()) % 3)
     lost = np.array([seed in diverged for seed in run_seeds])
-    loss = np.array([badness(candidate) + 0.01 * seed for seed in run_seeds], np.float32)
-    right = [round(ROWS / (1 + badness(candidate))) - seed % 2 for seed in run_seeds]
+    loss = np.array([badness(candidate) + 0.01 * (seed + harder) for seed in run_seeds], np.float32)
+    right = [max(0, round(rows / (1 + badness(candidate))) - seed % 2 - harder) for seed in run_seeds]
+    correct = np.where(lost, min(9, rows), right).astype(np.int32)
     kept = np.where(lost.all(), np.nan, loss[~lost].sum() / max(1, len(loss[~lost])))
     return Outcome(
         run_seeds=tuple(run_seeds),
-        correct=np.where(lost, 9, right).astype(np.int32),
+        correct=correct,
+        class_correct=np.stack([correct - correct // 8, correct // 8], axis=1),
         log_loss=np.where(lost, np.nan, loss).astype(np.float32),
         diverged=lost,
         rate=candidate.schedule.rates(CLOCK)[:, 0],
@@ -61,7 +76,8 @@ def outcome_of(candidate: Candidate, run_seeds: Sequence[int], diverged: Collect
         accuracy=np.full(CLOCK.epochs, 0.5),
         validation_loss=np.full(CLOCK.epochs, kept),
         validation_accuracy=np.full(CLOCK.epochs, 0.5),
-        validation_rows=ROWS,
+        spread=np.repeat([[0.4], [0.6]], CLOCK.epochs, axis=1),
+        validation_rows=rows,
         seconds=0.25,
     )
 

@@ -26,26 +26,29 @@ NETWORKS = [
     "sweep.training.reference",
     "sweep.training.single",
 ]
-SEARCHES = ["sweep.search", "sweep.cli"]
+SEARCHES = ["sweep.search", "sweep.review", "sweep.cli"]
 HOMES = {
     "tensorflow": NETWORKS,
     "keras": [*NETWORKS, "sweep.schedules.keras_forms"],
     "optuna": SEARCHES,
     "sqlalchemy": SEARCHES,
-    "optuna_dashboard": ["sweep.cli"],
+    "optuna_dashboard": ["sweep.review", "sweep.cli"],
+    "plotly": ["sweep.review"],
+    "jinja2": ["sweep.review"],
     "typer": ["sweep.cli"],
 }
 
-WORDS = "errors files ranges functions optimizer schedules candidate plan datasets script"
+WORDS = "errors files ranges functions optimizer schedules candidate plan seeds datasets script"
 VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),
     "engines": (["sweep.training"], [*VOCABULARY, "sweep.training"]),
     "use cases": (["sweep.search"], [*VOCABULARY, "sweep.training", "sweep.search"]),
     "evidence": (["sweep.evidence"], [*VOCABULARY, "sweep.training", "sweep.evidence"]),
+    "review": (["sweep.review"], [*VOCABULARY, "sweep.training", "sweep.search", "sweep.evidence", "sweep.review"]),
 }
 
-SLOW = {"tensorflow", "keras", "optuna"}
+SLOW = {"tensorflow", "keras", "optuna", "plotly", "jinja2"}
 
 
 def module_name(path: Path) -> str:
@@ -145,7 +148,7 @@ class TestLoading:
         assert {"sweep", "typer"} <= names
         assert names & (SLOW | {"pandas", "sqlalchemy"}) == set()
 
-    def test_answers_load_neither_tensorflow_nor_optuna(self) -> None:
+    def test_answers_load_nothing_slow(self) -> None:
         names = loaded("-c", "import sweep.cli.answers, sweep.search.queries")
         assert {"sweep", "sqlalchemy"} <= names
         assert names & SLOW == set()

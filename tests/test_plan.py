@@ -92,6 +92,7 @@ UNKNOWN_KEYS: list[Wrong] = [
     ("search.trails", 3, r"unknown key, did you mean `search\.trials`\?"),
     ("data.fiel", "radar.csv", r"unknown key, did you mean `data\.file`\?"),
     ("baseline.acuracy", 0.9, r"unknown key, did you mean `baseline\.accuracy`\?"),
+    ("verdict.splitz", 30, r"unknown key, did you mean `verdict\.splits`\?"),
     ("search.learning_rate.lwo", 0.1, r"unknown key, did you mean `search\.learning_rate\.low`\?"),
     (f"{DROP}.hgih", 0.9, r"unknown key, did you mean `search\.schedules\.step\.drop\.high`\?"),
     ("recipes.0.epochs_dorp", 10, r"unknown key, did you mean `.*epochs_drop`\?"),
@@ -119,6 +120,8 @@ WRONG_TYPES: list[Wrong] = [
     ("search.momentum", [0.0, "high"], "valid number, got 'high'"),
     ("search.momentum.1", [0.9], r"valid number, got \[0\.9\]"),
     ("search.nesterov", 1, "valid boolean, got 1"),
+    ("search.metric", "loss", "must be 'accuracy' or 'log_loss', got 'loss'"),
+    ("search.metric", ["log_loss"], r"got \['log_loss'\]"),
     ("search.schedules", ["step"], r"got \['step'\]"),
     ("search.schedules.step", 3, "got 3"),
     (DROP, "half", "valid number, got 'half'"),
@@ -126,6 +129,8 @@ WRONG_TYPES: list[Wrong] = [
     ("recipes", {"schedule": "step"}, "must be a list"),
     ("recipes.0.drop", {"low": 0.1, "high": 0.9}, "valid number"),
     ("baseline", "a paper", "got 'a paper'"),
+    ("verdict.splits", "30", "valid integer, got '30'"),
+    ("verdict.smallest_effect", 0, "greater than 0, got 0"),
 ]
 
 BAD_SPACES: list[Wrong] = [
@@ -254,7 +259,7 @@ class TestReading:
     def test_a_name_a_file_and_a_schedule_are_enough(self) -> None:
         plan = read_plan({"name": "s", "data": {"file": "rows.csv"}, "search": {"schedules": {"constant": {}}}})
         assert (plan.training.epochs, plan.training.batch_size, plan.split.fraction) == (50, 28, 0.33)
-        assert plan.candidates == ()
+        assert (plan.search.metric, plan.candidates) == ("accuracy", ())
 
     def test_the_data_lie_beside_the_study_file(self, tmp_path: Path) -> None:
         assert read_study_file(written(tmp_path, STUDY)).data_path == tmp_path / "radar.csv"
@@ -324,6 +329,27 @@ class TestRefusedContent:
         with pytest.raises(BadInput, match="is missing") as caught:
             read_plan(study_without(f"recipes.0.{key}"))
         assert caught.value.field == f"recipes.0.{key}"
+
+    @pytest.mark.parametrize(
+        ("recipe", "field"),
+        [
+            ({"schedule": "constnt", "learning_rate": 0.1}, "schedule"),
+            ({"schedule": "constant"}, "learning_rate"),
+            ({"schedule": "constant", "learning_rate": 0.1, "momentum": 2.0}, "momentum"),
+        ],
+    )
+    def test_a_quoted_recipe_must_be_one(self, recipe: dict[str, Value], field: str) -> None:
+        assert blamed(study_with("baseline.recipes", [recipe])) == f"baseline.recipes.0.{field}"
+
+    def test_a_quoted_recipe_may_lie_outside_the_search(self) -> None:
+        plan = read_plan(study_with("baseline.recipes", [{"schedule": "plateau", "learning_rate": 5.0}]))
+        assert plan.quoted[0].schedule.learning_rate == 5.0
+        assert plan.schedules == ("constant", "step", "plateau")
+
+    def test_a_quoted_recipe_with_nesterov_is_trained_with_it(self) -> None:
+        recipe = {"schedule": "constant", "learning_rate": 0.1, "nesterov": True}
+        assert read_plan(study_with("baseline.recipes", [recipe])).nesterov
+        assert not read_plan(tomllib.loads(STUDY)).nesterov
 
     @settings(deadline=None)
     @given(field=st.sampled_from(KEYS), value=anything)

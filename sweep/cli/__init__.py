@@ -48,15 +48,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document an
 @app.command()
 def run(
     study: Study = DEFAULT_STUDY,
+    *,
     trials: Annotated[int | None, typer.Option(help="Candidates in all, not more.")] = None,
     replicates: Annotated[int | None, typer.Option(help="Run seeds for each candidate.")] = None,
     workers: Annotated[int | None, typer.Option(help="Trainer processes [default: one a core].")] = None,
     seed: Annotated[int | None, typer.Option(help="The sampler's seed.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no round after it.")] = None,
+    search_only: Annotated[bool, typer.Option("--search-only", help="Stop before the verdict.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Run or continue a study to its budget."""
-    from sweep.cli.running import run_study
+    """Run or continue a study to its budget and its verdict."""
+    from sweep.cli.running import Limits, run_study
 
     if workers is not None and workers < 1:
         raise BadInput("workers", f"must be at least 1, got {workers}.")
@@ -64,7 +66,7 @@ def run(
         raise BadInput("timeout", f"must be above 0 seconds, got {timeout:g}.")
     named = {"search.trials": trials, "search.replicates": replicates, "search.sampler_seed": seed}
     overrides = {key: value for key, value in named.items() if value is not None}
-    run_study(study_path(study), overrides, database(storage), workers, timeout)
+    run_study(study_path(study), overrides, database(storage), Limits(workers, timeout, search_only))
 
 
 @app.command()
@@ -83,11 +85,13 @@ def best(
 
 @app.command()
 def compare(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
-    """Hold the best candidate against the recipes and the quoted baseline."""
-    from sweep.cli import answers, tables
+    """Say whether the best schedule is really better than a constant rate, and how sure that is."""
+    from sweep.cli.verdict import show_verdict
+    from sweep.review.document import document
+    from sweep.review.findings import read_findings
 
-    found = answers.read_comparison(database(storage), study_name(study))
-    emit(answers.comparison_document(found), as_json, lambda: tables.show_comparison(found))
+    found = read_findings(database(storage), study_name(study))
+    emit(document(found), as_json, lambda: show_verdict(found))
 
 
 @app.command()
@@ -97,6 +101,20 @@ def status(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJso
 
     found = answers.read_status(database(storage), study_name(study))
     emit(answers.status_document(found), as_json, lambda: tables.show_status(found))
+
+
+@app.command()
+def report(
+    study: Study = DEFAULT_STUDY,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Where to [default: studies/<the study's name>.html].")
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Write the verdict with all its figures as one HTML page that needs nothing else."""
+    from sweep.cli.report import write_report
+
+    write_report(database(storage), study_name(study), out)
 
 
 @app.command()
@@ -167,10 +185,10 @@ def export(
         typer.Option("--as", metavar="keras|json|model", help="A script, the schedule as data, or a trained network."),
     ] = "keras",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to [default: standard output].")] = None,
-    trial: Annotated[int | None, typer.Option(help="The trial's number [default: the best].")] = None,
+    trial: Annotated[int | None, typer.Option(help="Its number [default: the verdict's winner, or the best].")] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the best candidate as a script that needs Keras alone, as JSON, or as a .keras file."""
+    """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
     from sweep.cli.export import export as write
 
     write(study_path(study), form, out, trial, database(storage))

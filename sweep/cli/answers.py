@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from sweep.errors import StorageFailed
+from sweep.plan import Plan
+from sweep.review.standing import is_made, read_dossier
 from sweep.search import queries
 from sweep.search.database import Database
 from sweep.search.queries import Best, Status, Study, Tried
@@ -23,22 +23,14 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The best trial and what it is held against."""
-
-    study: Study
-    best: Best
-    recipes: list[Best]
-
-
-@dataclass(frozen=True)
 class Progressed:
-    """How far a study is, and whether somebody is writing it now."""
+    """How far a study is, whether somebody is writing it now, and whether its verdict is made."""
 
     study: Study
     status: Status
     wanted: int | None
     running: bool
+    verdict: str
 
 
 def read_best(database: Database, name: str, top: int) -> Ranking:
@@ -50,27 +42,16 @@ def read_best(database: Database, name: str, top: int) -> Ranking:
     with database.reading() as connection:
         study = queries.find_study(connection, name)
         count = queries.count_by_state(connection, study.study_id).get("complete", 0)
-        _require_trials(study, count)
-        return Ranking(study, count, queries.best_trials(connection, study.study_id, top))
+        if not count:
+            raise StorageFailed(f"the study `{study.name}` has no finished trial yet.")
+        return Ranking(study, count, queries.best_trials(connection, study, top))
 
 
 def read_best_of_each_schedule(database: Database, name: str) -> list[Tried]:
     """Read the best trial of every schedule that was tried."""
     with database.reading() as connection:
         study = queries.find_study(connection, name)
-        return queries.best_of_each_schedule(connection, study.study_id)
-
-
-def read_comparison(database: Database, name: str) -> Comparison:
-    """Read a study's best trial and its recipes."""
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        frame = queries.standings(connection, study.study_id)
-        _require_trials(study, len(frame))
-        recipes = len(study.plan.recipes) if study.plan else 0
-        own = frame[frame["position"] < recipes].sort_values("position")
-        (best,) = queries.details(connection, frame.head(1))
-        return Comparison(study, best, queries.details(connection, own))
+        return queries.best_of_each_schedule(connection, study)
 
 
 def read_status(database: Database, name: str) -> Progressed:
@@ -78,13 +59,16 @@ def read_status(database: Database, name: str) -> Progressed:
     with database.reading() as connection:
         study = queries.find_study(connection, name)
         found = queries.status(connection, study.study_id)
-    wanted = study.plan.search.trials if study.plan else None
-    return Progressed(study, found, wanted, database.is_being_written(name))
+    plan = study.plan
+    wanted = plan.search.trials if plan is not None else None
+    return Progressed(study, found, wanted, database.is_being_written(name), verdict_state(database, name, plan))
 
 
-def _require_trials(study: Study, count: int) -> None:
-    if not count:
-        raise StorageFailed(f"the study `{study.name}` has no finished trial yet.")
+def verdict_state(database: Database, name: str, plan: Plan | None) -> str:
+    """Return `made`, `out of date` or `none`."""
+    if plan is None or read_dossier(database, name) is None:
+        return "none"
+    return "made" if is_made(database, plan) else "out of date"
 
 
 def best_document(found: Ranking) -> dict[str, Any]:
@@ -92,6 +76,7 @@ def best_document(found: Ranking) -> dict[str, Any]:
     return {
         "study": found.study.name,
         "trials": found.trials,
+        "metric": found.study.metric,
         "best": [_trial_document(trial) for trial in found.best],
         "quoted_baseline": found.study.quoted_baseline,
     }
@@ -111,42 +96,6 @@ def _trial_document(trial: Best) -> dict[str, Any]:
     }
 
 
-def comparison_document(found: Comparison) -> dict[str, Any]:
-    """Return the comparison as `--json` prints it."""
-    return {
-        "study": found.study.name,
-        "best": _trial_document(found.best),
-        "recipes": [
-            _trial_document(recipe) | {"difference": difference(found.best, recipe)} for recipe in found.recipes
-        ],
-        "quoted_baseline": found.study.quoted_baseline,
-        "runs_above_quoted": runs_above(found.best, found.study.quoted_baseline),
-    }
-
-
-def difference(best: Best, other: Best) -> dict[str, float] | None:
-    """Return how many more rows `best` gets right than `other`, run seed by run seed; None without shared seeds."""
-    shared = sorted(best.correct.keys() & other.correct.keys())
-    if not shared:
-        return None
-    rows = np.array([best.correct[seed] - other.correct[seed] for seed in shared])
-    return {
-        "rows": float(rows.mean()),
-        "runs": len(shared),
-        "better": int((rows > 0).sum()),
-        "equal": int((rows == 0).sum()),
-        "worse": int((rows < 0).sum()),
-    }
-
-
-def runs_above(trial: Best, quoted: float | None) -> float | None:
-    """Return the share of a trial's runs that get more rows right than a quoted accuracy means."""
-    if quoted is None or not trial.validation_rows or not trial.correct:
-        return None
-    limit = round(quoted * trial.validation_rows)
-    return float(np.mean([count > limit for count in trial.correct.values()]))
-
-
 def status_document(found: Progressed) -> dict[str, Any]:
     """Return the status as `--json` prints it."""
     finished = found.status.counts.get("complete", 0)
@@ -157,6 +106,7 @@ def status_document(found: Progressed) -> dict[str, Any]:
         "running": found.running,
         "trials": found.status.counts,
         "wanted": found.wanted,
+        "verdict": found.verdict,
         "candidates_per_second": found.status.rate,
         "seconds_left": left / rate if left is not None and rate else None,
     }

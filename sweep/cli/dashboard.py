@@ -12,7 +12,9 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from sweep.errors import BadInput, SweepError
+from optuna_dashboard import wsgi
+
+from sweep.errors import BadInput
 from sweep.search.database import Database
 
 HOST = "127.0.0.1"
@@ -22,13 +24,8 @@ def serve(database: Database, port: int) -> None:
     """Serve the dashboard until Ctrl-C.
 
     Raises:
-        SweepError: if optuna-dashboard is not installed.
         BadInput: if the port is taken.
     """
-    try:
-        from optuna_dashboard import wsgi  # noqa: PLC0415 - an extra that not everyone installs
-    except ImportError as error:
-        raise SweepError("dashboard: optuna-dashboard is not installed; `make dashboard` installs it.") from error
     application = read_only(wsgi(database.storage))
     try:
         server = make_server(HOST, port, application, server_class=ThreadedServer, handler_class=QuietHandler)

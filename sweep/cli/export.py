@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep.candidate import Candidate
 from sweep.cli.answers import read_best
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
 from sweep.files import check_place, replace_file
-from sweep.plan import Plan, StudyFile, read_study_file
-from sweep.schedules import read_schedule
+from sweep.plan import StudyFile, read_study_file
+from sweep.review.dossier import Role, Runs
+from sweep.review.standing import read_dossier
 from sweep.script import Chosen, write_script
 from sweep.search import queries
 from sweep.search.database import Database
 from sweep.search.queries import Best, Study
 from sweep.search.session import make_problem, read_data
-from sweep.search.space import SearchSpace
+from sweep.search.space import read_candidate
 from sweep.training.problem import Problem
 
 FORMS = ("keras", "json", "model")
@@ -27,12 +27,13 @@ FORMS = ("keras", "json", "model")
 
 @dataclass(frozen=True)
 class Stored:
-    """A finished trial, its study, how many have finished there, and the number of the best of them."""
+    """A finished trial, its study, how many have finished there, the best of them, and what confirmed it if it won."""
 
     trial: Best
     study: Study
     trials: int
     best: int
+    confirmation: Runs | None
 
     @property
     def run_seeds(self) -> list[int]:
@@ -41,7 +42,7 @@ class Stored:
 
 
 def export(path: Path, form: str, out: Path | None, trial: int | None, database: Database) -> None:
-    """Write the best trial of the study at `path`, or the one of that number, to `out` or standard output.
+    """Write the winner of the study at `path`, or the trial of that number, to `out` or standard output.
 
     Raises:
         BadInput: for options that cannot be followed, a study file or data unlike those of the trial, a trial that is
@@ -80,23 +81,27 @@ def check_options(form: str, out: Path | None) -> None:
 
 
 def read_stored(database: Database, name: str, number: int | None) -> Stored:
-    """Read the trial `number` of the study called `name`, the best if it is None.
+    """Read the trial `number` of the study called `name`; if it is None the verdict's winner, or else the best.
 
     Raises:
         BadInput: if it has not finished, or is not there, or has no schedule.
         StorageFailed: if no trial has finished.
     """
-    ranking = read_best(database, name, 1)
+    ranking, dossier = read_best(database, name, 1), read_dossier(database, name)
+    winner = dossier.entry(Role.WINNER) if dossier is not None else None
+    if number is None and winner is not None:
+        number = winner.contender.trial
     found = ranking.best
     if number is not None and [trial.trial for trial in found] != [number]:
         with database.reading() as connection:
-            frame = queries.standings(connection, ranking.study.study_id)
+            frame = queries.standings(connection, ranking.study)
             found = queries.details(connection, frame[frame["number"] == number])
     if not found:
         raise BadInput("trial", f"must be the number of a finished trial of `{name}`, got {number}.")
     if not found[0].schedule:
         raise BadInput("trial", f"trial {found[0].trial} of `{name}` has no schedule; something else made it.")
-    return Stored(found[0], ranking.study, ranking.trials, ranking.best[0].trial)
+    confirmation = winner.confirmation if winner is not None and winner.contender.trial == found[0].trial else None
+    return Stored(found[0], ranking.study, ranking.trials, ranking.best[0].trial, confirmation)
 
 
 def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
@@ -113,7 +118,7 @@ def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
     dataset = read_data(kept)
     if stored.study.attributes.get("data_sha256", dataset.sha256) != dataset.sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
-    problem = make_problem(kept, dataset)
+    problem, confirmed = make_problem(kept, dataset), stored.confirmation
     chosen = Chosen(
         plan=plan,
         dataset=dataset,
@@ -121,21 +126,13 @@ def choose(study_file: StudyFile, stored: Stored) -> tuple[Chosen, Problem]:
         clock=problem.clock,
         candidate=read_candidate(plan, trial),
         trial=trial.trial,
-        value=trial.value,
-        runs=len(stored.run_seeds),
+        value=trial.value if confirmed is None else confirmed.correct_mean / problem.split.validation_rows,
+        runs=len(stored.run_seeds if confirmed is None else confirmed.run_seeds),
         trials=stored.trials,
-        best=trial.trial == stored.best,
+        standing="winner" if confirmed is not None else "best" if trial.trial == stored.best else "one",
+        metric=stored.study.metric,
     )
     return chosen, problem
-
-
-def read_candidate(plan: Plan, trial: Best) -> Candidate:
-    """Return a trial's candidate; its schedule as the trial keeps it, with the defaults that it was trained with."""
-    candidate = SearchSpace(plan.search).candidate(trial.params)
-    kept = trial.attributes.get("schedule")
-    if not isinstance(kept, dict):  # a trial stored before schedules were kept whole, or somebody else's
-        return candidate
-    return candidate.model_copy(update={"schedule": read_schedule(kept)})
 
 
 def document(chosen: Chosen) -> dict[str, Any]:

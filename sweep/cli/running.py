@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -20,54 +22,72 @@ from rich.progress import Progress as Bar
 from sweep.cli import answers, tables
 from sweep.plan import Plan, check_rates, read_study_file
 from sweep.ranges import Value
-from sweep.search.coordinator import Coordinator, Progress
+from sweep.review.standing import searches, work_left
+from sweep.search.coordinator import Progress, Seconds
 from sweep.search.database import Database
-from sweep.search.queries import count_finished
-from sweep.search.record import open_study
+from sweep.search.queries import Finished
 from sweep.search.session import default_workers, make_problem, make_trainer, read_data
 from sweep.training.pool import Pool
 from sweep.training.problem import Problem
 
+LINE_SECONDS = 5.0  # without a terminal, a line of progress every so often
+
 
 def run_study(
-    path: Path, overrides: Mapping[str, Value], database: Database, workers: int | None, timeout: float | None
+    path: Path,
+    overrides: Mapping[str, Value],
+    database: Database,
+    limits: Limits,
 ) -> None:
-    """Run or continue a study file's study, and show what it found."""
-    began, console = time.perf_counter(), Console(stderr=True, highlight=False, soft_wrap=True)
+    """Run or continue a study file's study to its verdict, and show what it found."""
+    began, console = time.perf_counter(), Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study_file = read_study_file(path, overrides)
     plan = study_file.plan
     check_rates(plan)
+    searches(plan, search_only=limits.search_only)  # names that leave no room for those of the baselines
     with Interruption() as interruption, database.sole_writer(plan.name), contextlib.ExitStack() as stack:
-        pool = Pool(workers or default_workers())
-        work_left = count_finished(database, plan.name) < plan.search.trials
-        if work_left:
-            stack.enter_context(pool)  # trainers load TensorFlow while the data are read
+        pool = Pool(limits.workers or default_workers())
+        left = work_left(database, plan, search_only=limits.search_only)
+        if left:
+            stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
+        from sweep.cli.verdict import show_verdict  # noqa: PLC0415
+        from sweep.review.findings import read_findings  # noqa: PLC0415
+        from sweep.review.protocol import Protocol  # noqa: PLC0415
+
         dataset = read_data(study_file)
         problem, drawn = make_problem(study_file, dataset), Drawn(console, plan, interruption)
-        study = open_study(database, plan, dataset.sha256)
         trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
-        coordinator = Coordinator(database, study, plan, trainer, drawn.show)
-        if work_left:
+        narrow = trainer.narrow(plan.verdict.confirmation_seeds)
+        if not limits.search_only:  # a search alone does not repay another program
+            trainer = trainer.with_few(narrow)
+        protocol = Protocol(database, plan, dataset, problem.split, trainer, narrow, drawn.announce, drawn.show)
+        if left:
             console.print(_announcement(plan, problem, pool.workers))
-            _train(coordinator, drawn, timeout)
-            console.print(_spent(coordinator, drawn, time.perf_counter() - began))
         else:
-            console.print(_budget_met(plan))
-    tables.show_end(
-        answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)
-    )
+            console.print(_nothing_left(plan, search_only=limits.search_only))
+        done = _run(partial(protocol.run, limits.timeout, search_only=limits.search_only), drawn)
+        judged = done and not limits.search_only
+        if judged and left:
+            from sweep.review.notes import write_notes  # noqa: PLC0415
+
+            write_notes(database, read_findings(database, plan.name))
+        if left:
+            console.print(_spent(protocol.seconds, drawn, time.perf_counter() - began))
+    if judged:
+        show_verdict(read_findings(database, plan.name))
+    else:
+        tables.show_end(
+            answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)
+        )
 
 
-def _train(coordinator: Coordinator, drawn: Drawn, timeout: float | None) -> None:
+def _run(work: Callable[[], bool], drawn: Drawn) -> bool:
     try:
         with drawn:
-            coordinator.run(timeout)
+            return work()
     except KeyboardInterrupt as interrupt:
-        reached = coordinator.progress()
-        drawn.console.print(
-            f"stopped with {reached.finished} of {reached.trials} candidates stored; run again to continue."
-        )
+        drawn.console.print(f"stopped {drawn.where}; what is finished is stored, run again to continue.")
         raise typer.Exit(1) from interrupt
 
 
@@ -80,20 +100,30 @@ def _announcement(plan: Plan, problem: Problem, workers: int) -> str:
     )
 
 
-def _budget_met(plan: Plan) -> str:
+def _nothing_left(plan: Plan, *, search_only: bool) -> str:
+    made = "" if search_only else " and the verdict is made"
     return (
-        f"study {plan.name}: the budget of {plan.search.trials} candidates is met, nothing to train; "
+        f"study {plan.name}: the budget of {plan.search.trials} candidates is met{made}, nothing to train; "
         "a larger --trials continues it."
     )
 
 
-def _spent(coordinator: Coordinator, drawn: Drawn, wall: float) -> str:
-    spent = coordinator.seconds
-    rest = wall - spent.training - spent.sampling - spent.storage
+def _spent(spent: Seconds, drawn: Drawn, wall: float) -> str:
+    rest = wall - spent.training - spent.sampling - spent.storage - spent.evidence
     return (
-        f"{drawn.runs:,} trainings in {wall:.1f} s: training {spent.training:.1f} s with the trainers' start, "
-        f"sampling {spent.sampling:.1f} s, storage {spent.storage:.1f} s, the rest {rest:.1f} s"
+        f"{drawn.runs:,} trainings in {wall:.1f} s: searches {spent.training:.1f} s with the trainers' start, "
+        f"sampling {spent.sampling:.1f} s, storage {spent.storage:.1f} s, race, confirmation and re-splits "
+        f"{spent.evidence:.1f} s, the rest {rest:.1f} s"
     )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a study one run does, and on how many processes; None for no limit and for one a core."""
+
+    workers: int | None = None
+    timeout: float | None = None
+    search_only: bool = False
 
 
 class Interruption:
@@ -127,16 +157,19 @@ class Interruption:
 
 @dataclass
 class Drawn:
-    """The progress of a sweep on a terminal, or line by line where there is none."""
+    """The progress of a study on a terminal, or line by line where there is none: trainings of the part at hand."""
 
     console: Console
     plan: Plan
     interruption: Interruption
     runs: int = field(default=0, init=False)
-    _finished: int = field(default=0, init=False)
-    _round_runs: int = field(default=0, init=False)
+    _part: str = field(default="", init=False)
+    _wanted: int = field(default=0, init=False)
+    _done: int = field(default=0, init=False)
+    _best: str = field(default="", init=False)
     _first_runs: int = field(default=0, init=False)
     _first_time: float = field(default=0.0, init=False)
+    _told: float = field(default=-math.inf, init=False)
     _bar: Bar | None = field(default=None, init=False)
 
     def __enter__(self) -> None:
@@ -145,41 +178,63 @@ class Drawn:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]} trainings/s"),
+                TextColumn("trainings, {task.fields[rate]} a second"),
                 TextColumn("{task.fields[best]}"),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
             )
-            self._bar.add_task("candidates", total=self.plan.search.trials, rate="-", best="")
             self._bar.start()
 
     def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
+    @property
+    def where(self) -> str:
+        """The part at hand, and how much of it is done."""
+        return f"in {self._part} after {self._done:,} of {self._wanted:,} trainings"
+
+    def announce(self, part: str, runs: int) -> None:
+        """Begin a part of so many trainings."""
+        self.interruption.check()
+        self._part, self._wanted, self._done, self._best = part, runs, 0, ""
+        if self._bar is not None:
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._bar.add_task(part, total=runs, rate="-", best="")
+
     def add_runs(self, runs: int) -> None:
         """Count trainings as their tiles come back."""
         self.interruption.check()
         self.runs += runs
-        self._round_runs += runs
+        self._done += runs
         if not self._first_runs:
             self._first_runs, self._first_time = runs, time.perf_counter()
-        if self._bar is not None:
-            trained = self._round_runs / self.plan.search.replicates
-            self._bar.update(self._bar.task_ids[0], completed=int(self._finished + trained), rate=self._rate())
+        self._draw()
 
     def show(self, progress: Progress) -> None:
-        """Show where the sweep stands after a round."""
+        """Show where a search stands after a round."""
         self.interruption.check()
-        self._finished, self._round_runs = progress.finished, 0
-        quoted = self.plan.baseline
-        best = "" if progress.best is None else f"best {progress.best:.2%}"
-        if best and quoted is not None:
-            best += f" (quoted {quoted.accuracy:.2%})"
+        self._done = progress.finished * self.plan.search.replicates
+        self._best = "" if progress.best is None else self._said(progress.best)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Move the bar; without one print a line, when a part is done or enough time has gone by."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=progress.finished, best=best, rate=self._rate())
-        elif self.runs:
-            self.console.print(f"{progress.finished}/{progress.trials} candidates, {self._rate()} trainings/s, {best}")
+            self._bar.update(self._bar.task_ids[0], completed=self._done, best=self._best, rate=self._rate())
+        elif self.runs and time.perf_counter() - self._told > LINE_SECONDS:
+            self._told = time.perf_counter()
+            best = f", {self._best}" if self._best else ""
+            self.console.print(
+                f"{self._part}: {self._done:,}/{self._wanted:,} trainings, {self._rate()} a second{best}"
+            )
+
+    def _said(self, best: Finished) -> str:
+        if self.plan.search.metric == "log_loss":
+            return f"best log-loss {best.log_loss:.4f}"
+        quoted = self.plan.baseline
+        return f"best {best.value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
 
     def _rate(self) -> str:
         """Return trainings a second since the first tile came back, which is after the compilation."""

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sweep.cli.answers import Comparison, Progressed, Ranking, difference, runs_above, status_document
+from sweep.candidate import describe
+from sweep.cli.answers import Progressed, Ranking, status_document
 from sweep.search.queries import Best, Study, Tried
 
 TABLE_STYLE: dict[str, Any] = {
@@ -23,46 +24,23 @@ TABLE_STYLE: dict[str, Any] = {
 
 def show_end(found: Ranking, by_schedule: list[Tried]) -> None:
     """Show what a sweep found: the best candidates, the best of each schedule, and the quoted baseline."""
-    _print_table(found, f"best of {found.trials} candidates", [_cells(trial, describe(trial)) for trial in found.best])
-    _print_table(found, "best of each schedule", [_cells(tried.best, _in_brief(tried)) for tried in by_schedule])
+    _print_table(
+        found,
+        f"best of {found.trials} candidates{_ranked(found)}",
+        [_cells(trial, describe(trial.params, momentum=False)) for trial in found.best],
+    )
+    families = [_cells(tried.best, _in_brief(tried)) for tried in by_schedule]
+    _print_table(found, f"best of each schedule{_ranked(found)}", families)
     _console().print(
         "The best were chosen by these very scores, so luck makes them look better than they are; "
-        "`sweep compare` shows the best beside the recipes."
+        "the verdict, once `sweep run` has made it, says how much."
     )
 
 
 def show_best(found: Ranking) -> None:
     """Show the best candidates."""
-    title = f"study {found.study.name}: best of {found.trials} candidates"
-    _print_table(found, title, [_cells(trial, describe(trial)) for trial in found.best])
-
-
-def show_comparison(found: Comparison) -> None:
-    """Show the best candidate beside the recipes and the quoted baseline, run seed by run seed."""
-    console, rows = _console(), found.best.validation_rows
-    table = Table(title=f"study {found.study.name}: the best candidate and the recipes", **TABLE_STYLE)
-    for heading in ("trial", "", "schedule", f"of {rows}", "best ahead by", "runs ahead/level/behind"):
-        table.add_column(heading, justify="left" if heading in ("", "schedule") else "right")
-    table.add_row(str(found.best.trial), "best", describe(found.best, momentum=True), _mean(found.best), "", "")
-    for recipe in found.recipes:
-        apart = difference(found.best, recipe)
-        ahead = (
-            (f"{apart['rows']:+.2f} rows", f"{apart['better']:g}/{apart['equal']:g}/{apart['worse']:g}")
-            if apart
-            else ()
-        )
-        table.add_row(str(recipe.trial), "recipe", describe(recipe, momentum=True), _mean(recipe), *ahead)
-    console.print(table)
-    share, quoted = runs_above(found.best, found.study.quoted_baseline), found.study.quoted_baseline
-    if share is not None and quoted is not None and rows:
-        console.print(
-            f"quoted: {quoted:.2%}, one run with {quoted * rows:.0f} rows right; "
-            f"{share:.0%} of the best candidate's runs have more"
-        )
-    console.print(
-        "This is no verdict yet: the same runs chose the best candidate, so it is high by luck as well, "
-        "and one split says little about new data."
-    )
+    title = f"study {found.study.name}: best of {found.trials} candidates{_ranked(found)}"
+    _print_table(found, title, [_cells(trial, describe(trial.params, momentum=False)) for trial in found.best])
 
 
 def show_status(found: Progressed) -> None:
@@ -71,15 +49,20 @@ def show_status(found: Progressed) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in found.status.counts.items()) or "no trials yet"
     wanted = f" of {found.wanted} wanted" if found.wanted is not None else ""
     console = _console()
-    console.print(f"study {found.study.name}: {counts}{wanted}; {'running' if found.running else 'not running'}")
+    running = "running" if found.running else "not running"
+    console.print(f"study {found.study.name}: {counts}{wanted}; {running}; verdict: {found.verdict}")
     if document["candidates_per_second"]:
         left = document["seconds_left"]
         ahead = f", about {left:.0f} s left" if left is not None else ""
         console.print(f"lately {document['candidates_per_second']:.1f} candidates a second{ahead}")
 
 
+def _ranked(found: Ranking) -> str:
+    return " by log-loss" if found.study.metric == "log_loss" else ""
+
+
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_table(found: Ranking, title: str, trials: list[tuple[str, ...]]) -> None:
@@ -119,22 +102,8 @@ def _cells(trial: Best, described: str) -> tuple[str, ...]:
     )
 
 
-def describe(trial: Best, *, momentum: bool = False) -> str:
-    """Return a trial's schedule, its initial rate and its own parameters in one line, to three digits."""
-    shared = {"momentum": trial.params["momentum"]} if momentum and "momentum" in trial.params else {}
-    shown = [
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in (trial.own_parameters | shared).items()
-    ]
-    return ", ".join([_schedule_and_rate(trial), *shown])
-
-
 def _in_brief(tried: Tried) -> str:
-    return f"{_schedule_and_rate(tried.best)}, best of {tried.count}"
-
-
-def _schedule_and_rate(trial: Best) -> str:
-    return f"{trial.schedule} {trial.params.get('learning_rate', math.nan):.3g}"
+    return f"{tried.best.schedule} {tried.best.params.get('learning_rate', math.nan):.3g}, best of {tried.count}"
 
 
 def _mean(trial: Best) -> str:

@@ -21,15 +21,12 @@ from sweep.cli.words import as_option, schedule_from_options, schedule_in, split
 from sweep.datasets import LARGEST_SEED, Dataset
 from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.files import check_place, make_folder
-from sweep.optimizer import AdaptiveMoments
 from sweep.plan import Plan, StudyFile, read_study_file
 from sweep.ranges import Value
 from sweep.schedules import Clock, Numbers, Schedule
 from sweep.search.session import make_problem, read_data
 from sweep.training.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
 from sweep.training.worker import environment
-
-BETA_1 = 0.9  # Keras' own default
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def read_candidate(options: Options, parameters: Mapping[str, Value], plan: Plan
         BadInput: for no schedule or two, and whatever is wrong with it.
     """
     optimizer = plan.optimizer
-    told: dict[str, Any] = {"momentum": BETA_1 if isinstance(optimizer, AdaptiveMoments) else 0.0}
+    told: dict[str, Any] = {"momentum": optimizer.usual_momentum}
     if options.schedule_file is not None:
         schedule, document = read_schedule_file(options, parameters)
         told |= {name: document[name] for name in ("momentum", "nesterov") if name in document}

@@ -65,26 +65,19 @@ def mcnemar_limit(correct: int, rows: int) -> float:
     return float(stats.binomtest(wrong, wrong).pvalue) if wrong else 1.0
 
 
-def majority(targets: ArrayLike) -> tuple[int, int]:
-    """Return the commonest class index of `targets`, `[rows]`, and how many rows it has; the lower index of equals."""
-    counts = np.bincount(np.asarray(targets))
-    return int(counts.argmax()), int(counts.max())
-
-
-def recalls(confusion: ArrayLike) -> Numbers:
+def recalls(class_correct: ArrayLike, class_rows: ArrayLike) -> Numbers:
     """Return the share of each class's rows that was recognised, `[classes]`; NaN for a class without rows.
 
-    `confusion` counts rows, `[true class, answered class]`; counts of several runs may be added up.
+    `class_correct` and `class_rows` count right rows and all rows of each class; those of several runs may be added up.
     """
-    table = checked("confusion", confusion, dimensions=2)
-    totals = table.sum(axis=1)
-    shares: Numbers = np.divide(np.diag(table), totals, out=np.full(len(table), np.nan), where=totals > 0)
+    right, rows = checked("class_correct", class_correct), checked("class_rows", class_rows)
+    shares: Numbers = np.divide(right, rows, out=np.full(len(rows), np.nan), where=rows > 0)
     return shares
 
 
-def balanced_accuracy(confusion: ArrayLike) -> float:
+def balanced_accuracy(class_correct: ArrayLike, class_rows: ArrayLike) -> float:
     """Return the mean recall over the classes that have rows, which is scikit-learn's `balanced_accuracy_score`."""
-    return float(np.nanmean(recalls(confusion)))
+    return float(np.nanmean(recalls(class_correct, class_rows)))
 
 
 def histogram(correct: ArrayLike, *, width: int = 40, lines: int = 12) -> list[str]:

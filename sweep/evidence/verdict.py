@@ -10,8 +10,9 @@ constant, against two marks: 0, and the smallest effect of interest (one row unl
   the upper half of an equivalence test (Lakens, Scheel and Isager, 2018, Equivalence Testing for Psychological
   Research): it takes evidence, never just its absence. A lead that is real but clearly smaller than a row belongs
   here, and the sentence says so.
-- *not resolved*: anything else, and any comparison with fewer than 6 differences, where even an exact sign test that
-  all agree with stays above 5 % (2 * 0.5^5 = 0.0625).
+- *not resolved*: anything else. A comparison with fewer than 6 differences stays so, where even an exact sign test
+  that all agree with stays above 5 % (2 * 0.5^5 = 0.0625). So does one for which the smallest effect of interest is
+  more than 2 points of accuracy, as one row of fewer than 50 is: its mark lies above leads that are worth having.
 
 Each error has a probability of at most 2.5 % for an interval that covers 95 % with equal tails: "better" when there is
 no effect, "worse" when there is none, "no better" when the effect is worth having. An interval shorter than one row can
@@ -29,7 +30,9 @@ from numpy.typing import ArrayLike
 from sweep.evidence.estimate import Chances, Effect, Interval, checked
 from sweep.evidence.paired import ONE_ROW, RESAMPLES, compare
 from sweep.evidence.power import FEWEST_DIFFERENCES
-from sweep.evidence.resplits import corrected_resampled_t
+from sweep.evidence.resplits import corrected_resampled_t, correlated_chances, with_unseen_rows
+
+COARSEST = 0.02  # of the rows: no margin of a tie may be a larger share
 
 
 class Word(StrEnum):
@@ -63,7 +66,7 @@ class Verdict:
         rows: how many rows a run is judged on.
         smallest_of_interest: the smallest effect worth having, in rows.
         run_chances: shares of runs in which the winner is better, tied, worse; on these rows only.
-        mean_chances: the same for the mean, by bootstrap; on these rows only.
+        mean_chances: how sure it is that the mean is so, by bootstrap on these rows, by a t distribution on new ones.
     """
 
     question: Question
@@ -76,7 +79,12 @@ class Verdict:
     @property
     def word(self) -> Word:
         """The word that the rule gives."""
-        return decide(self.effect, self.smallest_of_interest)
+        return Word.NOT_RESOLVED if self.coarse else decide(self.effect, self.smallest_of_interest)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the smallest effect of interest is so many points that a margin of it means nothing."""
+        return self.smallest_of_interest > COARSEST * self.rows
 
     @property
     def points(self) -> Effect:
@@ -104,9 +112,13 @@ class Verdict:
         """Why the rule gives this word."""
         if self.effect.samples < FEWEST_DIFFERENCES:
             return f"fewer than {FEWEST_DIFFERENCES} {self.question.replicates} cannot tell"
-        return _reason(
-            self.word, self.effect.interval, f"{self.smallest_of_interest:g}", self.effect.smallest_detectable
-        )
+        if self.coarse:
+            points = 100 * self.smallest_of_interest / self.rows
+            return f"{self.rows} rows cannot tell, where {_rows(self.smallest_of_interest)} is {points:.3g} points"
+        if self.word is Word.NOT_RESOLVED:
+            who, lead = f"{self.effect.samples} {self.question.replicates}", self.effect.smallest_detectable
+            return f"the interval leaves both open; {who} would find a lead of {lead:.2f} rows four times in five"
+        return _reason(self.word, self.effect.interval, _rows(self.smallest_of_interest))
 
 
 def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
@@ -169,8 +181,10 @@ def judge_new_rows(
     ours, theirs = checked("winner", winner, dimensions=2), checked("constant", constant, dimensions=2)
     if ours.shape != theirs.shape:
         raise ValueError(f"`winner` and `constant` must share their runs, got {ours.shape} and {theirs.shape}.")
-    effect = corrected_resampled_t((ours - theirs).mean(axis=1), train_rows, test_rows)
-    return Verdict(Question.NEW_ROWS, effect, test_rows, smallest_of_interest)
+    differences = (ours - theirs).mean(axis=1)
+    effect = with_unseen_rows(corrected_resampled_t(differences, train_rows, test_rows), train_rows, test_rows)
+    likely = correlated_chances(differences, train_rows, test_rows, tie=ONE_ROW)
+    return Verdict(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean_chances=likely)
 
 
 def same_share(effect: float, rows: int, other_rows: int) -> float:
@@ -182,13 +196,16 @@ def same_share(effect: float, rows: int, other_rows: int) -> float:
     return effect * other_rows / rows
 
 
-def _reason(word: Word, interval: Interval, worthwhile: str, detectable: float) -> str:
-    """Return what the interval says about the two marks; `worthwhile` is the smallest effect of interest, in rows."""
+def _reason(word: Word, interval: Interval, worthwhile: str) -> str:
+    """Return what the interval says about the two marks; `worthwhile` is the smallest effect of interest, in words."""
     if word is Word.BETTER:
         return "the interval lies above 0"
     if word is Word.WORSE:
         return "the interval lies below 0"
-    if word is Word.NOT_RESOLVED:
-        return f"the interval leaves both open; so many find a lead of {detectable:.2f} rows four times in five"
     small = "a lead, but " if interval.low > 0 else ""
-    return f"{small}less than the {worthwhile} row{'' if worthwhile == '1' else 's'} that would be worth having"
+    return f"{small}less than the {worthwhile} that would be worth having"
+
+
+def _rows(number: float) -> str:
+    """Return a number of rows in words."""
+    return f"{number:g} row{'' if number == 1 else 's'}"

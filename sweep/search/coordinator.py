@@ -30,11 +30,11 @@ from sweep.training.trainer import Outcome, Trainer
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a sweep is after a round: candidates finished of all, and the best mean accuracy so far."""
+    """Where a sweep is after a round: candidates finished of all, and the best so far by the study's metric."""
 
     finished: int
     trials: int
-    best: float | None
+    best: queries.Finished | None
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Seconds:
     sampling: float = 0.0
     training: float = 0.0
     storage: float = 0.0
+    evidence: float = 0.0
 
     @contextlib.contextmanager
     def spent_on(self, part: str) -> Iterator[None]:
@@ -76,9 +77,8 @@ class Coordinator:
         self._run_seeds = tuple(range(self.plan.search.replicates))
         put_back(self.database, self._study_id)
 
-    def run(self, timeout_seconds: float | None = None) -> Progress:
-        """Train round after round until the budget is met, or no round may begin any more."""
-        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+    def run(self, deadline: float = math.inf) -> Progress:
+        """Train round after round until the budget is met, or no round may begin any more, by `time.monotonic`."""
         while True:
             finished = self._finished()
             progress = self._progress(finished)
@@ -94,7 +94,7 @@ class Coordinator:
         return self._progress(self._finished())
 
     def _progress(self, finished: Sequence[queries.Finished]) -> Progress:
-        best = max((trial.value for trial in finished), default=None)
+        best = min(finished, key=lambda trial: trial.standing(self.plan.search.metric), default=None)
         return Progress(len(finished), self.plan.search.trials, best)
 
     def _finished(self) -> list[queries.Finished]:
@@ -124,7 +124,7 @@ class Coordinator:
         recipes = list(self.plan.candidates[first : first + size])
         before = sorted((trial for trial in finished if trial.place < first), key=attrgetter("place"))
         with self.seconds.spent_on("sampling"):
-            shown = [trial.trial_id for trial in window(before)]
+            shown = [trial.trial_id for trial in window(before, self.plan.search.metric)]
             with self.database.reading() as connection:
                 params = queries.read_params(connection, shown)
             sampled = propose(

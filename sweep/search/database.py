@@ -33,6 +33,7 @@ SCHEMA_SECONDS = 60
 # `sweep status` holds a study's lock for a moment to see whether somebody else does.
 GLANCE_SECONDS = 1
 KNOWN_SCHEMA = 12
+TABLES = ("trials", "trial_values", "trial_params", "trial_user_attributes", "study_system_attributes")
 SCHEMA_LOCK = "-schema"  # no study may be called so
 
 
@@ -142,7 +143,7 @@ class Database:
         """Optuna's tables, as the database itself describes them."""
         metadata = sqlalchemy.MetaData()
         with self.reading() as connection:
-            metadata.reflect(connection, only=["trials", "trial_values", "trial_params", "trial_user_attributes"])
+            metadata.reflect(connection, only=TABLES)
         return dict(metadata.tables)
 
     @contextlib.contextmanager

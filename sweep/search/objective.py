@@ -51,6 +51,7 @@ def attributes(candidate: Candidate, outcome: Outcome) -> dict[str, Json]:
     return {
         "schedule": candidate.schedule.document,
         "correct": [int(count) for count in outcome.correct],
+        "class_correct": [int(count) for count in outcome.class_correct.sum(axis=0)],
         "validation_rows": outcome.validation_rows,
         "log_loss": _number(float(finite.mean())) if len(finite) else None,
         "log_losses": [_number(float(loss)) for loss in outcome.log_loss],

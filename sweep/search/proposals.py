@@ -15,6 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from sweep.candidate import Candidate
+from sweep.plan import Metric
 from sweep.ranges import Value
 from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace, suggest_all
@@ -69,13 +70,9 @@ def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 
-def window(history: Sequence[Finished]) -> list[Finished]:
+def window(history: Sequence[Finished], metric: Metric) -> list[Finished]:
     """Return the best trials, which TPE models as good, and the latest of the others; best first."""
-    order = sorted(range(len(history)), key=lambda place: standing(history[place]))
+    order = sorted(range(len(history)), key=lambda place: history[place].standing(metric))
     best, rest = order[:BEST_SHOWN], sorted(order[BEST_SHOWN:])
-    return sorted((history[place] for place in (*best, *rest[-LATEST_SHOWN:])), key=standing)
-
-
-def standing(trial: Finished) -> tuple[float, float]:
-    """Return what sorts trials from best to worst: accuracy, then log-loss."""
-    return -trial.value, trial.log_loss
+    shown = (history[place] for place in (*best, *rest[-LATEST_SHOWN:]))
+    return sorted(shown, key=lambda trial: trial.standing(metric))

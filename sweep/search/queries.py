@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -17,22 +18,29 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.engine import Connection
 
 from sweep.errors import BadInput, nearest
-from sweep.plan import Plan, read_plan
+from sweep.plan import Metric, Plan, read_plan
 from sweep.ranges import Value
 from sweep.search.database import Database, SchemaMissing
 
 FINISHED = """
     SELECT t.trial_id, t.number, v.value,
-        CAST(NULLIF(l.value_json, 'null') AS DOUBLE PRECISION) AS log_loss,
+        CASE WHEN l.value_json NOT IN ('null', 'NaN', 'Infinity', '-Infinity')
+            THEN CAST(l.value_json AS DOUBLE PRECISION) END AS log_loss,
+        COALESCE(CAST(d.value_json AS INTEGER), 0) AS diverged,
         CAST(p.value_json AS INTEGER) AS position
     FROM trials t
     JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
     LEFT JOIN trial_user_attributes l ON l.trial_id = t.trial_id AND l.key = 'log_loss'
+    LEFT JOIN trial_user_attributes d ON d.trial_id = t.trial_id AND d.key = 'diverged'
     LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
 """
 OLDEST_FIRST = " ORDER BY t.number"
-BEST_FIRST = " ORDER BY v.value DESC, log_loss IS NULL, log_loss, t.number"
+# `Finished.standing` says the same of trials that are already here.
+BEST_FIRST: dict[Metric, str] = {
+    "accuracy": "value DESC, log_loss NULLS LAST, number",
+    "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, number",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,12 @@ class Study:
     def plan(self) -> Plan | None:
         """The study file, or None for a study that Optuna alone made."""
         return read_plan(self.attributes["plan"]) if "plan" in self.attributes else None
+
+    @property
+    def metric(self) -> Metric:
+        """What ranks its trials: accuracy, unless the study file that it keeps says otherwise."""
+        metric: Metric = self.attributes.get("plan", {}).get("search", {}).get("metric", "accuracy")
+        return metric
 
     @property
     def quoted_baseline(self) -> float | None:
@@ -102,17 +116,30 @@ class Tried:
 
 @dataclass(frozen=True)
 class Finished:
-    """What ranks one finished trial, and its position in the sweep; None for a trial that others made."""
+    """What ranks one finished trial, and its position in the sweep; None for a trial that others made.
+
+    A log-loss that is missing is infinite; `diverged` counts runs.
+    """
 
     trial_id: int
     value: float
     log_loss: float
     position: int | None
+    diverged: int = 0
 
     @property
     def place(self) -> int:
         """What orders trials as they were proposed, not as they arrived; trials of others come first."""
         return -1 if self.position is None else self.position
+
+    def standing(self, metric: Metric) -> tuple[float, float]:
+        """Return what sorts trials from best to worst, as `BEST_FIRST` does.
+
+        A mean log-loss leaves diverged runs out, so by log-loss a candidate with any ranks like one without a log-loss.
+        """
+        if metric == "accuracy":
+            return -self.value, self.log_loss
+        return math.inf if self.diverged else self.log_loss, -self.value
 
 
 @dataclass(frozen=True)
@@ -155,38 +182,61 @@ def count_finished(database: Database, name: str) -> int:
 
 
 def finished(connection: Connection, study_id: int) -> list[Finished]:
-    """Return what ranks each finished trial, oldest first; a missing log-loss ranks last."""
+    """Return what ranks each finished trial, oldest first."""
     rows = connection.execute(text(FINISHED + OLDEST_FIRST), {"study": study_id})
     return [
-        Finished(row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position)
+        Finished(
+            row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position, row.diverged
+        )
         for row in rows
     ]
 
 
-def best_trials(connection: Connection, study_id: int, top: int) -> list[Best]:
-    """Return the `top` finished trials by mean accuracy, then log-loss."""
-    return details(connection, standings(connection, study_id, top))
+def best_trials(connection: Connection, study: Study, top: int) -> list[Best]:
+    """Return the `top` finished trials by the study's metric."""
+    return details(connection, standings(connection, study, top))
 
 
-def best_of_each_schedule(connection: Connection, study_id: int) -> list[Tried]:
+def best_of_each_schedule(connection: Connection, study: Study) -> list[Tried]:
     """Return every schedule that was tried with its best finished trial, best first."""
-    frame = standings(connection, study_id)
+    frame = standings(connection, study)
     query = text("""
         SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
         WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name = 'schedule'
     """)
-    schedules = pd.read_sql_query(query, connection, params={"study": study_id})
+    schedules = pd.read_sql_query(query, connection, params={"study": study.study_id})
     joined = frame.merge(schedules, on="trial_id")
     best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
     trials = details(connection, best)
     return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
 
 
-def standings(connection: Connection, study_id: int, top: int | None = None) -> pd.DataFrame:
-    """Return trial_id, number, value, log_loss and position of the best finished trials, best first; all by default."""
+def every_trial(connection: Connection, study: Study) -> pd.DataFrame:
+    """Return the standings of all finished trials with the schedule, learning_rate and momentum of each.
+
+    What a trial does not have is None or NaN there, as in a study that others filled.
+    """
+    query = text("""
+        SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
+        FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+        WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name IN ('schedule', 'learning_rate', 'momentum')
+    """)
+    found: dict[str, dict[int, Value]] = {"schedule": {}, "learning_rate": {}, "momentum": {}}
+    for row in connection.execute(query, {"study": study.study_id}):
+        found[row.param_name][row.trial_id] = external(row.param_value, row.distribution_json)
+    frame = standings(connection, study)
+    return frame.assign(
+        schedule=frame["trial_id"].map(found["schedule"]),
+        learning_rate=frame["trial_id"].map(found["learning_rate"]).astype(float),
+        momentum=frame["trial_id"].map(found["momentum"]).astype(float),
+    )
+
+
+def standings(connection: Connection, study: Study, top: int | None = None) -> pd.DataFrame:
+    """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
     limit = "" if top is None else f" LIMIT {int(top)}"
-    query = text(FINISHED + BEST_FIRST + limit)
-    return pd.read_sql_query(query, connection, params={"study": study_id})
+    query = text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[study.metric]}{limit}")
+    return pd.read_sql_query(query, connection, params={"study": study.study_id})
 
 
 def details(connection: Connection, frame: pd.DataFrame) -> list[Best]:
@@ -214,11 +264,18 @@ def read_params(connection: Connection, trial_ids: Sequence[int]) -> dict[int, d
 
 def external(stored: float, distribution_json: str) -> Value:
     """Return the value that a param's stored number stands for, by its distribution as Optuna writes it."""
-    distribution = json.loads(distribution_json)
+    distribution = _distribution(distribution_json)
     if distribution["name"] == "CategoricalDistribution":
         chosen: Value = distribution["attributes"]["choices"][int(stored)]
         return chosen
     return int(stored) if distribution["name"] == "IntDistribution" else float(stored)
+
+
+@lru_cache(maxsize=256)
+def _distribution(document: str) -> dict[str, Any]:
+    """Parse one of the few distributions that all trials of a study share."""
+    parsed: dict[str, Any] = json.loads(document)
+    return parsed
 
 
 def read_attributes(connection: Connection, trial_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

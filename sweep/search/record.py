@@ -30,10 +30,12 @@ from sweep.plan import Plan, read_plan
 from sweep.ranges import Value
 from sweep.search.database import Database
 from sweep.search.queries import count_finished
+from sweep.seeds import Stage, run_seeds
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
-# What may change between two runs of one study: how much is done, never what is done.
-BUDGET_KEYS = {"search": {"trials"}}
+# What may change between two runs of one study, by table: how much is searched and what decides afterwards, never what
+# was searched.
+CHANGEABLE = {"search": {"trials"}, "": {"baseline", "verdict"}}
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,28 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     else:
         for key, value in provenance(data_sha256).items():
             study.set_user_attr(key, value)
-        study.set_user_attr("run_seeds", {"search": list(range(plan.search.replicates))})
-        study.set_user_attr("quoted_baseline", plan.baseline.accuracy if plan.baseline else None)
+    changing = {
+        "run_seeds": stage_seeds(plan),
+        "quoted_baseline": plan.baseline.accuracy if plan.baseline else None,
+    }
+    for key, value in changing.items():
+        if study.user_attrs.get(key, ...) != value:
+            study.set_user_attr(key, value)
     if study.user_attrs.get("plan") != (stored := plan.model_dump(mode="json")):
         study.set_user_attr("plan", stored)
     return study
+
+
+def stage_seeds(plan: Plan) -> dict[str, dict[str, int]]:
+    """Return the first run seed of each stage, and how many it takes; a later confirmation goes on behind its own."""
+    verdict = plan.verdict
+    numbers = {
+        Stage.SEARCH: plan.search.replicates,
+        Stage.SELECTION: verdict.selection_seeds,
+        Stage.CONFIRMATION: verdict.confirmation_seeds,
+        Stage.NEW_ROWS: verdict.split_seeds,
+    }
+    return {stage: {"first": run_seeds(stage, 1).start, "number": number} for stage, number in numbers.items()}
 
 
 def provenance(data_sha256: str) -> dict[str, Any]:
@@ -175,7 +194,7 @@ def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_difference(stored: Any, wanted: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:
-    if path[:1] and path[-1] in BUDGET_KEYS.get(".".join(path[:-1]), set()):
+    if path[:1] and path[-1] in CHANGEABLE.get(".".join(path[:-1]), set()):
         return None
     if isinstance(stored, dict) and isinstance(wanted, dict):
         for key in {**wanted, **stored}:

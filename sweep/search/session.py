@@ -13,7 +13,6 @@ from pathlib import Path
 from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.optimizer import layer_factors
 from sweep.plan import Plan, StudyFile, check_rates, read_study_file
-from sweep.ranges import ends
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.objective import Objective
 from sweep.search.space import SearchSpace
@@ -46,8 +45,8 @@ def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
         plan.training.epochs,
         plan.training.batch_size,
         optimizer=plan.optimizer,
-        nesterov=True in ends(plan.search.nesterov),
-        closed_loop=tuple(name for name in plan.search.schedules if issubclass(CATALOGUE[name], ClosedLoop)),
+        nesterov=plan.nesterov,
+        closed_loop=tuple(name for name in plan.schedules if issubclass(CATALOGUE[name], ClosedLoop)),
     )
 
 

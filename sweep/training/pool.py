@@ -59,26 +59,28 @@ class Pool:
         """The trainers' process ids."""
         return [trainer.process.pid for trainer in self._trainers]
 
-    def train(self, problem: Problem, tiles: Iterable[Tile]) -> Iterator[tuple[int, Curves]]:
-        """Train every tile and yield each one's place and curves as it finishes.
+    def train(self, jobs: Iterable[tuple[Problem, Tile]]) -> Iterator[tuple[int, Curves]]:
+        """Train every problem's tile and yield each one's place and curves as it finishes.
+
+        A trainer is sent a problem only if it is another object than the one before, so share it between its tiles.
 
         Raises:
             TrainingFailed: if a tile raises an error, or kills its trainer three times.
         """
         self._fill_up()
         try:
-            yield from self._train(problem, dict(enumerate(tiles)))
+            yield from self._train(dict(enumerate(jobs)))
         finally:
             self._end([trainer for trainer in self._trainers if trainer.busy is not None])
 
-    def _train(self, problem: Problem, numbered: dict[int, Tile]) -> Iterator[tuple[int, Curves]]:
+    def _train(self, numbered: dict[int, tuple[Problem, Tile]]) -> Iterator[tuple[int, Curves]]:
         waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
         while waiting or any(trainer.busy is not None for trainer in self._trainers):
             for trainer in self._trainers:
                 if waiting and trainer.busy is None:
                     trainer.busy = waiting.popleft()
                     tries[trainer.busy] += 1
-                    _send(trainer, problem, numbered[trainer.busy])
+                    _send(trainer, *numbered[trainer.busy])
             for trainer in self._ready():
                 number, trainer.busy = trainer.busy, None
                 curves = _receive(trainer)
@@ -148,6 +150,7 @@ def _receive(trainer: Trainer) -> Curves | None:
     except (EOFError, ConnectionResetError):
         return None
     if isinstance(answer, SweepError):
+        trainer.problem = None  # it may have no program for it
         raise answer
     if not isinstance(answer, Curves):
         raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")

@@ -22,7 +22,7 @@ import tensorflow as tf
 from sweep.optimizer import layer_factors
 from sweep.schedules import ClosedLoop, closed_loop_class
 from sweep.training.hidden_layer import HiddenLayerNetwork
-from sweep.training.losses import Gradient, score
+from sweep.training.losses import Gradient, count, count_by_class, score
 from sweep.training.problem import MONITORS, Architecture, Curves, Float32, Int32, Problem, Tile, Watchers
 from sweep.training.randomness import batch_order
 from sweep.training.updates import Rule, slot_count, update
@@ -96,7 +96,7 @@ class Rows(NamedTuple):
 
 def network_for(architecture: Architecture) -> Network:
     """Return the fast network where one hidden layer is all there is, and the general one for the rest."""
-    if architecture.build is None and len(architecture.hidden) == 1:
+    if architecture.is_hidden_layer:
         return HiddenLayerNetwork(architecture)
     from sweep.training.mapped import MappedNetwork  # noqa: PLC0415 - it loads Keras, half a second
 
@@ -104,7 +104,11 @@ def network_for(architecture: Architecture) -> Network:
 
 
 class Population:
-    """The compiled training of one problem; data go in as arguments, so re-splits compile nothing."""
+    """The compiled training of one problem.
+
+    Attributes:
+        problem: may be replaced by a re-split of it; rows go in as arguments, so those of equal shape compile nothing.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -117,7 +121,7 @@ class Population:
 
     @property
     def programs(self) -> int:
-        """How many programs were compiled so far: one for each shape of tile."""
+        """How many programs were compiled so far: one for each shape of tile and of rows."""
         return int(self._run.experimental_get_tracing_count())
 
     def train(self, tile: Tile) -> Curves:
@@ -128,7 +132,7 @@ class Population:
         """Train every member of `tile`; return its curves and the members as they ended."""
         began = time.perf_counter()
         split = self.problem.split
-        members, curves = self._run(
+        members, curves, by_class = self._run(
             self._start(tile),
             self._table(tile),
             {name: _as_tensors(tile.watchers[name]) for name in self._closed_loop},
@@ -139,7 +143,8 @@ class Population:
         shown = (curve.numpy().transpose(2, 1, 0) for curve in curves)
         loss, correct, held_loss, held_correct, *gains = shown
         gain = gains[0] if gains else np.ones_like(loss)
-        return Curves(loss, correct, held_loss, held_correct, gain, time.perf_counter() - began), members
+        class_correct, seconds = by_class.numpy().transpose(2, 0, 1), time.perf_counter() - began
+        return Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds), members
 
     def _start(self, tile: Tile) -> Members:
         candidates = len(tile.rates)
@@ -164,8 +169,11 @@ class Population:
         orders: tf.Tensor,
         training: Rows,
         held: Rows,
-    ) -> tuple[Members, list[tf.Tensor]]:
-        """Train through `orders` `[epochs, seeds, rows]`; return curves `[epochs, seeds, candidates]`."""
+    ) -> tuple[Members, list[tf.Tensor], tf.Tensor]:
+        """Train through `orders` `[epochs, seeds, rows]`.
+
+        Returns curves `[epochs, seeds, candidates]` and the last epoch's right rows `[seeds, classes, candidates]`.
+        """
         epochs, seeds, rows = orders.shape
         held = Rows(tf.broadcast_to(held.inputs[None], (seeds, *held.inputs.shape)), held.targets[None])
         shape = (seeds, table.rates.shape[-1])
@@ -173,22 +181,24 @@ class Population:
         histories = [tf.TensorArray(kind, epochs, element_shape=shape) for kind in kinds]
         states = {name: _begin(kind, shape) for name, kind in self._closed_loop.items()}
 
-        def epoch(number: tf.Tensor, members: Members, states: States, histories: list[tf.TensorArray]) -> Any:
+        def epoch(
+            number: tf.Tensor, members: Members, states: States, histories: list[tf.TensorArray], _: tf.Tensor
+        ) -> Any:
             order, gain = orders[number], _gain(watchers, states)
             shuffled = Rows(tf.gather(training.inputs, order), tf.gather(training.targets, order))
             members, loss, correct = self._epoch(members, _at_epoch(table, number, gain), shuffled)
-            held_loss, held_correct = score(
-                self.network.logits(members.weights, members.state, held.inputs), held.targets
-            )
-            shown = (loss / rows, correct, held_loss / held.targets.shape[1], held_correct)
+            held_loss, right = score(self.network.logits(members.weights, members.state, held.inputs), held.targets)
+            by_class = count_by_class(right, held.targets, self.problem.architecture.classes)
+            shown = (loss / rows, correct, held_loss / held.targets.shape[1], tf.reduce_sum(by_class, axis=1))
             written = [history.write(number, value) for history, value in zip(histories, (*shown, gain), strict=False)]
             after = self._advance(watchers, states, _monitored(shown, rows, held), number)
-            return number + 1, members, after, written
+            return number + 1, members, after, written, by_class
 
-        _, members, _, histories = tf.while_loop(
-            lambda number, *_: number < epochs, epoch, (0, members, states, histories)
+        unknown = tf.zeros((seeds, self.problem.architecture.classes, shape[1]), tf.int32)
+        _, members, _, histories, by_class = tf.while_loop(
+            lambda number, *_: number < epochs, epoch, (0, members, states, histories, unknown)
         )
-        return members, [history.stack() for history in histories]
+        return members, [history.stack() for history in histories], by_class
 
     def _advance(
         self, watchers: dict[str, Watching], states: States, shown: list[tf.Tensor], epoch: tf.Tensor
@@ -209,8 +219,8 @@ class Population:
 
         def step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor, batch: Rows) -> Any:
             members, logits = self._step(members, table, number, batch)
-            more_loss, more_correct = score(logits, batch.targets)
-            return number + 1, members, loss + more_loss, correct + more_correct
+            more_loss, right = score(logits, batch.targets)
+            return number + 1, members, loss + more_loss, correct + count(right)
 
         carried = (0, members, tf.zeros(shape), tf.zeros(shape, tf.int32))
         if full:

@@ -6,7 +6,7 @@ It stands alone because the coordinator builds and reads these without loading T
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
@@ -40,6 +40,11 @@ class Architecture:
         return (*(f"hidden_{number}" for number in range(1, len(self.hidden) + 1)), "output")
 
     @property
+    def is_hidden_layer(self) -> bool:
+        """Whether it is one hidden layer, which has a program of its own: a member's bits do not depend on its tile."""
+        return self.build is None and len(self.hidden) == 1
+
+    @property
     def outputs(self) -> int:
         """One sigmoid unit for two classes, otherwise one softmax unit per class."""
         return 1 if self.classes == 2 else self.classes
@@ -67,6 +72,10 @@ class Problem:
         """The time axis of each training; the last batch of an epoch may be smaller than the others."""
         rows = len(self.split.train_targets)
         return Clock(epochs=self.epochs, steps_per_epoch=-(-rows // self.batch_size))
+
+    def is_resplit_of(self, other: Problem) -> bool:
+        """Say whether the two differ in their rows alone, so that one `Population` serves both."""
+        return replace(self, split=other.split) == other
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Curves:
-    """What each run of a tile showed after each epoch, as Keras' `fit` reports it.
+    """What each run of a tile showed after each epoch, as Keras' `fit` reports it, and how it ended.
 
     Attributes:
         loss: mean cross-entropy over the epoch's training batches, `[candidates, seeds, epochs]`.
@@ -117,6 +126,8 @@ class Curves:
         validation_loss: mean cross-entropy over the validation rows, same shape.
         validation_correct: validation rows classified right, same shape.
         gain: what the tile's rates were multiplied by in the epoch, same shape; 1 for an open-loop schedule.
+        class_correct: validation rows of each class classified right after the last epoch,
+            `[candidates, seeds, classes]`; their sum is the last of `validation_correct`.
         seconds: time spent on the tile.
     """
 
@@ -125,6 +136,7 @@ class Curves:
     validation_loss: Float32
     validation_correct: Int32
     gain: Float32
+    class_correct: Int32
     seconds: float
 
     @property

@@ -6,27 +6,34 @@ number of candidates, and puts the curves that come back together again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
-from typing import Protocol
+from itertools import chain, pairwise, product
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate
+from sweep.datasets import Split
 from sweep.schedules import Clock, ClosedLoop, Numbers, Schedule, closed_loop_class
 from sweep.training.pool import Pool
 from sweep.training.problem import MONITORS, Architecture, Curves, Float32, Int32, Problem, Tile, Watchers
 
+Item = TypeVar("Item")
+
 LANES = 16
 WIDEST = 64
 MEMBERS = 128
+# A tile of 16 takes twice as long as one of 8, so that narrower ones serve up to 16 candidates (tests/bench/README.md).
+NARROW = 8
+NARROW_MEMBERS = 32
 MEMORY_BYTES = 512 * 2**20
 # With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
 # tile's shape.
 FEWEST_SEEDS = 2
-BY_EPOCH = tuple(field.name for field in fields(Curves) if field.name != "seconds")
+BY_RUN = tuple(field.name for field in fields(Curves) if field.name != "seconds")  # `[candidates, seeds, ...]`
+BAND = (10, 90)  # percent of the runs
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Outcome:
     Attributes:
         run_seeds: the seed of each run.
         correct: validation rows classified right after the last epoch, `[runs]`.
+        class_correct: those of each class, `[runs, classes]`.
         log_loss: validation cross-entropy after the last epoch, `[runs]`; not finite where a run diverged.
         diverged: whether a run ended in NaN or infinity, `[runs]`.
         rate: learning rate at the start of each epoch, `[epochs]`; mean over runs if the schedule is closed-loop.
@@ -43,12 +51,14 @@ class Outcome:
         accuracy: training accuracy by epoch, mean over all runs, `[epochs]`.
         validation_loss: as `loss`, on the validation rows.
         validation_accuracy: as `accuracy`, on the validation rows.
+        spread: 10th and 90th percentile over all runs of the validation accuracy by epoch, `[2, epochs]`.
         validation_rows: how many there are.
         seconds: this candidate's share of its tiles' time.
     """
 
     run_seeds: tuple[int, ...]
     correct: Int32
+    class_correct: Int32
     log_loss: Float32
     diverged: NDArray[np.bool_]
     rate: Numbers
@@ -56,6 +66,7 @@ class Outcome:
     accuracy: Numbers
     validation_loss: Numbers
     validation_accuracy: Numbers
+    spread: Numbers
     validation_rows: int
     seconds: float
 
@@ -71,6 +82,11 @@ class Trainer(Protocol):
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         """Yield each candidate's place and outcome once all its runs are done."""
 
+    def train_on(
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        """Train on other rows: yield each split's place and its outcomes, in the candidates' order, once it is done."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -81,15 +97,24 @@ class Shape:
 
 
 def tile_shape(problem: Problem, round_size: int, replicates: int) -> Shape:
-    """Choose the shape that measured best, within `MEMORY_BYTES` for the weights of a tile.
+    """Choose the shape that measured best for whole rounds.
 
     Candidates fill whole vector registers; seeds follow until the tile fits the processor's cache no longer.
     """
+    return _bounded(problem, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
+
+
+def narrow_shape(problem: Problem, run_seeds: int) -> Shape:
+    """Choose the shape that measured best for up to 16 candidates; 24 lose little."""
+    return _bounded(problem, NARROW, NARROW_MEMBERS, run_seeds)
+
+
+def _bounded(problem: Problem, wanted: int, members: int, run_seeds: int) -> Shape:
+    """Keep a shape within `members`, and within `MEMORY_BYTES` for the weights of a tile."""
     bytes_each = 16 * weight_count(problem.architecture)  # weight, velocity, gradient and a copy, 4 bytes each
     fitting = max(1, MEMORY_BYTES // bytes_each)
-    wanted = -(-round_size // LANES) * LANES
-    candidates = min(wanted, WIDEST, fitting)
-    seeds = max(FEWEST_SEEDS, min(replicates, MEMBERS // candidates, fitting // candidates))
+    candidates = min(wanted, fitting)
+    seeds = max(FEWEST_SEEDS, min(run_seeds, members // candidates, fitting // candidates))
     return Shape(candidates, seeds)
 
 
@@ -103,36 +128,79 @@ def weight_count(architecture: Architecture) -> int:
 
 @dataclass
 class PoolTrainer:
-    """Trains the candidates of one problem on a pool of processes."""
+    """Trains the candidates of one problem on a pool of processes.
+
+    `few` takes over where its narrower tile holds all candidates, such as those of a search's last round.
+    """
 
     pool: Pool
     problem: Problem
     shape: Shape
-
     on_runs: Callable[[int], None] | None = None
+    few: PoolTrainer | None = None
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         """Yield each candidate's place and outcome once all its runs are done."""
-        width, height = self.shape.candidates, self.shape.seeds
-        groups = [candidates[start : start + width] for start in range(0, len(candidates), width)]
-        seeds = [tuple(run_seeds[start : start + height]) for start in range(0, len(run_seeds), height)]
-        tiles = (tile for group in groups for tile in make_tiles(group, seeds, self.problem, self.shape))
-        arrived: dict[int, dict[int, Curves]] = {number: {} for number in range(len(groups))}
-        for number, curves in self.pool.train(self.problem, tiles):
-            group, part = divmod(number, len(seeds))
-            if self.on_runs is not None:
-                self.on_runs(len(groups[group]) * len(seeds[part]))
-            arrived[group][part] = curves
-            if len(arrived[group]) == len(seeds):
-                parts = [arrived[group].pop(place) for place in range(len(seeds))]
-                yield from self._outcomes(group * width, groups[group], tuple(run_seeds), parts)
+        if self.few is not None and len(candidates) <= self.few.shape.candidates:
+            yield from self.few.train(candidates, run_seeds)
+            return
+        groups = cut(candidates, self.shape.candidates)
+        for number, found in self._train([(self.problem, group) for group in groups], run_seeds):
+            yield from enumerate(found, number * self.shape.candidates)
 
-    def _outcomes(
-        self, first: int, group: Sequence[Candidate], run_seeds: tuple[int, ...], parts: Sequence[Curves]
-    ) -> Iterator[tuple[int, Outcome]]:
-        joined = join(parts, len(run_seeds))
-        for place, candidate in enumerate(group):
-            yield first + place, outcome(self.problem, candidate, run_seeds, pick(joined, place))
+    def train_on(
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        """Train on other rows: yield each split's place and its outcomes, in the candidates' order, once it is done.
+
+        All splits are trained in one go; those of equal shape share one compiled program.
+        """
+        groups = cut(candidates, self.shape.candidates)
+        problems = [replace(self.problem, split=split) for split in splits]
+        arrived: dict[int, dict[int, list[Outcome]]] = {place: {} for place in range(len(splits))}
+        for number, found in self._train(list(product(problems, groups)), run_seeds):
+            place, part = divmod(number, len(groups))
+            arrived[place][part] = found
+            if len(arrived[place]) == len(groups):
+                yield place, list(chain.from_iterable(in_order(arrived.pop(place))))
+
+    def with_few(self, few: PoolTrainer) -> PoolTrainer:
+        """Return this trainer with `few` for few candidates, if a member's bits are the same in any shape of tile."""
+        return replace(self, few=few) if self.problem.architecture.is_hidden_layer else self
+
+    def narrow(self, run_seeds: int) -> PoolTrainer:
+        """Return a trainer on the same pool for few candidates with `run_seeds` runs each, on any rows.
+
+        One of them should serve all such work, since it compiles a program of its own: on the default study that pays
+        from about 80 runs of each candidate on, where trainings take longer sooner, and for up to 24 candidates.
+        """
+        return replace(self, shape=narrow_shape(self.problem, run_seeds))
+
+    def _train(
+        self, work: Sequence[tuple[Problem, Sequence[Candidate]]], run_seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        """Yield the place of each problem and group, and the group's outcomes, once all its runs are done."""
+        parts = cut(run_seeds, self.shape.seeds)
+        jobs = ((problem, tile) for problem, group in work for tile in make_tiles(group, parts, problem, self.shape))
+        arrived: dict[int, dict[int, Curves]] = {place: {} for place in range(len(work))}
+        for number, curves in self.pool.train(jobs):
+            place, part = divmod(number, len(parts))
+            problem, group = work[place]
+            if self.on_runs is not None:
+                self.on_runs(len(group) * len(parts[part]))
+            arrived[place][part] = curves
+            if len(arrived[place]) == len(parts):
+                yield place, outcomes_of(problem, group, tuple(run_seeds), in_order(arrived.pop(place)))
+
+
+def cut(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
+    """Cut `items` into parts of `size`; the last may be smaller."""
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def in_order(arrived: Mapping[int, Item]) -> list[Item]:
+    """Return what arrived by its place."""
+    return [arrived[place] for place in sorted(arrived)]
 
 
 def make_tiles(
@@ -181,13 +249,21 @@ def watch(name: str, schedules: Sequence[Schedule], clock: Clock, shape: Shape) 
 
 def join(parts: Sequence[Curves], runs: int) -> Curves:
     """Put the tiles of one group side by side along the seeds, without the filling."""
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)[:, :runs] for name in BY_EPOCH}
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)[:, :runs] for name in BY_RUN}
     return Curves(**arrays, seconds=sum(part.seconds for part in parts) / len(arrays["loss"]))
 
 
 def pick(curves: Curves, place: int) -> Curves:
     """Return one candidate's curves, `[runs, epochs]`."""
-    return Curves(**{name: getattr(curves, name)[place] for name in BY_EPOCH}, seconds=curves.seconds)
+    return Curves(**{name: getattr(curves, name)[place] for name in BY_RUN}, seconds=curves.seconds)
+
+
+def outcomes_of(
+    problem: Problem, group: Sequence[Candidate], run_seeds: tuple[int, ...], parts: Sequence[Curves]
+) -> list[Outcome]:
+    """Return each candidate's outcome, from the tiles of its group."""
+    joined = join(parts, len(run_seeds))
+    return [outcome(problem, candidate, run_seeds, pick(joined, place)) for place, candidate in enumerate(group)]
 
 
 def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:
@@ -196,6 +272,7 @@ def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], 
     return Outcome(
         run_seeds=run_seeds,
         correct=runs.validation_correct[:, -1],
+        class_correct=runs.class_correct,
         log_loss=runs.validation_loss[:, -1],
         diverged=runs.diverged,
         rate=first_rates(candidate.schedule, problem.clock, runs),
@@ -203,6 +280,7 @@ def outcome(problem: Problem, candidate: Candidate, run_seeds: tuple[int, ...], 
         accuracy=runs.correct.mean(axis=0) / problem.split.train_rows,
         validation_loss=mean_of(runs.validation_loss[kept]),
         validation_accuracy=runs.validation_correct.mean(axis=0) / problem.split.validation_rows,
+        spread=np.percentile(runs.validation_correct, BAND, axis=0) / problem.split.validation_rows,
         validation_rows=problem.split.validation_rows,
         seconds=runs.seconds,
     )

@@ -7,10 +7,12 @@ parent's; it ends when the pipe closes, however its parent died.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import signal
 import sys
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from sweep.errors import SweepError, TrainingFailed
 
 if TYPE_CHECKING:
     from sweep.training.population import Population
+    from sweep.training.problem import Problem
 
 # One thread a process: two such processes beat one with two threads by a quarter (tests/bench/README.md).
 ENVIRONMENT = {
@@ -40,8 +43,25 @@ def environment() -> dict[str, str]:
 def main(descriptor: int) -> None:
     """Serve tiles from the pipe `descriptor` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
+    with without_keras():  # loaded now, while the coordinator reads the data
+        importlib.import_module("sweep.training.population")
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Connection(descriptor) as pipe:
         serve(pipe)
+
+
+@contextlib.contextmanager
+def without_keras() -> Iterator[None]:
+    """Let TensorFlow be imported without Keras, which it loads for nothing in nearly half of its time.
+
+    It goes on where Keras cannot be imported, so for the moment it cannot; networks that need Keras import it later.
+    """
+    hidden = None if "keras" in sys.modules else {"keras": None}
+    sys.modules.update(hidden or {})  # type: ignore[arg-type]  # Python's own mark of a module that is not there
+    try:
+        yield
+    finally:
+        for name in hidden or ():
+            del sys.modules[name]
 
 
 def serve(pipe: Any) -> None:
@@ -51,7 +71,7 @@ def serve(pipe: Any) -> None:
         problem, tile = pipe.recv()
         try:
             if problem is not None:
-                population = _population(problem)
+                population = _population(problem, population)
             answer: Any = population.train(tile) if population else TrainingFailed("there is no problem yet")
         except SweepError as error:
             answer = error
@@ -60,7 +80,11 @@ def serve(pipe: Any) -> None:
         pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 
 
-def _population(problem: Any) -> Population:
+def _population(problem: Problem, before: Population | None) -> Population:
+    """Return what trains `problem`: the population before, with its compiled programs, if only the rows are new."""
+    if before is not None and problem.is_resplit_of(before.problem):
+        before.problem = problem
+        return before
     from sweep.training.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s, and only a worker needs it
 
     return Population(problem)

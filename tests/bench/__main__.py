@@ -29,6 +29,8 @@ SECTIONS = {
     "closed": "closed_loop",
     "search": "search",
     "verdict": "verdict_simulation",
+    "seeds": "sampler_seeds",
+    "datasets": "datasets",
 }
 PACKAGES = ("tensorflow", "keras", "jax", "numpy", "optuna", "sqlalchemy")
 

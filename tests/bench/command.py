@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.bench.default_study import ROOT
 
@@ -28,11 +30,15 @@ def url(database: Path) -> str:
     return f"sqlite:///{database}"
 
 
+def environment() -> dict[str, str]:
+    """Return this process's environment, without a storage of the user's own."""
+    return {key: value for key, value in os.environ.items() if key != "SWEEP_STORAGE"}
+
+
 def start(*words: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start `sweep` without a terminal."""
-    environment = {key: value for key, value in os.environ.items() if key != "SWEEP_STORAGE"}
     return subprocess.Popen(
-        [SWEEP, *words], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=stderr, text=True
+        [SWEEP, *words], cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=stderr, text=True
     )
 
 
@@ -51,6 +57,15 @@ def run(*words: str) -> tuple[float, list[Line]]:
     if code:
         raise RuntimeError(f"`sweep {' '.join(words)}` ended with exit code {code}: {lines[-1:]}")
     return seconds, lines
+
+
+def ask(*words: str) -> dict[str, Any]:
+    """Ask `sweep` for a JSON document."""
+    done = subprocess.run(
+        [SWEEP, *words, "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def repeat(words: Sequence[str], repetitions: int) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
-from sweep.plan import StudyFile, read_study_file
+from sweep.datasets import Split
+from sweep.plan import Plan, StudyFile, read_study_file
+from sweep.search import queries
 from sweep.search.coordinator import Coordinator
 from sweep.search.database import Database
-from sweep.search.record import open_study
+from sweep.search.objective import attributes
+from sweep.search.record import FinishedTrial, open_study, store
 from sweep.search.session import make_problem, read_data
 from sweep.search.space import SearchSpace
 from sweep.training.problem import Problem
@@ -33,19 +37,39 @@ def read_default(**search: int) -> tuple[StudyFile, Problem]:
     return study_file, make_problem(study_file, read_data(study_file))
 
 
-def draw_candidates(study_file: StudyFile, count: int) -> list[Candidate]:
+def draw_candidates(plan: Plan, count: int) -> list[Candidate]:
     """Return the recipes, then candidates drawn at random from the study's space."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space, recipes = SearchSpace(study_file.plan.search), study_file.plan.candidates
+    space, recipes = SearchSpace(plan.search), plan.candidates
     return [*recipes, *(space.suggest(study.ask()) for _ in range(count - len(recipes)))]
+
+
+def store_outcomes(
+    database: Database, study: optuna.Study, plan: Plan, candidates: Sequence[Candidate], trainer: Trainer
+) -> None:
+    """Train candidates and store them as the study's next finished trials."""
+    space, began, study_id = SearchSpace(plan.search), datetime.now(UTC), study._study_id
+    first = queries.count_finished(database, plan.name)
+    trials = [
+        FinishedTrial(
+            position=first + place,
+            params=space.params(candidates[place]),
+            distributions=space.distributions(candidates[place].schedule.name),
+            value=outcome.value,
+            attributes=attributes(candidates[place], outcome),
+            began=began,
+        )
+        for place, outcome in trainer.train(candidates, range(plan.search.replicates))
+    ]
+    store(database, study_id, trials)
 
 
 def make_workload() -> Workload:
     """Return one round of the default study as plain arrays."""
     study_file, problem = read_default()
     search, split, clock = study_file.plan.search, problem.split, problem.clock
-    candidates, seeds = draw_candidates(study_file, search.round_size), range(search.replicates)
+    candidates, seeds = draw_candidates(study_file.plan, search.round_size), range(search.replicates)
     weights = [initial_weights(problem.architecture, seed) for seed in seeds]
     return Workload(
         inputs=split.train_inputs,
@@ -77,11 +101,20 @@ class MadeUpTrainer:
         for place, candidate in enumerate(candidates):
             yield place, self._outcome(candidate, tuple(run_seeds))
 
+    def train_on(
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        """Yield the outcomes of each split; they know nothing of its rows."""
+        for place in range(len(splits)):
+            yield place, [self._outcome(candidate, tuple(run_seeds)) for candidate in candidates]
+
     def _outcome(self, candidate: Candidate, run_seeds: tuple[int, ...]) -> Outcome:
         draw, rows, epochs = self._generator.random, self.problem.split.validation_rows, self.problem.epochs
+        by_class = self._generator.integers(rows // 4, rows // 2 + 1, (len(run_seeds), 2), np.int32)
         return Outcome(
             run_seeds=run_seeds,
-            correct=self._generator.integers(rows // 2, rows + 1, len(run_seeds), np.int32),
+            correct=by_class.sum(axis=1, dtype=np.int32),
+            class_correct=by_class,
             log_loss=draw(len(run_seeds), np.float32),
             diverged=np.zeros(len(run_seeds), np.bool_),
             rate=candidate.schedule.rates(self.problem.clock)[:, 0],
@@ -89,6 +122,7 @@ class MadeUpTrainer:
             accuracy=draw(epochs),
             validation_loss=draw(epochs),
             validation_accuracy=draw(epochs),
+            spread=draw((2, epochs)),
             validation_rows=rows,
             seconds=0.02,
         )

@@ -69,8 +69,8 @@ class Ordeal:
 
     def start(self) -> subprocess.Popen[str]:
         """Start the next `sweep run`."""
-        words = ["run", str(SMOKE), "--trials", str(self.trials), "--storage", command.url(self.database)]
-        return command.start(*words, stderr=subprocess.DEVNULL)
+        options = ["--search-only", "--trials", str(self.trials), "--storage", command.url(self.database)]
+        return command.start("run", str(SMOKE), *options, stderr=subprocess.DEVNULL)
 
     def kill_after(self, seconds: float) -> None:
         """Start a run and kill it after so many seconds."""
@@ -130,7 +130,7 @@ def report(ordeal: Ordeal, stored: Stored, last: str, orphans: int) -> Section:
     ]
     rows.append(("to the end", "-", last, f"{len(stored.trials):,}", "-"))
     headers = ("kill -9", "at, s", "the run ended", "trials stored", "hot journal")
-    section.add_table(f"sweep run {SMOKE.name} --trials {ordeal.trials}, in turn", headers, rows)
+    section.add_table(f"sweep run {SMOKE.name} --search-only --trials {ordeal.trials}, in turn", headers, rows)
     positions = [position for _, position, _ in stored.trials.values()]
     numbers = {number for number, _, _ in stored.trials.values()}
     lost = sum(stored.trials.get(key) != trial for key, trial in ordeal.seen.items())
@@ -177,9 +177,9 @@ def read(database: Path) -> Stored:
             (integrity,) = connection.execute("PRAGMA integrity_check").fetchone()
             try:
                 states = dict(connection.execute("SELECT state, COUNT(*) FROM trials GROUP BY state"))
-            except sqlite3.OperationalError:  # killed before the schema was made
+                rows = connection.execute(TRIALS).fetchall()
+            except sqlite3.OperationalError:  # killed before the schema was whole
                 return Stored({}, {}, integrity)
-            rows = connection.execute(TRIALS).fetchall()
     return Stored({key: (number, int(position), value) for key, number, position, value in rows}, states, integrity)
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sweep.search.database import Database
-from sweep.search.objective import attributes
-from sweep.search.record import FinishedTrial, open_study, store
-from sweep.search.space import SearchSpace
+from sweep.search.record import open_study
 from tests.bench import command
-from tests.bench.default_study import STUDY, MadeUpTrainer, draw_candidates, read_default
+from tests.bench.default_study import STUDY, MadeUpTrainer, draw_candidates, read_default, store_outcomes
 from tests.bench.report import Bar, Section, Spread
 
 REPETITIONS = 5
@@ -24,7 +21,8 @@ def measure(quick: bool) -> Section:
     section = Section("latency")
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "small.db", Path(folder) / "large.db"
-        command.run("run", str(STUDY), "--storage", command.url(small), *(["--trials", "16"] if quick else []))
+        options = ["--search-only", *(["--trials", "16"] if quick else [])]
+        command.run("run", str(STUDY), "--storage", command.url(small), *options)
         trials = 2000 if quick else 100_000
         began = time.perf_counter()
         fill(large, trials)
@@ -45,21 +43,8 @@ def measure(quick: bool) -> Section:
 def fill(path: Path, trials: int) -> None:
     """Store `trials` finished trials with made-up outcomes of the real shape."""
     study_file, problem = read_default(trials=trials)
-    space, replicates = SearchSpace(study_file.plan.search), range(study_file.plan.search.replicates)
-    database = Database(command.url(path))
-    study_id = open_study(database, study_file.plan, data_sha256="made up")._study_id
-    trainer, candidates = MadeUpTrainer(problem), draw_candidates(study_file, BATCH)
+    plan, trainer = study_file.plan, MadeUpTrainer(problem)
+    database, candidates = Database(command.url(path)), draw_candidates(plan, BATCH)
+    study = open_study(database, plan, data_sha256="made up")
     for first in range(0, trials, BATCH):
-        began = datetime.now(UTC)
-        batch = [
-            FinishedTrial(
-                position=first + place,
-                params=space.params(candidates[place]),
-                distributions=space.distributions(candidates[place].schedule.name),
-                value=outcome.value,
-                attributes=attributes(candidates[place], outcome),
-                began=began,
-            )
-            for place, outcome in trainer.train(candidates[: trials - first], replicates)
-        ]
-        store(database, study_id, batch)
+        store_outcomes(database, study, plan, candidates[: trials - first], trainer)

@@ -63,7 +63,7 @@ def coordinator_megabytes(candidates: int) -> list[float]:
 def trainer_megabytes(tiles: int) -> list[float]:
     """Let one trainer train tile after tile; return its resident memory after each, without the first two."""
     study_file, problem = read_default()
-    candidates, found = draw_candidates(study_file, ROUND), []
+    candidates, found = draw_candidates(study_file.plan, ROUND), []
     with Pool(1) as pool:
         trainer = make_trainer(pool, problem, study_file.plan)
         for number in range(tiles + 2):

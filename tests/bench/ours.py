@@ -20,7 +20,7 @@ class Ours:
         study_file, problem = read_default()
         self.search = study_file.plan.search
         self.trainer = make_trainer(pool, problem, study_file.plan)
-        self.candidates = draw_candidates(study_file, self.search.round_size)
+        self.candidates = draw_candidates(study_file.plan, self.search.round_size)
 
     def train(self, wanted: int) -> int:
         """Train one round, or fewer candidates if no more are wanted."""

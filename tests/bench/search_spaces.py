@@ -16,14 +16,15 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from sweep.candidate import Candidate, from_params
-from sweep.plan import SearchPlan
+from sweep.plan import Metric, SearchPlan
 from sweep.ranges import Value
-from sweep.search.proposals import Memory, propose, standing, window
+from sweep.search.proposals import Memory, propose, window
 from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace, distribution
 from sweep.training.problem import Problem
 
 Params = dict[str, Value]
+METRIC: Metric = "accuracy"
 
 
 class Way(Protocol):
@@ -158,7 +159,7 @@ class Seeker:
 
     def next_round(self, count: int) -> list[Params]:
         """Return the params of the next candidates; what a sweep would show its sampler is shown."""
-        shown = [self.tried[trial.trial_id] for trial in window(self.history)]
+        shown = [self.tried[trial.trial_id] for trial in window(self.history, METRIC)]
         return self.way.propose(shown, count, self.sampler_seed, len(self.history) // self.round_size)
 
     def add(self, params: Params, score: tuple[float, float]) -> None:
@@ -170,7 +171,7 @@ class Seeker:
     @property
     def best(self) -> Candidate:
         """The best candidate by the scores seen."""
-        return self.way.candidate(self.tried[min(self.history, key=standing).trial_id])
+        return self.way.candidate(self.tried[min(self.history, key=lambda trial: trial.standing(METRIC)).trial_id])
 
 
 # Scores of candidates, the lower the better: by accuracy, then by log-loss.

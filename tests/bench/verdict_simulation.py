@@ -1,113 +1,153 @@
-"""Section `verdict`: how often the verdict is right on simulated sweeps whose answer is known.
+"""Section `verdict`: how often the verdict is right in simulated worlds whose answer is known.
 
-A run gets all rows right but one that is always wrong and a binomial number of others. Run seeds are shared: a normal
-effect of the seed correlates the candidates. Re-splits overlap: Nadeau and Bengio take the correlation between the
-differences of two splits for the tested share of the rows, and so does the simulation. Where run noise, which splits do
-not share, comes on top of that, their interval is too long; this is shown beside it.
+Whole sweeps go through the program itself, from a database to its findings, over a trainer that draws. Beside them
+stand comparisons alone, by the thousand, for what takes many repetitions to see. Re-splits overlap: Nadeau and Bengio
+take the correlation between the differences of two splits for the tested share of the rows, and so does the simulation.
+Where run noise, which splits do not share, comes on top, their interval is too long; where two candidates differ
+on a handful of rows, it is too short. Both are shown beside it.
 """
 
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
+import optuna
 
 from sweep.evidence.estimate import Effect
 from sweep.evidence.paired import RESAMPLES
-from sweep.evidence.selection import best, survivors
-from sweep.evidence.verdict import Verdict, Word, judge_new_rows, judge_these_rows
+from sweep.evidence.verdict import Question, Verdict, Word, judge_new_rows, judge_these_rows
+from sweep.review.dossier import Role
+from sweep.review.finalists import as_candidate
+from sweep.review.findings import Findings, required
+from sweep.search.session import default_workers, read_data
+from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section
+from tests.bench.simulated import (
+    EASY_ERRORS,
+    LEVELS_SPREAD,
+    ROWS,
+    RUN_SPREAD,
+    SHARED,
+    SPLIT_LEVEL,
+    SPLIT_SPREAD,
+    TRAIN_ROWS,
+    Counts,
+    SimulatedTrainer,
+    correct_rows,
+    own_spread,
+    simulate,
+    whole_rows,
+)
+from tests.fakes import opened
 
 SEED = 4
-TRAIN_ROWS, ROWS = 235, 116
-EASY_ERRORS = 0.8  # rows wrong besides the one that always is: a good schedule on the default study
-CORRELATION = 0.3
-SPLIT_LEVEL, SPLIT_SPREAD, RUN_SPREAD = 106.0, 1.5, 1.0  # rows right on a re-split; sd of differences, of runs
-ROUNDING = 1 / 12  # the variance that whole rows add
 STATED_RUNS = 64
 RUN_NUMBERS = (8, 12, 24, STATED_RUNS)
+FEW_ROWS = ((1.0, 0.0), (2.0, 1.0), (6.0, 5.0))  # rows of a split on which one of two candidates alone is right
+TINY = {"trials": 30, "replicates": 2}
 
-Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How many candidates and run seeds each stage of a sweep takes."""
-
-    candidates: int = 200
-    search_runs: int = 4
-    finalists: int = 8
-    selection_runs: int = 16
-    confirmation_runs: int = STATED_RUNS
-    splits: int = 30
-    split_runs: int = 4
-    resamples: int = RESAMPLES
+Answer = tuple[Word, bool]
 
 
-def correct_rows(wrong: Sequence[float], runs: int, generator: np.random.Generator) -> Counts:
-    """Draw correct rows, `[candidates, runs]`, of candidates with so many wrong rows on average besides the one."""
-    seeds, own = generator.normal(size=runs), generator.normal(size=(len(wrong), runs))
-    latent = math.sqrt(CORRELATION) * seeds + math.sqrt(1 - CORRELATION) * own
-    shares = np.asarray(wrong)[:, None] / (ROWS - 1)
-    drawn: Counts = (ROWS - 1 - stats.binom.ppf(stats.norm.cdf(latent), ROWS - 1, shares)).astype(np.int64)
-    return drawn
+def measure(quick: bool) -> Section:
+    """Simulate null sweeps, planted effects and intervals."""
+    section = Section("verdict")
+    add_sweeps(section, TINY if quick else {}, (4, 2, 2) if quick else (200, 50, 5))
+    add_planted(section, 20 if quick else 1000, 499 if quick else RESAMPLES)
+    add_resplits(section, 20 if quick else 2000)
+    return section
+
+
+def add_sweeps(section: Section, search: dict[str, int], numbers: tuple[int, int, int]) -> None:
+    """Count the words of whole sweeps: null ones, planted ones, and null ones that Optuna samples as well."""
+    nulls, planted, sampled = numbers
+    null, row = f"{nulls} null sweeps", f"{planted} sweeps, one row planted"
+    kinds = {
+        null: (range(nulls), 0.0, True),
+        row: (range(planted), 1.0, True),
+        f"{sampled} null sweeps, sampled by Optuna": (range(nulls, nulls + sampled), 0.0, False),
+    }
+    with ProcessPoolExecutor(default_workers(), mp_context=get_context("spawn")) as processes:
+        found = {
+            kind: list(processes.map(partial(sweep_once, search, planted=rows, drawn=drawn), worlds))
+            for kind, (worlds, rows, drawn) in kinds.items()
+        }
+    table = [
+        note(section, f"{kind}, {question}", *zip(*(sweep[question] for sweep in sweeps), strict=True))
+        for (kind, sweeps), question in product(found.items(), Question)
+    ]
+    section.add_table("whole sweeps: how often each word is said", ("sweeps", *Word, "coverage"), table)
+    either = float(np.mean([any(word is Word.BETTER for word, _ in sweep.values()) for sweep in found[null]]))
+    better = section.data[f"{row}, {Question.THESE_ROWS}"][Word.BETTER]
+    section.bars += [
+        Bar("null sweeps that say better to either question", 100 * either, 5, " %"),
+        Bar("whole sweeps that find the planted row", 100 * better, 80, " %", at_least=True),
+    ]
+
+
+def sweep_once(search: dict[str, int], world: int, *, planted: float, drawn: bool) -> dict[Question, Answer]:
+    """Run the default study in one world; return each verdict's word, and whether its interval holds the truth."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study_file, _ = read_default(**search)
+    trainer = SimulatedTrainer(world, planted)
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "simulated.db") as database:
+        found = simulate(database, study_file.plan, read_data(study_file), trainer, drawn=drawn)
+    assert found.new_rows is not None
+    truth = true_effect(found, trainer)
+    verdicts = (found.these_rows, found.new_rows)
+    return {verdict.question: (verdict.word, holds(verdict.effect, truth)) for verdict in verdicts}
+
+
+def true_effect(found: Findings, trainer: SimulatedTrainer) -> float:
+    """Return how many rows the winner has over the tuned constant in the trainer's world, on any rows."""
+    winner, constant = (
+        trainer.behind(as_candidate(required(found.dossier, role).contender)) for role in (Role.WINNER, Role.CONSTANT)
+    )
+    return constant - winner
 
 
 def resplit_rows(
-    effect: float, splits: int, runs: int, generator: np.random.Generator, *, on_top: bool = False
+    effect: float, splits: int, runs: int, generator: np.random.Generator, *, noise_on_top: bool = False
 ) -> tuple[Counts, Counts]:
-    """Draw correct rows on re-splits of two candidates, `effect` rows apart, each `[splits, runs]`.
-
-    The mean differences have the variance `SPLIT_SPREAD**2`, run noise included; or without it, if that comes `on_top`.
-    """
-    shared = ROWS / (ROWS + TRAIN_ROWS)
+    """Draw correct rows on re-splits of two candidates, `effect` rows apart, each `[splits, runs]`."""
     common, own = generator.normal(), generator.normal(size=(splits, 1))
-    noise = 0.0 if on_top else 2 * (RUN_SPREAD**2 + ROUNDING) / runs
-    own_spread = math.sqrt((1 - shared) * SPLIT_SPREAD**2 - noise)
-    apart = effect + math.sqrt(shared) * SPLIT_SPREAD * common + own_spread * own
-    level = SPLIT_LEVEL + 2 * generator.normal(size=(splits, 1))
+    spread = own_spread(runs, noise_on_top=noise_on_top)
+    apart = effect + math.sqrt(SHARED) * SPLIT_SPREAD * common + spread * own
+    level = SPLIT_LEVEL + LEVELS_SPREAD * generator.normal(size=(splits, 1))
     first, second = RUN_SPREAD * generator.normal(size=(2, splits, runs))
-    return _rows(level + apart / 2 + first), _rows(level - apart / 2 + second)
-
-
-def _rows(values: NDArray[np.float64]) -> Counts:
-    return np.clip(np.rint(values), 0, ROWS).astype(np.int64)
-
-
-def null_sweep(protocol: Protocol, generator: np.random.Generator) -> tuple[Verdict, Verdict]:
-    """Search, select and confirm among identical candidates; return the verdict on these and on new rows."""
-    chosen = [_found(protocol, generator) for _ in range(2)]
-    pair = correct_rows(chosen, protocol.confirmation_runs, generator)
-    these = judge_these_rows(pair[0], pair[1], ROWS, resamples=protocol.resamples)
-    new = judge_new_rows(*resplit_rows(0.0, protocol.splits, protocol.split_runs, generator), TRAIN_ROWS, ROWS)
-    return these, new
-
-
-def _found(protocol: Protocol, generator: np.random.Generator) -> float:
-    """Return the wrong rows of the candidate that search and selection choose."""
-    wrong = np.full(protocol.candidates, EASY_ERRORS)
-    search = correct_rows(wrong.tolist(), protocol.search_runs, generator)
-    finalists = np.argsort(-search.mean(axis=1), kind="stable")[: protocol.finalists]
-    selection = correct_rows(wrong[finalists].tolist(), protocol.selection_runs, generator)
-    kept = list(survivors(selection))
-    return float(wrong[finalists[kept[best(selection[kept])]]])
+    return whole_rows(level + apart / 2 + first), whole_rows(level - apart / 2 + second)
 
 
 def planted(effect: float, runs: int, generator: np.random.Generator, resamples: int = RESAMPLES) -> Verdict:
     """Return the verdict on these rows for a winner that is `effect` rows better."""
-    pair = correct_rows([EASY_ERRORS, EASY_ERRORS + effect], runs, generator)
-    return judge_these_rows(pair[0], pair[1], ROWS, resamples=resamples)
+    shared, first, second = generator.normal(size=(3, runs))
+    winner, constant = correct_rows(EASY_ERRORS, shared, first), correct_rows(EASY_ERRORS + effect, shared, second)
+    return judge_these_rows(winner, constant, ROWS, resamples=resamples)
 
 
-def resplit(effect: float, splits: int, generator: np.random.Generator, *, on_top: bool = False) -> Verdict:
+def resplit(effect: float, splits: int, generator: np.random.Generator, *, noise_on_top: bool = False) -> Verdict:
     """Return the verdict on new rows for a winner that is `effect` rows better."""
-    return judge_new_rows(*resplit_rows(effect, splits, 4, generator, on_top=on_top), TRAIN_ROWS, ROWS)
+    return judge_new_rows(*resplit_rows(effect, splits, 4, generator, noise_on_top=noise_on_top), TRAIN_ROWS, ROWS)
+
+
+def resplit_few(only_winner: float, only_constant: float, splits: int, generator: np.random.Generator) -> Verdict:
+    """Return the verdict on new rows for candidates that disagree on few rows, the same ones in every run.
+
+    `only_winner` rows of `ROWS` are right with the winner alone, on average over samples of rows from a population.
+    """
+    rows = generator.random(ROWS + TRAIN_ROWS) * ROWS
+    right = np.stack([rows < only_winner, (only_winner <= rows) & (rows < only_winner + only_constant)])
+    tested = [generator.permutation(ROWS + TRAIN_ROWS)[:ROWS] for _ in range(splits)]
+    winner, constant = np.array([right[:, chosen].sum(axis=1) for chosen in tested]).T
+    return judge_new_rows(winner[:, None], constant[:, None], TRAIN_ROWS, ROWS)
 
 
 def repeat(number: int, draw: Callable[[np.random.Generator], Verdict]) -> list[Verdict]:
@@ -122,31 +162,12 @@ def share(verdicts: Sequence[Verdict], word: Word) -> float:
 
 def coverage(verdicts: Sequence[Verdict], truth: float) -> float:
     """Return how often the intervals hold the true effect."""
-    return float(np.mean([_holds(verdict.effect, truth) for verdict in verdicts]))
+    return float(np.mean([holds(verdict.effect, truth) for verdict in verdicts]))
 
 
-def _holds(effect: Effect, truth: float) -> bool:
+def holds(effect: Effect, truth: float) -> bool:
+    """Say whether an effect's interval holds the true one."""
     return effect.interval.low <= truth <= effect.interval.high
-
-
-def measure(quick: bool) -> Section:
-    """Simulate null sweeps, planted effects and intervals."""
-    section, protocol = Section("verdict"), Protocol(resamples=499 if quick else RESAMPLES)
-    add_null_sweeps(section, 10 if quick else 200, protocol)
-    add_planted(section, 20 if quick else 1000, protocol.resamples)
-    add_resplits(section, 20 if quick else 2000)
-    return section
-
-
-def add_null_sweeps(section: Section, sweeps: int, protocol: Protocol) -> None:
-    """Count the words of whole sweeps in which all candidates are the same."""
-    pairs = [null_sweep(protocol, np.random.default_rng((SEED, place))) for place in range(sweeps)]
-    asked = {"on these rows": [pair[0] for pair in pairs], "on new rows": [pair[1] for pair in pairs]}
-    rows = [(question, *_shares(verdicts)) for question, verdicts in asked.items()]
-    section.add_table(f"{sweeps} null sweeps: how often each word is said", ("question", *Word), rows)
-    either = float(np.mean([any(verdict.word is Word.BETTER for verdict in pair) for pair in pairs]))
-    section.data["null"] = {question: _words(verdicts) for question, verdicts in asked.items()}
-    section.bars.append(Bar("null sweeps that say better to either question", 100 * either, 5, " %"))
 
 
 def add_planted(section: Section, number: int, resamples: int) -> None:
@@ -168,28 +189,30 @@ def add_resplits(section: Section, number: int) -> None:
     for splits, effect in product((30, 100), (0.0, 1.0, 3.0)):
         draw = partial(resplit, effect, splits)
         rows.append(add_words(section, f"{splits} splits, {effect:g} rows", repeat(number, draw), effect))
-    noisy = repeat(number, partial(resplit, 0.0, 30, on_top=True))
+    noisy = repeat(number, partial(resplit, 0.0, 30, noise_on_top=True))
     rows.append(add_words(section, "30 splits, 0 rows, run noise on top", noisy, 0.0))
+    for winner, constant in FEW_ROWS:
+        draw = partial(resplit_few, winner, constant, 30)
+        what = f"30 splits, {winner:g} rows right by the winner alone, {constant:g} by the constant"
+        rows.append(add_words(section, what, repeat(number, draw), winner - constant))
     section.add_table(f"{number} comparisons on new rows", ("planted", *Word, "coverage"), rows)
     add_coverage(section, "on new rows, 30 splits", section.data["30 splits, 1 rows"]["coverage"])
 
 
 def add_words(section: Section, what: str, verdicts: Sequence[Verdict], truth: float) -> tuple[str, ...]:
     """Note how often the verdicts said each word and held the true effect; return the row of a table."""
-    covered = coverage(verdicts, truth)
-    section.data[what] = {**_words(verdicts), "coverage": covered}
-    return what, *_shares(verdicts), f"{100 * covered:.1f} %"
+    words, held = [verdict.word for verdict in verdicts], [holds(verdict.effect, truth) for verdict in verdicts]
+    return note(section, what, words, held)
+
+
+def note(section: Section, what: str, words: Sequence[Word], held: Sequence[bool]) -> tuple[str, ...]:
+    """Keep the shares of the words and of the intervals that hold the truth; return the row of a table."""
+    shares = {str(word): words.count(word) / len(words) for word in Word} | {"coverage": float(np.mean(held))}
+    section.data[what] = shares
+    return what, *(f"{100 * one:.1f} %" for one in shares.values())
 
 
 def add_coverage(section: Section, what: str, covered: float) -> None:
     """Hold a coverage against both of its limits."""
     section.bars.append(Bar(f"interval coverage {what}", 100 * covered, 93, " %", at_least=True))
     section.bars.append(Bar(f"interval coverage {what}", 100 * covered, 97, " %"))
-
-
-def _words(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    return {str(word): share(verdicts, word) for word in Word}
-
-
-def _shares(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    return tuple(f"{100 * said:.1f} %" for said in _words(verdicts).values())

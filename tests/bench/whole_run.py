@@ -12,21 +12,23 @@ from tests.bench.default_study import STUDY
 from tests.bench.report import Bar, Section, Spread
 
 SUMMARY = re.compile(
-    r"trainings in [\d.]+ s: training (?P<training>[\d.]+) s with the trainers' start, "
-    r"sampling (?P<sampling>[\d.]+) s, storage (?P<storage>[\d.]+) s"
+    r"trainings in [\d.]+ s: searches (?P<searches>[\d.]+) s with the trainers' start, "
+    r"sampling (?P<sampling>[\d.]+) s, storage (?P<storage>[\d.]+) s, "
+    r"race, confirmation and re-splits (?P<evidence>[\d.]+) s"
 )
-ROUND = re.compile(r"(\d+)/(\d+) candidates, ")
+PROGRESS = re.compile(r"[\w ,]+: [\d,]+/[\d,]+ trainings, ")
 
 
 class Parts(NamedTuple):
-    """Seconds of one run; `warming` is the part of `training` that waits for trainers to load and compile."""
+    """Seconds of one run; `warming` is the part of `searches` that waits for trainers to load and compile."""
 
     wall: float
     opening: float
-    training: float
+    searches: float
     warming: float
     sampling: float
     storage: float
+    evidence: float
     rest: float
 
 
@@ -37,8 +39,9 @@ def measure(quick: bool) -> Section:
     spreads = {name: Spread(tuple(getattr(parts, name) for parts in runs)) for name in Parts._fields}
     explained = {
         "opening": "imports, data, database",
-        "training": "with the trainers' start",
-        "warming": "of it: trainers load and compile (first round minus second)",
+        "searches": "all three, with the trainers' start",
+        "warming": "of it: until the first trainings are back",
+        "evidence": "race, confirmation, re-splits",
         "rest": "answer and exit",
     }
     rows = [
@@ -51,7 +54,7 @@ def measure(quick: bool) -> Section:
     ]
     section.add_table("sweep run studies/ionosphere.toml: seconds, median (min-max)", ("part", "s", "share"), rows)
     section.bars += [
-        Bar("sweep run, wall", spreads["wall"].median, 15, " s"),
+        Bar("sweep run, wall", spreads["wall"].median, 25, " s"),
         Bar("sampling and storage", 100 * (share(runs, "sampling") + share(runs, "storage")), 15, " %"),
     ]
     return section
@@ -64,15 +67,10 @@ def run_once(trials: str | None) -> Parts:
         wall, lines = command.run("run", str(STUDY), *options)
     (summary,) = (found for line in lines if (found := SUMMARY.search(line.text)))
     opening = next(line.seconds for line in lines if line.text.startswith("study "))
-    training, sampling, storage = (float(summary[name]) for name in ("training", "sampling", "storage"))
-    rest = wall - opening - training - sampling - storage
-    return Parts(wall, opening, training, warming(lines, opening), sampling, storage, rest)
-
-
-def warming(lines: list[command.Line], opening: float) -> float:
-    """Return what the first round took longer than the second, of as many candidates; 0 without a second."""
-    ends = [line.seconds for line in lines if ROUND.match(line.text)]
-    return ends[0] - opening - (ends[1] - ends[0]) if len(ends) > 1 else 0.0
+    searches, sampling, storage, evidence = (float(found) for found in summary.groups())
+    warming = next(line.seconds for line in lines if PROGRESS.match(line.text)) - opening
+    rest = wall - opening - searches - sampling - storage - evidence
+    return Parts(wall, opening, searches, warming, sampling, storage, evidence, rest)
 
 
 def share(runs: list[Parts], name: str) -> float:

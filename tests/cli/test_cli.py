@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -14,16 +15,22 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 from sweep.cli import app, main
-from sweep.plan import Plan, read_study_file
+from sweep.cli.running import Drawn, Interruption
+from sweep.evidence.verdict import Word
+from sweep.plan import Metric, Plan, read_study_file
+from sweep.search.coordinator import Progress
 from sweep.search.database import Database
+from sweep.search.queries import Finished
 from sweep.search.session import read_data
-from tests.fakes import FakeTrainer, make_coordinator, opened
+from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
+from tests.protocols import FEW, few, make_protocol
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
-COMMANDS = ("run", "best", "compare", "status", "train", "export", "dashboard")
+COMMANDS = ("run", "best", "compare", "status", "train", "export", "report", "dashboard")
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,22 @@ def plan() -> Plan:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Iterator[Database]:
     """Hold the finished study of `studies/smoke.toml`, made by a fake trainer."""
-    sha256 = read_data(read_study_file(SMOKE)).sha256
     with opened(tmp_path_factory.mktemp("filled") / "studies.db") as database:
-        make_coordinator(database, plan, FakeTrainer(), data_sha256=sha256).run()
+        make_coordinator(database, plan, FakeTrainer(), data_sha256=sha256_of_smoke()).run()
         yield database
+
+
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Iterator[Database]:
+    """Hold the same study with its verdict, of few runs."""
+    with opened(tmp_path_factory.mktemp("examined") / "studies.db") as database:
+        dataset = read_data(read_study_file(SMOKE))
+        assert make_protocol(database, few(plan), FakeTrainer(), dataset=dataset).run()
+        yield database
+
+
+def sha256_of_smoke() -> str:
+    return read_data(read_study_file(SMOKE)).sha256
 
 
 @pytest.fixture
@@ -204,8 +223,9 @@ class TestBest:
         ended = sweep("best", "smoke", "--storage", filled.url, "--top", 12, "--json")
         assert (ended.code, ended.err) == (0, "")
         found = ended.document
-        assert found.keys() == {"study", "trials", "best", "quoted_baseline"}
+        assert found.keys() == {"study", "trials", "metric", "best", "quoted_baseline"}
         assert (found["study"], found["trials"], found["quoted_baseline"]) == ("smoke", 12, 0.9569)
+        assert found["metric"] == "accuracy"
         for trial in found["best"]:
             assert list(trial) == [
                 "trial",
@@ -238,22 +258,54 @@ class TestBest:
 
 
 class TestCompare:
-    def test_its_document_holds_the_best_beside_the_recipes(self, sweep: Sweep, filled: Database) -> None:
-        ended = sweep("compare", "smoke", "--storage", filled.url, "--json")
+    def test_its_document_answers_both_questions(self, sweep: Sweep, examined: Database) -> None:
+        ended = sweep("compare", "smoke", "--storage", examined.url, "--json")
         assert (ended.code, ended.err) == (0, "")
-        found, best = ended.document, sweep("best", "smoke", "--storage", filled.url, "--json").document
-        assert found.keys() == {"study", "best", "recipes", "quoted_baseline", "runs_above_quoted"}
-        assert found["best"] == best["best"][0]
-        (recipe,) = found["recipes"]
-        assert recipe["schedule"] == {"name": "constant", "learning_rate": 0.1}
-        difference = recipe["difference"]
-        assert difference["runs"] == 2 == difference["better"] + difference["equal"] + difference["worse"]
-        assert difference["rows"] == pytest.approx(found["best"]["correct_mean"] - recipe["correct_mean"])
+        found = ended.document
+        assert {found[question]["word"] for question in ("on_these_rows", "on_new_rows")} <= set(Word)
+        effect, points = found["on_these_rows"]["effect_rows"], found["on_these_rows"]["effect_points"]
+        assert points["mean"] == pytest.approx(effect["mean"] * 100 / 116)
+        assert effect["interval"]["low"] <= effect["mean"] <= effect["interval"]["high"]
+        assert effect["mean"] == pytest.approx(
+            found["winner"]["correct_mean"] - found["tuned_constant"]["correct_mean"]
+        )
+        assert found["ladder"][-1]["change"]["mean"] == pytest.approx(effect["mean"])
+        assert found["quoted"]["correct"] == 111
+        assert found["candidates"] == {"smoke": 12, "smoke.constant": 12, "smoke.rate": 3}
+        assert sum(found["winner"]["correct_counts"].values()) == 8
+        assert found["current"]
 
-    def test_a_person_reads_a_table(self, sweep: Sweep, filled: Database) -> None:
-        ended = sweep("compare", "smoke", "--storage", filled.url)
+    def test_a_person_reads_sentences_first(self, sweep: Sweep, examined: Database) -> None:
+        ended = sweep("compare", "smoke", "--storage", examined.url)
         assert (ended.code, ended.err) == (0, "")
-        assert "recipe" in ended.out
+        lines = ended.out.splitlines()
+        assert lines[0] == "study smoke: is the best schedule really better?"
+        assert lines[2].startswith("On these rows: ")
+        assert any(line.startswith("On new rows: ") for line in lines)
+        for said in ("quoted, one run", "defaults in Keras", "rate tuned", "and momentum", "and schedule"):
+            assert any(line.startswith(said) for line in lines), said
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 118
+
+    def test_it_never_says_that_a_number_was_beaten(self, sweep: Sweep, examined: Database) -> None:
+        ended = sweep("compare", "smoke", "--storage", examined.url)
+        assert not re.search(r"beats 95|95\.69", ended.out)
+
+    def test_a_study_without_a_verdict_says_what_makes_it(self, sweep: Sweep, filled: Database) -> None:
+        ended = sweep("compare", "smoke", "--storage", filled.url)
+        assert_one_line(ended, 3, r"the study `smoke` has no verdict yet; `sweep run` makes it\.")
+
+    def test_a_verdict_that_the_study_has_outgrown_says_so(
+        self, sweep: Sweep, examined: Database, tmp_path: Path, plan: Plan
+    ) -> None:
+        assert examined.file is not None
+        shutil.copy(examined.file, tmp_path / "grown.db")
+        with opened(tmp_path / "grown.db") as database:
+            more = few(plan).model_copy(update={"search": plan.search.model_copy(update={"trials": 14})})
+            make_coordinator(database, more, FakeTrainer(), data_sha256=sha256_of_smoke()).run()
+            ended = sweep("compare", "smoke", "--storage", database.url)
+            assert not sweep("compare", "smoke", "--storage", database.url, "--json").document["current"]
+        assert "Out of date: the study has changed since" in ended.out
 
 
 class TestStatus:
@@ -261,7 +313,6 @@ class TestStatus:
         ended = sweep("status", "smoke", "--storage", filled.url, "--json")
         assert (ended.code, ended.err) == (0, "")
         found = ended.document
-        assert found.keys() == {"study", "running", "trials", "wanted", "candidates_per_second", "seconds_left"}
         assert found["candidates_per_second"] > 0
         found["candidates_per_second"] = None
         assert found == {
@@ -269,6 +320,7 @@ class TestStatus:
             "running": False,
             "trials": {"complete": 12},
             "wanted": 12,
+            "verdict": "none",
             "candidates_per_second": None,
             "seconds_left": None,
         }
@@ -281,17 +333,36 @@ class TestStatus:
     def test_a_person_reads_a_line(self, sweep: Sweep, filled: Database) -> None:
         ended = sweep("status", "smoke", "--storage", filled.url)
         assert (ended.code, ended.err) == (0, "")
-        assert ended.out.startswith("study smoke: 12 complete of 12 wanted; not running\n")
+        assert ended.out.startswith("study smoke: 12 complete of 12 wanted; not running; verdict: none\n")
+
+    def test_it_tells_whether_the_verdict_is_made(self, sweep: Sweep, examined: Database) -> None:
+        assert sweep("status", "smoke", "--storage", examined.url, "--json").document["verdict"] == "made"
 
 
 class TestRun:
     def test_a_met_budget_says_so_and_shows_what_was_found(self, sweep: Sweep, filled: Database) -> None:
-        ended = sweep("run", SMOKE, "--storage", filled.url)
+        ended = sweep("run", SMOKE, "--storage", filled.url, "--search-only")
         assert ended.code == 0
         assert "study smoke: the budget of 12 candidates is met, nothing to train" in ended.err
         assert "best of 12 candidates" in ended.out
         assert "best of each schedule" in ended.out
         assert "95.69%" in ended.out
+
+    def test_a_verdict_that_is_made_is_shown_and_not_made_again(
+        self, sweep: Sweep, tmp_path: Path, study_file: Callable[[str, str], Path]
+    ) -> None:
+        table = "\n".join(f"{key} = {value}" for key, value in FEW.items())
+        path = study_file("[baseline]", f"[verdict]\n{table}\n[baseline]")
+        read = read_study_file(path)
+        with opened(tmp_path / "studies.db") as database:
+            make_protocol(database, read.plan, FakeTrainer(), dataset=read_data(read)).run()
+            ended = sweep("run", path, "--storage", database.url)
+            assert ended.code == 0
+            assert ended.err == (
+                "study smoke: the budget of 12 candidates is met and the verdict is made, nothing to train; "
+                "a larger --trials continues it.\n"
+            )
+            assert ended.out == sweep("compare", "smoke", "--storage", database.url).out
 
     def test_nothing_is_left_running_when_the_budget_is_met(self, sweep: Sweep, tmp_path: Path, plan: Plan) -> None:
         sha256 = read_data(read_study_file(SMOKE)).sha256
@@ -299,9 +370,63 @@ class TestRun:
             coordinator = make_coordinator(database, plan, FakeTrainer(), data_sha256=sha256)
             coordinator.run()
             coordinator.study.ask()
-            assert sweep("run", SMOKE, "--storage", database.url).code == 0
+            assert sweep("run", SMOKE, "--storage", database.url, "--search-only").code == 0
             found = sweep("status", "smoke", "--storage", database.url, "--json").document
         assert found["trials"] == {"complete": 12, "waiting": 1}
+
+
+class TestLogLoss:
+    @pytest.fixture
+    def path(self, study_file: Callable[[str, str], Path]) -> Path:
+        return study_file("trials = 12", 'trials = 12\nmetric = "log_loss"')
+
+    @pytest.fixture
+    def url(self, path: Path, tmp_path: Path) -> Iterator[str]:
+        read = read_study_file(path)
+        with opened(tmp_path / "studies.db") as database:
+            make_coordinator(database, read.plan, FakeTrainer(), data_sha256=read_data(read).sha256).run()
+            yield database.url
+
+    def test_the_best_are_those_of_the_lowest_and_it_is_said(self, sweep: Sweep, path: Path, url: str) -> None:
+        found = sweep("best", path, "--storage", url, "--top", 12, "--json").document
+        assert found["metric"] == "log_loss"
+        stands = [(trial["log_loss"], -trial["value"]) for trial in found["best"]]
+        assert stands == sorted(stands)
+        assert "study smoke: best of 12 candidates by log-loss\n" in sweep("best", path, "--storage", url).out
+
+    def test_the_end_of_a_run_says_so(self, sweep: Sweep, path: Path, url: str) -> None:
+        told = sweep("run", path, "--storage", url, "--search-only").out
+        assert "best of 12 candidates by log-loss\n" in told
+        assert "best of each schedule by log-loss\n" in told
+
+    def test_what_is_exported_is_the_best_by_it(self, sweep: Sweep, path: Path, url: str) -> None:
+        best = sweep("best", path, "--storage", url, "--json").document["best"][0]
+        told = " ".join(sweep("export", path, "--storage", url).out.split())
+        assert f"Trial {best['trial']}, the best of 12 by log-loss, got" in told
+
+    def test_a_stored_study_cannot_change_its_metric(self, sweep: Sweep, path: Path, url: str) -> None:
+        path.write_text(path.read_text(encoding="utf-8").replace('metric = "log_loss"', ""), encoding="utf-8")
+        line = r'search\.metric: the stored study `smoke` has "log_loss", not "accuracy"; .*'
+        assert_one_line(sweep("run", path, "--storage", url, "--search-only"), 2, line)
+
+    @pytest.mark.parametrize(
+        ("metric", "told"), [("accuracy", "best 97.50% (quoted 95.69%)"), ("log_loss", "best log-loss 0.1235")]
+    )
+    def test_progress_tells_the_best_by_the_metric(
+        self, metric: Metric, told: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sweep.cli.running.LINE_SECONDS", 0.0)
+        console = Console(file=io.StringIO(), soft_wrap=True)
+        drawn = Drawn(console, make_plan(metric=metric), Interruption())
+        drawn.announce("schedules", 40)
+        drawn.add_runs(16)
+        drawn.show(Progress(8, 20, Finished(3, 0.975, 0.12345, 2)))
+        assert isinstance(console.file, io.StringIO)
+        lines = console.file.getvalue().splitlines()
+        assert lines == [
+            "schedules: 16/40 trainings, - a second",
+            f"schedules: 16/40 trainings, - a second, {told}",
+        ]
 
 
 class TestHelp:
@@ -342,7 +467,7 @@ from sweep.cli import main
 try:
     main()
 finally:
-    print(*{"tensorflow", "keras", "optuna", "sklearn"} & sys.modules.keys(), file=sys.stderr)
+    print(*{"tensorflow", "keras", "optuna", "sklearn", "plotly"} & sys.modules.keys(), file=sys.stderr)
 """
         command = [sys.executable, "-c", code, "best", "smoke", "--storage", filled.url]
         ended = subprocess.run(command, capture_output=True, text=True, check=True)

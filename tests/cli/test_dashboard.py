@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from sweep.cli.dashboard import HOST, read_only, serve
-from sweep.errors import BadInput, SweepError, exit_code
+from sweep.errors import BadInput
 from tests.fakes import opened
 
 
@@ -45,16 +44,7 @@ def test_everything_else_is_refused_before_the_dashboard_sees_it(method: str) ->
     assert b"/api/studies" not in body
 
 
-def test_a_dashboard_that_is_not_installed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
-    with opened(tmp_path / "studies.db") as database, pytest.raises(SweepError, match="make dashboard") as raised:
-        serve(database, port=8080)
-    assert exit_code(raised.value) == 1
-    assert "\n" not in str(raised.value)
-
-
 def test_a_taken_port_is_bad_input(tmp_path: Path) -> None:
-    pytest.importorskip("optuna_dashboard", reason="it is an extra")
     with socket.create_server((HOST, 0)) as taken, opened(tmp_path / "studies.db") as database:
         port = taken.getsockname()[1]
         with pytest.raises(BadInput, match=f"{port} cannot be used") as raised:

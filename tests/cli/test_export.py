@@ -20,6 +20,7 @@ from sweep.candidate import Candidate
 from sweep.cli.export import document
 from sweep.plan import StudyFile, read_study_file
 from sweep.ranges import Value
+from sweep.review.standing import read_dossier
 from sweep.schedules import Clock, ClosedLoop, Schedule
 from sweep.search.database import Database
 from sweep.search.session import make_problem, read_data
@@ -27,6 +28,7 @@ from sweep.training.trainer import Outcome
 from sweep.training.worker import ENVIRONMENT
 from tests.cli.conftest import Run
 from tests.fakes import FakeTrainer, make_coordinator, opened
+from tests.protocols import FEW, make_protocol
 from tests.test_script import choose
 
 ROOT = Path(__file__).parent.parent.parent
@@ -256,3 +258,23 @@ class TestErrors:
         code, out, err = run("export", "study.toml", "--storage", filled.database.url)
         assert (code, out) == (2, "")
         assert err == "error: data.file: it has changed since the study `smoke` was begun.\n"
+
+
+class TestWinner:
+    def test_once_there_is_a_verdict_its_winner_is_exported(self, run: Run, tmp_path: Path) -> None:
+        path = tmp_path / "study.toml"
+        table = "\n".join(f"{key} = {value}" for key, value in FEW.items())
+        path.write_text(SMOKE + f"\n[verdict]\n{table}\n", encoding="utf-8")
+        study_file = read_study_file(path)
+        with opened(tmp_path / "studies.db") as database:
+            make_protocol(database, study_file.plan, dataset=read_data(study_file)).run()
+            dossier = read_dossier(database, "smoke")
+            assert dossier is not None
+            winner = dossier.entries[0]
+            code, out, err = run("export", str(path), "--storage", database.url, "--as", "json")
+            assert (code, err) == (0, "")
+            assert json.loads(out)["trial"] == winner.contender.trial
+            assert json.loads(out)["value"] == pytest.approx(winner.confirmation.correct_mean / 116)
+            told = " ".join(run("export", str(path), "--storage", database.url)[1].split())
+        assert f"Trial {winner.contender.trial}, the winner among 12, got " in told
+        assert "in 8 runs that had no part in choosing it." in told

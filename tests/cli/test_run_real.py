@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -24,27 +25,29 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
 ANNOUNCEMENT = "study smoke:"
+SEARCH_ONLY = "--search-only"
 MANY = 5000  # more candidates than a test waits for
 STOP_SECONDS = 20  # with room for a busy machine
+STORED_TRIALS = "SELECT COUNT(*) FROM trials"
 GONE_SECONDS = 60  # a trainer that is compiling notices only then that its coordinator is dead
 
 
 linux_only = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds trainers by /proc")
 
 
-def command(file: Path, trials: int) -> list[str]:
-    options = ["--trials", str(trials), "--storage", f"sqlite:///{file}"]
-    return [sys.executable, "-m", "sweep", "run", str(SMOKE), *options]
+def command(file: Path, trials: int, *options: str) -> list[str]:
+    words = ["--trials", str(trials), "--storage", f"sqlite:///{file}", *options]
+    return [sys.executable, "-m", "sweep", "run", str(SMOKE), *words]
 
 
-def completed(file: Path, trials: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(file, trials), capture_output=True, text=True, check=True, timeout=60)
+def completed(file: Path, trials: int, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(file, trials, *options), capture_output=True, text=True, check=True, timeout=120)
 
 
 @contextlib.contextmanager
-def started(file: Path, trials: int) -> Iterator[subprocess.Popen[str]]:
+def started(file: Path, trials: int, *options: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        command(file, trials), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(file, trials, *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             yield process
@@ -115,18 +118,32 @@ def assert_whole(file: Path, trials: int) -> None:
         assert ask(file, f"SELECT COUNT(DISTINCT trial_id) FROM {table}") == [(trials,)]
 
 
+def wait_for(file: Path, query: str, fewest: int) -> None:
+    """Wait until a query that counts has counted so many."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while not file.is_file() or ask(file, query)[0][0] < fewest:  # type: ignore[operator]  # a count
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def dossier(file: Path) -> str:
+    """Return the verdict's runs as they are stored, without what depends on the clock."""
+    ((told,),) = ask(file, "SELECT value_json FROM study_system_attributes WHERE key LIKE 'sweep:%'")
+    return re.sub(r'"(seconds|trial)":[\d.]+', "", str(told))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "studies.db"
 
 
 def test_a_run_meets_its_budget_and_a_second_one_says_so(file: Path) -> None:
-    first = completed(file, 12)
+    first = completed(file, 12, SEARCH_ONLY)
     assert first.stderr.startswith(ANNOUNCEMENT)
-    assert "12/12 candidates" in first.stderr
+    assert "24 trainings in " in first.stderr
     assert "best of 12 candidates" in first.stdout
     assert_whole(file, 12)
-    second = completed(file, 12)
+    second = completed(file, 12, SEARCH_ONLY)
     assert "the budget of 12 candidates is met, nothing to train" in second.stderr
     assert second.stdout == first.stdout
     assert_whole(file, 12)
@@ -135,9 +152,10 @@ def test_a_run_meets_its_budget_and_a_second_one_says_so(file: Path) -> None:
 @linux_only
 def test_a_signal_ends_a_run_within_seconds_and_the_next_one_completes_it(file: Path) -> None:
     """Ctrl-C comes while the trainers start, SIGTERM while they train."""
-    for number, beginning, fewest in ((signal.SIGINT, ANNOUNCEMENT, 0), (signal.SIGTERM, "8/", 8)):
-        with started(file, MANY) as process:
-            said(process.stderr, beginning)
+    for number, fewest in ((signal.SIGINT, 0), (signal.SIGTERM, 8)):
+        with started(file, MANY, SEARCH_ONLY) as process:
+            said(process.stderr, ANNOUNCEMENT)
+            wait_for(file, STORED_TRIALS, fewest)
             trainers = children(process.pid)
             assert trainers
             process.send_signal(number)
@@ -148,16 +166,17 @@ def test_a_signal_ends_a_run_within_seconds_and_the_next_one_completes_it(file: 
         assert states(file).get("COMPLETE", 0) >= fewest  # type: ignore[operator]  # a count
         assert states(file).keys() <= {"COMPLETE"}
     stored = int(str(states(file)["COMPLETE"]))
-    completed(file, stored + 3)
+    completed(file, stored + 3, SEARCH_ONLY)
     assert_whole(file, stored + 3)
 
 
 @linux_only
 def test_a_run_that_was_killed_is_completed_by_the_next_one(file: Path) -> None:
     draw, stored = random.Random(2), 0
-    for beginning in (ANNOUNCEMENT, "8/"):
-        with started(file, MANY) as process:
-            said(process.stderr, beginning)
+    for fewest in (0, 8):
+        with started(file, MANY, SEARCH_ONLY) as process:
+            said(process.stderr, ANNOUNCEMENT)
+            wait_for(file, STORED_TRIALS, fewest)
             time.sleep(draw.uniform(0, 0.5))
             trainers = children(process.pid)
             os.kill(process.pid, signal.SIGKILL)
@@ -166,5 +185,16 @@ def test_a_run_that_was_killed_is_completed_by_the_next_one(file: Path) -> None:
         assert states(file).keys() <= {"COMPLETE"}
         assert int(str(states(file).get("COMPLETE", 0))) >= stored
         stored = int(str(states(file).get("COMPLETE", 0)))
-    completed(file, stored + 3)
+    completed(file, stored + 3, SEARCH_ONLY)
     assert_whole(file, stored + 3)
+
+
+def test_killed_between_the_stages_of_a_verdict_it_ends_with_the_same_one(file: Path, tmp_path: Path) -> None:
+    for part in ("race 1", "confirmation"):
+        with started(file, 12) as process:
+            said(process.stderr, ANNOUNCEMENT)
+            wait_for(file, f"SELECT COUNT(*) FROM study_system_attributes WHERE key = 'sweep:part:{part}'", 1)
+            process.kill()
+    completed(file, 12)
+    completed(tmp_path / "whole.db", 12)
+    assert dossier(file) == dossier(tmp_path / "whole.db")

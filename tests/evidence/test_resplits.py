@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sweep.evidence.resplits import corrected_resampled_t, standard_error
+from sweep.evidence.resplits import corrected_resampled_t, correlated_chances, standard_error
 
 
 def test_the_corrected_test_agrees_with_a_hand_computed_one() -> None:
@@ -12,6 +12,18 @@ def test_the_corrected_test_agrees_with_a_hand_computed_one() -> None:
     assert effect.interval.low == pytest.approx(2 - 2.776445 * 1.322876, abs=1e-5)
     assert effect.interval.high == pytest.approx(2 + 2.776445 * 1.322876, abs=1e-5)
     assert effect.p_value == pytest.approx(0.20507, abs=1e-4)
+
+
+def test_the_chances_agree_with_hand_computed_ones() -> None:
+    # as above, t has 4 degrees of freedom: P(t > -1 / 1.322876) = 0.754057, P(t < -3 / 1.322876) = 0.042985
+    found = correlated_chances([0.0, 1.0, 2.0, 3.0, 4.0], train_rows=200, test_rows=100, tie=1.0)
+    assert found.better == pytest.approx(0.754057, abs=1e-3)
+    assert found.worse == pytest.approx(0.042985, abs=1e-3)
+    assert found.better + found.tied + found.worse == pytest.approx(1)
+
+
+def test_equal_differences_leave_no_doubt() -> None:
+    assert correlated_chances([2.0] * 30, 235, 116, tie=1.0).better == 1.0
 
 
 def test_endless_splits_never_beat_the_overlap() -> None:

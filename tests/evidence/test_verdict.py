@@ -50,6 +50,15 @@ def test_fewer_than_six_differences_resolve_nothing() -> None:
     assert "fewer than 6 run seeds cannot tell" in verdict.sentence
 
 
+def test_rows_so_few_that_one_is_many_points_resolve_nothing() -> None:
+    for winner, constant in ((10, 10), (9, 3), (3, 9)):
+        verdict = judge_these_rows([winner] * 64, [constant] * 64, 10)
+        assert verdict.word is Word.NOT_RESOLVED
+        assert "10 rows cannot tell, where 1 row is 10 points" in verdict.sentence
+    assert judge_these_rows([49] * 64, [49] * 64, 50).word is Word.NO_BETTER
+    assert judge_these_rows([9] * 64, [9] * 64, 10, smallest_of_interest=0.2).word is Word.NO_BETTER
+
+
 def test_an_effect_of_interest_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="`smallest_of_interest` must be above 0, got 0"):
         decide(effect(0, 1), 0.0)
@@ -84,8 +93,15 @@ class TestNewRows:
         generator = np.random.default_rng(0)
         winner, constant = generator.integers(6, 10, (2, 30, 4))
         verdict = judge_new_rows(winner, constant, 20, 10)
-        assert verdict.word in (Word.NOT_RESOLVED, Word.NO_BETTER)
+        assert verdict.word is Word.NOT_RESOLVED
         assert verdict.effect.smallest_detectable > 0.9
+
+    @pytest.mark.parametrize("rows", [60, 351, 5000])
+    def test_equal_splits_leave_open_what_so_many_rows_may_have_missed(self, rows: int) -> None:
+        right = np.full((1000, 4), rows // 6)
+        verdict = judge_new_rows(right, right, rows - rows // 3, rows // 3, smallest_of_interest=rows / 1000)
+        assert verdict.effect.interval.high == pytest.approx(1.23, abs=0.05)
+        assert verdict.effect.smallest_detectable == verdict.effect.interval.high
 
     def test_other_shapes_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"must share their runs, got \(2, 2\) and \(3, 2\)"):
@@ -114,5 +130,5 @@ class TestSentence:
 
     def test_an_open_verdict_says_what_it_could_have_shown(self) -> None:
         verdict = Verdict(Question.NEW_ROWS, Effect(0.5, Interval(-1.5, 2.5), 30, 2.9), 116, 1.0)
-        assert "so many find a lead of 2.90 rows four times in five" in verdict.sentence
+        assert "30 splits would find a lead of 2.90 rows four times in five" in verdict.sentence
         assert not verdict.resolvable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from sweep.candidate import Candidate
 from sweep.plan import Plan
 from sweep.search.coordinator import Coordinator, Progress, missing_positions
 from sweep.search.database import Database
 from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace
+from sweep.training.trainer import Outcome
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened, outcome_of
 
 PLAN = make_plan()
@@ -28,15 +31,30 @@ SPACE = SearchSpace(PLAN.search)
 CONSTANT: dict[str, Any] = {"schedule": "constant", "learning_rate": 0.2, "momentum": 0.5}
 
 
-def swept(database: Database, plan: Plan = PLAN, **trainer: Any) -> Coordinator:
-    coordinator = make_coordinator(database, plan, FakeTrainer(**trainer))
+@dataclass
+class ContraryTrainer(FakeTrainer):
+    """Gives the candidates that get the most rows right the highest log-loss."""
+
+    def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+        for place, outcome in super().train(candidates, run_seeds):
+            yield place, replace(outcome, log_loss=5 - outcome.log_loss)
+
+
+def swept(database: Database, plan: Plan = PLAN, kind: type[FakeTrainer] = FakeTrainer, **trainer: Any) -> Coordinator:
+    coordinator = make_coordinator(database, plan, kind(**trainer))
     coordinator.run()
     return coordinator
 
 
-def interrupted(database: Database, plan: Plan, after: int, diverged: Collection[int] = ()) -> None:
+def interrupted(
+    database: Database,
+    plan: Plan,
+    after: int,
+    diverged: Collection[int] = (),
+    kind: type[FakeTrainer] = FakeTrainer,
+) -> None:
     with contextlib.suppress(KeyboardInterrupt):
-        swept(database, plan, interrupted_after=after, diverged=diverged)
+        swept(database, plan, kind, interrupted_after=after, diverged=diverged)
 
 
 def held(study: optuna.Study) -> dict[int | None, tuple[Any, ...]]:
@@ -82,17 +100,19 @@ class TestBudget:
 
     def test_a_smaller_budget_removes_nothing(self, database: Database) -> None:
         swept(database)
-        assert swept(database, make_plan(trials=5), interrupted_after=0).progress() == Progress(
-            20, 5, max(trial.value or 0 for trial in swept(database).study.trials)
-        )
+        progress = swept(database, make_plan(trials=5), interrupted_after=0).progress()
+        assert (progress.finished, progress.trials) == (20, 5)
+        assert progress.best is not None
+        assert progress.best.value == max(trial.value or 0 for trial in swept(database).study.trials)
 
     def test_progress_is_told_before_the_first_round_and_after_each(self, database: Database) -> None:
         told: list[Progress] = []
         make_coordinator(database, PLAN, on_progress=told.append).run()
         assert [(progress.finished, progress.trials) for progress in told] == [(0, 20), (8, 20), (16, 20), (20, 20)]
         assert told[0].best is None
-        bests = [progress.best for progress in told[1:] if progress.best is not None]
+        bests = [progress.best.value for progress in told[1:] if progress.best is not None]
         assert bests == sorted(bests)
+        assert len(bests) == 3
 
     def test_a_timeout_lets_the_round_under_way_finish(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
@@ -105,8 +125,8 @@ class TestBudget:
             clock.now += 1
 
         coordinator = make_coordinator(database, PLAN, FakeTrainer(before_each=let_a_second_pass))
-        assert coordinator.run(timeout_seconds=9).finished == 16
-        assert coordinator.run(timeout_seconds=9).finished == 20
+        assert coordinator.run(deadline=9).finished == 16
+        assert coordinator.run(deadline=clock.now + 9).finished == 20
 
     def test_seconds_add_up_by_part(self, database: Database) -> None:
         spent = swept(database).seconds
@@ -179,6 +199,37 @@ class TestInterruption:
         resumed = held(swept(database, plan).study)
         with opened(tmp_path / "whole.db") as other:
             assert resumed == held(swept(other, plan).study)
+
+
+class TestLogLoss:
+    PLAN = make_plan(metric="log_loss")
+
+    def test_it_decides_what_the_sampler_learns_from(self, database: Database, tmp_path: Path) -> None:
+        by_log_loss = held(swept(database, self.PLAN, ContraryTrainer).study)
+        with opened(tmp_path / "by_accuracy.db") as other:
+            by_accuracy = held(swept(other, PLAN, ContraryTrainer).study)
+        same = [position for position in range(20) if by_log_loss[position] == by_accuracy[position]]
+        assert same == list(range(16))  # TPE draws blindly until it is shown ten trials
+
+    @pytest.mark.parametrize("after", [1, 8, 13, 19])
+    def test_a_resumed_study_equals_an_uninterrupted_one(self, database: Database, tmp_path: Path, after: int) -> None:
+        interrupted(database, self.PLAN, after, kind=ContraryTrainer)
+        resumed = held(swept(database, self.PLAN, ContraryTrainer).study)
+        with opened(tmp_path / "whole.db") as other:
+            assert resumed == held(swept(other, self.PLAN, ContraryTrainer).study)
+
+    def test_progress_tells_the_lowest(self, database: Database) -> None:
+        coordinator = swept(database, self.PLAN, ContraryTrainer)
+        best = coordinator.progress().best
+        assert best is not None
+        assert best.log_loss == min(trial.user_attrs["log_loss"] for trial in coordinator.study.trials)
+
+    def test_the_value_is_the_mean_accuracy_all_the_same(self, database: Database) -> None:
+        study = swept(database, self.PLAN).study
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert {trial.value for trial in study.trials} == {
+            outcome_of(SPACE.candidate(trial.params), (0, 1)).value for trial in study.trials
+        }
 
 
 class TestOthersTrials:

@@ -76,6 +76,7 @@ class TestAttributes:
         assert found.keys() == {
             "schedule",
             "correct",
+            "class_correct",
             "validation_rows",
             "log_loss",
             "log_losses",
@@ -88,6 +89,8 @@ class TestAttributes:
         assert {len(curve) for curve in found["curves"].values()} == {3}
         assert (found["run_seeds"], found["validation_rows"], found["diverged"]) == ([0, 1, 2], ROWS, 0)
         assert (len(found["correct"]), len(found["log_losses"])) == (3, 3)
+        assert len(found["class_correct"]) == 2
+        assert sum(found["class_correct"]) == sum(found["correct"])
         assert found["log_loss"] == pytest.approx(sum(found["log_losses"]) / 3)
 
     @pytest.mark.parametrize("diverged", [(), (1,), (0, 1, 2)], ids=["none", "one", "all"])

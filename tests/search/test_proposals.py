@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
 from statistics import mean
+from typing import get_args
 
 import optuna
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution
 
 from sweep.candidate import Candidate
+from sweep.plan import Metric
 from sweep.ranges import Value
-from sweep.search.proposals import BEST_SHOWN, LATEST_SHOWN, make_sampler, propose, standing, window
+from sweep.search.proposals import BEST_SHOWN, LATEST_SHOWN, make_sampler, propose, window
 from sweep.search.queries import Finished
 from sweep.search.space import SearchSpace
 from tests.fakes import badness, make_plan
@@ -20,9 +23,13 @@ from tests.fakes import badness, make_plan
 SPACE = SearchSpace(make_plan().search)
 
 
-def stood(value: float, log_loss: float, number: int = 0) -> Finished:
+def stood(value: float, log_loss: float, number: int = 0, diverged: int = 0) -> Finished:
     """Return a finished trial as far as its rank goes."""
-    return Finished(number, value, log_loss, position=number)
+    return Finished(number, value, log_loss, position=number, diverged=diverged)
+
+
+def ranking(trials: list[Finished], metric: Metric) -> list[Finished]:
+    return sorted(trials, key=lambda trial: trial.standing(metric))
 
 
 def best_first(candidates: list[Candidate]) -> list[dict[str, Value]]:
@@ -91,30 +98,53 @@ def test_the_search_learns_what_random_draws_do_not() -> None:
 
 
 def test_the_better_value_stands_first_and_the_log_loss_decides_between_equals() -> None:
-    trials = [stood(0.9, 0.3), stood(0.95, 0.9), stood(0.9, 0.1), stood(0.9, float("inf"))]
-    assert [trials.index(trial) for trial in sorted(trials, key=standing)] == [1, 2, 0, 3]
+    trials = [stood(0.9, 0.3), stood(0.95, 0.9), stood(0.9, 0.1), stood(0.9, inf)]
+    assert [trials.index(trial) for trial in ranking(trials, "accuracy")] == [1, 2, 0, 3]
 
 
-ranked = st.builds(stood, value=st.sampled_from([0.5, 0.9, 0.95]), log_loss=st.floats(0, 1))
+def test_by_log_loss_the_lower_stands_first_and_the_value_decides_between_equals() -> None:
+    trials = [stood(0.9, 0.3), stood(0.95, 0.9), stood(0.8, 0.1), stood(0.99, inf), stood(0.95, 0.3)]
+    assert [trials.index(trial) for trial in ranking(trials, "log_loss")] == [2, 4, 0, 1, 3]
 
 
-@given(st.lists(ranked, max_size=40))
-def test_a_short_history_is_shown_whole_and_best_first(trials: list[Finished]) -> None:
-    assert window(trials) == sorted(trials, key=standing)
+def test_by_log_loss_a_diverged_run_stands_behind_all_that_have_none() -> None:
+    trials = [
+        stood(0.9, 0.01, diverged=1),
+        stood(0.2, 5.0),
+        stood(0.95, 0.5, diverged=9),
+        stood(0.93, inf, diverged=16),
+    ]
+    assert [trials.index(trial) for trial in ranking(trials, "log_loss")] == [1, 2, 3, 0]
 
 
-@given(st.randoms(use_true_random=False))
-def test_a_long_history_shows_the_best_and_the_latest_of_the_others(random: object) -> None:
+metrics = pytest.mark.parametrize("metric", get_args(Metric))
+ranked = st.builds(
+    stood,
+    value=st.sampled_from([0.5, 0.9, 0.95]),
+    log_loss=st.floats(0, 1) | st.just(inf),
+    diverged=st.integers(0, 2),
+)
+
+
+@metrics
+@given(trials=st.lists(ranked, max_size=40))
+def test_a_short_history_is_shown_whole_and_best_first(metric: Metric, trials: list[Finished]) -> None:
+    assert window(trials, metric) == ranking(trials, metric)
+
+
+@metrics
+@given(random=st.randoms(use_true_random=False))
+def test_a_long_history_shows_the_best_and_the_latest_of_the_others(metric: Metric, random: object) -> None:
     values = list(range(400))
     random.shuffle(values)  # type: ignore[attr-defined]  # hypothesis gives a `random.Random`
-    trials = [stood(float(value), 0.0, number) for number, value in enumerate(values)]
-    shown = window(trials)
-    best = sorted(trials, key=standing)[:BEST_SHOWN]
-    others = [trial for trial in trials if trial.value < best[-1].value]
+    trials = [stood(float(value), float(value), number) for number, value in enumerate(values)]
+    shown = window(trials, metric)
+    best = ranking(trials, metric)[:BEST_SHOWN]
+    others = [trial for trial in trials if trial not in best]
     assert shown[:BEST_SHOWN] == best
-    assert shown[BEST_SHOWN:] == sorted(others[-LATEST_SHOWN:], key=standing)
+    assert shown[BEST_SHOWN:] == ranking(others[-LATEST_SHOWN:], metric)
 
 
 def test_at_most_25_best_and_225_others_are_shown() -> None:
     assert (BEST_SHOWN, LATEST_SHOWN) == (25, 225)
-    assert len(window([stood(0.0, 0.0)] * 1000)) == 250
+    assert len(window([stood(0.0, 0.0)] * 1000, "accuracy")) == 250

@@ -6,9 +6,10 @@ import math
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import optuna
+import pandas as pd
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.distributions import distribution_to_json as as_json
@@ -17,10 +18,10 @@ from sweep.cli.answers import (
     best_document,
     read_best,
     read_best_of_each_schedule,
-    read_comparison,
     read_status,
 )
 from sweep.errors import BadInput, StorageFailed
+from sweep.plan import Metric
 from sweep.ranges import Value
 from sweep.search import queries
 from sweep.search.database import Database
@@ -33,20 +34,24 @@ PLAN = make_plan(recipes=())
 SPACE = SearchSpace(PLAN.search)
 
 
-def trial(value: float, log_loss: float | None, schedule: str = "constant", position: int = 0) -> FinishedTrial:
+def trial(
+    value: float, log_loss: float | None, schedule: str = "constant", position: int = 0, **attributes: Any
+) -> FinishedTrial:
     own: dict[str, Value] = {"step.drop": 0.5, "step.epochs_drop": 2} if schedule == "step" else {}
     return FinishedTrial(
         position=position,
         params={"schedule": schedule, "learning_rate": 0.1, "momentum": 0.5, **own},
         distributions=SPACE.distributions(schedule),
         value=value,
-        attributes={"log_loss": log_loss, "correct": [1, 2]},
+        attributes={"log_loss": log_loss, "correct": [1, 2], **attributes},
         began=datetime.now(UTC) - timedelta(seconds=10),
     )
 
 
-def filled(database: Database, trials: Iterable[FinishedTrial] = (), name: str = "tiny") -> optuna.Study:
-    study = open_study(database, PLAN.model_copy(update={"name": name}), DATA_SHA256)
+def filled(
+    database: Database, trials: Iterable[FinishedTrial] = (), name: str = "tiny", metric: Metric = "accuracy"
+) -> optuna.Study:
+    study = open_study(database, make_plan(name, recipes=(), metric=metric), DATA_SHA256)
     store(database, study._study_id, list(trials))
     return study
 
@@ -85,7 +90,32 @@ class TestFindStudy:
         plainly_optimized(database, lambda _trial: 0.0, 0)
         with database.reading() as connection:
             study = queries.find_study(connection, "plain")
-        assert (study.plan, study.quoted_baseline, study.attributes) == (None, None, {})
+        assert (study.plan, study.metric, study.quoted_baseline, study.attributes) == (None, "accuracy", None, {})
+
+
+def every_trial(database: Database, name: str) -> pd.DataFrame:
+    with database.reading() as connection:
+        return queries.every_trial(connection, queries.find_study(connection, name))
+
+
+class TestEveryTrial:
+    def test_all_come_best_first_with_what_all_schedules_share(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3), trial(0.95, 0.2, "step"), trial(0.5, None)])
+        frame = every_trial(database, "tiny")
+        assert frame["number"].tolist() == [1, 0, 2]
+        assert frame["schedule"].tolist() == ["step", "constant", "constant"]
+        assert frame["learning_rate"].tolist() == [0.1] * 3
+        assert frame["momentum"].tolist() == [0.5] * 3
+
+    def test_what_a_trial_of_others_does_not_have_is_missing(self, database: Database) -> None:
+        plainly_optimized(database, lambda asked: asked.suggest_int("learning_rate", 1, 3), 4)
+        frame = every_trial(database, "plain")
+        assert frame["learning_rate"].tolist() == frame["value"].tolist()
+        assert frame[["schedule", "momentum"]].isna().all(axis=None)
+
+    def test_a_study_without_trials_has_none(self, database: Database) -> None:
+        filled(database)
+        assert every_trial(database, "tiny").empty
 
 
 class TestRanking:
@@ -126,6 +156,52 @@ class TestRanking:
         found = read_best_of_each_schedule(database, "tiny")
         assert [(tried.best.trial, tried.count) for tried in found] == [(1, 2), (2, 2)]
 
+    def test_by_log_loss_the_lower_comes_first_and_the_value_decides_between_equals(self, database: Database) -> None:
+        stands = [(0.9, 0.3), (0.95, 9e1), (0.99, None), (0.95, 0.3), (0.2, 1.5e-5), (0.9, 0.3)]
+        filled(database, [trial(*stand) for stand in stands], metric="log_loss")
+        assert [found.trial for found in best(database, 6)] == [4, 3, 0, 5, 1, 2]
+
+    def test_by_log_loss_a_diverged_run_comes_behind_all_that_have_none(self, database: Database) -> None:
+        stands = [(0.9, 0.01, 1), (0.2, 5.0, 0), (0.95, 0.5, 9)]
+        filled(database, [trial(value, log_loss, diverged=runs) for value, log_loss, runs in stands], metric="log_loss")
+        assert [found.trial for found in best(database, 3)] == [1, 2, 0]
+
+    def test_the_best_of_each_schedule_are_those_by_the_metric(self, database: Database) -> None:
+        stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.7, 0.05), ("constant", 0.85, 0.2)]
+        filled(database, [trial(value, loss, schedule) for schedule, value, loss in stands], metric="log_loss")
+        found = read_best_of_each_schedule(database, "tiny")
+        assert [(tried.best.trial, tried.count) for tried in found] == [(2, 2), (3, 2)]
+
+    @pytest.mark.parametrize("metric", get_args(Metric))
+    def test_sql_and_python_rank_random_trials_alike(self, database: Database, metric: Metric) -> None:
+        draw = random.Random(0)
+        trials = [
+            trial(
+                draw.choice([0.5, 0.9, 0.95]),
+                draw.choice([None, 0.1, 0.2, draw.random()]),
+                diverged=draw.choice([0, 0, 1, 2]),
+            )
+            for _ in range(1000)
+        ]
+        filled(database, trials, metric=metric)
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+            in_sql = queries.standings(connection, study)["trial_id"].tolist()
+            trials_here = queries.finished(connection, study.study_id)
+        in_python = sorted(trials_here, key=lambda found: found.standing(metric))
+        assert in_sql == [found.trial_id for found in in_python]
+
+    @pytest.mark.parametrize("metric", get_args(Metric))
+    @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
+    def test_a_log_loss_of_others_that_is_not_finite_is_none(
+        self, database: Database, metric: Metric, strange: float
+    ) -> None:
+        study = filled(database, [trial(0.9, 0.3)], metric=metric)
+        study.add_trial(optuna.trial.create_trial(value=0.9, user_attrs={"log_loss": strange}))
+        assert [found.trial for found in best(database, 2)] == [0, 1]
+        with database.reading() as connection:
+            assert [found.log_loss for found in queries.finished(connection, study._study_id)] == [0.3, math.inf]
+
     def test_other_studies_and_other_states_do_not_count(self, database: Database) -> None:
         filled(database, [trial(0.99, 0.1)], name="other")
         study = filled(database, [trial(0.5, 0.3)])
@@ -139,8 +215,6 @@ class TestRanking:
         filled(database)
         with pytest.raises(StorageFailed, match="the study `tiny` has no finished trial yet"):
             read_best(database, "tiny", 5)
-        with pytest.raises(StorageFailed, match="the study `tiny` has no finished trial yet"):
-            read_comparison(database, "tiny")
 
     def test_two_thousand_trials_rank_as_sorting_ranks_them(self, database: Database) -> None:
         draw = random.Random(0)
@@ -211,7 +285,6 @@ class TestOptunaAlone:
         assert [best.trial for best in found.best] == [trial.number for trial in ranked[:3]]
         assert [best.params for best in found.best] == [trial.params for trial in ranked[:3]]
         assert (found.trials, read_best_of_each_schedule(database, "plain")) == (6, [])
-        assert read_comparison(database, "plain").best == found.best[0]
         assert read_status(database, "plain").status.counts == {"complete": 6}
         assert best_document(found)["best"][0]["correct_mean"] is None
 

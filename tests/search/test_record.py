@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput, StorageFailed
-from sweep.plan import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan
+from sweep.plan import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan, VerdictPlan
 from sweep.schedules.cosine import Cosine
 from sweep.search.database import Database
 from sweep.search.objective import attributes
@@ -179,7 +179,12 @@ class TestOpenStudy:
         assert study.user_attrs["versions"]["optuna"] == optuna.__version__
         assert study.user_attrs["machine"]["cpu"] == cpu_name()
         assert study.user_attrs["commit"] == git_commit()
-        assert study.user_attrs["run_seeds"] == {"search": [0, 1]}
+        seeds = study.user_attrs["run_seeds"]
+        assert list(seeds) == ["search", "selection", "confirmation", "new rows"]
+        assert (seeds["search"], seeds["selection"]) == (
+            {"first": 0, "number": 2},
+            {"first": 1_000_000_000, "number": 48},
+        )
         assert study.user_attrs["quoted_baseline"] == 0.9569
         assert study.direction == optuna.study.StudyDirection.MAXIMIZE
 
@@ -198,7 +203,7 @@ class TestOpenStudy:
         study = open_study(database, other, "1" * 64)
         assert Plan.model_validate(study.user_attrs["plan"]) == other
         assert study.user_attrs["data_sha256"] == "1" * 64
-        assert study.user_attrs["run_seeds"] == {"search": [0, 1, 2]}
+        assert study.user_attrs["run_seeds"]["search"] == {"first": 0, "number": 3}
 
     def test_a_study_without_trials_forgets_a_baseline_that_is_quoted_no_more(self, database: Database) -> None:
         opened_study(database)
@@ -212,6 +217,22 @@ class TestOpenStudy:
         assert open_study(database, more, DATA_SHA256).user_attrs["plan"]["search"]["trials"] == 99
 
     @pytest.mark.parametrize(
+        "changed",
+        [
+            {"baseline": BaselinePlan(accuracy=0.5, source="the tutorial")},
+            {"baseline": None},
+            {"verdict": VerdictPlan(confirmation_seeds=128)},
+        ],
+        ids=["another baseline", "no baseline", "another verdict"],
+    )
+    def test_what_decides_after_the_search_may_change(self, database: Database, changed: dict[str, Any]) -> None:
+        begun_study(database)
+        wanted = PLAN.model_copy(update=changed)
+        study = open_study(database, wanted, DATA_SHA256)
+        assert Plan.model_validate(study.user_attrs["plan"]) == wanted
+        assert study.user_attrs["quoted_baseline"] == (wanted.baseline.accuracy if wanted.baseline else None)
+
+    @pytest.mark.parametrize(
         ("field", "changed"),
         [
             ("data.file", {"data": DataPlan(file="others.csv")}),
@@ -219,10 +240,9 @@ class TestOpenStudy:
             ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
             ("training.epochs", {"training": TrainingPlan(epochs=51)}),
             ("recipes", {"recipes": ({"schedule": "constant", "learning_rate": 0.2},)}),
-            ("baseline.accuracy", {"baseline": BaselinePlan(accuracy=0.5, source="the tutorial")}),
-            ("baseline", {"baseline": None}),
             ("search.replicates", searching(replicates=3)),
             ("search.sampler_seed", searching(sampler_seed=1)),
+            ("search.metric", searching(metric="log_loss")),
             ("search.learning_rate.low", searching(learning_rate={"low": 0.02, "high": 1.0, "log": True})),
             ("search.schedules.step", searching(schedules={"constant": {}})),
         ],
@@ -235,6 +255,17 @@ class TestOpenStudy:
         with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
             open_study(database, PLAN.model_copy(update=changed), DATA_SHA256)
         assert raised.value.field == field
+
+    def test_a_plan_stored_before_there_was_a_metric_ranks_by_accuracy(self, database: Database) -> None:
+        begun_study(database)
+        old = PLAN.model_dump(mode="json")
+        del old["search"]["metric"]
+        opened_study(database)[0].set_user_attr("plan", old)
+        with database.reading() as connection:
+            assert find_study(connection, "tiny").metric == "accuracy"
+        with pytest.raises(BadInput, match=r"^search\.metric: .* has \"accuracy\", not \"log_loss\"; "):
+            open_study(database, PLAN.model_copy(update=searching(metric="log_loss")), DATA_SHA256)
+        assert opened_study(database)[0].user_attrs["plan"] == PLAN.model_dump(mode="json")
 
     def test_a_refused_plan_leaves_the_stored_one(self, database: Database) -> None:
         begun_study(database)

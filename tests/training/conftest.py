@@ -35,6 +35,16 @@ def three_classes() -> Split:
 
 
 @pytest.fixture(scope="session")
+def resplits(ionosphere: Split) -> list[Split]:
+    """The same rows, divided three times at random into as many of each kind."""
+    inputs = np.concatenate([ionosphere.train_inputs, ionosphere.validation_inputs])
+    targets = np.concatenate([ionosphere.train_targets, ionosphere.validation_targets])
+    orders = [np.random.default_rng(seed).permutation(len(targets)) for seed in range(3)]
+    ends = [(order[: ionosphere.train_rows], order[ionosphere.train_rows :]) for order in orders]
+    return [Split(inputs[train], targets[train], inputs[held], targets[held]) for train, held in ends]
+
+
+@pytest.fixture(scope="session")
 def small(ionosphere: Split) -> Problem:
     return Problem(ionosphere, Architecture(34, 2, (8,)), epochs=3, batch_size=28, nesterov=True)
 

@@ -14,7 +14,7 @@ from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd
 from sweep.schedules import ClosedLoop
 from sweep.training.population import Population
 from sweep.training.problem import Architecture, Curves, Problem, Tile
-from sweep.training.reference import fit
+from sweep.training.reference import Training, fit
 from sweep.training.trainer import Shape, make_tile
 
 ARCHITECTURES = {
@@ -22,7 +22,7 @@ ARCHITECTURES = {
     "two hidden layers": Architecture(34, 2, (16, 8), "tanh"),
     "a model with batch normalisation": Architecture(34, 2, build="tests.training.models:normalised"),
 }
-FIELDS = ("loss", "correct", "validation_loss", "validation_correct", "gain")
+FIELDS = ("loss", "correct", "validation_loss", "validation_correct", "gain", "class_correct")
 
 
 def train(problem: Problem, candidates: list[Candidate], run_seeds: tuple[int, ...]) -> Curves:
@@ -72,6 +72,31 @@ def test_three_classes_agree_with_fit(build: str | None, three_classes: Split, c
         np.testing.assert_allclose(curves.loss[place, 1], reference.loss, atol=1e-4)
         np.testing.assert_allclose(curves.validation_loss[place, 1], reference.validation_loss, atol=1e-4)
         assert curves.validation_correct[place, 1].tolist() == np.rint(reference.validation_accuracy * 25).tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "architecture"),
+    [
+        ("ionosphere", Architecture(34, 2, (8,))),
+        ("three_classes", Architecture(4, 3, (10,))),
+        ("three_classes", Architecture(4, 3, build="tests.training.models:branched")),
+    ],
+    ids=["two classes", "three classes", "a model of three classes"],
+)
+def test_the_right_rows_of_each_class_are_those_that_keras_predicts_right(
+    rows: str, architecture: Architecture, request: pytest.FixtureRequest, candidates: list[Candidate]
+) -> None:
+    split: Split = request.getfixturevalue(rows)
+    problem = Problem(split, architecture, epochs=5, batch_size=16)
+    curves = train(problem, candidates[:3], (0, 1))
+    for place, candidate in enumerate(candidates[:3]):
+        training = Training(problem, candidate, run_seed=1)
+        training.run(0, problem.epochs)
+        shares = training.model.predict(split.validation_inputs, verbose=0)
+        predicted = shares[:, 0] > 0.5 if architecture.outputs == 1 else shares.argmax(axis=1)
+        right = split.validation_targets[predicted == split.validation_targets]
+        assert curves.class_correct[place, 1].tolist() == np.bincount(right, minlength=architecture.classes).tolist()
+    assert np.array_equal(curves.class_correct.sum(axis=-1), curves.validation_correct[..., -1])
 
 
 def test_a_model_that_cannot_be_vectorised_is_trained_member_by_member(
@@ -153,6 +178,30 @@ def test_one_program_serves_other_rows_of_the_same_shape(small: Problem, candida
     tile: Tile = make_tile(candidates[:2], (0, 1), small, Shape(2, 2))
     assert same(population.train(tile), population.train(tile))
     assert population.programs == 1
+
+
+def test_one_program_serves_re_splits_of_equal_shape_and_changes_no_bit(
+    small: Problem, resplits: list[Split], candidates: list[Candidate]
+) -> None:
+    population = Population(small)
+    tile = make_tile(candidates, (0, 1), small, Shape(16, 2))
+    for split in resplits:
+        population.problem = replace(small, split=split)
+        assert same(population.train(tile), Population(replace(small, split=split)).train(tile))
+    assert population.programs == 1
+
+
+def test_rows_of_another_shape_get_a_program_of_their_own(small: Problem, candidates: list[Candidate]) -> None:
+    split = small.split
+    fewer = replace(
+        small, split=replace(split, train_inputs=split.train_inputs[:200], train_targets=split.train_targets[:200])
+    )
+    population = Population(small)
+    population.train(make_tile(candidates, (0, 1), small, Shape(16, 2)))
+    population.problem = fewer
+    tile = make_tile(candidates, (0, 1), fewer, Shape(16, 2))
+    assert same(population.train(tile), Population(fewer).train(tile))
+    assert population.programs == 2
 
 
 WATCHING: list[dict[str, Any]] = [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
+from sweep.datasets import Split
 from sweep.training.problem import MONITORS, Architecture, Curves, Problem
 from sweep.training.trainer import (
     MEMBERS,
@@ -13,6 +14,7 @@ from sweep.training.trainer import (
     join,
     make_tile,
     make_tiles,
+    narrow_shape,
     outcome,
     pick,
     tile_shape,
@@ -23,7 +25,7 @@ from sweep.training.trainer import (
 def curves(candidates: int, seeds: int, epochs: int = 3) -> Curves:
     numbers = np.arange(candidates * seeds * epochs, dtype=np.float32).reshape(candidates, seeds, epochs)
     counts = numbers.astype(np.int32)
-    return Curves(numbers, counts, np.sqrt(numbers), counts % 100, np.ones_like(numbers), seconds=4.0)
+    return Curves(numbers, counts, np.sqrt(numbers), counts % 100, np.ones_like(numbers), counts[..., :2], seconds=4.0)
 
 
 @pytest.mark.parametrize("round_size", [1, 15, 16, 17, 64, 1000])
@@ -38,6 +40,22 @@ def test_a_large_network_gets_narrow_tiles(small: Problem) -> None:
     wide = Problem(small.split, Architecture(34, 2, (4096, 4096)), 3, 28)
     shape = tile_shape(wide, 64, replicates=16)
     assert shape.candidates * shape.seeds * weight_count(wide.architecture) * 16 <= 2 * 512 * 2**20
+
+
+@pytest.mark.parametrize(("run_seeds", "seeds"), [(1, 2), (3, 3), (4, 4), (64, 4)])
+def test_a_narrow_tile_is_as_high_as_there_are_run_seeds_and_bounded(
+    small: Problem, run_seeds: int, seeds: int
+) -> None:
+    assert narrow_shape(small, run_seeds) == Shape(8, seeds)
+
+
+def test_a_large_network_gets_narrow_tiles_narrower_still(small: Problem) -> None:
+    assert narrow_shape(Problem(small.split, Architecture(34, 2, (4096, 4096)), 3, 28), 4) == Shape(1, 2)
+
+
+def test_problems_that_differ_in_their_rows_alone_are_re_splits(small: Problem, resplits: list[Split]) -> None:
+    assert replace(small, split=resplits[0]).is_resplit_of(small)
+    assert not replace(small, split=resplits[0], epochs=4).is_resplit_of(small)
 
 
 def test_weights_are_counted_with_their_biases() -> None:
@@ -82,6 +100,7 @@ def test_joining_puts_seeds_side_by_side_and_drops_the_filling() -> None:
     joined = join([curves(2, 2), curves(2, 2)], runs=3)
     assert joined.loss.shape == (2, 3, 3)
     assert np.array_equal(joined.loss[:, 2], curves(2, 2).loss[:, 0])
+    assert np.array_equal(joined.class_correct[:, 2], curves(2, 2).class_correct[:, 0])
     assert joined.seconds == 4.0
 
 
@@ -94,6 +113,15 @@ def test_an_outcome_counts_diverged_runs_and_leaves_them_out_of_the_loss_curve(
     assert found.diverged.tolist() == [False, True, False]
     assert np.isfinite(found.validation_loss).all()
     assert found.value == found.correct.mean() / 116
+
+
+def test_an_outcomes_spread_holds_all_but_a_tenth_of_the_runs_on_either_side(
+    small: Problem, candidates: list[Candidate]
+) -> None:
+    runs = pick(curves(1, 11), 0)
+    runs.validation_correct[:] = np.arange(11)[:, None]
+    found = outcome(small, candidates[0], tuple(range(11)), runs)
+    np.testing.assert_allclose(found.spread, [[1 / 116] * 3, [9 / 116] * 3])
 
 
 def test_a_candidate_of_which_every_run_diverged_has_a_finite_value(

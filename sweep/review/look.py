@@ -1,0 +1,188 @@
+"""How figures look: one template, colours with a counterpart for dark pages, marks that differ without colour.
+
+It stands alone because the figures, the page's own colours and its keys must agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import plotly.graph_objects as go
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+PAPER, INK, MUTED, GRID = "#ffffff", "#1b1f24", "#59636e", "#e1e5ea"
+BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0069a8", "#bd4b00", "#007a58", "#a03d78", "#8a5c00", "#6b7480"
+# Each colour keeps a contrast of 3 to 1 or more with the paper on either side.
+DARK = {
+    PAPER: "#14181d",
+    INK: "#e9ecef",
+    MUTED: "#a4adb7",
+    GRID: "#2d343c",
+    BLUE: "#5ab4f0",
+    VERMILLION: "#ff8f52",
+    GREEN: "#41c99d",
+    PURPLE: "#ec9fca",
+    OCHRE: "#e6b545",
+    GREY: "#8e98a3",
+}
+VEIL = "26"  # as the alpha of a colour: a band that lines show through
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one series is drawn with; dash and symbol tell it apart without colour."""
+
+    colour: str
+    dash: str
+    symbol: str
+
+
+SERIES = (
+    Series(BLUE, "solid", "circle"),
+    Series(VERMILLION, "dash", "square"),
+    Series(GREEN, "dot", "diamond"),
+    Series(PURPLE, "dashdot", "triangle-up"),
+    Series(OCHRE, "longdash", "cross"),
+    Series(INK, "longdashdot", "x"),
+)
+
+LABEL_PIXELS = 17
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An upright line at `x` with its label."""
+
+    x: float
+    label: str
+    colour: str
+    dash: str
+
+
+_AXIS = {
+    "gridcolor": GRID,
+    "linecolor": MUTED,
+    "tickcolor": GRID,
+    "ticks": "outside",
+    "ticklen": 6,
+    "zeroline": False,
+    "automargin": True,
+    "title": {"standoff": 12, "font": {"size": 13}},
+}
+TEMPLATE = go.layout.Template(
+    layout={
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "colorway": [series.colour for series in SERIES],
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "margin": {"l": 12, "r": 16, "t": 28, "b": 44},
+        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        "hoverlabel": {"font": {"family": FONT, "size": 13}},
+        "annotationdefaults": {"showarrow": False, "font": {"size": 13, "color": INK}},
+    }
+)
+
+
+def plain(text: str) -> str:
+    """Return text that plotly shows as it stands; it reads a little HTML, and decodes three of its entities."""
+    return escape(text, quote=False)
+
+
+def new_figure(height: int) -> go.Figure:
+    """Return an empty figure, `height` pixels high and as wide as its place."""
+    return go.Figure(layout={"template": TEMPLATE, "height": height})
+
+
+def on_phones(figure: go.Figure, **changes: object) -> None:
+    """Say what the page changes in the layout where it is narrow; names are paths with `_` for each dot."""
+    before = (figure.layout.meta or {}).get("narrow", {})
+    after = {path.replace("_", "."): change for path, change in changes.items()}
+    figure.update_layout(meta={"narrow": before | after})
+
+
+def in_rows(rows: float) -> str:
+    """Return a number of rows in words: `1 row`, `0.5 rows`."""
+    return f"{rows:g} row{'' if rows == 1 else 's'}"
+
+
+def whole_ticks(low: float, high: float, most: int) -> int:
+    """Return the distance of at most `most` ticks at whole numbers between `low` and `high`.
+
+    >>> whole_ticks(105, 116, 12), whole_ticks(105, 116, 5), whole_ticks(0, 116, 12)
+    (1, 5, 10)
+    """
+    steps = (factor * 10**power for power in range(10) for factor in (1, 2, 5))
+    return int(next(step for step in steps if (high - low) / step < most))
+
+
+def add_mark(
+    figure: go.Figure, x: float, label: str, colour: str, dash: str, *, side: str = "left", raised: float = 0.0
+) -> None:
+    """Draw an upright line at `x` with its label above the plot, on its left or right side.
+
+    `raised` is how much higher the label stands, as a share of the plot's height; the line goes up to it.
+    """
+    ends = {"x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1 + raised}
+    figure.add_shape(type="line", layer="between", line={"color": colour, "dash": dash, "width": 2}, **ends)
+    figure.add_annotation(
+        x=x,
+        y=1 + raised,
+        yref="paper",
+        yanchor="bottom" if raised == 0 else "middle",
+        xanchor="right" if side == "left" else "left",
+        xshift=-4 if side == "left" else 4,
+        text=label,
+        bgcolor=PAPER,
+        font={"color": colour, "size": 12},
+    )
+
+
+def add_marks(figure: go.Figure, marks: Sequence[Mark], low: float, high: float, pixels: int) -> None:
+    """Draw upright lines whose labels stand above each other, over a plot from `low` to `high`, `pixels` high."""
+    for level, mark in enumerate(sorted(marks, key=lambda mark: mark.x)):
+        side = "left" if mark.x > (low + high) / 2 else "right"
+        raised = LABEL_PIXELS * (level + 0.5) / pixels
+        add_mark(figure, mark.x, mark.label, mark.colour, mark.dash, side=side, raised=raised)
+    figure.update_layout(margin_t=8 + LABEL_PIXELS * len(marks))
+
+
+def add_title(figure: go.Figure, y: float, yshift: float, title: str, rest: str = "") -> None:
+    """Write a title on the left of the plot at the height `y`, and the rest of it where there is room."""
+    place = len(figure.layout.annotations)
+    bold = f"<b>{title}</b>"
+    figure.add_annotation(
+        xref="paper",
+        x=0,
+        xanchor="left",
+        y=y,
+        yshift=yshift,
+        text=f"{bold}  {rest}",
+        bgcolor=PAPER,
+        borderpad=1,
+        font={"size": 12},
+    )
+    on_phones(figure, **{f"annotations_{place}_text": bold})
+
+
+def add_letters(figure: go.Figure, lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> None:
+    """Write A, B, C ... on lines, each at another place along the axis so that no two letters meet."""
+    for place, (x, y) in enumerate(lines):
+        point = math.floor((place + 0.6) / len(lines) * (len(x) - 1))
+        figure.add_annotation(
+            x=x[point],
+            y=y[point],
+            text=f"<b>{letter(place)}</b>",
+            font={"color": SERIES[place % len(SERIES)].colour, "size": 13},
+            bgcolor=PAPER,
+            borderpad=1,
+        )
+
+
+def letter(place: int) -> str:
+    """Return the letter of a line, A for the first."""
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[place]

@@ -1,0 +1,40 @@
+"""Which seeds each stage of a study takes: known before the search, and never the same for two stages.
+
+It stands alone because a verdict is honest only if the runs that found a winner, the runs that chose it and the runs
+that judge it share nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import count, islice
+
+STRIDE = 1_000_000_000  # more than any stage takes; four of them stay below 2**32, where Keras' seeds end
+
+
+class Stage(StrEnum):
+    """The stages that train with run seeds of their own, in order."""
+
+    SEARCH = "search"
+    SELECTION = "selection"
+    CONFIRMATION = "confirmation"
+    NEW_ROWS = "new rows"
+
+
+def run_seeds(stage: Stage, number: int, first: int = 0) -> range:
+    """Return `number` run seeds of a stage, from its `first`-th on.
+
+    >>> run_seeds(Stage.SELECTION, 3)
+    range(1000000000, 1000000003)
+    """
+    begin = list(Stage).index(stage) * STRIDE + first
+    return range(begin, begin + number)
+
+
+def split_seeds(number: int, taken: int) -> list[int]:
+    """Return the seeds of `number` re-splits; the seed of the split that was searched on, `taken`, is not among them.
+
+    >>> split_seeds(3, taken=1)
+    [0, 2, 3]
+    """
+    return list(islice((seed for seed in count() if seed != taken), number))

@@ -1,0 +1,80 @@
+"""Laws of the verdict in the real optuna-dashboard, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.review.findings import find
+from sweep.review.notes import write_notes
+from sweep.training.worker import environment
+from tests.browser.conftest import OpenPage
+from tests.fakes import opened
+from tests.review.dossiers import make_dossier, make_plan, store_study
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "<img src=x onerror=alert(1)>"
+PLAN = make_plan(trials=20)
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a study with notes by `sweep dashboard`; return the address of the study."""
+    with opened(tmp_path_factory.mktemp("dashboard") / "studies.db") as database:
+        study_id = store_study(database, PLAN)
+        write_notes(database, find(PLAN, make_dossier(PLAN, classes={"b": 9, HOSTILE: 107})))
+        url = database.url
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "sweep", "dashboard", "--port", str(port), "--storage", url]
+    variables = os.environ | environment() | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=variables
+    ) as server:
+        assert server.stdout is not None
+        try:
+            address = re.search(r"http://\S+/dashboard/", server.stdout.readline())
+            assert address is not None
+            yield f"{address[0]}studies/{study_id}"
+        finally:
+            server.terminate()
+
+
+def test_the_study_shows_every_figure(open_page: OpenPage, dashboard: str) -> None:
+    watched = open_page(dashboard, width=1400)
+    watched.page.wait_for_function(
+        "document.querySelectorAll(\"[id^='user-defined-plot:sweep-'] .scatterlayer path\").length > 0"
+        " && document.querySelectorAll(\"[id^='user-defined-plot:sweep-']\").length === 5"
+    )
+    empty = watched.page.eval_on_selector_all(
+        "[id^='user-defined-plot:sweep-']",
+        "all => all.filter(place => !place.querySelector('.scatterlayer path')).map(place => place.id)",
+    )
+    assert empty == []
+    assert watched.page.get_by_text("Where does the gain come from?").count() == 1
+    assert watched.complaints == []
+
+
+def test_its_note_shows_the_verdict_and_labels_as_text(open_page: OpenPage, dashboard: str) -> None:
+    watched = open_page(f"{dashboard}/note", width=1400)
+    watched.page.get_by_role("heading", name="Verdict 1").wait_for()
+    assert watched.page.get_by_text("On these rows: better.").count() == 1
+    assert watched.page.get_by_text(f"always answering “{HOSTILE}”: 107 right rows").count() == 1
+    assert watched.page.locator("img[src=x]").count() == 0
+    assert watched.complaints == []
+
+
+def test_a_finalists_page_shows_its_rates(open_page: OpenPage, dashboard: str) -> None:
+    watched = open_page(f"{dashboard}/trials?numbers=0", width=1400)
+    watched.page.get_by_role("heading", name="Finalist 1 of 12 in verdict 1: the winner").wait_for()
+    chart = watched.page.locator("pre", has_text="epoch 1")
+    assert chart.count() == 1
+    assert "█" in chart.inner_text()
+    assert watched.complaints == []

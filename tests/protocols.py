@@ -1,0 +1,47 @@
+"""A whole protocol over a fake trainer: search, baselines, race, confirmation, re-splits, in a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sweep.datasets import Dataset, split_tail
+from sweep.plan import Plan
+from sweep.review.protocol import Protocol
+from sweep.search.coordinator import Progress
+from sweep.search.database import Database
+from sweep.training.trainer import Trainer
+from tests.fakes import DATA_SHA256, ROWS, FakeTrainer
+
+FEW = {"finalists": 3, "selection_seeds": 12, "confirmation_seeds": 8, "splits": 6, "split_seeds": 2}
+
+
+def made_dataset(rows: int = 351, classes: tuple[str, ...] = ("b", "g")) -> Dataset:
+    """Return random rows whose last third is as large as the fake trainer's validation rows."""
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(rows, 3)).astype(np.float32)
+    targets = generator.integers(0, len(classes), rows).astype(np.int32)
+    return Dataset(inputs, targets, classes, DATA_SHA256)
+
+
+def make_protocol(
+    database: Database,
+    plan: Plan,
+    trainer: Trainer | None = None,
+    *,
+    dataset: Dataset | None = None,
+    announce: Callable[[str, int], None] = lambda _part, _runs: None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Protocol:
+    """Return the protocol of `plan`, with few runs in each stage."""
+    rows = dataset or made_dataset()
+    split = split_tail(rows, plan.split.fraction)
+    assert split.validation_rows == ROWS or dataset is not None
+    chosen = trainer or FakeTrainer()
+    return Protocol(database, plan, rows, split, chosen, chosen, announce, on_progress)
+
+
+def few(plan: Plan, **verdict: object) -> Plan:
+    """Return the plan with few runs after the search."""
+    return Plan.model_validate(plan.model_dump(mode="json") | {"verdict": FEW | verdict})

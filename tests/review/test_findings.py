@@ -1,0 +1,179 @@
+"""Laws of what a dossier says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweep.evidence.paired import compare
+from sweep.evidence.verdict import Word
+from sweep.plan import VerdictPlan
+from sweep.ranges import Value
+from sweep.review.document import document
+from sweep.review.dossier import Contender, Dossier, Entry, NewRows, Role, Runs
+from sweep.review.findings import find, required, score
+from sweep.review.standing import read_dossier
+from tests.fakes import make_plan, opened
+from tests.protocols import few, make_protocol
+
+PLAN = few(make_plan())
+
+
+@pytest.fixture(scope="module")
+def dossier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dossier]:
+    with opened(tmp_path_factory.mktemp("dossier") / "studies.db") as database:
+        make_protocol(database, PLAN).run()
+        found = read_dossier(database, "tiny")
+        assert found is not None
+        yield found
+
+
+def changed(dossier: Dossier, role: Role, **runs: Any) -> Dossier:
+    """Return the dossier with other confirmation runs of one role."""
+    entry = required(dossier, role)
+    other = entry.model_copy(update={"confirmation": entry.confirmation.model_copy(update=runs)})
+    return dossier.model_copy(update={"entries": tuple(other if each is entry else each for each in dossier.entries)})
+
+
+def with_lead(dossier: Dossier, rows: int) -> Dossier:
+    """Return the dossier with a winner that has so many rows more than the tuned constant, in every run."""
+    constant = required(dossier, Role.CONSTANT).confirmation.correct
+    return changed(dossier, Role.WINNER, correct=tuple(count + rows for count in constant))
+
+
+def test_the_verdict_is_about_winner_minus_tuned_constant(dossier: Dossier) -> None:
+    found = find(PLAN, dossier)
+    ours, theirs = (required(dossier, role).confirmation.correct for role in (Role.WINNER, Role.CONSTANT))
+    assert found.these_rows.effect == compare(ours, theirs).effect
+    assert found.ladder[-1].change == found.these_rows.effect
+
+
+@pytest.mark.parametrize(("lead", "word"), [(2, Word.BETTER), (0, Word.NO_BETTER), (-2, Word.WORSE)])
+def test_a_clear_lead_has_its_word(dossier: Dossier, lead: int, word: Word) -> None:
+    assert find(PLAN, with_lead(dossier, lead)).these_rows.word is word
+
+
+def test_the_smallest_effect_is_that_of_the_verdict_that_was_made(dossier: Dossier) -> None:
+    basis = dossier.basis.model_copy(update={"verdict": VerdictPlan(smallest_effect=2.3)})
+    found = find(PLAN, with_lead(dossier, 1).model_copy(update={"basis": basis}))
+    assert found.these_rows.smallest_of_interest == 2.3
+    assert found.these_rows.word is Word.NO_BETTER
+    assert found.new_rows is not None
+    assert found.new_rows.smallest_of_interest == pytest.approx(2.3)
+
+
+def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(dossier: Dossier) -> None:
+    found = find(PLAN, dossier)
+    assert [rung.label for rung in found.ladder] == [
+        "defaults in Keras",
+        "rate tuned",
+        "and momentum",
+        "and schedule",
+    ]
+    steps = [rung.change.mean for rung in found.ladder if rung.change is not None]
+    assert sum(steps) == pytest.approx(found.tuning.mean)
+
+
+def test_without_a_tuned_rate_the_ladder_is_shorter(dossier: Dossier) -> None:
+    entries = tuple(entry for entry in dossier.entries if entry.role is not Role.RATE)
+    found = find(PLAN, dossier.model_copy(update={"entries": entries}))
+    assert [rung.label for rung in found.ladder] == ["defaults in Keras", "rate tuned", "and schedule"]
+
+
+def test_without_re_splits_nothing_is_said_about_new_rows(dossier: Dossier) -> None:
+    without = dossier.model_copy(
+        update={
+            "new_rows": NewRows(problem="too few rows"),
+            "entries": tuple(entry.model_copy(update={"new_rows": ()}) for entry in dossier.entries),
+        }
+    )
+    found = find(PLAN, without)
+    assert found.new_rows is None
+    assert document(found)["on_new_rows"] == {"word": "not resolved", "problem": "too few rows"}
+
+
+def test_luck_is_the_winner_s_score_in_three_stages(dossier: Dossier) -> None:
+    winner, stages = required(dossier, Role.WINNER), find(PLAN, dossier).optimism
+    assert stages.confirmation == pytest.approx(np.mean(winner.confirmation.correct))
+    assert winner.contender.search is not None
+    assert stages.search == pytest.approx(np.mean(winner.contender.search.correct))
+
+
+def test_the_winner_is_among_its_equals_and_the_simplest_of_them_is_named(dossier: Dossier) -> None:
+    found = find(PLAN, dossier)
+    assert found.equals[0] == dossier.race[0] == required(dossier, Role.WINNER).contender
+    assert found.simplest in found.equals
+    assert found.simplest.complexity == min(equal.complexity for equal in found.equals)
+
+
+def test_a_constant_rate_is_simpler_than_any_schedule() -> None:
+    def made(name: str, *own: str) -> Contender:
+        params: dict[str, Value] = dict.fromkeys(["learning_rate", *(f"{name}.{key}" for key in own)], 0.5)
+        return Contender(params=params, schedule={"name": name}, momentum=0.9)
+
+    assert made("constant").complexity < made("rex").complexity < made("step", "drop", "epochs_drop").complexity
+
+
+def test_recalls_are_of_all_runs_together() -> None:
+    runs = Runs(run_seeds=(1, 2), correct=(8, 9), log_losses=(0.1, None), diverged=1, class_correct=(1, 16))
+    found = score(runs, (1, 9))
+    assert found.recalls == (0.5, 16 / 18)
+    assert found.balanced_accuracy == pytest.approx((0.5 + 16 / 18) / 2)
+    assert (found.correct_mean, found.log_loss, found.diverged) == (8.5, 0.1, 1)
+
+
+def test_the_quoted_result_is_one_number_beside_many_runs(dossier: Dossier) -> None:
+    quoted = find(PLAN, changed(dossier, Role.WINNER, correct=(111,) * 4 + (112,) * 4)).quoted
+    assert quoted is not None
+    assert (quoted.correct, quoted.winner_above) == (111, 0.5)
+    without = dossier.basis.model_copy(update={"baseline": None})
+    found = find(PLAN, dossier.model_copy(update={"basis": without}))
+    assert found.quoted is None
+
+
+def test_what_no_single_model_can_show_is_told(dossier: Dossier) -> None:
+    assert find(PLAN, dossier).mcnemar_limit == 0.0625  # 116 of 116 against the quoted 111
+
+
+def test_runs_far_more_spread_than_trained_ones_are_flagged(dossier: Dossier) -> None:
+    wild = changed(dossier, Role.CONSTANT, correct=(60, 110, 80, 112, 70, 111, 90, 100))
+    assert find(PLAN, wild).constant.dispersion.flagged
+
+
+def test_equal_differences_need_no_number_of_seeds(dossier: Dossier) -> None:
+    assert find(PLAN, with_lead(dossier, 1)).seeds_needed is None
+
+
+def test_a_study_keeps_its_dossier_word_for_word(dossier: Dossier) -> None:
+    assert Dossier.model_validate_json(dossier.model_dump_json()) == dossier
+
+
+def test_the_document_is_json_of_plain_values(dossier: Dossier) -> None:
+    told = json.loads(json.dumps(document(find(PLAN, dossier)), allow_nan=False))
+    assert told["winner"]["schedule"]["name"] == required(dossier, Role.WINNER).contender.name
+    assert told["on_these_rows"]["sentence"].startswith("On these rows: ")
+    entry: Entry = required(dossier, Role.CONSTANT)
+    assert told["tuned_constant"]["study"] == entry.contender.study == "tiny.constant"
+
+
+def test_a_baseline_at_an_end_of_its_range_is_told(dossier: Dossier) -> None:
+    entry = required(dossier, Role.CONSTANT)
+    params = entry.contender.params | {"learning_rate": 0.99, "momentum": 0.0}
+    other = entry.model_copy(update={"contender": entry.contender.model_copy(update={"params": params})})
+    entries = tuple(other if each is entry else each for each in dossier.entries)
+    told = find(PLAN, dossier.model_copy(update={"entries": entries})).edges
+    assert "the tuned constant's learning_rate of 0.99 lies at an end of its range" in told
+    assert not [each for each in told if "tuned constant's momentum" in each]
+
+
+def test_a_winner_without_a_schedule_adds_none(dossier: Dossier) -> None:
+    constant = required(dossier, Role.CONSTANT)
+    winner = required(dossier, Role.WINNER).model_copy(update={"contender": constant.contender})
+    found = find(
+        PLAN, dossier.model_copy(update={"entries": (winner, *dossier.entries[1:]), "race": (constant.contender,)})
+    )
+    assert found.ladder[-1].label == "and no schedule"
