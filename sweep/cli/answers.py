@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep.errors import StorageFailed
 from sweep.plan import Plan
-from sweep.review.standing import is_made, read_dossier
+from sweep.review.standing import is_current, read_dossier
 from sweep.search import queries
 from sweep.search.database import Database
 from sweep.search.queries import Best, Status, Study, Tried
@@ -66,9 +66,10 @@ def read_status(database: Database, name: str) -> Progressed:
 
 def verdict_state(database: Database, name: str, plan: Plan | None) -> str:
     """Return `made`, `out of date` or `none`."""
-    if plan is None or read_dossier(database, name) is None:
+    dossier = read_dossier(database, name)
+    if plan is None or dossier is None:
         return "none"
-    return "made" if is_made(database, plan) else "out of date"
+    return "made" if is_current(database, plan, dossier) else "out of date"
 
 
 def best_document(found: Ranking) -> dict[str, Any]:

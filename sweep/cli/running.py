@@ -67,15 +67,15 @@ def run_study(
         else:
             console.print(_nothing_left(plan, search_only=limits.search_only))
         done = _run(partial(protocol.run, limits.timeout, search_only=limits.search_only), drawn)
-        judged = done and not limits.search_only
-        if judged and left:
+        found = read_findings(database, plan.name) if done and not limits.search_only else None
+        if found is not None and left:
             from sweep.review.notes import write_notes  # noqa: PLC0415
 
-            write_notes(database, read_findings(database, plan.name))
+            write_notes(database, found)
         if left:
             console.print(_spent(protocol.seconds, drawn, time.perf_counter() - began))
-    if judged:
-        show_verdict(read_findings(database, plan.name))
+    if found is not None:
+        show_verdict(found)
     else:
         tables.show_end(
             answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)

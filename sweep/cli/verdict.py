@@ -119,8 +119,7 @@ def _equals(found: Findings) -> str:
 def _power(found: Findings) -> str:
     these, new = found.these_rows.effect, found.new_rows.effect if found.new_rows else None
     splits = f", {new.samples} re-splits one of {new.smallest_detectable:.1f}" if new else ""
-    beaten = "the first re-run" if found.quoted is None else "the quoted one"
     return (
         f"{these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five{splits}; "
-        f"one model with every row right would beat {beaten} by p = {found.mcnemar_limit:.2g} (McNemar)"
+        f"one model with every row right would beat {found.whom_to_beat} by p = {found.mcnemar_limit:.2g} (McNemar)"
     )

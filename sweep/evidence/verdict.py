@@ -114,11 +114,11 @@ class Verdict:
             return f"fewer than {FEWEST_DIFFERENCES} {self.question.replicates} cannot tell"
         if self.coarse:
             points = 100 * self.smallest_of_interest / self.rows
-            return f"{self.rows} rows cannot tell, where {_rows(self.smallest_of_interest)} is {points:.3g} points"
+            return f"{self.rows} rows cannot tell, where {in_rows(self.smallest_of_interest)} is {points:.3g} points"
         if self.word is Word.NOT_RESOLVED:
             who, lead = f"{self.effect.samples} {self.question.replicates}", self.effect.smallest_detectable
             return f"the interval leaves both open; {who} would find a lead of {lead:.2f} rows four times in five"
-        return _reason(self.word, self.effect.interval, _rows(self.smallest_of_interest))
+        return _reason(self.word, self.effect.interval, in_rows(self.smallest_of_interest))
 
 
 def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
@@ -206,6 +206,10 @@ def _reason(word: Word, interval: Interval, worthwhile: str) -> str:
     return f"{small}less than the {worthwhile} that would be worth having"
 
 
-def _rows(number: float) -> str:
-    """Return a number of rows in words."""
+def in_rows(number: float) -> str:
+    """Return a number of rows in words.
+
+    >>> in_rows(1.0), in_rows(0.5)
+    ('1 row', '0.5 rows')
+    """
     return f"{number:g} row{'' if number == 1 else 's'}"

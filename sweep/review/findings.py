@@ -23,7 +23,7 @@ from sweep.plan import Plan
 from sweep.ranges import Range, at_end
 from sweep.review.dossier import Contender, Dossier, Entry, Role, Runs
 from sweep.review.stages import scores
-from sweep.review.standing import is_made, read_dossier
+from sweep.review.standing import is_current, read_dossier
 from sweep.search import queries
 from sweep.search.database import Database
 
@@ -102,9 +102,9 @@ class Findings:
         looked_at: how many candidates each search looked at, by study.
         equals: finalists that the race cannot tell from the winner, itself included, best first (Holm).
         simplest: the one of them with the fewest parameters.
-        majority: right rows of always answering the commonest class of the validation rows, and its label.
-        mcnemar_limit: smallest exact p-value by which any single model could beat the quoted one on these rows; without
-            a quoted one, a typical run of the first re-run.
+        majority: the commonest class of the validation rows, and the right rows of always answering it.
+        to_beat: right rows of the quoted result; without one, of a typical run of the first re-run.
+        mcnemar_limit: smallest exact p-value by which any single model could beat that on these rows.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five; None if the
             differences have no spread.
         unstable: whose confirmation runs spread far more than those of well-trained networks.
@@ -128,12 +128,18 @@ class Findings:
     equals: tuple[Contender, ...]
     simplest: Contender
     majority: tuple[str, int]
+    to_beat: int
     mcnemar_limit: float
     seeds_needed: int | None
     unstable: tuple[str, ...]
     edges: tuple[str, ...]
     quoted: Quoted | None
     current: bool
+
+    @property
+    def whom_to_beat(self) -> str:
+        """Whose right rows `to_beat` are."""
+        return "the quoted one" if self.quoted is not None else "the first re-run"
 
 
 def read_findings(database: Database, name: str) -> Findings:
@@ -148,7 +154,7 @@ def read_findings(database: Database, name: str) -> Findings:
     dossier = read_dossier(database, name)
     if plan is None or dossier is None:
         raise StorageFailed(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
-    return find(plan, dossier, current=is_made(database, plan))
+    return find(plan, dossier, current=is_current(database, plan, dossier))
 
 
 def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
@@ -166,7 +172,7 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
     spread = float(np.std(_differences(winner, constant), ddof=1))
     commonest = int(np.argmax(split.class_rows))
     quoted = _quoted(dossier, winner, rerun)
-    beaten = round(rerun.confirmation.correct_mean) if quoted is None else quoted.correct
+    to_beat = round(rerun.confirmation.correct_mean) if quoted is None else quoted.correct
     return Findings(
         study=plan.name,
         plan=plan,
@@ -183,7 +189,8 @@ def find(plan: Plan, dossier: Dossier, *, current: bool = True) -> Findings:
         equals=equals,
         simplest=_simplest(equals),
         majority=(split.classes[commonest], split.class_rows[commonest]),
-        mcnemar_limit=mcnemar_limit(beaten, split.validation_rows),
+        to_beat=to_beat,
+        mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows),
         seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
         unstable=tuple(unstable(dossier)),
         edges=tuple(edges(plan, dossier)),

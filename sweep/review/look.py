@@ -105,11 +105,6 @@ def on_phones(figure: go.Figure, **changes: object) -> None:
     figure.update_layout(meta={"narrow": before | after})
 
 
-def in_rows(rows: float) -> str:
-    """Return a number of rows in words: `1 row`, `0.5 rows`."""
-    return f"{rows:g} row{'' if rows == 1 else 's'}"
-
-
 def whole_ticks(low: float, high: float, most: int) -> int:
     """Return the distance of at most `most` ticks at whole numbers between `low` and `high`.
 

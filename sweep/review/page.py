@@ -22,10 +22,10 @@ from plotly.offline import get_plotlyjs
 
 from sweep.candidate import describe
 from sweep.evidence.power import SIGNIFICANCE
-from sweep.evidence.verdict import Question, Verdict, Word
+from sweep.evidence.verdict import Question, Verdict, Word, in_rows
 from sweep.review.dossier import Entry, Role
 from sweep.review.findings import Findings, label_of, required, score
-from sweep.review.look import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION, in_rows
+from sweep.review.look import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.review.plots import Plot, verdict_plots
 from sweep.review.trial_plots import trial_plots
 from sweep.search.queries import Best
@@ -262,12 +262,12 @@ def _power(found: Findings) -> list[str]:
 def _limit(found: Findings) -> str:
     """Return what a single trained model could prove by these rows alone."""
     rows, limit = found.these_rows.rows, found.mcnemar_limit
-    wrong = rows - round(found.constant.correct_mean)
+    wrong, whom = rows - found.to_beat, found.whom_to_beat
     if wrong == 0:
-        return f"A typical run of the tuned constant is right on all {rows} rows: none can be better on them."
+        return f"{whom.capitalize()} is right on all {rows} rows: no single model can be better on them."
     can = "which is enough" if limit < SIGNIFICANCE else "which is not enough, so one trained model proves nothing here"
     return (
-        f"A typical run of the tuned constant is wrong on {wrong} of the {rows} rows. A single model that is right on "
+        f"{whom.capitalize()} is wrong on {wrong} of the {rows} rows. A single model that is right on "
         f"all of them would beat it with p = {limit:.3g} (McNemar's exact test), {can}."
     )
 

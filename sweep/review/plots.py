@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from sweep.evidence.verdict import Verdict, Word
+from sweep.evidence.verdict import Verdict, Word, in_rows
 from sweep.plan import Plan
 from sweep.review.dossier import Contender, Entry, Role
 from sweep.review.findings import Findings, Rung, label_of, required, tells_setting
@@ -32,7 +32,6 @@ from sweep.review.look import (
     add_mark,
     add_marks,
     add_title,
-    in_rows,
     letter,
     new_figure,
     on_phones,

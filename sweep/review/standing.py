@@ -33,7 +33,12 @@ def basis(database: Database, plan: Plan) -> Basis:
 def is_made(database: Database, plan: Plan) -> bool:
     """Say whether the study has a verdict that nothing has changed under."""
     found = read_dossier(database, plan.name)
-    return found is not None and found.basis == basis(database, plan)
+    return found is not None and is_current(database, plan, found)
+
+
+def is_current(database: Database, plan: Plan, dossier: Dossier) -> bool:
+    """Say whether nothing has changed under a study's dossier."""
+    return dossier.basis == basis(database, plan)
 
 
 def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:

@@ -29,7 +29,10 @@ def write_documents(database: Database, study_id: int, documents: Mapping[str, s
 
 def read_documents(connection: Connection, study_id: int, prefix: str = "") -> dict[str, str]:
     """Return the study's documents whose names begin with `prefix`, as JSON texts."""
-    query = text("SELECT key, value_json FROM study_system_attributes WHERE study_id = :study")
-    found = {str(row.key): str(row.value_json) for row in connection.execute(query, {"study": study_id})}
+    query = text("""
+        SELECT key, value_json FROM study_system_attributes
+        WHERE study_id = :study AND substr(key, 1, :length) = :wanted
+    """)
     wanted = PREFIX + prefix
-    return {key.removeprefix(PREFIX): told for key, told in found.items() if key.startswith(wanted)}
+    found = connection.execute(query, {"study": study_id, "wanted": wanted, "length": len(wanted)})
+    return {str(row.key).removeprefix(PREFIX): str(row.value_json) for row in found}

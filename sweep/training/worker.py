@@ -55,13 +55,14 @@ def without_keras() -> Iterator[None]:
 
     It goes on where Keras cannot be imported, so for the moment it cannot; networks that need Keras import it later.
     """
-    hidden = None if "keras" in sys.modules else {"keras": None}
-    sys.modules.update(hidden or {})  # type: ignore[arg-type]  # Python's own mark of a module that is not there
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.modules["keras"] = None  # type: ignore[assignment]  # Python's own mark of a module that is not there
     try:
         yield
     finally:
-        for name in hidden or ():
-            del sys.modules[name]
+        del sys.modules["keras"]
 
 
 def serve(pipe: Any) -> None:
