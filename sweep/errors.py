@@ -38,12 +38,24 @@ class BadInput(SweepError):
         return f"{self.field}: {self.reason}"
 
 
+class NotFound(BadInput):
+    """Something that was asked for by its name or number is not there."""
+
+
+class Conflict(BadInput):
+    """What was asked for is right in itself, and what is there does not allow it."""
+
+
 class TrainingFailed(SweepError):
     """A trainer could not train what it was given."""
 
 
 class StorageFailed(SweepError):
     """The database cannot be opened, is locked, or holds something unexpected."""
+
+
+class NotYet(StorageFailed):
+    """The study has not come so far that the question has an answer."""
 
 
 EXIT_CODES: dict[type[SweepError], int] = {BadInput: 2, StorageFailed: 3, TrainingFailed: 1}

@@ -29,7 +29,8 @@ class Chosen:
     Attributes:
         plan: the study file.
         dataset: its rows.
-        data_path: the file that they come from.
+        data_place: where a script looks for them: beside itself by the file's name, and then at this absolute path.
+            A bare name is looked for beside the script alone.
         clock: the time axis of the training.
         candidate: schedule and momentum of the trial.
         trial: the trial's number.
@@ -42,7 +43,7 @@ class Chosen:
 
     plan: Plan
     dataset: Dataset
-    data_path: Path
+    data_place: Path
     clock: Clock
     candidate: Candidate
     trial: int
@@ -117,14 +118,19 @@ def _imports(plan: Plan, code: Code) -> str:
 
 
 def _constants(chosen: Chosen) -> str:
+    place = chosen.data_place
+    known = place.is_absolute()
+    about = ", or where it was when the script was written" if known else ", unless another is named"
     return f"""\
 EPOCHS = {chosen.plan.training.epochs}
 BATCH_SIZE = {chosen.plan.training.batch_size}
 
-# The data: this file beside the script, or where it was when the script was written.
-DATA = Path(__file__).with_name({literal(chosen.data_path.name)})
-if not DATA.exists():
-    DATA = Path({literal(str(chosen.data_path.resolve()))})"""
+# The data: this file beside the script{about}.
+DATA = Path(__file__).with_name({literal(place.name)}){_fallback(place) if known else ""}"""
+
+
+def _fallback(place: Path) -> str:
+    return f"\nif not DATA.exists():\n    DATA = Path({literal(str(place))})"
 
 
 def _data(plan: Plan) -> str:

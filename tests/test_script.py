@@ -31,11 +31,11 @@ def choose(schedule: dict[str, Any], momentum: float = 0.9, *, nesterov: bool = 
     training = {"epochs": 4, "batch_size": 28}
     small = {"name": "small", "data": IONOSPHERE, "search": {"schedules": {"constant": {}}}}
     plan = read_plan({**small, "model": model, "training": training, **tables})
-    dataset = read_csv(Path(plan.data.file), header=plan.data.header, label=plan.data.label)
+    dataset = read_csv(Path(str(plan.data.file)), header=plan.data.header, label=plan.data.label)
     return Chosen(
         plan=plan,
         dataset=dataset,
-        data_path=Path(plan.data.file),
+        data_place=Path(str(plan.data.file)),
         clock=Clock(
             epochs=plan.training.epochs,
             steps_per_epoch=-(-split_rows(plan, dataset).train_rows // plan.training.batch_size),
@@ -125,6 +125,15 @@ class TestData:
         monkeypatch.chdir(beside)
         assert read_rows(script, monkeypatch)["DATA"] == table
         (beside / table.name).write_text(TABLE, encoding="utf-8")
+        assert read_rows(script, monkeypatch)["DATA"] == Path(table.name)
+
+    def test_a_bare_name_is_looked_for_beside_the_script_alone(
+        self, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chosen = replace(choose(STEP, data={"file": str(table), "label": "kind"}), data_place=Path(table.name))
+        script = write_script(chosen)
+        assert str(tmp_path) not in script
+        monkeypatch.chdir(tmp_path)
         assert read_rows(script, monkeypatch)["DATA"] == Path(table.name)
 
 

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
 from sweep.cli.plots import Curve, draw_text
-from sweep.cli.words import require_known, schedule_from_file, schedule_from_options, split_words
+from sweep.cli.words import as_option, schedule_from_file, schedule_from_options, split_words
 from sweep.errors import BadInput
 from sweep.ranges import Value
-from sweep.schedules import CATALOGUE, Clock, ClosedLoop, Numbers, Schedule, schedule_class
+from sweep.review.catalogue import (
+    LEARNING_RATE,
+    Kind,
+    Named,
+    Shown,
+    kind_of,
+    own_parameters,
+    read_clock,
+    read_momentum,
+    require_known,
+    typed,
+)
+from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, schedule_class
 from sweep.schedules.schedule import MODIFIERS
 
-LEARNING_RATE = 0.1
-MOMENTUM = 0.9
 OPTIONS = ("epochs", "steps_per_epoch", "momentum", "plot", "json")
-MOST_STEPS = 10_000_000
 WHOLE_TABLE = 60  # epochs that a terminal shows one by one; a longer table is thinned to about half as many lines
 PLOT_COLUMNS = 80
 PLOT_LINES = 20
 
-KINDS = {
+KINDS: dict[Kind, str] = {
     "open-loop": "Open loop: the rate depends on time alone",
     "closed-loop": "Closed loop: the rate answers to what the training shows",
 }
@@ -48,42 +56,6 @@ def page() -> Page:
     columns = console.width if console.is_terminal else None
     colours = console.is_terminal and not console.no_color and console.color_system is not None
     return Page(columns, colours, console.encoding)
-
-
-def kind_of(schedule: type[Schedule]) -> str:
-    """Return the key of `KINDS` that a schedule falls under."""
-    return "closed-loop" if issubclass(schedule, ClosedLoop) else "open-loop"
-
-
-def _own(schedule: type[Schedule]) -> list[str]:
-    return [name for name in schedule.own_parameters() if name not in MODIFIERS]
-
-
-def list_document() -> dict[str, Any]:
-    """Return the catalogue as `--json` prints it: each parameter is a JSON Schema."""
-    return {
-        "schedules": [
-            {
-                "name": name,
-                "kind": kind_of(schedule),
-                "formula": schedule.formula,
-                "source": schedule.source,
-                "parameters": _schemas(schedule.model_json_schema(), _own(schedule)),
-            }
-            for name, schedule in CATALOGUE.items()
-        ],
-        "shared": _schemas(Schedule.model_json_schema(), ["learning_rate"]),
-        "modifiers": _schemas(Schedule.model_json_schema(), MODIFIERS),
-    }
-
-
-def _schemas(schema: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    required = schema["required"]
-    return {
-        name: {key: value for key, value in schema["properties"][name].items() if key != "title"}
-        | {"required": name in required}
-        for name in names
-    }
 
 
 def list_text(on: Page) -> str:
@@ -107,12 +79,12 @@ LEGEND = (
 Entry: TypeAlias = tuple[str, str, str, str]
 
 
-def _entries(kind: str) -> list[Entry]:
+def _entries(kind: Kind) -> list[Entry]:
     return [
         (
             name,
             schedule.formula,
-            ", ".join(_parameter(own, schedule.model_fields[own]) for own in _own(schedule)),
+            ", ".join(_parameter(own, schedule.model_fields[own]) for own in own_parameters(schedule)),
             schedule.source,
         )
         for name, schedule in CATALOGUE.items()
@@ -128,7 +100,7 @@ def _modifier_entry(name: str) -> Entry:
 def _parameter(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return name
-    return f"[{name}]" if field.default is None else f"{name}={_shown(field.default)}"
+    return f"[{name}]" if field.default is None else f"{name}={typed(field.default)}"
 
 
 def _entry_text(entry: Entry, indent: int, on: Page) -> str:
@@ -154,47 +126,11 @@ def _dim(text: str, on: Page) -> str:
     return f"\x1b[2m{text}\x1b[0m" if on.colours else text
 
 
-@dataclass(frozen=True)
-class Named:
-    """A schedule under the word that named it."""
-
-    name: str
-    schedule: Schedule
-
-    @property
-    def label(self) -> str:
-        """The name and every parameter that was given, in one line."""
-        values = {"learning_rate": self.schedule.learning_rate} | self.schedule.used_parameters
-        kind = "" if self.name == self.schedule.name else f" ({self.schedule.name})"
-        return f"{self.name}{kind}: " + ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
-
-
-def _shown(value: Value) -> str:
-    """Return a value as it is typed."""
-    if isinstance(value, str):
-        return f'"{value}"' if " " in value else value
-    return str(value).lower() if isinstance(value, bool) else f"{value:.10g}"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Schedules to show over one training, and the highest momentum for those that move it."""
-
-    named: list[Named]
-    clock: Clock
-    momentum: float
-
-    @property
-    def curves(self) -> list[Curve]:
-        """The rates of each schedule, and its momenta if it moves them."""
-        return [
-            Curve(one.name, one.label, one.schedule.rates(self.clock), self._moving_momenta(one.schedule))
-            for one in self.named
-        ]
-
-    def _moving_momenta(self, schedule: Schedule) -> Numbers | None:
-        momenta = schedule.momenta(self.clock, self.momentum)
-        return None if np.all(momenta == self.momentum) else momenta
+def curves(shown: Shown) -> list[Curve]:
+    """Return the rates of each schedule, and its momenta if it moves them."""
+    return [
+        Curve(one.name, one.label, one.schedule.rates(shown.clock), shown.momenta(one.schedule)) for one in shown.named
+    ]
 
 
 def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum: float) -> Shown:
@@ -205,7 +141,7 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
     Raises:
         BadInput: naming the first word that cannot be used.
     """
-    clock, momentum = _read_clock(epochs, steps_per_epoch), _read_momentum(momentum)
+    clock, momentum = read_clock(epochs, steps_per_epoch), read_momentum(momentum)
     names, options = split_words(words)
     if not names:
         raise BadInput("schedule", "name at least one; `sweep schedule list` shows them all.")
@@ -214,7 +150,7 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
         raise BadInput("schedule", f"`{repeated}` is named twice.")
     kinds = [schedule_class(name, "schedule") for name in names if not _is_file(name)]
     for key in options:
-        require_known(key, kinds, OPTIONS)
+        require_known(key, kinds, OPTIONS, as_option)
     named = [Named(name, _read_one(name, options)) for name in names]
     return Shown(named, clock, momentum)
 
@@ -230,44 +166,11 @@ def _read_one(name: str, options: Mapping[str, Value]) -> Schedule:
     return schedule_from_options(name, {"learning_rate": LEARNING_RATE} | own)
 
 
-def _read_clock(epochs: int, steps_per_epoch: int) -> Clock:
-    for field, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
-        if value < 1:
-            raise BadInput(field, f"must be at least 1, got {value}.")
-    if epochs * steps_per_epoch > MOST_STEPS:
-        raise BadInput("epochs", f"must be at most {MOST_STEPS} batches in all, got {epochs * steps_per_epoch}.")
-    return Clock(epochs=epochs, steps_per_epoch=steps_per_epoch)
-
-
-def _read_momentum(momentum: float) -> float:
-    if not 0 <= momentum < 1:
-        raise BadInput("momentum", f"must be at least 0 and below 1, got {momentum:g}.")
-    return momentum
-
-
-def show_document(shown: Shown) -> dict[str, Any]:
-    """Return the schedules and their rates as `--json` prints them; `rates` are those of every batch, by epoch."""
-    return {
-        "epochs": shown.clock.epochs,
-        "steps_per_epoch": shown.clock.steps_per_epoch,
-        "momentum": shown.momentum,
-        "schedules": [
-            {
-                "schedule": one.schedule.document,
-                "rates_at_start": curve.rates[:, 0].tolist(),
-                "rates": curve.rates.tolist(),
-                "momenta": None if curve.momenta is None else curve.momenta.tolist(),
-            }
-            for one, curve in zip(shown.named, shown.curves, strict=True)
-        ],
-    }
-
-
 def show_text(shown: Shown, on: Page) -> str:
     """Return the schedules, the table of their rates and a plot, for a person."""
-    curves, columns = shown.curves, on.columns or PLOT_COLUMNS
-    plot = draw_text(curves, min(columns, PLOT_COLUMNS), PLOT_LINES, colours=on.colours, encoding=on.encoding)
-    return "\n\n".join([_heading(shown), *_tables(curves, on), plot])
+    drawn, columns = curves(shown), on.columns or PLOT_COLUMNS
+    plot = draw_text(drawn, min(columns, PLOT_COLUMNS), PLOT_LINES, colours=on.colours, encoding=on.encoding)
+    return "\n\n".join([_heading(shown), *_tables(drawn, on), plot])
 
 
 def _heading(shown: Shown) -> str:

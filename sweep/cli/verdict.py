@@ -1,4 +1,7 @@
-"""A verdict on a terminal: two sentences, the ladder, and what a reader needs to doubt them, on one screen."""
+"""A verdict on a terminal: two sentences, the ladder, and what a reader needs to doubt them, on one screen.
+
+It knows the answer alone, so it draws the same wherever that came from.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE
-from sweep.evidence.counts import histogram
 from sweep.evidence.estimate import Chances, Effect
-from sweep.review.dossier import Entry
-from sweep.review.findings import Findings, Score, label_of
+from sweep.evidence.histogram import histogram
+from sweep.review.verdict_answer import Confirmed, Judged, Scored, VerdictAnswer
 
 WIDTH = 118
 BAR = 30
 
 
-def show_verdict(found: Findings) -> None:
+def show_verdict(found: VerdictAnswer) -> None:
     """Print a verdict."""
     console = Console(highlight=False, markup=False, width=WIDTH)
     console.print(f"study {found.study}: is the best schedule really better?", style="bold")
     if not found.current:
         console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
     console.print()
-    console.print(found.these_rows.sentence)
+    console.print(found.on_these_rows.sentence)
     console.print(new_rows_sentence(found))
     console.print()
     console.print(_ladder(found))
@@ -36,53 +38,56 @@ def show_verdict(found: Findings) -> None:
     console.print(table)
 
 
-def new_rows_sentence(found: Findings) -> str:
+def new_rows_sentence(found: VerdictAnswer) -> str:
     """Return the answer to the second question, or why there is none."""
-    if found.new_rows is None:
-        return f"On new rows: not resolved. There are no re-splits: {found.dossier.new_rows.problem}"
-    return found.new_rows.sentence
+    if isinstance(found.on_new_rows, Judged):
+        return found.on_new_rows.sentence
+    return f"On new rows: not resolved. There are no re-splits: {found.on_new_rows.problem}"
 
 
-def _ladder(found: Findings) -> Table:
+def _ladder(found: VerdictAnswer) -> Table:
     """Return quoted, re-run, tuned and winning settings, each with what it has over the one before."""
-    split, new = found.dossier.split, found.dossier.new_rows
     table = Table(**TABLE_STYLE)
     table.add_column("")
     table.add_column("candidate")
-    table.add_column(f"of {split.validation_rows}", justify="right", no_wrap=True)
+    table.add_column(f"of {found.split.validation_rows}", justify="right", no_wrap=True)
     table.add_column("more than above (95 %)", justify="right", no_wrap=True)
-    if new.split_seeds:
-        table.add_column(f"new, of {new.test_rows}", justify="right", no_wrap=True)
+    if isinstance(found.on_new_rows, Judged):
+        table.add_column(f"new, of {found.on_new_rows.rows}", justify="right", no_wrap=True)
     if found.quoted is not None:
         table.add_row("quoted, one run", found.quoted.source, str(found.quoted.correct), "", "")
-    for entry in found.reruns[1:]:
-        table.add_row("also run again", label_of(entry.contender), *_means(entry, None))
-    for rung in found.ladder:
-        table.add_row(rung.label, label_of(rung.entry.contender), *_means(rung.entry, rung.change))
+    for rerun in found.reruns[1:]:
+        table.add_row("also run again", rerun.label, *_means(rerun, None))
+    for step in found.ladder:
+        table.add_row(step.adds, step.label, *_means(step, step.change))
     return table
 
 
-def _means(entry: Entry, change: Effect | None) -> tuple[str, ...]:
+def _means(candidate: Confirmed, change: Effect | None) -> tuple[str, ...]:
     over = "" if change is None else f"{change.mean:+.2f} ({change.interval.low:+.2f} to {change.interval.high:+.2f})"
-    new = "" if entry.new_rows_mean is None else f"{entry.new_rows_mean:.2f}"
-    return f"{entry.confirmation.correct_mean:.2f}", over, new
+    new = "" if candidate.new_rows_mean is None else f"{candidate.new_rows_mean:.2f}"
+    return f"{candidate.correct_mean:.2f}", over, new
 
 
-def facts(found: Findings) -> Iterator[tuple[str, str]]:
+def facts(found: VerdictAnswer) -> Iterator[tuple[str, str]]:
     """Yield what a reader needs to doubt the verdict: a word for each fact, and the fact."""
-    yield "rows, runs", "\n".join(histogram(found.ladder[-1].entry.confirmation.correct, width=BAR, lines=4))
+    yield "rows, runs", "\n".join(histogram(_each_run(found.winner), width=BAR, lines=4))
     yield "head to head", _chances(found)
-    yield "winner", _score(found.winner, found)
-    yield "tuned constant", _score(found.constant, found)
+    yield "winner", _score(found.winner)
+    yield "tuned constant", _score(found.tuned_constant)
     yield "luck", _luck(found)
     yield "as good", _equals(found)
     yield "power", _power(found)
-    if doubts := (*found.dossier.split.warnings, *found.edges, *found.unstable):
+    if doubts := (*found.split.warnings, *found.at_an_end, *found.unstable):
         yield "doubts", "; ".join(doubts)
 
 
-def _chances(found: Findings) -> str:
-    runs, new = found.these_rows.run_chances, found.new_rows.mean_chances if found.new_rows else None
+def _each_run(candidate: Confirmed) -> list[int]:
+    return [rows for rows, runs in candidate.correct_counts.items() for _ in range(runs)]
+
+
+def _chances(found: VerdictAnswer) -> str:
+    runs, new = found.on_these_rows.runs, found.on_new_rows.mean if isinstance(found.on_new_rows, Judged) else None
     told = [f"{_shares(chances)} {of}" for chances, of in ((runs, "of runs"), (new, "likely on new rows")) if chances]
     return f"ahead of the tuned constant by more than a row / within a row / behind: {'; '.join(told)}"
 
@@ -91,34 +96,36 @@ def _shares(chances: Chances) -> str:
     return f"{chances.better:.0%} / {chances.tied:.0%} / {chances.worse:.0%}"
 
 
-def _score(score: Score, found: Findings) -> str:
-    classes = zip(found.dossier.split.classes, score.recalls, strict=True)
-    recalls = ", ".join(f"{label} {share:.1%}" for label, share in classes if share is not None)
-    loss = "-" if score.log_loss is None else f"{score.log_loss:.4f}"
+def _score(candidate: Scored) -> str:
+    recalls = ", ".join(f"{label} {share:.1%}" for label, share in candidate.recall.items() if share is not None)
+    loss = "-" if candidate.log_loss is None else f"{candidate.log_loss:.4f}"
     return (
-        f"recall {recalls}; balanced accuracy {score.balanced_accuracy:.1%}; log-loss {loss}; "
-        f"{score.diverged} diverged; sd {score.dispersion.deviation:.2f} rows"
+        f"recall {recalls}; balanced accuracy {candidate.balanced_accuracy:.1%}; log-loss {loss}; "
+        f"{candidate.diverged} diverged; sd {candidate.spread.deviation:.2f} rows"
     )
 
 
-def _luck(found: Findings) -> str:
-    stages, (label, rows) = found.optimism, found.majority
+def _luck(found: VerdictAnswer) -> str:
+    stages, majority = found.optimism, found.majority
     return (
-        f"the winner had {stages.search:.2f} rows right when found, best of {found.looked_at[found.study]}, "
-        f"{stages.selection:.2f} in the race, {stages.confirmation:.2f} confirmed; always `{label}` has {rows}"
+        f"the winner had {stages.search:.2f} rows right when found, best of {found.candidates[found.study]}, "
+        f"{stages.selection:.2f} in the race, {stages.confirmation:.2f} confirmed; "
+        f"always `{majority.label}` has {majority.rows}"
     )
 
 
-def _equals(found: Findings) -> str:
+def _equals(found: VerdictAnswer) -> str:
     return (
-        f"{len(found.equals)} of {len(found.dossier.race)} finalists cannot be told from the winner; "
-        f"the simplest is {label_of(found.simplest)}"
+        f"{len(found.as_good)} of {found.raced} finalists cannot be told from the winner; "
+        f"the simplest is {found.simplest.label}"
     )
 
 
-def _power(found: Findings) -> str:
-    these, new = found.these_rows.effect, found.new_rows.effect if found.new_rows else None
-    splits = f", {new.samples} re-splits one of {new.smallest_detectable:.1f}" if new else ""
+def _power(found: VerdictAnswer) -> str:
+    these, new = found.on_these_rows.effect_rows, found.on_new_rows
+    splits = ""
+    if isinstance(new, Judged):
+        splits = f", {new.effect_rows.samples} re-splits one of {new.effect_rows.smallest_detectable:.1f}"
     return (
         f"{these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five{splits}; "
         f"one model with every row right would beat {found.whom_to_beat} by p = {found.mcnemar_limit:.2g} (McNemar)"

@@ -8,17 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sweep.errors import BadInput, nearest
 from sweep.ranges import Value
-from sweep.schedules import Schedule, build, schedule_class
+from sweep.review.catalogue import make_schedule, read_value
+from sweep.schedules import Schedule
 
 OPTION = re.compile(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
-# Python reads more as numbers, e.g. `1_000` and other alphabets' digits, than a person means by one.
-INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
-SWITCH = {"true": True, "false": False}
 
 
 def read_options(words: Sequence[str]) -> dict[str, Value]:
@@ -70,19 +66,6 @@ def _next_value(name: str, words: Iterable[str]) -> str:
     return value
 
 
-def read_value(word: str) -> Value:
-    """Return the number or truth value that `word` is, or the word itself.
-
-    >>> [read_value(word) for word in ("10", "-1e-3", "true", "val_loss")]
-    [10, -0.001, True, 'val_loss']
-    """
-    if INTEGER.fullmatch(word):
-        return int(word)
-    if NUMBER.fullmatch(word):
-        return float(word)
-    return SWITCH.get(word.lower(), word)
-
-
 def as_option(name: str) -> str:
     """Return the option that sets a parameter.
 
@@ -101,28 +84,7 @@ def schedule_from_options(name: str, options: Mapping[str, Value]) -> Schedule:
     >>> schedule_from_options("step", {"learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}).drop
     0.5
     """
-    kind = schedule_class(name, "schedule")
-    for key in options:
-        require_known(key, [kind])
-    for key, field in kind.model_fields.items():
-        if field.is_required() and key not in options:
-            raise BadInput(key, f"is missing; give {as_option(key)} ({field.description}).")
-    wanted = kind.model_json_schema()["properties"]
-    return build(kind, {key: _as_text(value, wanted[key]) for key, value in options.items()})
-
-
-def _as_text(value: Value, wanted: Mapping[str, Any]) -> Value:
-    """Return the text of a number where text is wanted: the 0.5 of `--at 0.5` may be a list of one."""
-    return str(value) if wanted.get("type") == "string" else value
-
-
-def require_known(key: str, kinds: Sequence[type[Schedule]], options: Iterable[str] = ()) -> None:
-    """Raise `BadInput` unless one of the schedules has the parameter `key`; a typo may mean one of `options`."""
-    known = dict.fromkeys(parameter for kind in kinds for parameter in kind.model_fields)
-    if key not in known:
-        names = ", ".join(kind.name for kind in kinds) or "a schedule in a file, which has its own"
-        near = nearest(as_option(key), [as_option(name) for name in (*known, *options)] if kinds else [])
-        raise BadInput(key, f"{as_option(key)} is no parameter of {names}{near or '.'}")
+    return make_schedule(name, options, as_option)
 
 
 def schedule_from_file(path: Path) -> Schedule:

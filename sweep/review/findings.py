@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.candidate import describe
-from sweep.errors import StorageFailed
+from sweep.errors import NotYet
 from sweep.evidence.counts import Dispersion, balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.evidence.estimate import Effect, Numbers
 from sweep.evidence.paired import compare
@@ -146,14 +146,14 @@ def read_findings(database: Database, name: str) -> Findings:
     """Return what the stored verdict of a study says.
 
     Raises:
-        BadInput: if there is no such study.
-        StorageFailed: if it has no verdict yet.
+        NotFound: if there is no such study.
+        NotYet: if it has no verdict yet.
     """
     with database.reading() as connection:
         plan = queries.find_study(connection, name).plan
     dossier = read_dossier(database, name)
     if plan is None or dossier is None:
-        raise StorageFailed(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
+        raise NotYet(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
     return find(plan, dossier, current=is_current(database, plan, dossier))
 
 

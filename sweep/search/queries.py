@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import bindparam, text
+from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.engine import Connection
 
-from sweep.errors import BadInput, nearest
+from sweep.errors import NotFound, NotYet, nearest
 from sweep.plan import Metric, Plan, read_plan
 from sweep.ranges import Value
 from sweep.search.database import Database, SchemaMissing
@@ -36,6 +36,15 @@ FINISHED = """
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
 """
 OLDEST_FIRST = " ORDER BY t.number"
+ANY = """
+    SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, v.value
+    FROM trials t
+    LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
+    WHERE t.study_id = :study
+"""
+HIGHEST_NUMBER = 2**31 - 1  # that a database can hold and so be asked for
+# The attributes that a line of a table needs; curves and schedules are a hundred times as long.
+BRIEF = ("correct", "run_seeds", "validation_rows", "log_loss", "diverged")
 # `Finished.standing` says the same of trials that are already here.
 BEST_FIRST: dict[Metric, str] = {
     "accuracy": "value DESC, log_loss NULLS LAST, number",
@@ -67,6 +76,12 @@ class Study:
         """The accuracy that the study file quotes from elsewhere."""
         return self.attributes.get("quoted_baseline")
 
+    @property
+    def quoted_source(self) -> str | None:
+        """Where from."""
+        baseline: dict[str, Any] = self.attributes.get("plan", {}).get("baseline") or {}
+        return baseline.get("source")
+
 
 @dataclass(frozen=True)
 class Best:
@@ -84,26 +99,22 @@ class Best:
         return str(self.params.get("schedule", ""))
 
     @property
-    def own_parameters(self) -> dict[str, Value]:
-        """The values of the schedule's own parameters."""
-        prefix = f"{self.schedule}."
-        return {key.removeprefix(prefix): value for key, value in self.params.items() if key.startswith(prefix)}
-
-    @property
     def correct(self) -> dict[int, int]:
         """The validation rows that each run got right, by run seed; empty if the trial does not tell both."""
-        counts, seeds = self.attributes.get("correct", []), self.attributes.get("run_seeds", [])
-        return dict(zip(seeds, counts, strict=True)) if len(seeds) == len(counts) else {}
+        return right_rows(self.attributes)
 
-    @property
-    def correct_mean(self) -> float | None:
-        """Their mean."""
-        return sum(self.correct.values()) / len(self.correct) if self.correct else None
 
-    @property
-    def validation_rows(self) -> int | None:
-        """The number of validation rows."""
-        return self.attributes.get("validation_rows")
+@dataclass(frozen=True)
+class AnyTrial:
+    """A trial in any of Optuna's states, in small letters; its value if that is finite, and its time in UTC."""
+
+    number: int
+    state: str
+    value: float | None
+    began: datetime | None
+    ended: datetime | None
+    params: dict[str, Value]
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -155,15 +166,20 @@ def find_study(connection: Connection, name: str) -> Study:
     """Return the study called `name`.
 
     Raises:
-        BadInput: if there is none; it names the nearest.
+        NotFound: if there is none; it names the nearest.
     """
     rows = connection.execute(text("SELECT study_id, study_name FROM studies")).all()
     found = {str(row.study_name): int(row.study_id) for row in rows}
     if name not in found:
-        raise BadInput("study", f"there is no study `{name}` in the database{nearest(name, found)}")
+        raise NotFound("study", f"there is no study `{name}` in the database{nearest(name, found)}")
     query = text("SELECT key, value_json FROM study_user_attributes WHERE study_id = :study")
     attributes = {row.key: json.loads(row.value_json) for row in connection.execute(query, {"study": found[name]})}
     return Study(found[name], name, attributes)
+
+
+def study_names(connection: Connection) -> set[str]:
+    """Return the names of all studies."""
+    return {str(name) for name in connection.execute(text("SELECT study_name FROM studies")).scalars()}
 
 
 def count_finished(database: Database, name: str) -> int:
@@ -181,6 +197,42 @@ def count_finished(database: Database, name: str) -> int:
         return 0
 
 
+def version(connection: Connection, name: str) -> tuple[int, ...]:
+    """Return numbers that change when anything does that a study tells; none if there is no such study."""
+    query = text("""
+        SELECT s.study_id,
+            (SELECT MAX(t.trial_id) FROM trials t WHERE t.study_id = s.study_id) AS latest,
+            (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
+            (SELECT SUM(LENGTH(a.value_json)) FROM study_user_attributes a WHERE a.study_id = s.study_id) AS told,
+            (SELECT SUM(LENGTH(a.value_json)) FROM study_system_attributes a WHERE a.study_id = s.study_id) AS kept
+        FROM studies s WHERE s.study_name = :name
+    """)
+    row = connection.execute(query, {"name": name}).first()
+    return () if row is None else tuple(int(number or 0) for number in row)
+
+
+def param_names(connection: Connection, study: Study) -> list[str]:
+    """Return the names of all params that a study's trials have, those of all schedules first."""
+    query = text("""
+        SELECT DISTINCT p.param_name FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+        WHERE t.study_id = :study
+    """)
+    names = connection.execute(query, {"study": study.study_id}).scalars()
+    return sorted(map(str, names), key=lambda name: ("." in name, name))
+
+
+def some_finished(connection: Connection, study: Study) -> int:
+    """Return the number of finished trials of a study.
+
+    Raises:
+        NotYet: if there is none.
+    """
+    number = count_by_state(connection, study.study_id).get("complete", 0)
+    if not number:
+        raise NotYet(f"the study `{study.name}` has no finished trial yet.")
+    return number
+
+
 def finished(connection: Connection, study_id: int) -> list[Finished]:
     """Return what ranks each finished trial, oldest first."""
     rows = connection.execute(text(FINISHED + OLDEST_FIRST), {"study": study_id})
@@ -192,12 +244,54 @@ def finished(connection: Connection, study_id: int) -> list[Finished]:
     ]
 
 
-def best_trials(connection: Connection, study: Study, top: int) -> list[Best]:
-    """Return the `top` finished trials by the study's metric."""
-    return details(connection, standings(connection, study, top))
+def best_trials(connection: Connection, study: Study, top: int, only: Collection[str] | None = None) -> list[Best]:
+    """Return the `top` finished trials by the study's metric, with all attributes or `only` these."""
+    return details(connection, standings(connection, study, top), only)
 
 
-def best_of_each_schedule(connection: Connection, study: Study) -> list[Tried]:
+def finished_trial(connection: Connection, study: Study, number: int) -> Best | None:
+    """Return the finished trial of that number."""
+    if not 0 <= number <= HIGHEST_NUMBER:
+        return None
+    query, wanted = text(f"{FINISHED} AND t.number = :number"), {"study": study.study_id, "number": number}
+    return next(iter(details(connection, pd.read_sql_query(query, connection, params=wanted))), None)
+
+
+def find_trial(connection: Connection, study: Study, number: int) -> AnyTrial | None:
+    """Return the trial of that number, whatever its state."""
+    found = trials_after(connection, study, number - 1, 1) if 0 <= number <= HIGHEST_NUMBER else []
+    return next((trial for trial in found if trial.number == number), None)
+
+
+def trials_after(
+    connection: Connection, study: Study, after: int | None, limit: int, only: Collection[str] | None = None
+) -> list[AnyTrial]:
+    """Return the `limit` trials, whatever their state, whose numbers come next after `after`; None for the first."""
+    query = text(f"{ANY} AND t.number > :after{OLDEST_FIRST} LIMIT :limit")
+    told = query.columns(datetime_start=DateTime(), datetime_complete=DateTime())
+    least = -1 if after is None else max(-1, min(after, HIGHEST_NUMBER))
+    rows = connection.execute(told, {"study": study.study_id, "after": least, "limit": limit}).all()
+    ids = [row.trial_id for row in rows]
+    params, attributes = read_params(connection, ids), read_attributes(connection, ids, only)
+    return [
+        AnyTrial(
+            number=row.number,
+            state=str(row.state).lower(),
+            value=row.value,
+            began=_in_utc(row.datetime_start),
+            ended=_in_utc(row.datetime_complete),
+            params=params[row.trial_id],
+            attributes=attributes[row.trial_id],
+        )
+        for row in rows
+    ]
+
+
+def _in_utc(naive: datetime | None) -> datetime | None:
+    return None if naive is None else naive.replace(tzinfo=UTC)
+
+
+def best_of_each_schedule(connection: Connection, study: Study, only: Collection[str] | None = None) -> list[Tried]:
     """Return every schedule that was tried with its best finished trial, best first."""
     frame = standings(connection, study)
     query = text("""
@@ -207,7 +301,7 @@ def best_of_each_schedule(connection: Connection, study: Study) -> list[Tried]:
     schedules = pd.read_sql_query(query, connection, params={"study": study.study_id})
     joined = frame.merge(schedules, on="trial_id")
     best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
-    trials = details(connection, best)
+    trials = details(connection, best, only)
     return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
 
 
@@ -239,10 +333,10 @@ def standings(connection: Connection, study: Study, top: int | None = None) -> p
     return pd.read_sql_query(query, connection, params={"study": study.study_id})
 
 
-def details(connection: Connection, frame: pd.DataFrame) -> list[Best]:
-    """Return the trials of `frame`, in its order, with their params and attributes."""
+def details(connection: Connection, frame: pd.DataFrame, only: Collection[str] | None = None) -> list[Best]:
+    """Return the trials of `frame`, in its order, with their params, and with all attributes or `only` these."""
     ids = frame["trial_id"].tolist()
-    params, attributes = read_params(connection, ids), read_attributes(connection, ids)
+    params, attributes = read_params(connection, ids), read_attributes(connection, ids, only)
     columns = (ids, frame["number"].tolist(), frame["value"].tolist())
     return [
         Best(number, value, attributes[trial_id].get("log_loss"), params[trial_id], attributes[trial_id])
@@ -278,16 +372,30 @@ def _distribution(document: str) -> dict[str, Any]:
     return parsed
 
 
-def read_attributes(connection: Connection, trial_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return the user attributes of each trial."""
+def read_attributes(
+    connection: Connection, trial_ids: Iterable[int], only: Collection[str] | None = None
+) -> dict[int, dict[str, Any]]:
+    """Return the user attributes of each trial, all or `only` these."""
     ids = list(trial_ids)
-    query = text("SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids").bindparams(
-        bindparam("ids", expanding=True)
-    )
+    listed = "" if only is None else " AND key IN :keys"
+    query = text(f"SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids{listed}")
+    wanted = {"ids": ids} if only is None else {"ids": ids, "keys": list(only)}
+    query = query.bindparams(*(bindparam(name, expanding=True) for name in wanted))
     found: dict[int, dict[str, Any]] = {number: {} for number in ids}
-    for row in connection.execute(query, {"ids": ids}):
+    for row in connection.execute(query, wanted):
         found[row.trial_id][row.key] = json.loads(row.value_json)
     return found
+
+
+def right_rows(attributes: Mapping[str, Any]) -> dict[int, int]:
+    """Return the validation rows that each run of a trial got right, by run seed; empty if it does not tell both."""
+    counts, seeds = _counts(attributes.get("correct")), _counts(attributes.get("run_seeds"))
+    return dict(zip(seeds, counts, strict=True)) if len(seeds) == len(counts) else {}
+
+
+def _counts(told: Any) -> list[int]:
+    """Return whole numbers; none if somebody else keeps something else under their name."""
+    return told if isinstance(told, list) and all(type(count) is int for count in told) else []
 
 
 def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.cli.words import as_option, read_options, read_value, schedule_from_file, schedule_from_options, split_words
+from sweep.cli.words import as_option, read_options, schedule_from_file, schedule_from_options, split_words
 from sweep.errors import BadInput
 from sweep.ranges import Value
 from sweep.schedules import CATALOGUE, read_schedule
@@ -53,26 +53,6 @@ class TestReadOptions:
 
 def test_names_may_stand_before_between_and_after_options() -> None:
     assert split_words(["time", "--drop", "0.5", "step"]) == (["time", "step"], {"drop": 0.5})
-
-
-class TestReadValue:
-    @pytest.mark.parametrize(
-        ("word", "value"),
-        [("10", 10), ("+1", 1), ("1.", 1.0), ("1e3", 1000.0), ("true", True), ("FALSE", False), ("inf", math.inf)],
-    )
-    def test_numbers_and_truth_values_are_recognised(self, word: str, value: Value) -> None:
-        read = read_value(word)
-        assert (read, type(read)) == (value, type(value))
-
-    def test_not_a_number_is_a_float_so_that_the_parameter_refuses_it(self) -> None:
-        assert math.isnan(float(read_value("nan")))
-
-    @pytest.mark.parametrize("word", ["1_000", "\u0661\u0660", "0x10", "1e", ".", "e5", "1 0"])
-    def test_what_only_looks_like_a_number_is_text(self, word: str) -> None:
-        assert read_value(word) == word
-
-    def test_a_number_of_thousands_of_digits_is_too_large_but_no_failure(self) -> None:
-        assert read_value("9" * 5000) == math.inf
 
 
 class TestScheduleFromOptions:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from sweep.evidence.counts import balanced_accuracy, dispersion, histogram, mcnemar_limit, recalls
+from sweep.evidence.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
 
 
 class TestDispersion:
@@ -55,22 +55,3 @@ class TestClasses:
     def test_a_class_without_rows_has_no_recall_and_does_not_count(self) -> None:
         np.testing.assert_array_equal(recalls([3, 2, 0], [4, 2, 0]), [0.75, 1.0, np.nan])
         assert balanced_accuracy([3, 2, 0], [4, 2, 0]) == 0.875
-
-
-class TestHistogram:
-    def test_a_wide_spread_shares_lines(self) -> None:
-        assert histogram([90, 97, 101], lines=4, width=2) == [
-            "99-101 |## 1",
-            " 96-98 |## 1",
-            " 93-95 | 0",
-            " 90-92 |## 1",
-        ]
-
-    def test_equal_counts_take_one_line(self) -> None:
-        assert histogram([115] * 3, width=5) == ["115 |##### 3"]
-
-    def test_every_run_is_drawn(self) -> None:
-        counts = np.random.default_rng(3).integers(60, 117, 200)
-        drawn = histogram(counts)
-        assert len(drawn) <= 12
-        assert sum(int(line.split()[-1]) for line in drawn) == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,7 @@ from sweep.evidence.paired import compare
 from sweep.evidence.verdict import Word
 from sweep.plan import VerdictPlan
 from sweep.ranges import Value
-from sweep.review.document import document
-from sweep.review.dossier import Contender, Dossier, Entry, NewRows, Role, Runs
+from sweep.review.dossier import Contender, Dossier, NewRows, Role, Runs
 from sweep.review.findings import find, required, score
 from sweep.review.standing import read_dossier
 from tests.fakes import make_plan, opened
@@ -91,9 +89,7 @@ def test_without_re_splits_nothing_is_said_about_new_rows(dossier: Dossier) -> N
             "entries": tuple(entry.model_copy(update={"new_rows": ()}) for entry in dossier.entries),
         }
     )
-    found = find(PLAN, without)
-    assert found.new_rows is None
-    assert document(found)["on_new_rows"] == {"word": "not resolved", "problem": "too few rows"}
+    assert find(PLAN, without).new_rows is None
 
 
 def test_luck_is_the_winner_s_score_in_three_stages(dossier: Dossier) -> None:
@@ -150,14 +146,6 @@ def test_equal_differences_need_no_number_of_seeds(dossier: Dossier) -> None:
 
 def test_a_study_keeps_its_dossier_word_for_word(dossier: Dossier) -> None:
     assert Dossier.model_validate_json(dossier.model_dump_json()) == dossier
-
-
-def test_the_document_is_json_of_plain_values(dossier: Dossier) -> None:
-    told = json.loads(json.dumps(document(find(PLAN, dossier)), allow_nan=False))
-    assert told["winner"]["schedule"]["name"] == required(dossier, Role.WINNER).contender.name
-    assert told["on_these_rows"]["sentence"].startswith("On these rows: ")
-    entry: Entry = required(dossier, Role.CONSTANT)
-    assert told["tuned_constant"]["study"] == entry.contender.study == "tiny.constant"
 
 
 def test_a_baseline_at_an_end_of_its_range_is_told(dossier: Dossier) -> None:

@@ -20,7 +20,8 @@ from sweep.evidence.verdict import Question, Word
 from sweep.ranges import Value
 from sweep.review.findings import Findings, find, label_of
 from sweep.review.look import DARK
-from sweep.review.page import MEANINGS, MOST_TABLE_ROWS, Searched, headlines, render
+from sweep.review.page import MEANINGS, headlines, render
+from sweep.review.searched import MOST_TABLE_ROWS, Searched
 from sweep.search.queries import Best
 from tests.review.dossiers import make_dossier, make_plan
 

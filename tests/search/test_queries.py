@@ -14,18 +14,12 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.distributions import distribution_to_json as as_json
 
-from sweep.cli.answers import (
-    best_document,
-    read_best,
-    read_best_of_each_schedule,
-    read_status,
-)
-from sweep.errors import BadInput, StorageFailed
+from sweep.errors import NotFound, NotYet
 from sweep.plan import Metric
 from sweep.ranges import Value
 from sweep.search import queries
 from sweep.search.database import Database
-from sweep.search.queries import Best, Finished
+from sweep.search.queries import AnyTrial, Best, Finished, Tried
 from sweep.search.record import FinishedTrial, open_study, store
 from sweep.search.space import SearchSpace
 from tests.fakes import DATA_SHA256, make_plan
@@ -57,7 +51,18 @@ def filled(
 
 
 def best(database: Database, top: int, name: str = "tiny") -> list[Best]:
-    return read_best(database, name, top).best
+    with database.reading() as connection:
+        return queries.best_trials(connection, queries.find_study(connection, name), top)
+
+
+def best_of_each_schedule(database: Database, name: str = "tiny") -> list[Tried]:
+    with database.reading() as connection:
+        return queries.best_of_each_schedule(connection, queries.find_study(connection, name))
+
+
+def status(database: Database, name: str = "tiny") -> queries.Status:
+    with database.reading() as connection:
+        return queries.status(connection, queries.find_study(connection, name).study_id)
 
 
 def plainly_optimized(database: Database, objective: Any, trials: int) -> optuna.Study:
@@ -73,7 +78,8 @@ class TestFindStudy:
         filled(database)
         with database.reading() as connection:
             study = queries.find_study(connection, "tiny")
-        assert (study.name, study.plan, study.quoted_baseline) == ("tiny", PLAN, 0.9569)
+        assert (study.name, study.plan) == ("tiny", PLAN)
+        assert (study.quoted_baseline, study.quoted_source) == (0.9569, "the tutorial")
 
     @pytest.mark.parametrize(
         ("name", "reason"),
@@ -82,7 +88,7 @@ class TestFindStudy:
     )
     def test_an_unknown_study_names_the_nearest(self, database: Database, name: str, reason: str) -> None:
         filled(database)
-        with database.reading() as connection, pytest.raises(BadInput, match=reason.replace("?", r"\?")) as raised:
+        with database.reading() as connection, pytest.raises(NotFound, match=reason.replace("?", r"\?")) as raised:
             queries.find_study(connection, name)
         assert raised.value.field == "study"
 
@@ -90,7 +96,8 @@ class TestFindStudy:
         plainly_optimized(database, lambda _trial: 0.0, 0)
         with database.reading() as connection:
             study = queries.find_study(connection, "plain")
-        assert (study.plan, study.metric, study.quoted_baseline, study.attributes) == (None, "accuracy", None, {})
+        assert (study.plan, study.metric, study.attributes) == (None, "accuracy", {})
+        assert (study.quoted_baseline, study.quoted_source) == (None, None)
 
 
 def every_trial(database: Database, name: str) -> pd.DataFrame:
@@ -153,7 +160,7 @@ class TestRanking:
     def test_the_best_of_each_schedule_come_best_first(self, database: Database) -> None:
         stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.8, 0.05), ("constant", 0.85, 0.1)]
         filled(database, [trial(value, log_loss, schedule) for schedule, value, log_loss in stands])
-        found = read_best_of_each_schedule(database, "tiny")
+        found = best_of_each_schedule(database)
         assert [(tried.best.trial, tried.count) for tried in found] == [(1, 2), (2, 2)]
 
     def test_by_log_loss_the_lower_comes_first_and_the_value_decides_between_equals(self, database: Database) -> None:
@@ -169,7 +176,7 @@ class TestRanking:
     def test_the_best_of_each_schedule_are_those_by_the_metric(self, database: Database) -> None:
         stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.7, 0.05), ("constant", 0.85, 0.2)]
         filled(database, [trial(value, loss, schedule) for schedule, value, loss in stands], metric="log_loss")
-        found = read_best_of_each_schedule(database, "tiny")
+        found = best_of_each_schedule(database)
         assert [(tried.best.trial, tried.count) for tried in found] == [(2, 2), (3, 2)]
 
     @pytest.mark.parametrize("metric", get_args(Metric))
@@ -211,10 +218,19 @@ class TestRanking:
         assert [found.value for found in best(database, 5)] == [0.5]
         assert queries.count_finished(database, "tiny") == 1
 
-    def test_a_study_without_a_finished_trial_is_a_storage_failure(self, database: Database) -> None:
-        filled(database)
-        with pytest.raises(StorageFailed, match="the study `tiny` has no finished trial yet"):
-            read_best(database, "tiny", 5)
+    def test_a_study_without_a_finished_trial_has_none_yet(self, database: Database) -> None:
+        filled(database).ask()
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+            with pytest.raises(NotYet, match="the study `tiny` has no finished trial yet"):
+                queries.some_finished(connection, study)
+
+    def test_attributes_come_all_or_those_that_are_asked_for(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3, position=7)])
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+            (few,) = queries.best_trials(connection, study, 1, ("position", "none"))
+        assert few.attributes == {"position": 7}
 
     def test_two_thousand_trials_rank_as_sorting_ranks_them(self, database: Database) -> None:
         draw = random.Random(0)
@@ -253,26 +269,83 @@ class TestStatus:
         study.ask()
         study.enqueue_trial({"momentum": 0.5})
         study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
-        found = read_status(database, "tiny")
-        assert found.status.counts == {"complete": 3, "running": 1, "waiting": 1, "fail": 1}
-        assert found.wanted == 20
+        assert status(database).counts == {"complete": 3, "running": 1, "waiting": 1, "fail": 1}
 
     def test_the_pace_is_that_of_the_latest_trials(self, database: Database) -> None:
         filled(database, [trial(0.9, 0.3)] * 30)
-        found = read_status(database, "tiny").status
+        found = status(database)
         assert found.rate == pytest.approx(3.0, rel=0.2)
         assert found.idle_seconds == pytest.approx(0, abs=5)
 
     def test_a_study_without_trials_has_no_pace(self, database: Database) -> None:
         filled(database)
-        found = read_status(database, "tiny")
-        assert (found.status.counts, found.status.rate, found.status.idle_seconds) == ({}, None, None)
+        found = status(database)
+        assert (found.counts, found.rate, found.idle_seconds) == ({}, None, None)
 
-    def test_a_study_is_running_while_its_lock_is_held(self, database: Database) -> None:
-        filled(database)
-        assert not read_status(database, "tiny").running
-        with database.sole_writer("tiny"):
-            assert read_status(database, "tiny").running
+
+def numbers_after(database: Database, after: int | None, limit: int) -> list[int]:
+    with database.reading() as connection:
+        found = queries.trials_after(connection, queries.find_study(connection, "tiny"), after, limit)
+    return [trial.number for trial in found]
+
+
+def found_trial(database: Database, number: int, name: str = "tiny") -> tuple[AnyTrial | None, Best | None]:
+    """Return a trial as it is stored, and if it has finished."""
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        return queries.find_trial(connection, study, number), queries.finished_trial(connection, study, number)
+
+
+class TestTrialsByNumber:
+    def test_pages_join_to_the_whole_list(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 3, name="other")
+        filled(database, [trial(0.9 - place / 100, 0.3) for place in range(10)])
+        assert numbers_after(database, None, 100) == list(range(10))
+        assert numbers_after(database, None, 4) == [0, 1, 2, 3]
+        assert numbers_after(database, 3, 4) == [4, 5, 6, 7]
+        assert numbers_after(database, 7, 4) == [8, 9]
+
+    @pytest.mark.parametrize("number", [10**6, 2**31, 10**30])
+    def test_a_number_beyond_the_last_has_none_after_it(self, database: Database, number: int) -> None:
+        filled(database, [trial(0.9, 0.3)])
+        assert numbers_after(database, number, 10) == []
+        assert numbers_after(database, -number, 10) == [0]
+
+    @pytest.mark.parametrize("number", [-1, 1, 2**31, 10**30])
+    def test_a_number_that_no_trial_has_finds_none(self, database: Database, number: int) -> None:
+        filled(database, [trial(0.9, 0.3)])
+        assert found_trial(database, number) == (None, None)
+
+    def test_every_state_is_there_and_a_value_where_it_is_finite(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3)])
+        study.add_trial(optuna.trial.create_trial(value=math.inf))
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+        study.enqueue_trial({"momentum": 0.5})
+        with database.reading() as connection:
+            found = queries.trials_after(connection, queries.find_study(connection, "tiny"), None, 9)
+        assert [(one.state, one.value) for one in found] == [
+            ("complete", 0.9),
+            ("complete", None),
+            ("fail", None),
+            ("waiting", None),
+        ]
+        assert found_trial(database, 1)[1] is found_trial(database, 2)[1] is None
+
+    def test_times_are_in_utc(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)])
+        stored, _ = found_trial(database, 0)
+        assert stored is not None
+        assert stored.began is not None
+        assert stored.ended is not None
+        assert (stored.ended - stored.began).total_seconds() == pytest.approx(10, abs=5)
+        assert abs((datetime.now(UTC) - stored.ended).total_seconds()) < 60
+
+    def test_one_trial_comes_with_all_that_it_keeps(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3, "step", position=7), trial(0.8, 0.2)])
+        stored, finished = found_trial(database, 0)
+        assert finished == best(database, 1)[0]
+        assert stored is not None
+        assert (stored.params, stored.attributes) == (finished.params, finished.attributes)
 
 
 class TestOptunaAlone:
@@ -281,22 +354,20 @@ class TestOptunaAlone:
             database, lambda trial: trial.suggest_float("x", 0, 1) * trial.suggest_categorical("y", [1, 2]), 6
         )
         ranked = sorted(study.trials, key=lambda trial: -(trial.value or 0))
-        found = read_best(database, "plain", 3)
-        assert [best.trial for best in found.best] == [trial.number for trial in ranked[:3]]
-        assert [best.params for best in found.best] == [trial.params for trial in ranked[:3]]
-        assert (found.trials, read_best_of_each_schedule(database, "plain")) == (6, [])
-        assert read_status(database, "plain").status.counts == {"complete": 6}
-        assert best_document(found)["best"][0]["correct_mean"] is None
+        found = best(database, 3, "plain")
+        assert [one.trial for one in found] == [trial.number for trial in ranked[:3]]
+        assert [one.params for one in found] == [trial.params for trial in ranked[:3]]
+        assert best_of_each_schedule(database, "plain") == []
+        assert status(database, "plain").counts == {"complete": 6}
 
     def test_a_best_of_each_schedule_needs_no_more_than_the_param(self, database: Database) -> None:
         plainly_optimized(database, lambda trial: len(trial.suggest_categorical("schedule", ["step", "time"])), 8)
-        assert {tried.best.schedule for tried in read_best_of_each_schedule(database, "plain")} == {"step", "time"}
+        assert {tried.best.schedule for tried in best_of_each_schedule(database, "plain")} == {"step", "time"}
 
     def test_failed_trials_and_infinite_values_are_no_obstacle(self, database: Database) -> None:
         values = iter([0.5, math.nan, math.inf, -math.inf, 0.25])
         study = plainly_optimized(database, lambda _trial: next(values), 5)
-        found = read_best(database, "plain", 5)
-        assert [best.value for best in found.best] == [0.5, 0.25]
+        assert [found.value for found in best(database, 5, "plain")] == [0.5, 0.25]
         with database.reading() as connection:
             assert [trial.value for trial in queries.finished(connection, study._study_id)] == [0.5, 0.25]
 
@@ -320,6 +391,10 @@ def test_a_stored_number_stands_for_what_was_suggested(distribution: BaseDistrib
     assert type(found) is type(value)
 
 
-def test_a_trial_that_tells_seeds_without_counts_tells_no_counts() -> None:
-    foreign = Best(0, 0.5, None, {}, {"run_seeds": [0, 1]})
-    assert (foreign.correct, foreign.correct_mean) == ({}, None)
+@pytest.mark.parametrize(
+    "told",
+    [{"run_seeds": [0, 1]}, {"correct": [3]}, {"correct": 3, "run_seeds": [0]}, {"correct": ["a"], "run_seeds": [0]}],
+    ids=["seeds alone", "counts alone", "one number", "text"],
+)
+def test_a_trial_that_does_not_tell_seeds_and_counts_tells_no_counts(told: dict[str, Any]) -> None:
+    assert Best(0, 0.5, None, {}, told).correct == {}

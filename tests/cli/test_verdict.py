@@ -1,0 +1,47 @@
+"""Laws of a verdict on a terminal: it is drawn from the answer alone, wherever that comes from."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweep.cli.verdict import WIDTH, new_rows_sentence, show_verdict
+from sweep.review.findings import find
+from sweep.review.summary import summarize
+from sweep.review.verdict_answer import VerdictAnswer
+from tests.review.dossiers import make_dossier, make_plan
+
+PLAN = make_plan(trials=20)
+
+
+def answer(problem: str | None = None, *, current: bool = True) -> VerdictAnswer:
+    return summarize(find(PLAN, make_dossier(PLAN, problem=problem), current=current))
+
+
+@pytest.mark.parametrize("problem", [None, "too few rows of class a."], ids=["re-split", "not re-split"])
+def test_an_answer_that_went_through_json_draws_the_same(
+    problem: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near = answer(problem)
+    show_verdict(near)
+    drawn = capsys.readouterr().out
+    show_verdict(VerdictAnswer.model_validate_json(near.model_dump_json()))
+    assert capsys.readouterr().out == drawn
+    assert max(map(len, drawn.splitlines())) <= WIDTH
+
+
+def test_the_re_splits_have_a_column_if_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verdict(answer())
+    assert "new, of 116" in capsys.readouterr().out
+    show_verdict(answer("too few rows."))
+    assert "new, of" not in capsys.readouterr().out
+
+
+def test_without_re_splits_the_reason_is_told() -> None:
+    told = new_rows_sentence(answer("too few rows."))
+    assert told == "On new rows: not resolved. There are no re-splits: too few rows."
+
+
+@pytest.mark.parametrize("current", [True, False])
+def test_one_that_is_out_of_date_says_so(current: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    show_verdict(answer(current=current))
+    assert ("Out of date: the study has changed since" in capsys.readouterr().out) is not current
