@@ -6,6 +6,7 @@ database keeps of the study file, and what decides whether a stored study may be
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,26 +14,26 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput, field_name, first_problem, nearest
-from sweep.functions import FORM
 from sweep.optimizer import Optimizer, Sgd
 from sweep.ranges import Range, Space, Value, ends, holds
+from sweep.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Registry, read_registry
 from sweep.schedules import CATALOGUE, Clock, Schedule, schedule_class
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
 Metric: TypeAlias = Literal["accuracy", "log_loss"]
-FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
-
+Note = Annotated[str, Field(max_length=1000)]
 
 OF_ANOTHER = "unknown key for this `name`; another one has it."
 PATTERNS = {
-    "name": "1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first",
+    "name": NAME_RULE,
+    "data.name": NAME_RULE,
+    "model.name": NAME_RULE,
     "model.build": "`module:function`",
 }
 
@@ -44,11 +45,23 @@ class Section(BaseModel):
 
 
 class DataPlan(Section):
-    """Where the rows come from; `file` is relative to the study file."""
+    """Where the rows come from: a `file`, relative to the study file, or the `name` of a registered data set.
 
-    file: str
+    The registry tells how to read a registered one, so `header` and `label` are filled in from there.
+    """
+
+    file: str | None = None
+    name: Name | None = None
     header: bool = True
     label: str | int = -1
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if self.file is None and self.name is None:
+            raise BadInput("data.file", "is missing; or give the `name` of a registered data set.")
+        if self.file is not None and self.name is not None:
+            raise BadInput("data.name", "give either `file` or `name`, not both.")
+        return self
 
 
 class SplitPlan(Section):
@@ -60,15 +73,22 @@ class SplitPlan(Section):
 
 
 class ModelPlan(Section):
-    """The network: hidden layers of these sizes, or what `build` (`module:function`) returns.
+    """The network: hidden layers of these sizes, or what `build` (`module:function`) returns; or a registered `name`.
 
     `build(features, classes)` returns a Keras model with one sigmoid output for two classes, and with one
     softmax output per class for more.
     """
 
+    name: Name | None = None
     hidden: Annotated[tuple[Units, ...], Field(strict=False)] = (34,)
     activation: Literal["relu", "tanh", "sigmoid"] = "relu"
     build: FunctionName | None = None
+
+    @model_validator(mode="after")
+    def _is_one_network(self) -> Self:
+        if self.name is not None and self.build is not None:
+            raise BadInput("model.name", "give either `build` or `name`, not both.")
+        return self
 
 
 class TrainingPlan(Section):
@@ -197,9 +217,10 @@ class VerdictPlan(Section):
 
 
 class Plan(Section):
-    """A whole study file, checked."""
+    """A whole study file, checked; `note` is for people."""
 
     name: Name
+    note: Note = ""
     data: DataPlan
     split: SplitPlan = SplitPlan()
     model: ModelPlan = ModelPlan()
@@ -276,31 +297,60 @@ def recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A plan and the file that it was read from."""
+    """A plan, the file that it was read from, and the registry of the names in it."""
 
     path: Path
     plan: Plan
+    registry: Registry = NO_NAMES
 
     @property
     def data_path(self) -> Path:
-        """The data file, found from the study file's own folder."""
-        return self.path.parent / self.plan.data.file
+        """The data file, found from the study file's own folder, or by its registered name."""
+        data = self.plan.data
+        return self.path.parent / data.file if data.file is not None else self.registry.data_path(str(data.name))
+
+    @property
+    def build(self) -> str | None:
+        """The function that builds the model, its own or a registered one; None for a stack of hidden layers."""
+        model = self.plan.model
+        return model.build if model.name is None else self.registry.model(model.name).build
 
 
 def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) -> StudyFile:
     """Read and check a study file; `overrides` replace values by dotted name, e.g. `search.trials`.
 
     Raises:
-        BadInput: for a file that is missing, is not TOML, or breaks a rule; it names the first wrong key.
+        BadInput: for a file that is missing, is not TOML or JSON, or breaks a rule; it names the first wrong key.
     """
-    tables = _read_toml(path)
+    tables = _read_tables(path)
     for dotted, value in (overrides or {}).items():
         *parents, key = dotted.split(".")
         table = tables
         for parent in parents:
             table = table.setdefault(parent, {})
         table[key] = value
-    return StudyFile(path, read_plan(tables))
+    registry = read_registry()
+    return StudyFile(path, resolve(read_plan(tables), registry), registry)
+
+
+def resolve(plan: Plan, registry: Registry) -> Plan:
+    """Return the plan with what the registry knows of its data filled in.
+
+    Raises:
+        NotFound: for a name that is not registered.
+        BadInput: if the plan says otherwise than the registry how to read the data.
+    """
+    if plan.model.name is not None:
+        registry.model(plan.model.name)
+    if plan.data.name is None:
+        return plan
+    registered = registry.data(plan.data.name)
+    for key in ("header", "label"):
+        told, known = getattr(plan.data, key), getattr(registered, key)
+        if key in plan.data.model_fields_set and told != known:
+            raise BadInput(f"data.{key}", f"the registry has {known!r} for `{plan.data.name}`, got {told!r}.")
+    data = plan.data.model_copy(update={"header": registered.header, "label": registered.label})
+    return plan.model_copy(update={"data": data})
 
 
 def check_rates(plan: Plan) -> None:
@@ -329,18 +379,39 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
         raise _unknown_key(error) or _unfitting_pattern(error) or first_problem(error) from error
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_tables(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         siblings = [str(sibling) for sibling in path.parent.glob("*.toml")]
         raise BadInput("study", f"there is no file `{path}`{nearest(str(path), siblings)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("study", f"`{path}` cannot be read: {_reason(error)}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput("study", f"`{path}` is not valid TOML: {error}.") from error
+    try:
+        return parse_tables(text, "JSON" if path.suffix == ".json" else "TOML")
+    except BadInput as error:
+        raise BadInput("study", f"`{path}` {error.reason}") from error
+
+
+def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]:
+    """Return the tables that a study file holds, unchecked.
+
+    Raises:
+        BadInput: on `study` for text that is not of that language, or no table.
+    """
+    try:
+        tables = json.loads(text, parse_constant=_refuse_constant) if language == "JSON" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput("study", f"is not valid {language}: {error}.") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-        raise BadInput("study", f"`{path}` cannot be read: {error}.") from error
+        raise BadInput("study", f"cannot be read: {error}.") from error
+    if not isinstance(tables, dict):
+        raise BadInput("study", "must be a JSON object.")
+    return tables
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

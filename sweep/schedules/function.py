@@ -41,6 +41,11 @@ class Function(Schedule):
         check_name(function)
         return function
 
+    @property
+    def foreign_functions(self) -> tuple[str, ...]:
+        """The function that its rates come from."""
+        return (self.function,)
+
     def rates(self, clock: Clock) -> Numbers:
         """Return the learning rate of each step, `[epochs, steps_per_epoch]`.
 

@@ -125,6 +125,11 @@ class Join(OpenLoop):
     at: float = Field(default=0.5, gt=0, lt=1, description="fraction of the training at which the second begins")
 
     @property
+    def foreign_functions(self) -> tuple[str, ...]:
+        """The functions of both parts."""
+        return (*self.first.foreign_functions, *self.second.foreign_functions)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What `join` takes besides time: the rates of both parts as functions of it, and `at`."""
         return {"first": self.first.rates, "second": self.second.rates, "at": self.at}

@@ -80,6 +80,11 @@ class Schedule(BaseModel, ABC):
         return {"name": self.name, "learning_rate": self.learning_rate, **self.parameters}
 
     @property
+    def foreign_functions(self) -> tuple[str, ...]:
+        """The functions that are not ours and that its rates come from, as `module:function`."""
+        return ()
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What the schedule's function takes besides time: every field but the modifiers."""
         return {name: getattr(self, name) for name in type(self).model_fields if name not in MODIFIERS}

@@ -33,9 +33,9 @@ from sweep.search.queries import count_finished
 from sweep.seeds import Stage, run_seeds
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
-# What may change between two runs of one study, by table: how much is searched and what decides afterwards, never what
-# was searched.
-CHANGEABLE = {"search": {"trials"}, "": {"baseline", "verdict"}}
+# What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
+# data lie, never what was searched; the data's own digest tells whether they are the same.
+CHANGEABLE = {"search": {"trials"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
 
 
 @dataclass(frozen=True)
@@ -168,24 +168,24 @@ def _parts(ids: Sequence[int], trials: Sequence[FinishedTrial]) -> dict[str, lis
 
 
 def _check_same(study: optuna.Study, plan: Plan, data_sha256: str) -> None:
-    stored, wanted = _with_defaults(study.user_attrs["plan"]), plan.model_dump(mode="json")
-    changed = _first_difference(stored, wanted)
-    if changed:
-        field, old, new = changed
-        raise BadInput(
-            field,
-            f"the stored study `{plan.name}` has {_shown(old)}, not {_shown(new)}; "
-            "give the study another name, or another --storage.",
-        )
+    check_same_plan(study.user_attrs["plan"], plan, "give the study another name, or another --storage.")
     if study.user_attrs["data_sha256"] != data_sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+
+
+def check_same_plan(stored: dict[str, Any], plan: Plan, instead: str) -> None:
+    """Raise `BadInput` if a stored plan has something else where nothing may change; `instead` is what to do then."""
+    changed = _first_difference(with_defaults(stored), plan.model_dump(mode="json"))
+    if changed:
+        field, old, new = changed
+        raise BadInput(field, f"the stored study `{plan.name}` has {_shown(old)}, not {_shown(new)}; {instead}")
 
 
 def _shown(value: Any) -> str:
     return "nothing there" if value is None else json.dumps(value)
 
 
-def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
     """Return a stored plan with the keys that study files did not have yet when it was stored."""
     try:
         return read_plan(stored).model_dump(mode="json")

@@ -35,9 +35,9 @@ def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
         classes=len(dataset.classes),
         hidden=plan.model.hidden,
         activation=plan.model.activation,
-        build=plan.model.build,
+        build=study_file.build,
     )
-    if plan.model.build is None:  # another model's layers are known once it is built
+    if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
     return Problem(
         split_rows(study_file, dataset),

@@ -232,10 +232,16 @@ class TestOpenStudy:
         assert Plan.model_validate(study.user_attrs["plan"]) == wanted
         assert study.user_attrs["quoted_baseline"] == (wanted.baseline.accuracy if wanted.baseline else None)
 
+    @pytest.mark.parametrize("data", [DataPlan(file="elsewhere/rows.csv"), DataPlan(name="registered")])
+    def test_the_same_data_may_lie_elsewhere(self, database: Database, data: DataPlan) -> None:
+        begun_study(database)
+        study = open_study(database, PLAN.model_copy(update={"data": data, "note": "moved"}), DATA_SHA256)
+        assert Plan.model_validate(study.user_attrs["plan"]).data == data
+
     @pytest.mark.parametrize(
         ("field", "changed"),
         [
-            ("data.file", {"data": DataPlan(file="others.csv")}),
+            ("data.label", {"data": DataPlan(file="rows.csv", label=0)}),
             ("split.kind", {"split": SplitPlan(kind="stratified")}),
             ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
             ("training.epochs", {"training": TrainingPlan(epochs=51)}),
