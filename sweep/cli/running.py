@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +15,14 @@ from typing import Any, Self
 import optuna
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from sweep.cli import answers, tables
+from sweep.cli import tables
+from sweep.cli.progress import JsonLines, Surface, surface
+from sweep.cli.supervised import end_with_supervisor
+from sweep.orders.pace import Pace
 from sweep.plan import Plan, check_rates, read_study_file
 from sweep.ranges import Value
+from sweep.review import answers
 from sweep.review.standing import searches, work_left
 from sweep.search.coordinator import Progress, Seconds
 from sweep.search.database import Database
@@ -29,8 +30,6 @@ from sweep.search.queries import Finished
 from sweep.search.session import default_workers, make_problem, make_trainer, read_data
 from sweep.training.pool import Pool
 from sweep.training.problem import Problem
-
-LINE_SECONDS = 5.0  # without a terminal, a line of progress every so often
 
 
 def run_study(
@@ -42,6 +41,8 @@ def run_study(
     """Run or continue a study file's study to its verdict, and show what it found."""
     began, console = time.perf_counter(), Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if limits.supervised:
+        end_with_supervisor()
     study_file = read_study_file(path, overrides)
     plan = study_file.plan
     check_rates(plan)
@@ -54,9 +55,11 @@ def run_study(
         from sweep.cli.verdict import show_verdict  # noqa: PLC0415
         from sweep.review.findings import read_findings  # noqa: PLC0415
         from sweep.review.protocol import Protocol  # noqa: PLC0415
+        from sweep.review.summary import summarize  # noqa: PLC0415
 
         dataset = read_data(study_file)
-        problem, drawn = make_problem(study_file, dataset), Drawn(console, plan, interruption)
+        drawn = Drawn(console, plan, interruption, JsonLines() if limits.supervised else surface(console))
+        problem = make_problem(study_file, dataset)
         trainer = make_trainer(pool, problem, plan, on_runs=drawn.add_runs)
         narrow = trainer.narrow(plan.verdict.confirmation_seeds)
         if not limits.search_only:  # a search alone does not repay another program
@@ -74,12 +77,12 @@ def run_study(
             write_notes(database, found)
         if left:
             console.print(_spent(protocol.seconds, drawn, time.perf_counter() - began))
+    if limits.supervised:
+        return
     if found is not None:
-        show_verdict(found)
+        show_verdict(summarize(found))
     else:
-        tables.show_end(
-            answers.read_best(database, plan.name, top=5), answers.read_best_of_each_schedule(database, plan.name)
-        )
+        tables.show_end(answers.read_best(database, plan.name, top=5), answers.read_families(database, plan.name))
 
 
 def _run(work: Callable[[], bool], drawn: Drawn) -> bool:
@@ -119,11 +122,12 @@ def _spent(spent: Seconds, drawn: Drawn, wall: float) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a study one run does, and on how many processes; None for no limit and for one a core."""
+    """How much of a study one run does, on how many processes and for whom; None for no limit and for one a core."""
 
     workers: int | None = None
     timeout: float | None = None
     search_only: bool = False
+    supervised: bool = False
 
 
 class Interruption:
@@ -157,11 +161,12 @@ class Interruption:
 
 @dataclass
 class Drawn:
-    """The progress of a study on a terminal, or line by line where there is none: trainings of the part at hand."""
+    """The progress of a study, drawn on a surface: trainings of the part at hand."""
 
     console: Console
     plan: Plan
     interruption: Interruption
+    surface: Surface
     runs: int = field(default=0, init=False)
     _part: str = field(default="", init=False)
     _wanted: int = field(default=0, init=False)
@@ -169,39 +174,34 @@ class Drawn:
     _best: str = field(default="", init=False)
     _first_runs: int = field(default=0, init=False)
     _first_time: float = field(default=0.0, init=False)
-    _told: float = field(default=-math.inf, init=False)
-    _bar: Bar | None = field(default=None, init=False)
 
     def __enter__(self) -> None:
-        if self.console.is_terminal:
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("trainings, {task.fields[rate]} a second"),
-                TextColumn("{task.fields[best]}"),
-                TimeRemainingColumn(compact=True),
-                console=self.console,
-            )
-            self._bar.start()
+        self.surface.__enter__()
 
-    def __exit__(self, *_error: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *error: object) -> None:
+        self.surface.__exit__(*error)
 
     @property
     def where(self) -> str:
         """The part at hand, and how much of it is done."""
         return f"in {self._part} after {self._done:,} of {self._wanted:,} trainings"
 
+    @property
+    def pace(self) -> Pace:
+        """Where the sweep is."""
+        return Pace(
+            part=self._part,
+            done=self._done,
+            wanted=self._wanted,
+            trainings_per_second=self._rate(),
+            best=self._best,
+        )
+
     def announce(self, part: str, runs: int) -> None:
         """Begin a part of so many trainings."""
         self.interruption.check()
         self._part, self._wanted, self._done, self._best = part, runs, 0, ""
-        if self._bar is not None:
-            for task in self._bar.task_ids:
-                self._bar.remove_task(task)
-            self._bar.add_task(part, total=runs, rate="-", best="")
+        self.surface.begin(self.pace)
 
     def add_runs(self, runs: int) -> None:
         """Count trainings as their tiles come back."""
@@ -210,25 +210,17 @@ class Drawn:
         self._done += runs
         if not self._first_runs:
             self._first_runs, self._first_time = runs, time.perf_counter()
-        self._draw()
+        self.surface.draw(self.pace)
 
     def show(self, progress: Progress) -> None:
         """Show where a search stands after a round."""
         self.interruption.check()
         self._done = progress.finished * self.plan.search.replicates
         self._best = "" if progress.best is None else self._said(progress.best)
-        self._draw()
-
-    def _draw(self) -> None:
-        """Move the bar; without one print a line, when a part is done or enough time has gone by."""
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done, best=self._best, rate=self._rate())
-        elif self.runs and time.perf_counter() - self._told > LINE_SECONDS:
-            self._told = time.perf_counter()
-            best = f", {self._best}" if self._best else ""
-            self.console.print(
-                f"{self._part}: {self._done:,}/{self._wanted:,} trainings, {self._rate()} a second{best}"
-            )
+        if self.runs:
+            self.surface.draw(self.pace)
+        else:
+            self.surface.begin(self.pace)  # where an earlier run has stopped
 
     def _said(self, best: Finished) -> str:
         if self.plan.search.metric == "log_loss":
@@ -236,7 +228,7 @@ class Drawn:
         quoted = self.plan.baseline
         return f"best {best.value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
 
-    def _rate(self) -> str:
+    def _rate(self) -> float | None:
         """Return trainings a second since the first tile came back, which is after the compilation."""
         counted = self.runs - self._first_runs
-        return f"{counted / (time.perf_counter() - self._first_time):,.0f}" if counted else "-"
+        return counted / (time.perf_counter() - self._first_time) if counted else None

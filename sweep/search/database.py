@@ -33,8 +33,12 @@ SCHEMA_SECONDS = 60
 # `sweep status` holds a study's lock for a moment to see whether somebody else does.
 GLANCE_SECONDS = 1
 KNOWN_SCHEMA = 12
-TABLES = ("trials", "trial_values", "trial_params", "trial_user_attributes", "study_system_attributes")
-SCHEMA_LOCK = "-schema"  # no study may be called so
+TABLES = (
+    *("studies", "study_directions", "study_user_attributes", "study_system_attributes", "trials", "trial_values"),
+    *("trial_params", "trial_user_attributes", "trial_system_attributes", "trial_intermediate_values"),
+    "trial_heartbeats",
+)
+SCHEMA_LOCK, SERVER_LOCK = "-schema", "-server"  # no study may be called so
 
 
 class SchemaMissing(StorageFailed):
@@ -73,10 +77,13 @@ class Database:
 
     @cached_property
     def reader(self) -> Engine:
-        """Connections that cannot write."""
-        if self.file is None:
-            return sqlalchemy.create_engine(self.url, **self._pooling)
-        return _sqlite_reader(self.file)
+        """Connections that cannot write, on SQLite and PostgreSQL."""
+        if self.file is not None:
+            return _sqlite_reader(self.file)
+        on_server = make_url(self.url).get_backend_name() == "postgresql"
+        return sqlalchemy.create_engine(
+            self.url, execution_options={"postgresql_readonly": True} if on_server else {}, **self._pooling
+        )
 
     @property
     def _pooling(self) -> dict[str, Any]:
@@ -99,6 +106,12 @@ class Database:
         if self.file is not None:
             _take_turns(storage.engine)
         return storage
+
+    def make_tables(self, metadata: sqlalchemy.MetaData) -> None:
+        """Make tables of our own beside Optuna's, unless they are there."""
+        self.storage  # noqa: B018 - Optuna's schema comes first
+        with FileLock(self.lock_path(SCHEMA_LOCK), timeout=SCHEMA_SECONDS), self.writing() as connection:
+            metadata.create_all(connection)
 
     @property
     def shown(self) -> str:
@@ -153,12 +166,23 @@ class Database:
         Raises:
             StorageFailed: if another process holds it.
         """
-        lock = FileLock(self.lock_path(study), timeout=GLANCE_SECONDS)
+        with self._sole(study, f"another `sweep run` is writing the study `{study}` in `{self.shown}`."):
+            yield
+
+    @contextlib.contextmanager
+    def sole_server(self) -> Iterator[None]:
+        """Hold the lock of the one service that takes orders for this database, as `sole_writer` does a study's."""
+        with self._sole(SERVER_LOCK, f"another `sweep serve` serves `{self.shown}`."):
+            yield
+
+    @contextlib.contextmanager
+    def _sole(self, name: str, complaint: str) -> Iterator[None]:
+        lock = FileLock(self.lock_path(name), timeout=GLANCE_SECONDS)
         try:
             self._make_folder()
             lock.acquire()
         except Timeout as error:
-            raise StorageFailed(f"another `sweep run` is writing the study `{study}` in `{self.shown}`.") from error
+            raise StorageFailed(complaint) from error
         except OSError as error:
             raise StorageFailed(f"`{self.shown}` cannot be locked: {error.strerror}.") from error
         with lock:

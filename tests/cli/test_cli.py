@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from sweep.cli import app, main
+from sweep.cli.progress import surface
 from sweep.cli.running import Drawn, Interruption
 from sweep.evidence.verdict import Word
 from sweep.plan import Metric, Plan, read_study_file
@@ -223,7 +224,7 @@ class TestBest:
         ended = sweep("best", "smoke", "--storage", filled.url, "--top", 12, "--json")
         assert (ended.code, ended.err) == (0, "")
         found = ended.document
-        assert found.keys() == {"study", "trials", "metric", "best", "quoted_baseline"}
+        assert found.keys() == {"study", "trials", "metric", "best", "quoted_baseline", "quoted_source"}
         assert (found["study"], found["trials"], found["quoted_baseline"]) == ("smoke", 12, 0.9569)
         assert found["metric"] == "accuracy"
         for trial in found["best"]:
@@ -236,6 +237,9 @@ class TestBest:
                 "replicates",
                 "correct_mean",
                 "validation_rows",
+                "correct",
+                "diverged",
+                "params",
             ]
             own = {"drop", "epochs_drop"} if trial["schedule"]["name"] == "step" else set()
             assert trial["schedule"].keys() == {"name", "learning_rate"} | own
@@ -415,9 +419,9 @@ class TestLogLoss:
     def test_progress_tells_the_best_by_the_metric(
         self, metric: Metric, told: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sweep.cli.running.LINE_SECONDS", 0.0)
+        monkeypatch.setattr("sweep.cli.progress.LINE_SECONDS", 0.0)
         console = Console(file=io.StringIO(), soft_wrap=True)
-        drawn = Drawn(console, make_plan(metric=metric), Interruption())
+        drawn = Drawn(console, make_plan(metric=metric), Interruption(), surface(console))
         drawn.announce("schedules", 40)
         drawn.add_runs(16)
         drawn.show(Progress(8, 20, Finished(3, 0.975, 0.12345, 2)))
@@ -488,7 +492,7 @@ def test_an_interruption_before_anything_is_trained_ends_with_code_1(
     def interrupt(*_words: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweep.cli.answers.read_best", interrupt)
+    monkeypatch.setattr("sweep.review.answers.read_best", interrupt)
     ended = sweep("best", "ionosphere")
     assert (ended.code, ended.out, ended.err) == (1, "", "stopped.\n")
 

@@ -1,0 +1,223 @@
+"""Laws of the order book: what it has acknowledged stands there, once, whatever happens."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sweep.errors import BadInput, Conflict, NotFound
+from sweep.orders.book import OrderBook
+from sweep.orders.order import Ending, State, Wish
+from sweep.search.database import Database
+from tests.fakes import make_coordinator, make_plan
+from tests.orders.conftest import found, plan_of
+from tests.review.dossiers import store_study
+
+
+class TestPlacing:
+    def test_an_order_is_queued_with_its_whole_study_file(self, book: OrderBook) -> None:
+        plan = plan_of("one", note="why <b>not</b>")
+        order = book.place(plan).order
+        assert (order.plan, order.state, order.crashes, order.reason) == (plan, State.QUEUED, 0, None)
+        assert found(OrderBook(book.database), "one") == order
+
+    def test_the_same_request_under_the_same_key_is_done_once(self, book: OrderBook) -> None:
+        first = book.place(plan_of("one"), "key", "digest")
+        again = book.place(plan_of("one"), "key", "digest")
+        assert (first.replayed, again.replayed) == (False, True)
+        assert first.order == again.order
+        assert book.names() == ["one"]
+
+    def test_many_at_once_under_one_key_place_one_order(self, book: OrderBook) -> None:
+        with ThreadPoolExecutor(8) as threads:
+            placed = list(threads.map(lambda _: book.place(plan_of("one"), "key", "digest"), range(16)))
+        assert sorted(each.replayed for each in placed) == [False] + [True] * 15
+
+    def test_another_request_under_the_same_key_is_bad_input(self, book: OrderBook) -> None:
+        book.place(plan_of("one"), "key", "digest")
+        with pytest.raises(BadInput, match="was given to another request before") as raised:
+            book.place(plan_of("two"), "key", "other")
+        assert raised.value.field == "Idempotency-Key"
+        assert book.find("two") is None
+
+    def test_a_key_does_not_bring_back_what_was_deleted(self, book: OrderBook) -> None:
+        book.place(plan_of("one"), "key", "digest")
+        book.delete("one")
+        with pytest.raises(Conflict, match="`one`, which has been deleted since"):
+            book.place(plan_of("one"), "key", "digest")
+
+    def test_a_name_is_taken_once(self, book: OrderBook) -> None:
+        book.place(plan_of("one"))
+        with pytest.raises(Conflict, match="there is a study `one` already"):
+            book.place(plan_of("one"))
+
+    def test_a_name_that_sweep_run_has_taken_is_taken(self, book: OrderBook) -> None:
+        make_coordinator(book.database, make_plan("one"))
+        with pytest.raises(Conflict, match="there is a study `one` already"):
+            book.place(plan_of("one"))
+
+    @pytest.mark.parametrize(("first", "second"), [("one", "one.constant"), ("one.rate", "one")])
+    def test_nobody_gets_the_name_of_a_tuned_baseline(self, book: OrderBook, first: str, second: str) -> None:
+        book.place(plan_of(first))
+        with pytest.raises(Conflict, match="would share a tuned baseline's name"):
+            book.place(plan_of(second))
+
+
+class TestQueue:
+    def test_who_came_first_runs_first(self, book: OrderBook) -> None:
+        for name in ("b", "a", "c"):
+            book.place(plan_of(name))
+        claimed = [order.name for _ in range(3) if (order := book.claim()) is not None]
+        assert claimed == ["b", "a", "c"]
+        assert book.claim() is None
+
+    def test_a_blocked_order_keeps_its_place(self, book: OrderBook) -> None:
+        for name in ("a", "b"):
+            book.place(plan_of(name))
+        claimed = book.claim(blocked={"a"})
+        assert claimed is not None
+        assert claimed.name == "b"
+        assert book.queued() == ["a"]
+
+    def test_a_dead_service_left_its_orders_first_in_the_queue(self, book: OrderBook) -> None:
+        for name in ("a", "b"):
+            book.place(plan_of(name))
+        book.claim()
+        assert book.recover() == ["a"]
+        assert book.queued() == ["a", "b"]
+
+    def test_what_was_to_be_stopped_when_the_service_died_is_stopped(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        book.stop("a")
+        book.recover()
+        assert (found(book, "a").state, found(book, "a").wish) == (State.STOPPED, None)
+
+
+class TestStopping:
+    def test_a_queued_order_is_stopped_at_once(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        assert book.stop("a").state is State.STOPPED
+        assert book.claim() is None
+
+    def test_a_running_order_is_wished_to_stop(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        assert book.stop("a").wish is Wish.STOP
+        assert book.end("a", Ending(1)).state is State.STOPPED
+
+    @pytest.mark.parametrize("code", [0, 2])
+    def test_what_rests_cannot_be_stopped(self, book: OrderBook, code: int) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        book.end("a", Ending(code))
+        with pytest.raises(Conflict, match="so there is nothing to stop"):
+            book.stop("a")
+
+    def test_a_stranger_is_not_found(self, book: OrderBook) -> None:
+        book.place(plan_of("abc"))
+        with pytest.raises(NotFound, match="no order for a study `abd`, did you mean `abc`"):
+            book.stop("abd")
+
+
+class TestResuming:
+    def test_a_failed_order_goes_on_with_its_crashes_forgiven(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        for _ in range(2):
+            book.claim()
+            book.end("a", Ending(-9))
+        assert found(book, "a").state is State.FAILED
+        assert (book.resume("a").state, found(book, "a").crashes, found(book, "a").reason) == (State.QUEUED, 0, None)
+
+    def test_it_waits_behind_those_who_came_before(self, book: OrderBook) -> None:
+        for name in ("a", "b"):
+            book.place(plan_of(name))
+        book.stop("a")
+        book.resume("a")
+        assert book.queued() == ["b", "a"]
+
+    def test_what_waits_or_runs_is_not_resumed(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        with pytest.raises(Conflict, match="is queued already"):
+            book.resume("a")
+        book.claim()
+        with pytest.raises(Conflict, match="is running already"):
+            book.resume("a")
+
+
+class TestBudget:
+    def test_what_is_done_is_queued_again(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        book.end("a", Ending(0))
+        order = book.raise_budget("a", 30)
+        assert (order.state, order.plan.search.trials) == (State.QUEUED, 30)
+
+    def test_what_runs_starts_again_with_it(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        assert book.raise_budget("a", 30).wish is Wish.RESTART
+        assert book.end("a", Ending(0)).state is State.QUEUED
+
+    def test_a_wish_to_stop_is_not_forgotten_over_it(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        book.stop("a")
+        assert book.raise_budget("a", 30).wish is Wish.STOP
+
+    def test_what_is_stopped_stays_stopped(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.stop("a")
+        assert book.raise_budget("a", 30).state is State.STOPPED
+
+    @pytest.mark.parametrize("trials", [19, 20])
+    def test_it_only_grows(self, book: OrderBook, trials: int) -> None:
+        book.place(plan_of("a"))
+        with pytest.raises(BadInput, match=f"must be above the study's 20, got {trials}") as raised:
+            book.raise_budget("a", trials)
+        assert raised.value.field == "trials"
+
+
+class TestDeleting:
+    def test_a_study_goes_with_its_baselines_and_leaves_the_others(self, book: OrderBook) -> None:
+        for name in ("one", "other"):
+            store_study(book.database, plan_of(name))
+        book.adopt(plan_of("one"))
+        book.delete("one")
+        assert stored_names(book.database) == {"other", "other.constant", "other.rate"}
+        assert book.find("one") is None
+
+    def test_nothing_of_it_is_left_in_any_table(self, book: OrderBook) -> None:
+        store_study(book.database, plan_of("one"))
+        book.delete("one")
+        assert rows(book.database) == dict.fromkeys(book.database.tables, 0)
+
+    def test_what_runs_is_not_deleted(self, book: OrderBook) -> None:
+        book.place(plan_of("a"))
+        book.claim()
+        with pytest.raises(Conflict, match="`a` is running; stop it first"):
+            book.delete("a")
+
+    def test_what_somebody_runs_by_hand_is_not_deleted(self, book: OrderBook) -> None:
+        store_study(book.database, plan_of("a"))
+        with book.database.sole_writer("a"), pytest.raises(Conflict, match="`a` is running; stop it first"):
+            book.delete("a")
+
+    def test_a_stranger_is_not_found(self, book: OrderBook) -> None:
+        with pytest.raises(NotFound, match="there is no study `a`"):
+            book.delete("a")
+
+
+def stored_names(database: Database) -> set[str]:
+    with database.reading() as connection:
+        return set(
+            connection.execute(
+                database.tables["studies"].select().with_only_columns(database.tables["studies"].c.study_name)
+            ).scalars()
+        )
+
+
+def rows(database: Database) -> dict[str, int]:
+    with database.reading() as connection:
+        return {name: len(connection.execute(table.select()).all()) for name, table in database.tables.items()}

@@ -1,0 +1,166 @@
+"""Laws of the supervisor, over real processes that stand in for sweeps."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from sweep.orders import process
+from sweep.orders.book import OrderBook
+from sweep.orders.order import Ending, State
+from sweep.orders.supervisor import Supervisor
+from tests.orders.conftest import found, plan_of, supervisor_of, until
+
+
+def during(supervisor: Supervisor, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` while the supervisor runs, then drain it."""
+
+    async def both() -> None:
+        running = asyncio.create_task(supervisor.run())
+        try:
+            await work
+        finally:
+            await supervisor.drain()
+            running.cancel()
+
+    asyncio.run(both())
+
+
+def test_orders_are_done_one_after_the_other(book: OrderBook) -> None:
+    for name in ("a", "b", "c"):
+        book.place(plan_of(name))
+    supervisor, together = supervisor_of(book), []
+
+    async def work() -> None:
+        def done() -> bool:
+            together.append(book.count()[State.RUNNING])
+            return book.count()[State.DONE] == 3
+
+        await until(supervisor, done)
+
+    during(supervisor, work())
+    assert max(together) <= 1
+
+
+def test_as_many_run_at_once_as_may(book: OrderBook) -> None:
+    for name in ("a", "b", "c"):
+        book.place(plan_of(name, "wait"))
+    supervisor = supervisor_of(book, parallel=2)
+    during(supervisor, until(supervisor, lambda: supervisor.paces.keys() == {"a", "b"}))
+    assert book.queued() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_crash_is_tried_once_more_and_then_told(book: OrderBook, number: signal.Signals) -> None:
+    book.place(plan_of("bad", f"kill {int(number)}"))
+    endings: list[Ending] = []
+    supervisor = supervisor_of(book, on_end=endings.append)
+    during(supervisor, until(supervisor, lambda: found(book, "bad").state is State.FAILED))
+    assert [ending.code for ending in endings] == [-number, -number]
+    assert f"killed by {number.name}" in str(found(book, "bad").reason)
+
+
+def test_a_crash_harms_nothing_else(book: OrderBook) -> None:
+    for name, note in (("bad", "kill 9"), ("good", "")):
+        book.place(plan_of(name, note))
+    supervisor = supervisor_of(book, parallel=2)
+    during(
+        supervisor,
+        until(supervisor, lambda: (found(book, "bad").state, found(book, "good").state) == (State.FAILED, State.DONE)),
+    )
+
+
+def test_bad_input_is_not_tried_again(book: OrderBook) -> None:
+    book.place(plan_of("bad", "fail 2"))
+    endings: list[Ending] = []
+    supervisor = supervisor_of(book, on_end=endings.append)
+    during(supervisor, until(supervisor, lambda: found(book, "bad").state is State.FAILED))
+    assert len(endings) == 1
+    assert found(book, "bad").reason == "data.file: bad is wrong."
+
+
+def test_a_running_order_is_stopped(book: OrderBook) -> None:
+    book.place(plan_of("a", "wait"))
+    supervisor = supervisor_of(book)
+
+    async def work() -> None:
+        await until(supervisor, lambda: "a" in supervisor.paces)
+        await supervisor.heed(await asyncio.to_thread(book.stop, "a"))
+        await until(supervisor, lambda: found(book, "a").state is State.STOPPED)
+
+    during(supervisor, work())
+    assert supervisor.paces == {}
+
+
+def test_a_raised_budget_starts_it_again(book: OrderBook) -> None:
+    book.place(plan_of("a", "wait"))
+    supervisor, endings = supervisor_of(book), list[Ending]()
+    supervisor._on_end = endings.append
+
+    async def work() -> None:
+        await until(supervisor, lambda: "a" in supervisor.paces)
+        await supervisor.heed(await asyncio.to_thread(book.raise_budget, "a", 30))
+        await until(supervisor, lambda: len(endings) == 1 and "a" in supervisor.paces)
+
+    during(supervisor, work())
+    assert (found(book, "a").crashes, found(book, "a").plan.search.trials) == (0, 30)
+
+
+def test_draining_puts_back_what_runs(book: OrderBook) -> None:
+    for name in ("a", "b"):
+        book.place(plan_of(name, "wait"))
+    supervisor = supervisor_of(book)
+    during(supervisor, until(supervisor, lambda: "a" in supervisor.paces))
+    assert book.queued() == ["a", "b"]
+    assert found(book, "a").crashes == 0
+
+
+def test_a_process_that_does_not_listen_is_killed_with_its_group(
+    book: OrderBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "PATIENCE_SECONDS", 0.2)
+    book.place(plan_of("a", "deaf"))
+    supervisor, pids = supervisor_of(book), list[int]()
+
+    async def work() -> None:
+        await until(supervisor, lambda: "a" in supervisor.paces)
+        pids.extend(each.process_id for each in supervisor._running.values())
+
+    during(supervisor, work())
+    assert book.queued() == ["a"]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(pids[0], 0)
+
+
+def test_what_somebody_else_writes_is_waited_for_and_holds_up_nobody(book: OrderBook) -> None:
+    for name in ("a", "b"):
+        book.place(plan_of(name))
+    supervisor = supervisor_of(book)
+
+    async def work() -> None:
+        with book.database.sole_writer("a"):
+            await until(supervisor, lambda: found(book, "b").state is State.DONE)
+            assert found(book, "a").state is State.QUEUED
+        await until(supervisor, lambda: found(book, "a").state is State.DONE)
+
+    during(supervisor, work())
+
+
+def test_a_line_without_end_does_not_stop_the_reading(book: OrderBook) -> None:
+    book.place(plan_of("a", "long"))
+    supervisor, seen = supervisor_of(book), set[int]()
+
+    async def work() -> None:
+        def done() -> bool:
+            seen.update(pace.done for pace in supervisor.paces.values())
+            return found(book, "a").state is State.DONE
+
+        await until(supervisor, done)
+
+    during(supervisor, work())
+    assert found(book, "a").state is State.DONE
