@@ -13,7 +13,7 @@ STUDIES := $(if $(SWEEP_STORAGE)$(findstring --storage,$(ARGS)),,studies/sweeps.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install sweep best status compare report dashboard test lint bench clean
+.PHONY: help install sweep best status compare report dashboard serve test lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ report: $(RUNTIME) $(STUDIES) ## write the verdict with its figures as one HTML 
 
 dashboard: $(RUNTIME) $(STUDIES) ## open optuna-dashboard on the study
 	@$(BIN)/sweep dashboard $(ARGS)
+
+serve: $(RUNTIME) ## serve studies over HTTP for a team
+	@$(BIN)/sweep serve $(ARGS)
 
 # A fresh clone has no study to ask: the first question runs the default one. A named storage is left alone.
 studies/sweeps.db:

@@ -30,15 +30,21 @@ SEARCHES = ["sweep.search", "sweep.review", "sweep.cli"]
 HOMES = {
     "tensorflow": NETWORKS,
     "keras": [*NETWORKS, "sweep.schedules.keras_forms"],
-    "optuna": SEARCHES,
-    "sqlalchemy": SEARCHES,
-    "optuna_dashboard": ["sweep.review", "sweep.cli"],
+    "optuna": [*SEARCHES, "sweep.service.dashboard"],
+    "sqlalchemy": [*SEARCHES, "sweep.orders"],
+    "optuna_dashboard": ["sweep.review", "sweep.service.dashboard"],
     "plotly": ["sweep.review"],
-    "jinja2": ["sweep.review"],
+    "jinja2": ["sweep.review", "sweep.service"],
     "typer": ["sweep.cli"],
+    "httpx": ["sweep.cli"],
+    "fastapi": ["sweep.service"],
+    "starlette": ["sweep.service"],
+    "uvicorn": ["sweep.service"],
+    "a2wsgi": ["sweep.service"],
+    "prometheus_client": ["sweep.service"],
 }
 
-WORDS = "errors files ranges functions optimizer schedules candidate plan seeds datasets script"
+WORDS = "errors files ranges functions registry optimizer schedules candidate plan seeds datasets script"
 VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),
@@ -46,9 +52,11 @@ MAY_IMPORT = {
     "use cases": (["sweep.search"], [*VOCABULARY, "sweep.training", "sweep.search"]),
     "evidence": (["sweep.evidence"], [*VOCABULARY, "sweep.training", "sweep.evidence"]),
     "review": (["sweep.review"], [*VOCABULARY, "sweep.training", "sweep.search", "sweep.evidence", "sweep.review"]),
+    "orders": (["sweep.orders"], [*VOCABULARY, "sweep.search", "sweep.review", "sweep.orders"]),
+    "service": (["sweep.service"], [*VOCABULARY, "sweep.search", "sweep.review", "sweep.orders", "sweep.service"]),
 }
 
-SLOW = {"tensorflow", "keras", "optuna", "plotly", "jinja2"}
+SLOW = {"tensorflow", "keras", "optuna", "plotly", "jinja2", "httpx"}
 
 
 def module_name(path: Path) -> str:
@@ -149,6 +157,17 @@ class TestLoading:
         assert names & (SLOW | {"pandas", "sqlalchemy"}) == set()
 
     def test_answers_load_nothing_slow(self) -> None:
-        names = loaded("-c", "import sweep.cli.answers, sweep.search.queries")
+        names = loaded("-c", "import sweep.review.answers, sweep.search.queries")
         assert {"sweep", "sqlalchemy"} <= names
         assert names & SLOW == set()
+
+    @pytest.mark.parametrize("module", ["sweep.review.catalogue", "sweep.review.verdict_answer"])
+    def test_what_reads_no_study_loads_no_more_than_arrays_and_checks(self, module: str) -> None:
+        names = loaded("-c", f"import {module}")
+        assert {"sweep", "numpy", "pydantic"} <= names
+        assert names & (SLOW | {"pandas", "scipy", "sqlalchemy"}) == set()
+
+    def test_drawing_an_answer_takes_no_statistics(self) -> None:
+        names = loaded("-c", "import sweep.cli.tables, sweep.cli.verdict")
+        assert {"sweep", "rich"} <= names
+        assert names & (SLOW | {"scipy"}) == set()

@@ -5,21 +5,24 @@ Each command imports what it needs when it runs, so that `sweep --help` and `swe
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.errors import BadInput, SweepError, exit_code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sweep.review.answer import Answer
     from sweep.search.database import Database
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STORAGE_VARIABLE = "SWEEP_STORAGE"
+SERVER_VARIABLE = "SWEEP_SERVER"
 INTERRUPTED = 130  # what typer returns after a Ctrl-C; ours is 1, as for everything that did not end well
 
 app = typer.Typer(
@@ -42,11 +45,26 @@ Storage = Annotated[
         help="SQLAlchemy URL of the database [default: sqlite:///studies/sweeps.db].",
     ),
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", envvar=SERVER_VARIABLE, help="Address of a `sweep serve` that is asked instead of a database."
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Holds the server's token, or all of its tokens [default: the variable SWEEP_TOKEN, or else the file that "
+        "SWEEP_TOKEN_FILE names].",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @app.command()
 def run(
+    context: typer.Context,
     study: Study = DEFAULT_STUDY,
     *,
     trials: Annotated[int | None, typer.Option(help="Candidates in all, not more.")] = None,
@@ -55,10 +73,16 @@ def run(
     seed: Annotated[int | None, typer.Option(help="The sampler's seed.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no round after it.")] = None,
     search_only: Annotated[bool, typer.Option("--search-only", help="Stop before the verdict.")] = False,
+    supervised: Annotated[
+        bool, typer.Option("--supervised", help="Tell progress as JSON lines, and stop when standard input ends.")
+    ] = False,
     storage: Storage = None,
+    server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
-    """Run or continue a study to its budget and its verdict."""
+    """Run or continue a study to its budget and its verdict, here or on a server."""
     from sweep.cli.running import Limits, run_study
+    from sweep.cli.source import asked_server, is_told
 
     if workers is not None and workers < 1:
         raise BadInput("workers", f"must be at least 1, got {workers}.")
@@ -66,55 +90,90 @@ def run(
         raise BadInput("timeout", f"must be above 0 seconds, got {timeout:g}.")
     named = {"search.trials": trials, "search.replicates": replicates, "search.sampler_seed": seed}
     overrides = {key: value for key, value in named.items() if value is not None}
-    run_study(study_path(study), overrides, database(storage), Limits(workers, timeout, search_only))
+    address = asked_server(context, server, token_file)
+    if address is None or (supervised and not is_told(context, "server")):  # which a service's environment may name
+        run_study(study_path(study), overrides, database(storage), Limits(workers, timeout, search_only, supervised))
+        return
+    from sweep.cli.remote import connect
+    from sweep.cli.remote_run import refuse_local, run_on_server
+
+    refuse_local(workers=workers, timeout=timeout, search_only=search_only, supervised=supervised)
+    with connect(address, token_file) as client:
+        run_on_server(client, study_path(study), overrides)
 
 
 @app.command()
 def best(
+    context: typer.Context,
     study: Study = DEFAULT_STUDY,
     top: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many candidates.")] = 5,
     storage: Storage = None,
+    server: Server = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the best candidates, from the database alone."""
-    from sweep.cli import answers, tables
+    from sweep.cli import tables
+    from sweep.cli.source import open_source
 
-    found = answers.read_best(database(storage), study_name(study), top)
-    emit(answers.best_document(found), as_json, lambda: tables.show_best(found))
+    with open_source(context, storage, server, token_file) as source:
+        found = source.best(study_name(study), top)
+    emit(found, as_json, lambda: tables.show_best(found))
 
 
 @app.command()
-def compare(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
+def compare(
+    context: typer.Context,
+    study: Study = DEFAULT_STUDY,
+    storage: Storage = None,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
+    from sweep.cli.source import open_source
     from sweep.cli.verdict import show_verdict
-    from sweep.review.document import document
-    from sweep.review.findings import read_findings
 
-    found = read_findings(database(storage), study_name(study))
-    emit(document(found), as_json, lambda: show_verdict(found))
+    with open_source(context, storage, server, token_file) as source:
+        found = source.verdict(study_name(study))
+    emit(found, as_json, lambda: show_verdict(found))
 
 
 @app.command()
-def status(study: Study = DEFAULT_STUDY, storage: Storage = None, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    study: Study = DEFAULT_STUDY,
+    storage: Storage = None,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Show how far a study is: counts by state, rate, time left."""
-    from sweep.cli import answers, tables
+    from sweep.cli import tables
+    from sweep.cli.source import open_source
 
-    found = answers.read_status(database(storage), study_name(study))
-    emit(answers.status_document(found), as_json, lambda: tables.show_status(found))
+    with open_source(context, storage, server, token_file) as source:
+        found = source.status(study_name(study))
+    emit(found, as_json, lambda: tables.show_status(found))
 
 
 @app.command()
 def report(
+    context: typer.Context,
     study: Study = DEFAULT_STUDY,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Where to [default: studies/<the study's name>.html].")
     ] = None,
     storage: Storage = None,
+    server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Write the verdict with all its figures as one HTML page that needs nothing else."""
     from sweep.cli.report import write_report
+    from sweep.cli.source import open_source
 
-    write_report(database(storage), study_name(study), out)
+    with open_source(context, storage, server, token_file) as source:
+        write_report(source, study_name(study), out)
 
 
 @app.command()
@@ -126,6 +185,46 @@ def dashboard(
     from sweep.cli.dashboard import serve
 
     serve(database(storage), port)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")] = 8765,
+    *,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Sweeps that run at once.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trainer processes of each [default: one a core].")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the tokens are [default: beside the database].")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name by which the service may be called, e.g. a proxy's."),
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate for TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key.")] = None,
+    behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy in front adds TLS.")] = False,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask nobody for a token; on this machine only.")] = False,
+    show_login: Annotated[bool, typer.Option("--show-login", help="Print links to log in, and end.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Serve studies over HTTP: order sweeps, watch them, ask for the best schedule, review in optuna-dashboard."""
+    from sweep.cli.serve import Options, serve
+
+    options = Options(
+        host=host,
+        port=port,
+        parallel=parallel,
+        workers=workers,
+        token_file=token_file,
+        allow_host=allow_host or [],
+        certificate=certificate,
+        key=key,
+        behind_proxy=behind_proxy,
+        no_auth=no_auth,
+        show_login=show_login,
+    )
+    serve(database(storage), options)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -178,6 +277,7 @@ def train(
 
 @app.command()
 def export(
+    context: typer.Context,
     study: Study = DEFAULT_STUDY,
     *,
     form: Annotated[
@@ -187,19 +287,28 @@ def export(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to [default: standard output].")] = None,
     trial: Annotated[int | None, typer.Option(help="Its number [default: the verdict's winner, or the best].")] = None,
     storage: Storage = None,
+    server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
     from sweep.cli.export import export as write
+    from sweep.cli.export import export_served
+    from sweep.cli.source import Stored, open_source
 
-    write(study_path(study), form, out, trial, database(storage))
+    with open_source(context, storage, server, token_file) as source:
+        if isinstance(source, Stored):
+            write(study_path(study), form, out, trial, source.database)
+        else:
+            export_served(source, study_name(study), form, out, trial)
 
 
 @schedule_app.command("list")
 def list_schedules(as_json: AsJson = False) -> None:
     """List every schedule: name, formula, parameters, where it comes from."""
     from sweep.cli import schedules
+    from sweep.review.catalogue import list_catalogue
 
-    emit(schedules.list_document(), as_json, lambda: print(schedules.list_text(schedules.page())))
+    emit(list_catalogue(), as_json, lambda: print(schedules.list_text(schedules.page())))
 
 
 @schedule_app.command("show", context_settings={"ignore_unknown_options": True})
@@ -228,8 +337,8 @@ def show_schedules(
     if plot is not None:
         from sweep.cli.plots import write_png
 
-        write_png(shown.curves, plot)
-    emit(schedules.show_document(shown), as_json, lambda: print(schedules.show_text(shown, schedules.page())))
+        write_png(schedules.curves(shown), plot)
+    emit(shown.answer, as_json, lambda: print(schedules.show_text(shown, schedules.page())))
 
 
 def database(url: str | None) -> Database:
@@ -248,16 +357,16 @@ def study_path(study: str) -> Path:
 
 def study_name(study: str) -> str:
     """Return the study's name that STUDY means: that of a file if there is one, or the name itself."""
-    from sweep.plan import read_study_file
+    from sweep.cli.study_file import read_as_written
 
     path = study_path(study)
-    return read_study_file(path).plan.name if path.suffix == ".toml" or path.is_file() else study
+    return read_as_written(path).name if path.suffix == ".toml" or path.is_file() else study
 
 
-def emit(document: dict[str, Any], as_json: bool, show: Any) -> None:
+def emit(answer: Answer, as_json: bool, show: Callable[[], None]) -> None:
     """Print one JSON document, or what a person reads."""
     if as_json:
-        print(json.dumps(document, allow_nan=False))
+        print(answer.model_dump_json(ensure_ascii=True))
     else:
         show()
 

@@ -1,21 +1,19 @@
 """`sweep dashboard`: optuna-dashboard on the studies, for reading, on this machine only.
 
-The dashboard itself has no login and lets everyone delete a study; here it answers GET and HEAD alone, because the
-coordinator is a study's only writer.
+It has no login; it answers what the service answers beside its own routes, and nothing that changes a study.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from optuna_dashboard import wsgi
+import optuna
 
-from sweep.errors import BadInput
+from sweep.errors import BadInput, StorageFailed
 from sweep.search.database import Database
+from sweep.service.dashboard import Dashboard
 
 HOST = "127.0.0.1"
 
@@ -25,8 +23,11 @@ def serve(database: Database, port: int) -> None:
 
     Raises:
         BadInput: if the port is taken.
+        StorageFailed: if the database can be neither read nor made.
     """
-    application = read_only(wsgi(database.storage))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    make_if_new(database)
+    application = Dashboard(database)
     try:
         server = make_server(HOST, port, application, server_class=ThreadedServer, handler_class=QuietHandler)
     except OSError as error:
@@ -40,16 +41,13 @@ def serve(database: Database, port: int) -> None:
             server.serve_forever()
 
 
-def read_only(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Wrap a WSGI application so that it answers GET and HEAD only."""
-
-    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return application(environ, start_response)
-        start_response("405 Method Not Allowed", [("Content-Type", "text/plain"), ("Allow", "GET, HEAD")])
-        return [b"This dashboard is for reading only.\n"]
-
-    return guarded
+def make_if_new(database: Database) -> None:
+    """Make the database if there is none yet; one that can be read needs no more than that."""
+    try:
+        with database.reading():
+            pass
+    except StorageFailed:
+        _ = database.storage  # it completes one whose making was cut short, and says what is wrong with another
 
 
 class ThreadedServer(ThreadingMixIn, WSGIServer):

@@ -9,16 +9,15 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from sweep.candidate import describe
 from sweep.evidence.power import SIGNIFICANCE
@@ -27,11 +26,11 @@ from sweep.review.dossier import Entry, Role
 from sweep.review.findings import Findings, label_of, required, score
 from sweep.review.look import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.review.plots import Plot, verdict_plots
+from sweep.review.searched import Searched
 from sweep.review.trial_plots import trial_plots
 from sweep.search.queries import Best
 
 ASSETS = Path(__file__).parent / "assets"
-MOST_TABLE_ROWS = 2000
 NAMED = {"paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "accent": BLUE, "warn": VERMILLION}
 DASHES = {
     "solid": "none",
@@ -89,23 +88,26 @@ GLOSSARY = (
 
 
 @dataclass(frozen=True)
-class Searched:
-    """What the page shows of the search itself.
+class Frame:
+    """What a report has around it where it is one page of a service, and need not carry everything itself.
 
     Attributes:
-        trials: the standings of all finished trials, as `queries.every_trial` returns them.
-        best: the first of them with their params and attributes, for the table.
-        attributes: what the study keeps of its origin.
+        bar: ways to other pages, at its top.
+        renew: what the reader can do about a verdict that is out of date.
+        plotly: the address that plotly is loaded from.
+        stylesheet: the address of the looks of `bar` and `renew`.
+        icon: the address of the page's icon.
     """
 
-    trials: pd.DataFrame
-    best: Sequence[Best]
-    attributes: Mapping[str, Any]
+    bar: Markup
+    renew: Markup
+    plotly: str
+    stylesheet: str
+    icon: str
 
 
-def render(found: Findings, searched: Searched) -> str:
-    """Return the whole page."""
-    plotly, script = get_plotlyjs(), _asset("page.js")
+def render(found: Findings, searched: Searched, frame: Frame | None = None) -> str:
+    """Return the whole page; it needs nothing else, unless it stands in a frame."""
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
@@ -123,13 +125,14 @@ def render(found: Findings, searched: Searched) -> str:
         table=_table(found, searched),
         glossary=GLOSSARY,
         facts=_facts(found, searched.attributes),
-        policy=policy(plotly, script),
+        policy=policy(frame),
+        frame=frame,
         light=Markup(_variables({name: name for name in DARK})),
         dark=Markup(_variables(DARK)),
         colours=_json(DARK),
         css=Markup(_asset("page.css")),
-        plotly=Markup(plotly),
-        script=Markup(script),
+        plotly=Markup("" if frame else plotly_script()),
+        script=Markup(_asset("page.js")),
     )
 
 
@@ -143,14 +146,29 @@ def _in_short(verdict: Verdict) -> str:
     return f"{verdict.question.capitalize()}: {verdict.word}."
 
 
-def policy(*scripts: str) -> str:
-    """Return the Content-Security-Policy by which a browser runs these scripts alone, and loads nothing.
+def policy(frame: Frame | None = None) -> str:
+    """Return the Content-Security-Policy by which a browser runs the page's own scripts alone, and loads nothing else.
 
     Plotly lays out its text by style attributes, which is why styles may stand inline.
     """
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    rules = ("default-src 'none'", f"script-src {hashes}", "style-src 'unsafe-inline'", "img-src data:")
-    return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
+    inline = [_asset("page.js")] if frame else [plotly_script(), _asset("page.js")]
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in inline)
+    ours = "'self' " if frame else ""
+    rules = ("default-src 'none'", f"script-src {ours}{scripts}", f"style-src {ours}'unsafe-inline'")
+    forms = "'self'" if frame else "'none'"
+    return "; ".join((*rules, f"img-src {ours}data:", "base-uri 'none'", f"form-action {forms}"))
+
+
+def plotly_script() -> str:
+    """Return the text of plotly."""
+    script: str = get_plotlyjs()
+    return script
+
+
+def plotly_version() -> str:
+    """Return the version of plotly's text."""
+    version: str = get_plotlyjs_version()
+    return version
 
 
 def _digest(script: str) -> str:

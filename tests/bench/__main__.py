@@ -31,6 +31,8 @@ SECTIONS = {
     "verdict": "verdict_simulation",
     "seeds": "sampler_seeds",
     "datasets": "datasets",
+    "load": "load",
+    "faults": "faults",
 }
 PACKAGES = ("tensorflow", "keras", "jax", "numpy", "optuna", "sqlalchemy")
 

@@ -7,10 +7,10 @@ import itertools
 import pytest
 from playwright.sync_api import Page, expect
 
-from sweep.cli.report import read_searched
 from sweep.review.findings import Findings, find
 from sweep.review.look import DARK, INK, PAPER
 from sweep.review.page import render
+from sweep.review.searched import read_searched
 from tests.browser.conftest import OpenPage
 from tests.fakes import opened
 from tests.review.dossiers import make_dossier, make_plan, store_study

@@ -17,9 +17,7 @@ import optuna
 import pytest
 
 from sweep.candidate import Candidate
-from sweep.cli.export import document
 from sweep.plan import StudyFile, read_study_file
-from sweep.ranges import Value
 from sweep.review.standing import read_dossier
 from sweep.schedules import Clock, ClosedLoop, Schedule
 from sweep.search.database import Database
@@ -29,7 +27,6 @@ from sweep.training.worker import ENVIRONMENT
 from tests.cli.conftest import Run
 from tests.fakes import FakeTrainer, make_coordinator, opened
 from tests.protocols import FEW, make_protocol
-from tests.test_script import choose
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = (ROOT / "studies" / "smoke.toml").read_text(encoding="utf-8").replace("../data", str(ROOT / "data"))
@@ -170,20 +167,6 @@ class TestJson:
         rates = read_exported(run, filled, trial).rates(Clock(epochs=5, steps_per_epoch=9))
         assert rates[:, 0].tolist() == stored_rates(filled, trial)
 
-    @pytest.mark.parametrize(
-        "schedule",
-        [
-            {"name": "warmup_stable_decay", "learning_rate": 0.1, "warmup": 0.0},
-            {"name": "join", "learning_rate": 0.1, "first": {"name": "rex", "floor": 0.1}, "second": "one_cycle"},
-            {"name": "milestones", "learning_rate": 0.1, "at": "0.2 0.3"},
-            {"name": "time", "learning_rate": 0.1},
-        ],
-        ids=lambda schedule: schedule["name"],
-    )
-    def test_it_keeps_what_differs_from_defaults(self, schedule: dict[str, Value]) -> None:
-        chosen = choose(schedule)
-        assert Schedule.from_json(json.dumps(document(chosen))) == chosen.candidate.schedule
-
 
 class TestModel:
     @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reads as for NumPy 1
@@ -253,7 +236,7 @@ class TestErrors:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "ionosphere.csv").write_text("".join(rows[1:]), encoding="utf-8")
         plan = filled.study_file.plan
-        moved = filled.study_file.path.read_text(encoding="utf-8").replace(plan.data.file, "data/ionosphere.csv")
+        moved = filled.study_file.path.read_text(encoding="utf-8").replace(str(plan.data.file), "data/ionosphere.csv")
         (tmp_path / "study.toml").write_text(moved, encoding="utf-8")
         code, out, err = run("export", "study.toml", "--storage", filled.database.url)
         assert (code, out) == (2, "")

@@ -1,0 +1,162 @@
+"""`sweep serve`: the service for a team, put together, and refused where it would lie open."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+from sweep.errors import BadInput
+from sweep.orders.book import OrderBook
+from sweep.orders.desk import Desk
+from sweep.orders.process import Launcher
+from sweep.orders.supervisor import Supervisor
+from sweep.search.database import Database
+from sweep.service.app import create_app
+from sweep.service.counts import Counts
+from sweep.service.guard import Policy
+from sweep.service.house import House
+from sweep.service.routes import default_policy
+from sweep.service.server import Place, Service, make_server
+from sweep.service.tokens import Role, Tokens, read_or_make
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+TEMPLATES = Path("studies")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `sweep serve`."""
+
+    host: str
+    port: int
+    parallel: int
+    workers: int | None
+    token_file: Path | None
+    allow_host: Sequence[str]
+    certificate: Path | None
+    key: Path | None
+    behind_proxy: bool
+    no_auth: bool
+    show_login: bool
+
+
+def serve(database: Database, options: Options) -> None:
+    """Serve until a signal ends it, or print the links to log in.
+
+    Raises:
+        BadInput: for a place where it would lie open, a port that is taken, a token file that others can read.
+        StorageFailed: if another service serves the database, or it cannot be opened.
+    """
+    check_place(options)
+    tokens, made = (None, False) if options.no_auth else read_or_make(token_file(database, options))
+    if options.show_login:
+        show_login(tokens, options)
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    with database.sole_server(), listening(options) as listener:
+        port = listener.getsockname()[1]
+        service = build(database, options, tokens, port)
+        announce(database, options, port, tokens if made else None)
+        asyncio.run(service.run(listener))
+
+
+def build(database: Database, options: Options, tokens: Tokens | None, port: int) -> Service:
+    """Put the service together; its database is made if it is new."""
+    book, counts = OrderBook(database), Counts()
+    book.open()
+    supervisor = Supervisor(
+        book, Launcher(database, options.workers), parallel=options.parallel, on_end=counts.count_ending
+    )
+    house = House(Desk(database, book), supervisor, TEMPLATES, counts)
+    guard = create_app(house, policy(options, tokens))
+    place = Place(options.host, port, options.certificate, options.key)
+    return Service(house, guard, make_server(guard, place))
+
+
+def policy(options: Options, tokens: Tokens | None) -> Policy:
+    """Return who may ask, and by which names of this service."""
+    hosts = (*options.allow_host, *(LOOPBACK_NAMES if is_loopback(options.host) else ()), shown_host(options.host))
+    return default_policy(tokens, hosts, secure=options.behind_proxy or options.certificate is not None)
+
+
+def check_place(options: Options) -> None:
+    """Raise `BadInput` for a place where passers-by could listen, or everybody ask."""
+    if (options.certificate is None) != (options.key is None):
+        raise BadInput("certificate", "--certificate and --key go together.")
+    if options.no_auth and not is_loopback(options.host):
+        raise BadInput("no-auth", f"works on a loopback address only, not on {options.host}.")
+    if is_loopback(options.host) or options.certificate is not None:
+        return
+    if not options.behind_proxy:
+        reason = "is no loopback address: give --certificate and --key, or --behind-proxy if a proxy adds TLS."
+        raise BadInput("host", f"{options.host} {reason}")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def shown_host(host: str) -> str:
+    """Return a host as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
+
+
+def token_file(database: Database, options: Options) -> Path:
+    """Return where the tokens are: beside an SQLite file, for a database server among the studies."""
+    if options.token_file is not None:
+        return options.token_file
+    file = database.file
+    return TEMPLATES / "server.tokens" if file is None else file.with_name(f"{file.name}.tokens")
+
+
+def listening(options: Options) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        BadInput: if the address or the port cannot be used.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        field = "host" if isinstance(error, socket.gaierror) else "port"
+        raise BadInput(field, f"{options.host}:{options.port} cannot be used: {error.strerror}.") from error
+
+
+def announce(database: Database, options: Options, port: int, made: Tokens | None) -> None:
+    """Say where the service is, and once how to log in."""
+    address = base(options, port)
+    print(f"sweep serves {database.shown}: {address}/ (Ctrl-C ends it)")
+    if options.no_auth:
+        print("warning: --no-auth: every program and every user of this machine may do everything.")
+    elif made is not None:
+        print(f"log in as admin: {address}/login?token={made.admin}")
+        print(f"This is printed once; the tokens are kept in `{token_file(database, options)}`.")
+    sys.stdout.flush()
+
+
+def show_login(tokens: Tokens | None, options: Options) -> None:
+    """Print a link to log in for each role."""
+    if tokens is None:
+        raise BadInput("show-login", "with --no-auth there is nothing to log in to.")
+    for role in Role:
+        print(f"{role}: {base(options, options.port)}/login?token={getattr(tokens, role)}")
+
+
+def base(options: Options, port: int) -> str:
+    """Return the service's address."""
+    scheme = "http" if options.certificate is None else "https"
+    return f"{scheme}://{shown_host(options.host)}:{port}"

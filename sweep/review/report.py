@@ -1,0 +1,29 @@
+"""A study's report with the policy that fits it, for a file and for a browser alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.review.findings import read_findings
+from sweep.review.page import Frame, policy, render
+from sweep.review.searched import read_searched
+from sweep.search.database import Database
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page, and the value of the header `Content-Security-Policy` that it is sent with."""
+
+    page: str
+    policy: str
+
+
+def read_report(database: Database, name: str, frame: Frame | None = None) -> Report:
+    """Return the report of a study; without a frame its page needs nothing else.
+
+    Raises:
+        NotFound: if there is no such study.
+        NotYet: if it has no verdict yet.
+    """
+    page = render(read_findings(database, name), read_searched(database, name), frame)
+    return Report(page, f"{policy(frame)}; frame-ancestors 'none'")

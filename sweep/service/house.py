@@ -1,0 +1,111 @@
+"""What every request may need, in one place: the desk, the supervisor, and answers that are kept for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
+
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel
+
+from sweep.errors import NotYet
+from sweep.orders.desk import Desk, StudyAnswer
+from sweep.orders.order import Order
+from sweep.orders.supervisor import Supervisor
+from sweep.search import queries
+from sweep.search.database import Database
+from sweep.service.counts import Counts
+from sweep.service.recent import Recent
+
+UNCHANGED_SECONDS = 600.0  # that a result is kept of a study that does not change
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class House:
+    """The service's parts; one for each process.
+
+    Attributes:
+        templates: the folder whose study files the form offers.
+        closing: set when the service begins to end, so that streams end too.
+    """
+
+    desk: Desk
+    supervisor: Supervisor
+    templates: Path
+    counts: Counts
+    recent: Recent = field(default_factory=Recent)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def database(self) -> Database:
+        """The studies' database."""
+        return self.desk.database
+
+    def study(self, name: str) -> StudyAnswer:
+        """Return where a study is, at most a moment ago.
+
+        Raises:
+            NotFound: if there is no such study.
+        """
+
+        def look() -> StudyAnswer:
+            version = self._version(name)
+            facts = None
+            if version:
+                facts = self.recent.get(("facts", name, version), lambda: self.desk.facts(name), UNCHANGED_SECONDS)
+            return self.desk.study(name, facts, self.supervisor.paces.get(name))
+
+        return self.recent.get(("study", name), look)
+
+    def result(self, name: str, question: Hashable, read: Callable[[Database, str], Answer]) -> Answer:
+        """Return what `read` reads of a study, at most a moment ago; it is read again only if the study has changed.
+
+        Raises:
+            NotFound: if there is no such study.
+            NotYet: if it has no such result yet.
+        """
+        version = self.recent.get(("version", name), lambda: self._version(name))
+        if not version and self.desk.book.find(name) is not None:
+            raise NotYet(f"the study `{name}` has no finished trial yet.")
+        return self.recent.get((question, name, version), lambda: read(self.database, name), UNCHANGED_SECONDS)
+
+    def result_as_json(self, name: str, question: Hashable, read: Callable[[Database, str], BaseModel]) -> Response:
+        """Return the same as JSON, which is written once."""
+
+        def write(database: Database, study: str) -> bytes:
+            return read(database, study).model_dump_json().encode()
+
+        return as_json(self.result(name, question, write))
+
+    def json(self, question: Hashable, make: Callable[[], BaseModel], seconds: float = 1.0) -> Response:
+        """Return an answer as JSON, which is written once for all who ask within `seconds`."""
+        return as_json(self.recent.get(question, lambda: make().model_dump_json().encode(), seconds))
+
+    def _version(self, name: str) -> tuple[int, ...]:
+        with self.database.reading() as connection:
+            return queries.version(connection, name)
+
+    async def act(self, change: Callable[[], Order]) -> StudyAnswer:
+        """Change an order, let its process know, and return where its study is now."""
+        order = await asyncio.to_thread(change)
+        self.recent.forget()
+        await self.supervisor.heed(order)
+        return await asyncio.to_thread(self.study, order.name)
+
+
+def as_json(content: bytes) -> Response:
+    """Return a JSON text as a response."""
+    return Response(content, media_type="application/json")
+
+
+def house_of(request: Request) -> House:
+    """Return the house that a request came to."""
+    house: House = request.app.state.house
+    return house
+
+
+Here: TypeAlias = Annotated[House, Depends(house_of)]

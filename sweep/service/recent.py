@@ -1,0 +1,57 @@
+"""Answers that are at most a moment old: however many ask the same at once, it is computed once.
+
+It stands alone because this is what keeps a hundred open pages from slowing the sweep that they show.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
+MOST_KEPT = 512
+
+
+@dataclass
+class Kept:
+    """A place for one answer; whoever makes it holds the lock."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    answer: Any = None
+    until: float = -1.0
+
+
+class Recent:
+    """Keeps answers by question for some seconds; the least recently asked go first."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, question: Hashable, make: Callable[[], Answer], seconds: float = 1.0) -> Answer:
+        """Return the answer that is kept, or make it; what `make` raises is not kept."""
+        kept = self._place(question)
+        with kept.lock:
+            if self._clock() >= kept.until:
+                kept.answer = make()
+                kept.until = self._clock() + seconds
+            answer: Answer = kept.answer
+            return answer
+
+    def forget(self) -> None:
+        """Keep nothing: something was changed by whoever asks next."""
+        with self._lock:
+            self._kept.clear()
+
+    def _place(self, question: Hashable) -> Kept:
+        with self._lock:
+            kept = self._kept.setdefault(question, Kept())
+            self._kept.move_to_end(question)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+            return kept

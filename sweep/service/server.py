@@ -1,0 +1,118 @@
+"""One running service: its socket, its signals, its end.
+
+It stands alone because here an operator's SIGTERM meets running sweeps: the first drains, the second ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from sweep.service.guard import Guard
+from sweep.service.house import House
+
+LOG = logging.getLogger("sweep.service")
+CLOSING_SECONDS = 3  # for answers that are under way when the sweeps have ended
+KEEP_ALIVE_SECONDS = 20
+LONGEST_HEAD_BYTES = 32 * 1024
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the service listens, and the certificate that it shows."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, but for the signals, which drain first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+
+@dataclass
+class Service:
+    """A service that runs until it is told to end."""
+
+    house: House
+    guard: Guard
+    server: Server
+    told: int = 0
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serve what comes in at `listener` and do orders, until a signal ends both."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.end)
+        orders = asyncio.create_task(self.house.supervisor.run())
+        orders.add_done_callback(self._orders_ended)
+        try:
+            await self.server.serve([listener])
+        finally:
+            await self._drain()
+            orders.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await orders
+
+    def end(self) -> None:
+        """Drain at the first call; at the second, end every process and this one."""
+        self.told += 1
+        if self.told > 1:
+            LOG.warning("told twice: ending at once")
+            self.house.supervisor.kill()
+            os._exit(1)
+        LOG.info("ending: nothing new is begun, running sweeps store what is finished")
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        self.guard.draining = True
+        await self.house.supervisor.drain()
+        self.house.closing.set()
+        await self.house.supervisor.tell()
+        self.server.should_exit = True
+
+    def _orders_ended(self, orders: asyncio.Task[None]) -> None:
+        """End the service if its supervisor has failed, or orders would wait for ever."""
+        if not orders.cancelled() and orders.exception() is not None:
+            LOG.error("the supervisor has failed: %s", type(orders.exception()).__name__)
+            self.server.should_exit = True
+
+
+def make_server(guard: Guard, place: Place) -> Server:
+    """Return a server for the guarded application, not yet started."""
+    return Server(
+        uvicorn.Config(
+            guard,
+            host=place.host,
+            port=place.port,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.key,
+            http="h11",  # slower than httptools, but it limits the length of a head and takes no whole addresses
+            h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
+    )

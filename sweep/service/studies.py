@@ -1,0 +1,161 @@
+"""Routes of studies: order one, see where it is, stop it, let it go on, raise its budget, delete it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from sweep.errors import BadInput
+from sweep.orders.book import KEY_HEADER
+from sweep.orders.desk import StudyAnswer
+from sweep.plan import Plan, parse_tables
+from sweep.registry import NAME_PATTERN
+from sweep.service.examples import STUDY_JSON, STUDY_TOML
+from sweep.service.house import Here, House
+from sweep.service.refusals import Refused
+from sweep.service.responses import CONFLICT, MISSING, OTHER_KIND
+
+LANGUAGES: dict[str, Literal["TOML", "JSON"]] = {"application/json": "JSON", "application/toml": "TOML"}
+MOST_LISTED = 500
+HIGHEST_TRIALS = 10_000_000
+
+StudyName: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="The study's name.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many at most.")]
+Key: TypeAlias = Annotated[
+    str | None,
+    Header(
+        alias=KEY_HEADER,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[!-~]+$",
+        description="The same request under the same key is done once; kept for a week.",
+    ),
+]
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
+
+
+class StudiesAnswer(BaseModel):
+    """A page of studies by name; `next_after` begins the next page, None ends the list."""
+
+    studies: tuple[StudyAnswer, ...]
+    next_after: str | None
+
+
+class Budget(BaseModel):
+    """What may change in a study that has begun."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    trials: Annotated[int, Field(ge=1, le=HIGHEST_TRIALS, description="Candidates in all, more than before.")]
+
+
+STUDY_FILE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A study file, as JSON or as TOML. Data and models are named, as the registry has them.",
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Plan"},
+                "examples": {"small": {"summary": "A few seconds' worth", "value": STUDY_JSON}},
+            },
+            "application/toml": {
+                "schema": {"type": "string"},
+                "examples": {"small": {"summary": "The same as TOML", "value": STUDY_TOML}},
+            },
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=StudyAnswer,
+    responses={**MISSING, **CONFLICT, **OTHER_KIND},
+    openapi_extra=STUDY_FILE,
+)
+async def order_study(request: Request, response: Response, house: Here, key: Key = None) -> StudyAnswer:
+    """Order a study: it is queued, and begins when its turn comes."""
+    tables = read_tables(request.headers.get("content-type", ""), await request.body())
+    placed = await asyncio.to_thread(house.desk.order, tables, key)
+    if placed.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Location"] = f"/v1/studies/{placed.order.name}"
+    return await house.act(lambda: placed.order)
+
+
+@router.get("", response_model=StudiesAnswer)
+def list_studies(
+    house: Here,
+    limit: Limit = 100,
+    after: Annotated[str, Query(max_length=64, description="Begin behind this name.")] = "",
+) -> Response:
+    """List the studies by name; tuned baselines are left out, as they belong to theirs."""
+    return house.json(("studies", after, limit), lambda: page(house, after, limit))
+
+
+@router.get("/{name}", response_model=StudyAnswer, responses=MISSING)
+def show_study(name: StudyName, house: Here) -> Response:
+    """Show where a study is: its state, counts, rate and time left."""
+    return house.json(("study as JSON", name), lambda: house.study(name))
+
+
+@router.get("/{name}/study-file", response_model=Plan, responses=MISSING)
+def show_study_file(name: StudyName, house: Here) -> Response:
+    """Show the study file, with everything filled in."""
+    return house.json(("plan", name), lambda: house.desk.plan(name))
+
+
+@router.post("/{name}/stop", status_code=202, responses={**MISSING, **CONFLICT})
+async def stop_study(name: StudyName, house: Here) -> StudyAnswer:
+    """Stop a study, or take it out of the queue; what is finished stays, and it can be resumed."""
+    return await house.act(lambda: house.desk.stop(name))
+
+
+@router.post("/{name}/resume", status_code=202, responses={**MISSING, **CONFLICT})
+async def resume_study(name: StudyName, house: Here) -> StudyAnswer:
+    """Queue a study that rests, from where it was stopped or has failed."""
+    return await house.act(lambda: house.desk.resume(name))
+
+
+@router.patch("/{name}", status_code=202, responses={**MISSING, **CONFLICT})
+async def raise_budget(name: StudyName, budget: Budget, house: Here) -> StudyAnswer:
+    """Raise a study's number of candidates; one that is done is queued again."""
+    return await house.act(lambda: house.desk.raise_budget(name, budget.trials))
+
+
+@router.delete("/{name}", status_code=204, responses={**MISSING, **CONFLICT})
+async def delete_study(name: StudyName, house: Here) -> Response:
+    """Delete a study that does not run, with its tuned baselines and its verdict."""
+    await asyncio.to_thread(house.desk.delete, name)
+    house.recent.forget()
+    await house.supervisor.tell()
+    return Response(status_code=204)
+
+
+def page(house: House, after: str, limit: int) -> StudiesAnswer:
+    """Return the studies whose names follow `after`."""
+    names = [name for name in house.desk.names() if name > after]
+    more = names[limit - 1] if len(names) > limit else None
+    return StudiesAnswer(studies=tuple(house.study(name) for name in names[:limit]), next_after=more)
+
+
+def read_tables(content_type: str, body: bytes) -> dict[str, Any]:
+    """Return the tables of a study file.
+
+    Raises:
+        Refused: 415 for another kind of body, 400 for one that is no such text.
+    """
+    language = LANGUAGES.get(content_type.partition(";")[0].strip().lower())
+    if language is None:
+        raise Refused(415, f"must be {' or '.join(LANGUAGES)}, got {content_type[:100]!r}.", "Content-Type")
+    try:
+        return parse_tables(body.decode("utf-8"), language)
+    except UnicodeDecodeError as error:
+        raise Refused(400, "must be UTF-8 text.", "study") from error
+    except BadInput as error:
+        raise Refused(400, error.reason, error.field) from error

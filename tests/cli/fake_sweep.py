@@ -1,0 +1,37 @@
+"""Stands in for `sweep run` on a server: a whole protocol over a fake trainer, or what the study's note says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from sweep.cli.progress import JsonLines
+from sweep.orders.pace import Pace
+from sweep.plan import read_study_file
+from sweep.search.database import Database
+from sweep.search.session import read_data
+from tests.fakes import FakeTrainer
+from tests.orders import stand_in
+from tests.protocols import make_protocol
+
+COMMAND = (sys.executable, "-m", "tests.cli.fake_sweep")
+
+
+def main() -> None:
+    study_file = read_study_file(Path(sys.argv[1]))
+    if study_file.plan.note:
+        stand_in.main()
+        return
+    lines, database = JsonLines(), Database(os.environ["SWEEP_STORAGE"])
+
+    def announce(part: str, runs: int) -> None:
+        lines.begin(Pace(part=part, done=min(1, runs), wanted=runs))
+
+    with database.sole_writer(study_file.plan.name):
+        dataset = read_data(study_file)
+        make_protocol(database, study_file.plan, FakeTrainer(), dataset=dataset, announce=announce).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""One real service for tests that only ask: a study that is done, one that nobody ordered, and hostile text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.orders.book import OrderBook
+from sweep.orders.order import Ending
+from sweep.plan import DataPlan
+from sweep.review.baselines import tuning_plans
+from sweep.search.database import Database
+from sweep.search.queries import find_study
+from tests.fakes import make_coordinator, opened
+from tests.review.dossiers import keep, make_dossier, make_plan, store_study
+from tests.service.running import Running, running
+
+ROOT = Path(__file__).parents[2]
+SHA256 = hashlib.sha256((ROOT / "data" / "ionosphere.csv").read_bytes()).hexdigest()
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def furnish(database: Database) -> None:
+    """Keep a study `done` with a verdict, and one `alone` that `sweep run` made."""
+    data = DataPlan(name="ionosphere", header=False)
+    done = make_plan(trials=20, data=data).model_copy(update={"name": "done", "note": HOSTILE})
+    book = OrderBook(database)
+    book.open()
+    book.place(done)
+    book.claim()
+    book.end("done", Ending(0))
+    for searched in (done, *tuning_plans(done).values()):
+        make_coordinator(database, searched, data_sha256=SHA256).run()
+    with database.reading() as connection:
+        study_id = find_study(connection, "done").study_id
+    keep(database, study_id, make_dossier(done, classes={"b": 9, HOSTILE: 107}))
+    store_study(database, make_plan(trials=4).model_copy(update={"name": "alone"}))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve both studies."""
+    with opened(tmp_path_factory.mktemp("service") / "studies.db") as database:
+        furnish(database)
+        file = database.file
+    assert isinstance(file, Path)
+    with running(file) as service:
+        yield service

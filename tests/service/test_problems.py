@@ -1,0 +1,87 @@
+"""Laws of refusals: the status of each error, and nothing about the machine in what is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, TrainingFailed
+from sweep.service.problems import of_error, problem, without_paths
+
+NAMES = st.text("abcXYZ019._-", min_size=1).filter(lambda name: name.strip("."))
+WORDS = st.text("abcdefgh ,.()", max_size=20)
+
+
+class TestProblem:
+    def test_it_says_what_is_wrong_where(self) -> None:
+        status, headers, body = problem(422, "must be at least 1, got 0.", "search.trials")
+        assert status == 422
+        assert json.loads(body) == {
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "detail": "must be at least 1, got 0.",
+            "field": "search.trials",
+        }
+        assert headers == [("content-type", "application/problem+json"), ("content-length", str(len(body)))]
+
+    def test_a_detail_has_an_end_and_no_path(self) -> None:
+        told = json.loads(problem(500, "at /srv/x.db " + "y" * 10_000)[2])["detail"]
+        assert told.startswith("at x.db y")
+        assert len(told) <= 2000
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 503])
+    def test_every_status_in_use_has_a_title(self, status: int) -> None:
+        assert json.loads(problem(status, "x")[2])["title"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotFound("study", "there is none."), (404, "there is none.", "study")),
+        (NotYet("no trial yet."), (404, "no trial yet.", None)),
+        (Conflict("name", "is taken."), (409, "is taken.", "name")),
+        (BadInput("name", "is bad."), (422, "is bad.", "name")),
+        (StorageFailed("is locked."), (503, "is locked.", None)),
+        (TrainingFailed("ended."), (500, "ended.", None)),
+        (SweepError("what?"), (500, "what?", None)),
+    ],
+)
+def test_each_error_has_its_status(error: SweepError, told: tuple[int, str, str | None]) -> None:
+    assert of_error(error) == told
+
+
+class TestWithoutPaths:
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("`/srv/my studies/x.db` is locked", "`x.db` is locked"),
+            ("[Errno 2] No such file: '/etc/sweep/a b.toml'", "[Errno 2] No such file: 'a b.toml'"),
+            ("sqlite:////srv/x.db?mode=ro is locked", "x.db is locked"),
+            ("`sqlite:///studies/sweeps.db` cannot be read.", "`sweeps.db` cannot be read."),
+            ("postgresql+psycopg://me:secret@db.example:5432/sweeps?host=/run/pg failed", "sweeps failed"),
+            ("`postgresql://me:secret@db.example` failed", "`postgresql` failed"),
+            ("path=/etc/passwd", "path=passwd"),
+            ("(/etc/passwd)", "(passwd)"),
+            ("/srv/studies/", "studies"),
+            ("must be application/json or application/toml", "must be application/json or application/toml"),
+            ("studies/x.toml and ../x.toml", "studies/x.toml and ../x.toml"),
+            ("a share of 1/2, or 1 / 2", "a share of 1/2, or 1 / 2"),
+            ("it isn't there: `x`", "it isn't there: `x`"),
+        ],
+    )
+    def test_of_a_path_the_last_component_stays(self, text: str, told: str) -> None:
+        assert without_paths(text) == told
+
+    @given(WORDS, st.lists(NAMES, min_size=2, max_size=5), st.sampled_from(["`", "'", '"', ""]), WORDS)
+    def test_no_folder_is_told(self, before: str, names: list[str], mark: str, after: str) -> None:
+        path = "/" + "/".join(names)
+        text = f"{before} {mark}{path}{mark} {after}"
+        assert without_paths(text) == f"{before} {mark}{names[-1]}{mark} {after}"
+
+    @given(st.text().filter(lambda text: "/" not in text))
+    def test_what_holds_no_path_stays_as_it_is(self, text: str) -> None:
+        assert without_paths(text) == text
