@@ -44,7 +44,7 @@ HOMES = {
     "prometheus_client": ["sweep.service"],
 }
 
-WORDS = "errors files ranges functions registry optimizer schedules candidate plan seeds datasets script"
+WORDS = "errors redaction files ranges functions registry optimizer schedules candidate plan seeds datasets script"
 VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 from sweep.orders.order import Ending, Order, State, Wish
+from sweep.redaction import without_paths
 
 MOST_CRASHES = 1  # that are tried again
 BAD_INPUT = 2
@@ -32,7 +33,7 @@ def judge(order: Order, ending: Ending) -> dict[str, Any]:
 
 
 def reason(ending: Ending) -> str:
-    """Return why a process ended, in words.
+    """Return why a process ended, in words that tell nothing of the machine.
 
     >>> reason(Ending(-9))
     'its process was killed by SIGKILL, as the system does when memory runs out'
@@ -43,7 +44,7 @@ def reason(ending: Ending) -> str:
         name = _signal_name(-ending.code)
         return f"its process was killed by {name}" + (f", {MEMORY}" if name == "SIGKILL" else "")
     if ending.told.startswith("error: "):
-        return ending.told.removeprefix("error: ")
+        return without_paths(ending.told.removeprefix("error: "))
     return f"its process ended with exit code {ending.code}"
 
 

@@ -19,6 +19,7 @@ from sweep.orders.book import OrderBook
 from sweep.orders.order import Ending, Order, Wish
 from sweep.orders.pace import Pace
 from sweep.orders.process import Launcher, SweepProcess
+from sweep.redaction import without_paths
 
 LOOK_SECONDS = 1.0  # for studies that somebody else was writing, and for a database that was refused
 
@@ -162,5 +163,5 @@ async def insistently(ask: Callable[[], Answer]) -> Answer:
         try:
             return await asyncio.to_thread(ask)
         except StorageFailed as error:
-            LOG.warning("the order book cannot be used, trying again: %s", error)
+            LOG.warning("the order book cannot be used, trying again: %s", without_paths(str(error)))
             await asyncio.sleep(LOOK_SECONDS)

@@ -17,6 +17,10 @@ class Report:
     page: str
     policy: str
 
+    def __len__(self) -> int:
+        """Return the length of the page in characters."""
+        return len(self.page)
+
 
 def read_report(database: Database, name: str, frame: Frame | None = None) -> Report:
     """Return the report of a study; without a frame its page needs nothing else.

@@ -81,6 +81,12 @@ class House:
 
         return as_json(self.result(name, question, write))
 
+    async def delete(self, name: str) -> None:
+        """Delete a study, and let everybody who follows know."""
+        await asyncio.to_thread(self.desk.delete, name)
+        self.recent.forget()
+        await self.supervisor.tell()
+
     def json(self, question: Hashable, make: Callable[[], BaseModel], seconds: float = 1.0) -> Response:
         """Return an answer as JSON, which is written once for all who ask within `seconds`."""
         return as_json(self.recent.get(question, lambda: make().model_dump_json().encode(), seconds))

@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 MOST_KEPT = 512
+MOST_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -23,6 +24,11 @@ class Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     answer: Any = None
     until: float = -1.0
+
+    @property
+    def size(self) -> int:
+        """The length of an answer that has one, such as a page; others are small."""
+        return len(self.answer) if isinstance(self.answer, Sized) else 0
 
 
 class Recent:
@@ -40,6 +46,7 @@ class Recent:
             if self._clock() >= kept.until:
                 kept.answer = make()
                 kept.until = self._clock() + seconds
+                self._tidy()
             answer: Answer = kept.answer
             return answer
 
@@ -52,6 +59,14 @@ class Recent:
         with self._lock:
             kept = self._kept.setdefault(question, Kept())
             self._kept.move_to_end(question)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
             return kept
+
+    def _tidy(self) -> None:
+        """Forget what is too old, and what was asked least recently of what is too much."""
+        now = self._clock()
+        with self._lock:
+            for question in [question for question, kept in self._kept.items() if 0 <= kept.until <= now]:
+                del self._kept[question]
+            size = sum(kept.size for kept in self._kept.values())
+            while len(self._kept) > MOST_KEPT or size > MOST_BYTES:
+                size -= self._kept.popitem(last=False)[1].size

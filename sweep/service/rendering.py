@@ -22,8 +22,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from sweep.errors import SweepError
+from sweep.redaction import without_paths
 from sweep.service import words
-from sweep.service.problems import of_error, without_paths
+from sweep.service.problems import of_error
 from sweep.service.refusals import Refused
 
 ASSETS = Path(__file__).parent / "assets"

@@ -131,9 +131,7 @@ async def raise_budget(name: StudyName, budget: Budget, house: Here) -> StudyAns
 @router.delete("/{name}", status_code=204, responses={**MISSING, **CONFLICT})
 async def delete_study(name: StudyName, house: Here) -> Response:
     """Delete a study that does not run, with its tuned baselines and its verdict."""
-    await asyncio.to_thread(house.desk.delete, name)
-    house.recent.forget()
-    await house.supervisor.tell()
+    await house.delete(name)
     return Response(status_code=204)
 
 

@@ -90,9 +90,7 @@ async def delete(request: Request, name: StudyName, house: Here) -> Response:
     async def deleted() -> None:
         if typed != name:
             raise BadInput("confirm", f"type the study's name, {name}, to delete it.")
-        await asyncio.to_thread(house.desk.delete, name)
-        house.recent.forget()
-        await house.supervisor.tell()
+        await house.delete(name)
 
     return await attempt(request, name, house, deleted, "delete", typed, after="/")
 

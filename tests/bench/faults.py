@@ -21,7 +21,7 @@ from tests.bench.served import Client, Served, start
 
 SEED = 0
 MOMENTS_SECONDS = (0.1, 12.0)  # from before the first claim to the midst of a sweep
-CLIENTS = 4
+CLIENTS = 2
 FINISH_PATIENCE_SECONDS = 900.0
 STUDIES = """
     SELECT s.study_name, t.state, p.value_json FROM trials t JOIN studies s ON s.study_id = t.study_id

@@ -143,8 +143,8 @@ async def load(served: Served, asked: Asked, seconds: float, seed: int, trials: 
                 path = chance.choice(READS).format(number=chance.randrange(1, trials))
                 await note(asked, client.ask("GET", path))
             else:
-                own += 1
                 await note(asked, write(client, f"small-{seed}-{own // 4}", own % 4))
+                own += 1
 
 
 async def write(client: Client, name: str, step: int) -> Answer:

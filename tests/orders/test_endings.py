@@ -60,6 +60,7 @@ def test_only_a_crash_is_counted(ending: Ending) -> None:
         (Ending(-40), "its process was killed by signal 40"),
         (Ending(1, "Traceback (most recent call last):"), "its process ended with exit code 1"),
         (Ending(2, "error: data.file: it has changed."), "data.file: it has changed."),
+        (Ending(3, "error: `sqlite:////srv/s.db` cannot be read: no."), "`s.db` cannot be read: no."),
     ],
 )
 def test_the_reason_is_the_signal_or_the_errors_own_line(ending: Ending, said: str) -> None:

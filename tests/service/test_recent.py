@@ -72,3 +72,21 @@ def test_it_keeps_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.get(number, lambda: "first", seconds=60.0)
     assert kept.get(2, lambda: "again", seconds=60.0) == "first"
     assert kept.get(0, lambda: "again", seconds=60.0) == "again"
+
+
+def test_it_keeps_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "MOST_BYTES", 10)
+    kept = Recent()
+    for number in range(3):
+        kept.get(number, lambda: b"12345", seconds=60.0)
+    assert kept.get(2, lambda: b"again", seconds=60.0) == b"12345"
+    assert kept.get(0, lambda: b"again", seconds=60.0) == b"again"
+
+
+def test_what_is_too_old_makes_room() -> None:
+    clock = Clock()
+    kept = Recent(clock)
+    kept.get("old", lambda: b"12345", seconds=1.0)
+    clock.now = 2.0
+    kept.get("new", lambda: b"12345", seconds=1.0)
+    assert list(kept._kept) == ["new"]

@@ -1,0 +1,108 @@
+"""Laws of the service for a person with a browser: from the login link to a verdict and its curves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import OpenPage, Watched
+from tests.service.running import Running, running
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+SWEEP_MILLISECONDS = 90_000
+REFUSED = "Failed to load resource: the server responded with a status of"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve a new database."""
+    folder: Path = tmp_path_factory.mktemp("journey")
+    with running(folder / "studies.db") as service:
+        yield service
+
+
+@pytest.fixture
+def logged_in(service: Running, open_page: OpenPage) -> Watched:
+    """Open the login link, and come to the studies."""
+    watched = open_page(f"http://{service.host}/login?token={service.tokens['admin']}", width=1200)
+    watched.page.wait_for_url(f"http://{service.host}/")
+    watched.page.wait_for_load_state("networkidle")
+    return watched
+
+
+def fill_in(page: Page, name: str, note: str = "") -> None:
+    """Fill the form in for the smallest template, and send it."""
+    page.goto(f"{page.url.rstrip('/')}/new?template=smoke")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Note").fill(note)
+    page.get_by_role("button", name="Start the study").click()
+
+
+@pytest.mark.parametrize("path", ["/", "/new", "/studies/journey", "/docs", "/dashboard", "/v1/studies"])
+def test_without_a_token_there_is_nothing_to_see(service: Running, open_page: OpenPage, path: str) -> None:
+    watched = open_page(f"http://{service.host}{path}")
+    assert watched.page.get_by_role("heading").all_inner_texts() == ["Log in first"]
+    assert watched.page.get_by_role("link").count() == 0
+
+
+def test_a_sweep_is_started_watched_and_judged(service: Running, logged_in: Watched) -> None:
+    page = logged_in.page
+    page.get_by_role("link", name="New study").first.click()
+    page.goto(f"{page.url}?template=smoke")
+    page.get_by_label("Name", exact=True).fill("journey")
+    page.get_by_label("Note").fill(HOSTILE)
+    page.locator("#preview svg").first.wait_for()
+    page.get_by_role("button", name="Start the study").click()
+    page.wait_for_url(re.compile("/studies/journey$"))
+    page.locator("progress").wait_for(timeout=SWEEP_MILLISECONDS)
+    assert page.get_by_text(HOSTILE).count() == 1
+    page.get_by_role("link", name="Open the verdict").click(timeout=SWEEP_MILLISECONDS)
+    page.get_by_role("heading", level=1).filter(has_text="On these rows").wait_for()
+    page.locator(".scatterlayer path").first.wait_for(state="attached")
+    page.get_by_role("link", name="In optuna-dashboard").click()
+    page.locator(".scatterlayer path").first.wait_for(state="attached")
+    assert logged_in.complaints == []
+
+
+def test_the_dashboard_shows_the_curves_and_the_verdict(service: Running, logged_in: Watched) -> None:
+    page = logged_in.page
+    page.goto(f"http://{service.host}/dashboard")
+    page.get_by_text(re.compile(r"^\d+\. journey$")).click()
+    page.wait_for_function(
+        "document.querySelectorAll(\"[id^='user-defined-plot:sweep-'] .scatterlayer path\").length > 0"
+    )
+    assert page.locator("[id^='user-defined-plot:sweep-']").count() == 5
+    assert page.locator("img[src=x]").count() == 0
+    assert logged_in.complaints == []
+
+
+def test_a_name_that_is_a_script_is_refused_and_kept_for_mending(service: Running, logged_in: Watched) -> None:
+    page = logged_in.page
+    fill_in(page, HOSTILE, "kept")
+    page.locator("#problem-name").wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == HOSTILE
+    assert page.get_by_label("Note").input_value() == "kept"
+    assert page.locator("img[src=x]").count() == 0
+    assert [told for told in logged_in.complaints if REFUSED not in told] == []
+
+
+def test_the_list_shows_progress_without_being_loaded_anew(service: Running, logged_in: Watched) -> None:
+    page = logged_in.page
+    assert page.get_by_text(HOSTILE).count() == 1  # the first journey's note, inert
+    page.evaluate("window.stays = true")
+    search = {"trials": 1_000_000, "replicates": 1, "schedules": {"constant": {}}}
+    tables = {"name": "aside", "data": {"name": "ionosphere"}, "search": search}
+    assert service.send("POST", "/v1/studies", tables).status == 201
+    page.get_by_role("link", name="aside").wait_for(timeout=SWEEP_MILLISECONDS)
+    page.get_by_role("link", name="aside").focus()
+    page.locator("#study-aside progress").wait_for(timeout=SWEEP_MILLISECONDS)
+    page.get_by_text(re.compile("best so far")).nth(1).wait_for()
+    assert page.evaluate("window.stays && document.activeElement.textContent") == "aside"
+    page.get_by_role("link", name="aside").click()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped").first.wait_for(timeout=SWEEP_MILLISECONDS)
+    assert logged_in.complaints == []
