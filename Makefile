@@ -9,7 +9,7 @@ RUNTIME := $(VENV)/installed
 BENCH := $(VENV)/installed-bench
 DEV := $(VENV)/installed-dev
 
-STUDIES := $(if $(SWEEP_STORAGE)$(findstring --storage,$(ARGS)),,studies/sweeps.db)
+STUDIES := $(if $(SWEEP_STORAGE)$(SWEEP_SERVER)$(findstring --storage,$(ARGS))$(findstring --server,$(ARGS)),,studies/sweeps.db)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -322,15 +322,23 @@ def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) ->
     Raises:
         BadInput: for a file that is missing, is not TOML or JSON, or breaks a rule; it names the first wrong key.
     """
+    registry = read_registry()
+    return StudyFile(path, resolve(read_as_written(path, overrides), registry), registry)
+
+
+def read_as_written(path: Path, overrides: Mapping[str, Value] | None = None) -> Plan:
+    """Read and check a study file, but for the names in it that a registry explains, which may be a server's.
+
+    Raises:
+        BadInput: as `read_study_file` does.
+    """
     tables = _read_tables(path)
     for dotted, value in (overrides or {}).items():
-        *parents, key = dotted.split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-        table[key] = value
-    registry = read_registry()
-    return StudyFile(path, resolve(read_plan(tables), registry), registry)
+        table, key = dotted.split(".")
+        held = tables.get(table, {})
+        if isinstance(held, Mapping):  # or the plan will say
+            tables[table] = {**held, key: value}
+    return read_plan(tables)
 
 
 def resolve(plan: Plan, registry: Registry) -> Plan:

@@ -17,10 +17,11 @@ from pydantic import ValidationError
 
 from sweep.candidate import from_params
 from sweep.errors import BadInput
-from sweep.plan import read_plan, read_study_file
+from sweep.plan import read_as_written, read_plan, read_study_file
 from sweep.ranges import Range, Value
 from sweep.schedules import CATALOGUE
 
+SMOKE = Path(__file__).parent.parent / "studies" / "smoke.toml"
 SHIPPED = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
 STUDY = """
@@ -389,3 +390,37 @@ class TestRefusedFiles:
     def test_bytes_that_are_no_text_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"^study: `.*radar\.toml` cannot be read: it is not UTF-8 text\.$"):
             read_study_file(written(tmp_path, b"name = '\xff'"))
+
+
+class TestAsWritten:
+    """A study file before a registry says what its names mean."""
+
+    def test_without_names_it_is_the_same_plan(self) -> None:
+        overrides = {"search.trials": 7, "search.sampler_seed": 3}
+        assert read_as_written(SMOKE, overrides) == read_study_file(SMOKE, overrides).plan
+
+    def test_names_stay_as_they_are(self, tmp_path: Path) -> None:
+        path = tmp_path / "named.toml"
+        path.write_text(
+            SMOKE.read_text().replace('file = "../data/ionosphere.csv"', 'name = "nobodys"'), encoding="utf-8"
+        )
+        assert read_as_written(path).data.name == "nobodys"
+        assert "label" not in read_as_written(path).data.model_fields_set
+
+    @pytest.mark.parametrize("text", [None, "[data", 'search = "all"', "name = 3", '{"name": 3}'])
+    @pytest.mark.parametrize("suffix", ["toml", "json"])
+    def test_what_is_wrong_is_said_in_the_same_words(self, tmp_path: Path, text: str | None, suffix: str) -> None:
+        path = tmp_path / f"study.{suffix}"
+        if text is not None:
+            path.write_text(text, encoding="utf-8")
+        with pytest.raises(BadInput) as expected:
+            read_study_file(path)
+        with pytest.raises(BadInput) as raised:
+            read_as_written(path, {})
+        assert str(raised.value) == str(expected.value)
+
+    def test_an_override_of_no_table_is_bad_input(self, tmp_path: Path) -> None:
+        path = tmp_path / "study.toml"
+        path.write_text('name = "x"\nsearch = "all"\n[data]\nname = "rows"', encoding="utf-8")
+        with pytest.raises(BadInput, match=r"^search: must be a table, got .all."):
+            read_as_written(path, {"search.trials": 3})

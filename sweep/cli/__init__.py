@@ -357,7 +357,7 @@ def study_path(study: str) -> Path:
 
 def study_name(study: str) -> str:
     """Return the study's name that STUDY means: that of a file if there is one, or the name itself."""
-    from sweep.cli.study_file import read_as_written
+    from sweep.plan import read_as_written
 
     path = study_path(study)
     return read_as_written(path).name if path.suffix == ".toml" or path.is_file() else study

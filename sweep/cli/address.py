@@ -1,4 +1,4 @@
-"""A server's address: what may be one, and where a token may be sent.
+"""A server's address: what may be one, where a token may be sent, and by which connections.
 
 It stands alone because nothing may be asked of a server before this is known.
 """
@@ -11,6 +11,9 @@ import httpx
 
 from sweep.cli.printable import shortened
 from sweep.errors import BadInput
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0  # a report takes some
 
 
 def check_address(address: str) -> httpx.URL:
@@ -48,3 +51,23 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def open_connections(url: httpx.URL, token: str | None) -> httpx.Client:
+    """Return what connections to a server are made by.
+
+    Raises:
+        BadInput: for proxies or certificates of the environment that cannot be used.
+    """
+    secure = url.scheme == "https"  # or a proxy would get to see the token
+    try:
+        return httpx.Client(
+            base_url=url,
+            headers={"accept-encoding": "identity"} | ({} if token is None else {"authorization": f"Bearer {token}"}),
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            trust_env=secure,
+        )
+    except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+        reason = f"a proxy or SSL_CERT_FILE of the environment cannot be used: {shortened(str(error))}".rstrip(".")
+        raise BadInput("server", f"{reason}.") from error

@@ -44,11 +44,11 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         self._bar = RichBar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("trainings, {task.fields[rate]} a second"),
-            TextColumn("{task.fields[best]}"),
+            TextColumn("{task.fields[best]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
         )

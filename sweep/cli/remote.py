@@ -15,14 +15,13 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from sweep.cli.address import check_address
+from sweep.cli.address import CONNECT_SECONDS, check_address, open_connections
 from sweep.cli.credentials import FILE_VARIABLE, TOKEN_VARIABLE, read_token
 from sweep.cli.event_stream import Event, TooLong, read_events
 from sweep.cli.printable import printable_document, shortened
 from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, first_problem
 
 LARGEST_BYTES = 64 * 1024 * 1024
-READ_SECONDS = 60.0  # a report takes some
 SILENT_SECONDS = 45.0  # a stream is never, as it pings every 15
 JSON, PROBLEM, STREAM = "application/json", "application/problem+json", "text/event-stream"
 NO_TOKEN = f"is missing; set {TOKEN_VARIABLE}, or name a file that holds it by --token-file or {FILE_VARIABLE}."
@@ -50,13 +49,7 @@ class Client:
         url = check_address(address)
         self.address = str(url).rstrip("/")
         self._token = token
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"accept-encoding": "identity"} | ({} if token is None else {"authorization": f"Bearer {token}"}),
-            timeout=httpx.Timeout(READ_SECONDS, connect=10.0),
-            follow_redirects=False,
-            trust_env=url.scheme == "https",  # a proxy must not get to see a token
-        )
+        self._http = open_connections(url, token)
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +90,9 @@ class Client:
         Raises:
             Unavailable: while it is read, too, if the connection is lost.
         """
-        with self._answer("GET", path, STREAM, timeout=httpx.Timeout(SILENT_SECONDS, connect=10.0)) as response:
+        with self._answer(
+            "GET", path, STREAM, timeout=httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
+        ) as response:
             yield self._read_events(response)
 
     def strange(self, what: str) -> StorageFailed:

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 
 from sweep.cli.remote import Client, Unavailable
 from sweep.cli.source import path_of
-from sweep.cli.study_file import read_as_written
 from sweep.errors import BadInput, Conflict, NotFound
 from sweep.orders.book import KEY_HEADER
 from sweep.orders.desk import STOPPING, DatasetAnswer, StudyAnswer
 from sweep.orders.order import State
-from sweep.plan import DataPlan, Plan, StudyFile, resolve
+from sweep.plan import DataPlan, Plan, StudyFile, read_as_written, resolve
 from sweep.ranges import Value
 from sweep.registry import RegisteredData, RegisteredModel, Registry
 from sweep.review.answer import Answer
@@ -75,9 +75,10 @@ def read_draft(client: Client, path: Path, overrides: Mapping[str, Value]) -> Dr
     if plan.model.build is not None:
         raise BadInput("model.build", "cannot be given to a server; name a registered model by `model.name`.")
     datasets = client.read("/v1/datasets", Datasets).datasets
+    registry = registry_of(client, datasets)
     if plan.data.file is not None:
         plan = plan.model_copy(update={"data": find_data(plan, path, datasets)})
-    return Draft(resolve(plan, registry_of(client, datasets)), datasets)
+    return Draft(resolve(plan, registry), datasets)
 
 
 def find_data(plan: Plan, path: Path, datasets: Sequence[DatasetAnswer]) -> DataPlan:
@@ -98,10 +99,11 @@ def find_data(plan: Plan, path: Path, datasets: Sequence[DatasetAnswer]) -> Data
 def registry_of(client: Client, datasets: Sequence[DatasetAnswer]) -> Registry:
     """Return the server's registry as far as it tells."""
     models = client.read("/v1/models", Models).models
-    return Registry(
-        datasets={known.name: RegisteredData(file="-", header=known.header, label=known.label) for known in datasets},
-        models={known.name: RegisteredModel(build=THEIRS) for known in models},
-    )
+    read = {known.name: RegisteredData(file="-", header=known.header, label=known.label) for known in datasets}
+    try:
+        return Registry(datasets=read, models={known.name: RegisteredModel(build=THEIRS) for known in models})
+    except ValidationError as error:
+        raise client.strange("its registry has names that are none") from error
 
 
 def place(client: Client, draft: Draft, console: Console) -> StudyAnswer:
@@ -160,7 +162,8 @@ def _resume(client: Client, where: str) -> StudyAnswer:
 
 def _check_data(draft: Draft, stored: Mapping[str, Any]) -> None:
     """Raise `BadInput` if the stored study has other rows; one that names none yet is looked at again once it does."""
-    held, told = (stored.get("data") or {}).get("name"), draft.plan.data.name
+    data, told = stored.get("data"), draft.plan.data.name
+    held = data.get("name") if isinstance(data, Mapping) else None
     if held is None or held == told or draft.sha256(held) == draft.sha256(told):
         return
     reason = f"the stored study `{draft.plan.name}` has `{held}`, which is not the same as `{told}`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,17 +73,22 @@ def check_end(study: StudyAnswer) -> None:
 
 def watch(client: Client, name: str, console: Console) -> StudyAnswer:
     """Draw a study until it rests, and return how; a signal ends the watching alone."""
-    drawn = Drawn(console, surface(console))
     try:
-        say_if_queued(client, name, console)
-        with Interruption() as interruption, drawn.surface, closing(follow(client, name, console)) as studies:
-            for study in studies:
-                interruption.check()
-                drawn.show(study)
+        with Interruption() as interruption:
+            say_if_queued(client, name, console)
+            return _draw_to_the_end(client, name, console, interruption.check)
     except KeyboardInterrupt as interrupt:
         page, stop = f"{client.address}/studies/{name}", f"{client.address}{path_of(name, 'stop')}"
         console.print(f"detached; the study {name} goes on on the server. To stop it there: {page}, or POST {stop}")
         raise typer.Exit(1) from interrupt
+
+
+def _draw_to_the_end(client: Client, name: str, console: Console, check: Callable[[], None]) -> StudyAnswer:
+    drawn = Drawn(console, surface(console))
+    with drawn.surface, closing(follow(client, name, console)) as studies:
+        for study in studies:
+            check()
+            drawn.show(study)
     return study
 
 
@@ -167,16 +172,10 @@ class Drawn:
         if study.progress is None:
             self._part = None
         else:
-            self._draw(without_brackets(study.progress))
+            self._draw(study.progress)
 
     def _draw(self, pace: Pace) -> None:
         if self._part != (pace.part, pace.wanted):
             self._part = pace.part, pace.wanted
             self.surface.begin(pace)
         self.surface.draw(pace)
-
-
-def without_brackets(pace: Pace) -> Pace:
-    """Return the same without what a bar would take for its markup; ours has none."""
-    round_ones = str.maketrans("[]", "()")
-    return pace.model_copy(update={"part": pace.part.translate(round_ones), "best": pace.best.translate(round_ones)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import optuna
 
+from sweep.cli.address import is_loopback
 from sweep.errors import BadInput
 from sweep.orders.book import OrderBook
 from sweep.orders.desk import Desk
@@ -99,14 +99,6 @@ def check_place(options: Options) -> None:
     if not options.behind_proxy:
         reason = "is no loopback address: give --certificate and --key, or --behind-proxy if a proxy adds TLS."
         raise BadInput("host", f"{options.host} {reason}")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def shown_host(host: str) -> str:

@@ -86,7 +86,10 @@ class Served:
 
     def verdict(self, name: str) -> VerdictAnswer:
         """Ask for a study's verdict."""
-        return self._ask(name, "verdict", VerdictAnswer)
+        told = self._ask(name, "verdict", VerdictAnswer)
+        if name not in told.candidates:
+            raise self.client.strange("its verdict says nothing of the study's own search")
+        return told
 
     def schedule(self, name: str) -> ScheduleAnswer:
         """Ask for the schedule that is exported."""

@@ -164,7 +164,7 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Response:
-    """Writes one response, packed for whoever takes it so: a study's JSON shrinks to a twentieth."""
+    """Writes one response, packed for whoever takes it so: a study's JSON shrinks more than tenfold."""
 
     environ: WSGIEnvironment
     start: StartResponse
@@ -219,10 +219,10 @@ class ShownStudy:
         self._database, self._study_id, self._fresh_seconds = database, study_id, fresh_seconds
         self._reading, self._weighing = threading.Lock(), threading.Lock()
         self._fresh_until = self._weighed_until = -math.inf
-        self._weighed: tuple[int, bytes] | None = None
         self._forget()
 
     def _forget(self) -> None:
+        self._weighed: tuple[int, bytes] | None = None
         self._trials: dict[int, bytes] = {}  # JSON by id, in the order of their numbers
         self._unfinished: set[int] = set()
         self._notes: Mapping[int, Document] = {}
@@ -232,7 +232,7 @@ class ShownStudy:
         """Return the study's JSON in parts, without its first `after` trials."""
         with self._reading:
             if time.monotonic() >= self._fresh_until:
-                self._head = self._refresh()
+                self._refresh()
                 self._fresh_until = time.monotonic() + self._fresh_seconds
             trials, head = list(self._trials.values())[after:], self._head
         blocks = (b",".join(trials[first : first + BLOCK]) for first in range(0, len(trials), BLOCK))
@@ -250,15 +250,23 @@ class ShownStudy:
             self._weighed_until = time.monotonic() + (time.monotonic() - began) / IMPORTANCE_SHARE
             return self._weighed[1]
 
-    def _refresh(self) -> bytes:
-        """Read what is new, or everything if what was read is not there any more; return all but the trials."""
-        with Source.opened(self._database, self._study_id) as source:
-            kept = source.kept()
-            notes = read_notes(kept)
-            if not self._read_new(source, notes):
-                self._forget()
-                self._read_new(source, notes)
-            document = source.document() | tell_kept(kept, notes) | self._seen.document
+    def _refresh(self) -> None:
+        """Read what is new, or everything if what was read is not there any more or a reading was cut short."""
+        try:
+            with Source.opened(self._database, self._study_id) as source:
+                self._head = self._read(source)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _read(self, source: Source) -> bytes:
+        """Read new trials, and return all else of the study."""
+        kept = source.kept()
+        notes = read_notes(kept)
+        if not self._read_new(source, notes):
+            self._forget()
+            self._read_new(source, notes)
+        document = source.document() | tell_kept(kept, notes) | self._seen.document
         best = b",".join(self._trials[trial_id] for trial_id in self._seen.best)
         return _json(document)[:-1] + b', "best_trials": [' + best + b"]}"
 
@@ -328,14 +336,12 @@ class Seen:
     @property
     def document(self) -> Document:
         """What the page is told of it."""
-        spaces: list[Document] = [
-            {"name": name, "distribution": distribution}
-            for name, joined in sorted(self.spaces.items())
-            for distribution in joined
-        ]
+        spaces = sorted(self.spaces.items())
+        common = [name for name, joined in spaces if self.params[name] == self.searching and len(joined) == 1]
+        union = [{"name": name, "distribution": distribution} for name, joined in spaces for distribution in joined]
         return {
-            "union_search_space": spaces,
-            "intersection_search_space": [space for space in spaces if self.params[space["name"]] == self.searching],
+            "union_search_space": union,
+            "intersection_search_space": [space for space in union if space["name"] in common],
             "union_user_attrs": [{"key": key, "sortable": sortable} for key, sortable in self.sortable.items()],
             "has_intermediate_values": self.steps,
         }

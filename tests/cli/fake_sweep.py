@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
-from sweep.cli.progress import JsonLines
-from sweep.orders.pace import Pace
-from sweep.plan import read_study_file
-from sweep.search.database import Database
-from sweep.search.session import read_data
-from tests.fakes import FakeTrainer
 from tests.orders import stand_in
-from tests.protocols import make_protocol
 
 COMMAND = (sys.executable, "-m", "tests.cli.fake_sweep")
 
 
 def main() -> None:
-    study_file = read_study_file(Path(sys.argv[1]))
-    if study_file.plan.note:
+    path = Path(sys.argv[1])
+    if json.loads(path.read_text(encoding="utf-8"))["note"]:
         stand_in.main()
-        return
-    lines, database = JsonLines(), Database(os.environ["SWEEP_STORAGE"])
+    else:
+        run(path)
+
+
+def run(path: Path) -> None:
+    """Run the study to its verdict; what this takes is loaded for it alone."""
+    from sweep.cli.progress import JsonLines
+    from sweep.orders.pace import Pace
+    from sweep.plan import read_study_file
+    from sweep.search.database import Database
+    from sweep.search.session import read_data
+    from tests.fakes import FakeTrainer
+    from tests.protocols import make_protocol
+
+    study_file, lines, database = read_study_file(path), JsonLines(), Database(os.environ["SWEEP_STORAGE"])
 
     def announce(part: str, runs: int) -> None:
         lines.begin(Pace(part=part, done=min(1, runs), wanted=runs))

@@ -1,52 +1,117 @@
-"""Laws of the dashboard: it is for reading."""
+"""Laws of `sweep dashboard`: it is for reading, and says where."""
 
 from __future__ import annotations
 
+import hashlib
+import http.client
+import os
+import re
 import socket
-from collections.abc import Iterable
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sweep.cli.dashboard import HOST, read_only, serve
-from sweep.errors import BadInput
-from tests.fakes import opened
+from sweep.cli.dashboard import HOST, make_if_new, serve
+from sweep.errors import BadInput, StorageFailed
+from sweep.search.database import Database
+from sweep.training.worker import environment
+from tests.fakes import make_coordinator, make_plan, opened
+
+ROOT = Path(__file__).parents[2]
+PATHS = [
+    *("/dashboard/", "/dashboard/studies/1/trials?numbers=1", "/static/bundle.js", "/favicon.ico"),
+    *("/api/studies", "/api/studies/1?after=0", "/api/studies/1/param_importances"),
+]
 
 
-def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [environ["PATH_INFO"].encode()]
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store a study of 20 trials."""
+    path = tmp_path_factory.mktemp("dashboard") / "studies.db"
+    with opened(path) as database:
+        make_coordinator(database, make_plan()).run()
+    return path
 
 
-def answer(method: str) -> tuple[str, dict[str, str], bytes]:
-    """Send one request through the guard; return status, headers and body."""
-    started: list[tuple[str, dict[str, str]]] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
-        started.append((status, dict(headers)))
-
-    body = b"".join(read_only(application)({"REQUEST_METHOD": method, "PATH_INFO": "/api/studies"}, start_response))
-    ((status, headers),) = started
-    return status, headers, body
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_reading_is_passed_on(method: str) -> None:
-    assert answer(method) == ("200 OK", {"Content-Type": "text/plain"}, b"/api/studies")
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get", ""])
-def test_everything_else_is_refused_before_the_dashboard_sees_it(method: str) -> None:
-    status, headers, body = answer(method)
-    assert status == "405 Method Not Allowed"
-    assert headers["Allow"] == "GET, HEAD"
-    assert b"/api/studies" not in body
+@pytest.fixture(scope="module")
+def port(file: Path) -> Iterator[int]:
+    """Serve it by the command."""
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+    command = [sys.executable, "-m", "sweep", "dashboard", "--port", str(port), "--storage", f"sqlite:///{file}"]
+    variables = os.environ | environment() | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        try:
+            assert re.search(rf"http://{HOST}:{port}/dashboard/", server.stdout.readline())
+            yield port
+        finally:
+            server.terminate()
+        assert server.stderr.read() == ""
 
 
-def test_a_taken_port_is_bad_input(tmp_path: Path) -> None:
-    with socket.create_server((HOST, 0)) as taken, opened(tmp_path / "studies.db") as database:
-        port = taken.getsockname()[1]
-        with pytest.raises(BadInput, match=f"{port} cannot be used") as raised:
-            serve(database, port)
-    assert raised.value.field == "port"
+def ask(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    """Send one request; return its status and body."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    try:
+        connection.request(method, path, body=b"{}" if method == "POST" else None)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+class TestServing:
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("path", PATHS)
+    def test_reading_is_answered(self, port: int, path: str, method: str) -> None:
+        status, body = ask(port, path, method)
+        assert status == 200
+        assert bool(body) == (method == "GET")
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get"])
+    def test_everything_else_is_refused_and_changes_nothing(self, file: Path, port: int, method: str) -> None:
+        before = hashlib.sha256(file.read_bytes()).hexdigest()
+        for path in ("/api/studies/1", "/api/studies", "/api/trials/1/tell", "/incompatible-rdb-schema"):
+            assert ask(port, path, method)[0] == 405
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == before
+
+    @pytest.mark.parametrize("path", ["/csv/1", "/sql-profiler", "/api/studies/1/plot/contour", "/api/studies/2"])
+    def test_what_the_page_does_not_need_is_not_found(self, port: int, path: str) -> None:
+        assert ask(port, path)[0] == 404
+
+    @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=" + "9" * 5000])
+    def test_a_hostile_query_is_a_bad_request(self, port: int, query: str) -> None:
+        assert ask(port, f"/api/studies/1?{query}")[0] == 400
+
+    def test_its_root_leads_to_it(self, port: int) -> None:
+        assert ask(port, "/")[0] == 302
+
+
+class TestStarting:
+    def test_a_taken_port_is_bad_input(self, tmp_path: Path) -> None:
+        with socket.create_server((HOST, 0)) as taken, opened(tmp_path / "studies.db") as database:
+            port = taken.getsockname()[1]
+            with pytest.raises(BadInput, match=f"{port} cannot be used") as raised:
+                serve(database, port)
+        assert raised.value.field == "port"
+
+    def test_a_new_database_is_made(self, new_database: Database) -> None:
+        make_if_new(new_database)
+        with new_database.reading():
+            assert new_database.exists()
+
+    def test_one_that_can_be_read_is_not_written(self, file: Path) -> None:
+        with opened(file) as database:
+            make_if_new(database)
+            assert "storage" not in vars(database)
+
+    def test_a_file_of_somebody_else_is_a_storage_failure(self, new_database: Database) -> None:
+        assert new_database.file is not None
+        new_database.file.write_text("no database\n" * 100)
+        with pytest.raises(StorageFailed, match="not a database"):
+            make_if_new(new_database)

@@ -197,6 +197,17 @@ class TestRefused:
         line = r"server: http://example\.org would send the token unencrypted; use https, or an SSH tunnel .*"
         assert_one_line(run("status", "smoke", "--server", "http://example.org"), 2, line)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("https_proxy", "ftp://127.0.0.1"), ("https_proxy", "http://127.0.0.1:port"), ("SSL_CERT_FILE", "none.pem")],
+    )
+    def test_an_environment_that_cannot_be_used_is_bad_input(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        line = "server: a proxy or SSL_CERT_FILE of the environment cannot be used: .*"
+        assert_one_line(run("status", "smoke", "--server", "https://127.0.0.1:1"), 2, line)
+
     def test_a_closed_port_is_storage(self, run: Run) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]

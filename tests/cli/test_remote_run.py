@@ -1,14 +1,14 @@
-"""Laws of `sweep run --server`: it ends as a run here would, and what is the server's stays there whatever happens here."""
+"""Laws of `sweep run --server`: it ends as a run here would, and the study stays the server's whatever happens here."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,15 +18,17 @@ import pytest
 from rich.console import Console
 
 from sweep.cli import remote_order, remote_run
+from sweep.cli.progress import surface
 from sweep.cli.remote import Client
-from sweep.cli.remote_run import Drawn, follow, without_brackets
-from sweep.errors import NotFound, StorageFailed
-from sweep.orders.book import OrderBook
-from sweep.orders.desk import StudyAnswer
+from sweep.cli.remote_run import Drawn, follow
+from sweep.errors import BadInput, NotFound, StorageFailed
+from sweep.orders.book import ORDERS, OrderBook
+from sweep.orders.desk import DatasetAnswer, StudyAnswer
 from sweep.orders.order import State
 from sweep.orders.pace import Pace
-from sweep.plan import read_study_file
+from sweep.plan import DataPlan, Plan, read_study_file
 from sweep.search.database import Database
+from sweep.search.session import read_data
 from sweep.training.worker import environment
 from tests.cli import fake_sweep
 from tests.cli.conftest import Run
@@ -36,6 +38,7 @@ from tests.protocols import FEW
 
 SMOKE = ROOT / "studies" / "smoke.toml"
 DATA = ROOT / "data" / "ionosphere.csv"
+CONSOLE = Console(file=io.StringIO())
 PATIENCE_SECONDS = 60.0
 VERDICT = "".join(f"{key} = {value}\n" for key, value in FEW.items())
 
@@ -47,7 +50,6 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWEEP_TOKEN", TOKENS.run)
     monkeypatch.setenv("SWEEP_REGISTRY", str(ROOT / "data" / "registry.toml"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(remote_run, "MOMENT_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -85,13 +87,24 @@ def answer(**changed: Any) -> str:
     return StudyAnswer.model_validate(base | changed).model_dump_json()
 
 
+def named(path: Path) -> Plan:
+    """Return a study file's plan as the service keeps it."""
+    return read_study_file(path).plan.model_copy(update={"data": DataPlan(name="ionosphere", header=False)})
+
+
+def dataset(name: str, sha256: str) -> DatasetAnswer:
+    return DatasetAnswer(
+        name=name, about="", sha256=sha256, header=False, label=-1, rows=1, features=1, classes=("b", "g")
+    )
+
+
 class TestOrder:
-    def test_a_study_is_followed_to_its_verdict(self, run: Run, service: Serving, write: Write, book: OrderBook) -> None:
+    def test_a_study_is_followed_to_its_verdict(
+        self, run: Run, service: Serving, write: Write, book: OrderBook
+    ) -> None:
         code, out, err = run("run", write(), "--server", service.address)
         assert code == 0, err
-        lines = err.splitlines()
-        assert lines[0] == f"study smoke: 12 candidates x 2 run seeds on {service.address}"
-        assert any(re.fullmatch(r"[\w ,]+: [\d,]+/[\d,]+ trainings, .*", line) for line in lines[1:]), err
+        assert err.startswith(f"study smoke: 12 candidates x 2 run seeds on {service.address}\n")
         assert out == run("compare", "smoke", "--server", service.address)[1]
         order = book.find("smoke")
         assert order is not None
@@ -113,44 +126,65 @@ class TestOrder:
         assert err.startswith("study smoke: 16 candidates")
         assert '"trials":{"complete":16}' in run("status", "smoke", "--json", "--server", service.address)[1]
 
-    def test_another_plan_under_the_name_is_refused_as_here(self, run: Run, service: Serving, write: Write) -> None:
-        run("run", write(), "--server", service.address)
+    def test_another_plan_under_the_name_is_refused_as_here(
+        self, run: Run, service: Serving, write: Write, book: OrderBook
+    ) -> None:
+        book.place(named(write()))
+        book.stop("smoke")
         code, out, err = run("run", write(("epochs = 5", "epochs = 6")), "--server", service.address)
         assert (code, out) == (2, "")
-        assert err == (
-            "error: training.epochs: the stored study `smoke` has 5, not 6; give the study another name.\n"
-        )
+        assert err == "error: training.epochs: the stored study `smoke` has 5, not 6; give the study another name.\n"
+        assert book.orders()["smoke"].state is State.STOPPED
 
-    def test_a_verdict_of_ones_own_is_said_to_stay_the_servers(self, run: Run, service: Serving, write: Write) -> None:
-        run("run", write(), "--server", service.address)
-        changed = write(("accuracy = 0.9569", "accuracy = 0.9"))
-        code, _, err = run("run", changed, "--server", service.address)
-        assert code == 0
-        assert err.startswith("study smoke: the server keeps its own baseline; only trials may grow there\n")
-
-    def test_a_study_that_was_stopped_goes_on(
-        self, run: Run, service: Serving, write: Write, book: OrderBook, monkeypatch: pytest.MonkeyPatch
+    def test_a_verdict_of_ones_own_is_said_to_stay_the_servers(
+        self, run: Run, service: Serving, write: Write, book: OrderBook
     ) -> None:
-        path = write()
-        plan = read_study_file(path).plan
-        named = plan.model_copy(update={"data": plan.data.model_copy(update={"file": None, "name": "ionosphere"})})
-        book.place(named)
+        book.place(named(write(note="fail 2")))
         book.stop("smoke")
-        assert run("run", path, "--server", service.address)[0] == 0
+        _, _, err = run("run", write(("accuracy = 0.9569", "accuracy = 0.9")), "--server", service.address)
+        assert err.startswith("study smoke: the server keeps its own baseline; only trials may grow there.\n")
+
+    def test_other_rows_under_the_name_are_refused(self, write: Write) -> None:
+        """A server with two data sets: the stored study has the one, the file here is the other."""
+        wanted = named(write())
+        stored = wanted.model_copy(update={"data": DataPlan(name="other", header=False)})
+        known = [dataset("ionosphere", "0"), dataset("other", "1")]
+        taken = b'{"detail": "there is a study `smoke` already.", "field": "name"}'
+        answers = (
+            reply(taken, "application/problem+json", "409 Conflict"),
+            reply(stored.model_dump_json().encode()),
+        )
+        with (
+            scripted(*answers) as server,
+            Client(server.address, None) as client,
+            pytest.raises(
+                BadInput, match=r"^data\.name: the stored study `smoke` has `other`, which is not the same as `ion"
+            ),
+        ):
+            remote_order.place(client, remote_order.Draft(wanted, known), CONSOLE)
+
+    @pytest.mark.parametrize("state", [State.STOPPED, State.FAILED, State.DONE])
+    def test_a_study_that_rests_without_a_verdict_goes_on(
+        self, run: Run, service: Serving, write: Write, book: OrderBook, state: State
+    ) -> None:
+        path = write(note="fail 2")
+        place_at_rest(book, named(path), state)
+        code, _, err = run("run", path, "--server", service.address)
+        assert code == 1
+        assert err.endswith("has failed on the server: data.file: smoke is wrong.\n")
 
     def test_a_study_that_somebody_ran_there_without_the_service_is_taken_in(
         self, run: Run, service: Serving, write: Write, book: OrderBook, database: Database
     ) -> None:
-        path = write()
+        path = write(note="fail 2")
         read = read_study_file(path)
-        make_coordinator(database, read.plan, data_sha256=remote_order.read_data(read).sha256).run()
-        assert run("run", path, "--server", service.address)[0] == 0
-        order = book.find("smoke")
-        assert order is not None
-        assert order.state is State.DONE
+        make_coordinator(database, read.plan, data_sha256=read_data(read).sha256).run()
+        assert run("run", path, "--server", service.address, "--trials", 16)[0] == 1
+        order = book.orders()["smoke"]
+        assert (order.state, order.plan.data.name, order.plan.search.trials) == (State.FAILED, "ionosphere", 16)
 
-    def test_names_need_no_registry_here(self, service: Serving, write: Write, tmp_path: Path) -> None:
-        path = write((f'file = "{DATA}"\nheader = false', 'name = "ionosphere"'))
+    def test_names_need_no_registry_here(self, service: Serving, write: Write, tmp_path: Path, book: OrderBook) -> None:
+        path = write((f'file = "{DATA}"\nheader = false', 'name = "ionosphere"'), note="fail 2")
         ended = subprocess.run(
             [sys.executable, "-m", "sweep", "run", path, "--server", service.address],
             env=os.environ | environment() | {"SWEEP_REGISTRY": str(tmp_path / "none.toml")},
@@ -159,20 +193,37 @@ class TestOrder:
             check=False,
             timeout=PATIENCE_SECONDS,
         )
-        assert ended.returncode == 0, ended.stderr
-        assert ended.stdout.startswith("study smoke: is the best schedule really better?")
+        assert ended.returncode == 1, ended.stderr
+        assert book.orders()["smoke"].plan.data == DataPlan(name="ionosphere", header=False, label=-1)
+
+
+def place_at_rest(book: OrderBook, plan: Plan, state: State) -> None:
+    """Keep an order that has ended so before the service looks."""
+    book.place(plan)
+    book.stop(plan.name)
+    if state is not State.STOPPED:
+        with book.database.writing() as connection:
+            connection.execute(ORDERS.update().values(state=state))
 
 
 class TestRefused:
     @pytest.mark.parametrize(
         ("old", "new", "line"),
         [
-            ("hidden = [8]", 'build = "a:b"', r"model\.build: cannot be given to a server; name a .* by `model\.name`\."),
+            (
+                "hidden = [8]",
+                'build = "a:b"',
+                r"model\.build: cannot be given to a server; name a .* by `model\.name`\.",
+            ),
             ("hidden = [8]", 'name = "mine"', r"model\.name: there is no model `mine` in the registry"),
             ("trials = 12", "trails = 12", r"search\.trails: unknown key, did you mean `search\.trials`\?"),
             ("trials = 12", "trials = 9999999", r"search\.trials: must ask for at most 10,000,000 trainings .*"),
             ("header = false", "header = false\nlabel = 34", r"data\.file: no data set .* it has: ionosphere\."),
-            ("[search.schedules.constant]", '[search.schedules.function]\nfunction = "a:b"', r"search\.schedules: .*own.*"),
+            (
+                "[search.schedules.constant]",
+                '[search.schedules.function]\nfunction = "a:b"',
+                r"search\.schedules: .*own.*",
+            ),
         ],
     )
     def test_a_study_file_that_a_server_cannot_run_is_one_line(
@@ -212,14 +263,17 @@ class TestRefused:
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SWEEP_SERVER", "http://127.0.0.1:1")
+        supervisor, end = os.pipe()
         ended = subprocess.run(
             [sys.executable, "-m", "sweep", "run", "none.toml", "--supervised"],
-            stdin=subprocess.DEVNULL,
+            stdin=supervisor,
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE_SECONDS,
         )
+        os.close(supervisor)
+        os.close(end)
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr.startswith("error: study: there is no file `none.toml`")
 
@@ -237,18 +291,21 @@ class TestEnds:
     def test_a_failure_is_told_with_its_reason(self, run: Run, service: Serving, write: Write) -> None:
         code, out, err = run("run", write(note="fail 2"), "--server", service.address)
         assert (code, out) == (1, "")
-        assert err.splitlines()[-1] == (
-            "error: the study `smoke` has failed on the server: data.file: smoke is wrong."
-        )
+        assert err.splitlines()[-1] == ("error: the study `smoke` has failed on the server: data.file: smoke is wrong.")
 
-    def test_a_crash_is_told_and_tried_again(self, run: Run, service: Serving, write: Write) -> None:
+    def test_a_crash_is_told_with_its_reason(self, run: Run, service: Serving, write: Write) -> None:
         code, _, err = run("run", write(note=f"kill {int(signal.SIGKILL)}"), "--server", service.address)
         assert code == 1
-        assert "study smoke: begun again, as its process was killed by SIGKILL" in err
-        assert "has failed on the server: its process was killed by SIGKILL" in err.splitlines()[-1]
+        said = "error: the study `smoke` has failed on the server: its process was killed by SIGKILL"
+        assert err.splitlines()[-1].startswith(said)
 
-    def test_a_signal_ends_the_watching_alone(self, service: Serving, write: Write, book: OrderBook) -> None:
-        for name in ("first", "second"):
+    def test_progress_and_queue_are_shown_and_a_signal_ends_the_watching_alone(
+        self, service: Serving, write: Write, book: OrderBook
+    ) -> None:
+        for name, then in (
+            ("first", "schedules: 1/2 trainings, - a second\n"),
+            ("second", "study second: queued behind others; it begins when its turn comes\n"),
+        ):
             path = write(note="wait", name=name)
             with subprocess.Popen(
                 [sys.executable, "-m", "sweep", "run", path, "--server", service.address],
@@ -260,11 +317,7 @@ class TestEnds:
                 assert client.stderr is not None
                 said = client.stderr.readline()
                 assert said == f"study {name}: 12 candidates x 2 run seeds on {service.address}\n"
-                if name == "second":
-                    assert client.stderr.readline().startswith("study second: queued behind others; ")
-                else:
-                    until(lambda: book.queued() == [])
-                    time.sleep(0)
+                assert client.stderr.readline() == then
                 client.send_signal(signal.SIGINT)
                 out, err = client.communicate(timeout=PATIENCE_SECONDS)
             assert (client.returncode, out) == (1, "")
@@ -274,17 +327,139 @@ class TestEnds:
             )
         assert [order.state for order in book.orders().values()] == [State.RUNNING, State.QUEUED]
 
-    def test_a_study_that_is_stopped_there_says_so(
-        self, run: Run, service: Serving, write: Write, book: OrderBook
+    def test_a_study_that_is_stopped_there_says_so(self, run: Run, service: Serving, write: Write) -> None:
+        path = write(note="wait")
+        stopping = threading.Thread(target=stop_once_running, args=(service,))
+        stopping.start()
+        code, out, err = run("run", path, "--server", service.address)
+        stopping.join()
+        assert (code, out) == (1, "")
+        assert err.splitlines()[-1] == ("error: the study `smoke` is stopped on the server; run again to continue it.")
+
+
+def stop_once_running(service: Serving) -> None:
+    with Client(service.address, TOKENS.run) as client:
+        until(lambda: state_of(client) == State.RUNNING)
+        client.send("POST", "/v1/studies/smoke/stop", StudyAnswer)
+
+
+def state_of(client: Client) -> str | None:
+    try:
+        return client.read("/v1/studies/smoke", StudyAnswer).state
+    except NotFound:
+        return None
+
+
+class TestConnection:
+    def test_a_request_whose_answer_is_lost_is_sent_again_under_its_key(
+        self, run: Run, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        plan = read_study_file(write(note="wait")).plan
-        named = plan.model_copy(update={"data": plan.data.model_copy(update={"file": None, "name": "ionosphere"})})
-        book.place(named)
-        book.stop("smoke")
-        with scripted(stream(answer(), answer(state="stopping"), answer(state="stopped"))) as server:
-            study = list(follow(Client(server.address, None), "smoke", Console()))[-1]
-        with pytest.raises(Exception, match="the study `smoke` is stopped on the server; run again to continue it."):
-            remote_run.check_end(study)
+        monkeypatch.setattr(remote_order, "PAUSES_SECONDS", (0.0, 0.0))
+        with scripted(b"", b"", reply(answer().encode())) as server, Client(server.address, None) as client:
+            study = remote_order.place(client, draft(write()), CONSOLE)
+        assert study.state == State.RUNNING
+        assert len(server.requests) == 3
+        assert len(set(server.requests)) == 1
+        assert re.search(rb"(?i)\r\nidempotency-key: [!-~]{20,}\r\n", server.requests[0])
+
+    def test_a_lost_connection_is_taken_up_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote_run, "SHORTEST_PAUSE_SECONDS", 0.0)
+        later = reply(b"<h1>Bad Gateway</h1>", "text/html", "502 Bad Gateway")
+        first, last = stream(answer()), stream(answer(state="stopping"), answer(state="stopped"), answer())
+        with scripted(first, b"", later, last) as server, Client(server.address, None) as client:
+            states = [study.state for study in follow(client, "smoke", CONSOLE)]
+        assert states == ["running", "stopping", "stopped"]
+
+    def test_one_that_stays_lost_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote_run, "PATIENCE_SECONDS", 0.0)
+        with scripted(stream(answer())) as server, Client(server.address, None) as client:
+            said = "cannot be reached: .*; the study goes on there, run again to follow it."
+            with pytest.raises(StorageFailed, match=said):
+                list(follow(client, "smoke", CONSOLE))
+
+    def test_a_study_that_is_deleted_meanwhile_is_not_there(self) -> None:
+        gone = reply(
+            b'{"detail": "there is no study `smoke`.", "field": "study"}', "application/problem+json", "404 Not Found"
+        )
+        with (
+            scripted(stream(answer()), gone) as server,
+            Client(server.address, None) as client,
+            pytest.raises(NotFound, match="there is no study `smoke`"),
+        ):
+            list(follow(client, "smoke", CONSOLE))
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("<h1>Hi</h1>", "its answer is no valid JSON"),
+            ("{}", "in its answer, study: is missing"),
+            ("x" * 2**21, "an event is longer than any of ours"),
+        ],
+        ids=["html", "empty", "endless"],
+    )
+    def test_events_that_are_not_ours_end_it(self, content: str, said: str) -> None:
+        with (
+            scripted(stream(content)) as server,
+            Client(server.address, None) as client,
+            pytest.raises(StorageFailed, match=f"does not answer as `sweep serve` does: {said}"),
+        ):
+            list(follow(client, "smoke", CONSOLE))
+
+
+class TestDrawn:
+    def test_each_part_begins_once_and_then_moves(self) -> None:
+        told = Told()
+        drawn = Drawn(CONSOLE, told)
+        paces = [None, ("schedules", 0, 24), ("schedules", 8, 24), ("race", 0, 24), None, ("race", 1, 24)]
+        for pace in paces:
+            progress = None if pace is None else Pace(part=pace[0], done=pace[1], wanted=pace[2])
+            drawn.show(StudyAnswer.model_validate_json(answer()).model_copy(update={"progress": progress}))
+        assert told.begun == ["schedules", "race", "race"]
+        assert told.drawn == [0, 8, 0, 1]
+
+    def test_a_crash_is_told_once(self) -> None:
+        console = Console(file=io.StringIO())
+        drawn = Drawn(console, Told())
+        for changed in ({}, {"crashes": 1, "state": "queued", "reason": "it was killed"}, {"crashes": 1}):
+            drawn.show(StudyAnswer.model_validate_json(answer(**changed)))
+        assert printed(console) == "study smoke: begun again, as it was killed\n"
+
+    def test_a_server_cannot_mark_up_the_bar(self) -> None:
+        pace = Pace(part="[/b]part", done=1, wanted=2, best="[red]best")
+        console = Console(force_terminal=True, file=io.StringIO())
+        drawn = Drawn(console, surface(console))
+        with drawn.surface:
+            drawn.show(StudyAnswer.model_validate_json(answer()).model_copy(update={"progress": pace}))
+        assert "[/b]part" in printed(console)
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+class Told:
+    """Keeps what it is to draw."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.drawn: list[int] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def begin(self, pace: Pace) -> None:
+        self.begun.append(pace.part)
+
+    def draw(self, pace: Pace) -> None:
+        self.drawn.append(pace.done)
+
+
+def draft(path: Path) -> remote_order.Draft:
+    return remote_order.Draft(read_study_file(path).plan, ())
 
 
 def until(done: Callable[[], bool]) -> None:

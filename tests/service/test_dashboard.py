@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
+import numpy as np
 import optuna
 import pytest
 import sqlalchemy
@@ -36,6 +37,7 @@ from tests.fakes import make_coordinator, make_plan, opened
 from tests.review import dossiers
 from tests.search.test_database import CUT_SHORT
 
+GZIP = {"HTTP_ACCEPT_ENCODING": "gzip, br"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ANSWERED = {
     *("/", "/dashboard", "/favicon.ico", "/static/bundle.js", "/api/meta", "/api/studies"),
@@ -72,6 +74,7 @@ class Answer:
 
     status: int
     headers: dict[str, str]
+    chunks: int
     body: bytes
 
     @property
@@ -107,11 +110,11 @@ def ask(application: Any, path: str, query: str = "", method: str = "GET", **hea
     }
     answered = application(environ | headers, start_response)
     try:
-        body = b"".join(answered)
+        chunks = list(answered)
     finally:
         getattr(answered, "close", lambda: None)()
     status, told = started[-1]
-    return Answer(int(status.split()[0]), dict(told), body)
+    return Answer(int(status.split()[0]), dict(told), len(chunks), b"".join(chunks))
 
 
 def tell(application: Any, study_id: int, after: int = 0) -> dict[str, Any]:
@@ -179,6 +182,7 @@ def motley(database: Database) -> optuna.Study:
         trial.suggest_float("rate", 0.1, 1 + number)
         trial.suggest_int("layers", 1, 9, step=2)
         trial.suggest_categorical("kind", [None, True, 3, 0.5, "x"])
+        trial.suggest_float("mixed", 0, 1, step=None if number % 2 else 0.25)
         if number % 2:
             trial.suggest_float("log", 1e-5, 1, log=True)
             trial.suggest_float("stepped", 0, 1, step=0.25)
@@ -301,9 +305,10 @@ class TestAnswers:
         ours, theirs = fresh(database), wsgi(database.storage)
         for after in (0, 7, 11, 12, 1000):
             found, wanted = tell(ours, 1, after), tell(theirs, 1, after)
-            for told in (found, wanted):  # it draws choices in any order
+            for told in (found, wanted):  # it draws choices, and spaces of one name, in any order
                 for space in (*told["union_search_space"], *told["intersection_search_space"]):
                     space["distribution"].get("choices", []).sort(key=str)
+                told["union_search_space"].sort(key=str)
             assert sorted_lists(found, "") == sorted_lists(wanted, "")
 
     def test_a_sweeps_trials_are_told_without_what_cannot_be_shown(self, database: Database, study_id: int) -> None:
@@ -361,20 +366,33 @@ class TestAnswers:
     def test_what_cannot_be_understood_is_not_there(
         self, database: Database, study_id: int, caplog: pytest.LogCaptureFixture
     ) -> None:
+        spoil = "UPDATE trial_params SET distribution_json = substr(distribution_json, 2) WHERE trial_id = 3"
+        mend = "UPDATE trial_params SET distribution_json = '{' || distribution_json WHERE trial_id = 3"
+        dashboard = fresh(database)
         with database.writing() as connection:
-            connection.execute(sqlalchemy.text("UPDATE trial_params SET distribution_json = '{' WHERE trial_id = 3"))
-        answer = ask(fresh(database), "/api/studies/1")
+            connection.execute(sqlalchemy.text(spoil))
+        answer = ask(dashboard, "/api/studies/1")
         assert (answer.status, answer.json["detail"]) == (404, "this study cannot be shown.")
         assert [record.getMessage() for record in caplog.records] == [
             "JSONDecodeError in an answer to optuna-dashboard's page"
         ]
+        with database.writing() as connection:
+            connection.execute(sqlalchemy.text(mend))
+        assert tell(dashboard, study_id) == tell(fresh(database), study_id)
 
     def test_whoever_takes_it_packed_gets_it_packed(self, database: Database, study_id: int) -> None:
         plain = ask(fresh(database), "/api/studies/1")
-        packed = ask(fresh(database), "/api/studies/1", HTTP_ACCEPT_ENCODING="gzip, br")
+        packed = ask(fresh(database), "/api/studies/1", **GZIP)
         assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
         assert packed.json == plain.json
         assert len(packed.body) < len(plain.body) / 5
+
+    def test_a_large_answer_comes_in_chunks(self, database: Database) -> None:
+        study, text = optuna.create_study(storage=database.storage), np.random.default_rng(0).bytes(150_000).hex()
+        study.add_trials([create_trial(value=1.0, user_attrs={"text": text})] * 3)
+        plain, packed = (ask(fresh(database), "/api/studies/1", **asking) for asking in ({}, GZIP))
+        assert packed.json == plain.json
+        assert packed.chunks > 1
 
 
 def by_name(told: dict[str, Any]) -> list[dict[str, Any]]:
@@ -452,14 +470,15 @@ class TestReading:
     def test_another_study_under_an_old_id_is_told_as_it_is(
         self, database: Database, study_id: int, trials: int
     ) -> None:
-        dashboard = fresh(database)
-        first = tell(dashboard, study_id)
+        dashboard, importances = fresh(database), "/api/studies/1/param_importances"
+        first, _ = tell(dashboard, study_id), ask(dashboard, importances)
         delete(database, "tiny")
         make_coordinator(database, make_plan(trials=trials, sampler_seed=1)).run()
         told = tell(dashboard, study_id)
         assert len(told["trials"]) == trials
         assert told["trials"][:8] != first["trials"][:8]
         assert told == tell(fresh(database), study_id)
+        assert ask(dashboard, importances).json == ask(fresh(database), importances).json
 
     def test_a_trial_that_came_late_is_not_missed(self, database: Database, study_id: int) -> None:
         hide = sqlalchemy.text("UPDATE trials SET study_id = :study WHERE trial_id = 5")
