@@ -21,8 +21,8 @@ from sweep.orders.supervisor import Supervisor
 from sweep.search.database import Database
 from sweep.service.app import create_app
 from sweep.service.counts import Counts
-from sweep.service.guard import Policy
 from sweep.service.house import House
+from sweep.service.policy import Policy
 from sweep.service.routes import default_policy
 from sweep.service.server import Place, Service, make_server
 from sweep.service.tokens import Role, Tokens, read_or_make

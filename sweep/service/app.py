@@ -16,8 +16,9 @@ from sweep.plan import Plan
 from sweep.service import catalogue, docs, events, health, pages, results, studies
 from sweep.service.counts import Counted
 from sweep.service.dashboard import mount
-from sweep.service.guard import Guard, Policy
+from sweep.service.guard import Guard
 from sweep.service.house import House
+from sweep.service.policy import Policy
 from sweep.service.refusals import handle_errors
 from sweep.service.responses import ALWAYS, Problem
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 
 from sweep.errors import BadInput
-from sweep.service.guard import Limit, Policy, read_host
+from sweep.service.checks import read_host
+from sweep.service.policy import Limit, Policy
 from sweep.service.tokens import Role, Tokens
 
 Rows = tuple[tuple[str, str, str], ...]

@@ -17,8 +17,8 @@ from sweep.orders.supervisor import Supervisor
 from sweep.search.database import Database
 from sweep.service.app import create_app
 from sweep.service.counts import Counts
-from sweep.service.guard import Limit
 from sweep.service.house import House
+from sweep.service.policy import Limit
 from sweep.service.routes import default_policy
 from sweep.service.server import Place, Server, make_server
 from sweep.service.tokens import Tokens

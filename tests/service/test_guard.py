@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.service.guard import BODY_LIMIT_BYTES, MOST_BUCKETS, Buckets, Guard, Limit
+from sweep.service.checks import BODY_LIMIT_BYTES
+from sweep.service.guard import Guard
+from sweep.service.limits import MOST_BUCKETS, Buckets
+from sweep.service.policy import Limit
 from sweep.service.routes import default_policy
 from sweep.service.tokens import SESSION_SECONDS, Role, Tokens
 from tests.service.driver import App, Client, Clock, Got, Message, Pairs, Reached, send_all
