@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -66,6 +67,8 @@ def serve(database: Database, options: Options) -> None:
         port = listener.getsockname()[1]
         service = build(database, options, tokens, port)
         announce(database, options, port, tokens if made else None)
+        gc.collect()
+        gc.freeze()  # a full collection over what the libraries hold would stall every answer for a tenth of a second
         asyncio.run(service.run(listener))
 
 

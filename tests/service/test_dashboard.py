@@ -30,9 +30,11 @@ from starlette.types import ASGIApp
 
 from sweep.review.findings import find
 from sweep.review.notes import write_notes
+from sweep.review.shown_study import widened
+from sweep.review.stored_study import LEFT_OUT
 from sweep.search.database import Database
 from sweep.search.removal import delete_studies
-from sweep.service.dashboard import LEFT_OUT, STUDIES_KEPT, Dashboard, mount, widened
+from sweep.service.dashboard import STUDIES_KEPT, Dashboard, mount
 from tests.fakes import make_coordinator, make_plan, opened
 from tests.review import dossiers
 from tests.search.test_database import CUT_SHORT

@@ -14,7 +14,7 @@ import pytest
 from tests.service.running import Running
 
 ROOT = Path(__file__).parents[2]
-MOST_EXAMPLES = "15"
+MOST_EXAMPLES = "4"
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -62,16 +62,16 @@ def test_every_route_says_what_it_does_and_how_it_refuses(description: dict[str,
             assert {"401", "403", "421", "429", "503"} <= told["responses"].keys(), f"{method} {path}"
 
 
-@pytest.mark.parametrize("role", ["admin", None])
+@pytest.mark.parametrize(("role", "phases"), [("admin", "examples,coverage,fuzzing"), (None, "coverage")])
 def test_no_request_made_from_it_breaks_the_service_or_the_description(
-    service: Running, role: str | None, tmp_path: Path
+    service: Running, role: str | None, phases: str, tmp_path: Path
 ) -> None:
     headers = [] if role is None else ["-H", f"Authorization: Bearer {service.tokens[role]}"]
     (tmp_path / "openapi.json").write_bytes(service.ask("GET", "/openapi.json").body)
     words = [
         *("run", str(tmp_path / "openapi.json"), "--url", f"http://{service.host}", "--checks", ",".join(CHECKS)),
         *("--max-examples", MOST_EXAMPLES, "--exclude-path-regex", "events$", "--seed", "1", "--no-color", *headers),
-        *("--suppress-health-check", "all", "--phases", "examples,coverage,fuzzing", "--generation-database", "none"),
+        *("--suppress-health-check", "all", "--phases", phases, "--generation-database", "none"),
     ]
     ended = subprocess.run(
         [Path(sys.executable).with_name("schemathesis"), *words],
