@@ -6,7 +6,7 @@ through names a file, a function or an address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sweep.plan import DataPlan, Plan, StudyFile, corners, read_plan, resolve
 from sweep.registry import RegisteredData, Registry
 from sweep.review.standing import searches
 from sweep.schedules import CATALOGUE, Schedule
-from sweep.search.session import read_data, split_rows
+from sweep.search.session import split_rows
 
 HIGHEST_WORK = 10_000_000  # trainings that one study may ask for
 
@@ -37,10 +37,9 @@ def admit(tables: Mapping[str, Any], registry: Registry) -> Plan:
     return resolve(plan, registry)
 
 
-def check_rows(plan: Plan, registry: Registry) -> None:
-    """Raise `BadInput` if the plan's data cannot be read, or not be split as it says."""
-    study_file = StudyFile(Path("-"), plan, registry)
-    split_rows(study_file, read_data(study_file))
+def check_rows(plan: Plan, registry: Registry, read: Callable[[Registry, str], Dataset]) -> None:
+    """Raise `BadInput` if the plan's data cannot be read, or not be split as it says; `read` reads them by name."""
+    split_rows(StudyFile(Path("-"), plan, registry), read(registry, str(plan.data.name)))
 
 
 def _refuse_places(tables: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -249,7 +250,7 @@ def _keep_key(connection: Connection, key: str, digest: str, name: str) -> None:
 
 def _check_free(connection: Connection, plan: Plan) -> None:
     """Raise `Conflict` if a study has the name already, or would share a tuned baseline's."""
-    own = {tuned.name for tuned in tuning_plans(plan).values()}
+    own = {f"{plan.name}.{suffix}" for suffix in TUNED}
     stem, _, suffix = plan.name.rpartition(".")
     owners = {stem} if suffix in TUNED else set()
     taken = _names_among(connection, {plan.name, *own, *owners})
@@ -315,7 +316,7 @@ def _read(connection: Connection, name: str) -> Order:
 def _order(row: RowMapping) -> Order:
     return Order(
         name=row["name"],
-        plan=read_plan(json.loads(row["plan"])),
+        plan=_plan(row["plan"]),
         state=State(row["state"]),
         wish=Wish(row["wish"]) if row["wish"] else None,
         place=row["place"],
@@ -323,3 +324,9 @@ def _order(row: RowMapping) -> Order:
         reason=row["reason"],
         created=row["created"].replace(tzinfo=UTC),
     )
+
+
+@lru_cache(maxsize=1024)
+def _plan(text: str) -> Plan:
+    """Check a study file once, as it is asked for again and again."""
+    return read_plan(json.loads(text))

@@ -108,7 +108,7 @@ class Desk:
         """
         registry = self.registry()
         plan = admit(tables, registry)
-        check_rows(plan, registry)
+        check_rows(plan, registry, read_registered)
         return self.book.place(plan, key, digest(tables))
 
     def facts(self, name: str) -> Facts:
@@ -121,18 +121,18 @@ class Desk:
             plan = queries.find_study(connection, name).plan
         return Facts(read_status(self.database, name), best_of(self.database, name), plan)
 
-    def study(self, name: str, facts: Facts | None, pace: Pace | None = None) -> StudyAnswer:
+    def study(self, name: str, order: Order | None, facts: Facts | None, pace: Pace | None = None) -> StudyAnswer:
         """Return where a study is.
 
         Args:
             name: the study.
+            order: what the book has of it; None if nobody ordered it.
             facts: what it tells itself; None if it has not begun.
             pace: what its process told last.
 
         Raises:
             NotFound: if there is no such study.
         """
-        order = self.book.find(name)
         if order is None and facts is None:
             raise NotFound("study", f"there is no study `{name}`.")
         known = facts or Facts(StatusAnswer(study=name, running=False, trials={}, wanted=None, verdict="none"))
@@ -248,10 +248,8 @@ class Desk:
         """Return the registered data sets with what they hold; one whose file cannot be read is left out."""
         registry, found = self.registry(), {}
         for name, known in registry.datasets.items():
-            path = registry.data_path(name)
             try:
-                stamp = path.stat()
-                found[name] = known, _read(str(path), stamp.st_mtime_ns, known.header, known.label)
+                found[name] = known, read_registered(registry, name)
             except (OSError, BadInput):  # which an order of it will say
                 continue
         return found
@@ -287,7 +285,13 @@ def digest(tables: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tables, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def read_registered(registry: Registry, name: str) -> Dataset:
+    """Read a registered data set, once for each state of its file."""
+    path, known = registry.data_path(name), registry.data(name)
+    modified = path.stat().st_mtime_ns if path.exists() else 0
+    return _read(str(path), modified, known.header, known.label)
+
+
 @lru_cache(maxsize=64)
 def _read(path: str, _modified: int, header: bool, label: str | int) -> Dataset:
-    """Read a data set once for each state of its file."""
     return read_csv(Path(path), header=header, label=label)

@@ -61,7 +61,7 @@ class Database:
         if url.get_backend_name() == "sqlite" and _is_no_plain_file(url.database):
             raise BadInput("storage", "a study needs a plain file, an SQLite database in memory is gone at the end.")
 
-    @property
+    @cached_property
     def file(self) -> Path | None:
         """The SQLite file, or None for a database server."""
         url = make_url(self.url)
@@ -213,7 +213,19 @@ class Database:
         if self.file is not None:
             self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
 
+    @cached_property
+    def _known_files(self) -> set[int]:
+        """The files, by their inodes, whose schema was found to be right; it stays so."""
+        return set()
+
     def _check_schema(self, connection: Connection) -> None:
+        inode = 0 if self.file is None else self.file.stat().st_ino
+        if inode in self._known_files:
+            return
+        self._read_schema(connection)
+        self._known_files.add(inode)
+
+    def _read_schema(self, connection: Connection) -> None:
         try:
             made = sqlalchemy.inspect(connection).has_table("version_info")
             query = sqlalchemy.text("SELECT schema_version FROM version_info")

@@ -197,18 +197,18 @@ def count_finished(database: Database, name: str) -> int:
         return 0
 
 
-def version(connection: Connection, name: str) -> tuple[int, ...]:
-    """Return numbers that change when anything does that a study tells; none if there is no such study."""
+def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Return numbers that change when anything does that a study's answers come from, by name, where there is one."""
     query = text("""
-        SELECT s.study_id,
+        SELECT s.study_name, s.study_id,
             (SELECT MAX(t.trial_id) FROM trials t WHERE t.study_id = s.study_id) AS latest,
             (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
             (SELECT SUM(LENGTH(a.value_json)) FROM study_user_attributes a WHERE a.study_id = s.study_id) AS told,
             (SELECT SUM(LENGTH(a.value_json)) FROM study_system_attributes a WHERE a.study_id = s.study_id) AS kept
-        FROM studies s WHERE s.study_name = :name
-    """)
-    row = connection.execute(query, {"name": name}).first()
-    return () if row is None else tuple(int(number or 0) for number in row)
+        FROM studies s WHERE s.study_name IN :names
+    """).bindparams(bindparam("names", expanding=True))
+    rows = connection.execute(query, {"names": list(names)})
+    return {str(row.study_name): tuple(int(number or 0) for number in row[1:]) for row in rows}
 
 
 def param_names(connection: Connection, study: Study) -> list[str]:

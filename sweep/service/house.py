@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
@@ -12,7 +12,7 @@ from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 
 from sweep.errors import NotYet
-from sweep.orders.desk import Desk, StudyAnswer
+from sweep.orders.desk import Desk, Facts, StudyAnswer
 from sweep.orders.order import Order
 from sweep.orders.supervisor import Supervisor
 from sweep.search import queries
@@ -20,6 +20,8 @@ from sweep.search.database import Database
 from sweep.service.counts import Counts
 from sweep.service.recent import Recent
 
+LISTS = ("studies", "studies part", "queue")
+OF_ONE = ("study", "study as JSON", "study part", "version", "plan")
 UNCHANGED_SECONDS = 600.0  # that a result is kept of a study that does not change
 Answer = TypeVar("Answer")
 
@@ -51,15 +53,35 @@ class House:
         Raises:
             NotFound: if there is no such study.
         """
+        return self.recent.get(("study", name), lambda: self._look([name])[0])
 
-        def look() -> StudyAnswer:
-            version = self._version(name)
-            facts = None
-            if version:
-                facts = self.recent.get(("facts", name, version), lambda: self.desk.facts(name), UNCHANGED_SECONDS)
-            return self.desk.study(name, facts, self.supervisor.paces.get(name))
+    def studies(self, names: Sequence[str]) -> list[StudyAnswer]:
+        """Return where studies are, read together; one that has just been deleted is left out."""
+        found = self._look(names)
+        for study in found:
+            self.recent.put(("study", study.study), study)
+        return found
 
-        return self.recent.get(("study", name), look)
+    def queue(self) -> list[str]:
+        """Return the names of the studies that wait, first in the queue first."""
+        return self.recent.get(("queue",), self.desk.book.queued)
+
+    def _look(self, names: Sequence[str]) -> list[StudyAnswer]:
+        orders, versions = self.desk.book.orders(names), self._versions(names)
+        for name in names:
+            self.recent.put(("version", name), versions.get(name, ()))
+        return [
+            self.desk.study(name, orders.get(name), self._facts(name, versions), self.supervisor.paces.get(name))
+            for name in names
+            if name in orders or name in versions or len(names) == 1
+        ]
+
+    def _facts(self, name: str, versions: Mapping[str, tuple[int, ...]]) -> Facts | None:
+        """Return what a study tells of itself, read again only if it has changed; None if it has not begun."""
+        if name not in versions:
+            return None
+        question = ("facts", name, versions[name])
+        return self.recent.get(question, lambda: self.desk.facts(name), UNCHANGED_SECONDS)
 
     def result(self, name: str, question: Hashable, read: Callable[[Database, str], Answer]) -> Answer:
         """Return what `read` reads of a study, at most a moment ago; it is read again only if the study has changed.
@@ -68,7 +90,7 @@ class House:
             NotFound: if there is no such study.
             NotYet: if it has no such result yet.
         """
-        version = self.recent.get(("version", name), lambda: self._version(name))
+        version = self.recent.get(("version", name), lambda: self._versions([name]).get(name, ()))
         if not version and self.desk.book.find(name) is not None:
             raise NotYet(f"the study `{name}` has no finished trial yet.")
         return self.recent.get((question, name, version), lambda: read(self.database, name), UNCHANGED_SECONDS)
@@ -84,21 +106,29 @@ class House:
     async def delete(self, name: str) -> None:
         """Delete a study, and let everybody who follows know."""
         await asyncio.to_thread(self.desk.delete, name)
-        self.recent.forget()
+        self.forget(name)
         await self.supervisor.tell()
+
+    def forget(self, name: str) -> None:
+        """Look anew at a study that was changed, and at the lists that it stands in."""
+        self.recent.forget(
+            lambda question: (
+                isinstance(question, tuple) and (question[0] in LISTS or question[:2] in {(of, name) for of in OF_ONE})
+            )
+        )
 
     def json(self, question: Hashable, make: Callable[[], BaseModel], seconds: float = 1.0) -> Response:
         """Return an answer as JSON, which is written once for all who ask within `seconds`."""
         return as_json(self.recent.get(question, lambda: make().model_dump_json().encode(), seconds))
 
-    def _version(self, name: str) -> tuple[int, ...]:
+    def _versions(self, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         with self.database.reading() as connection:
-            return queries.version(connection, name)
+            return queries.versions(connection, names)
 
     async def act(self, change: Callable[[], Order]) -> StudyAnswer:
         """Change an order, let its process know, and return where its study is now."""
         order = await asyncio.to_thread(change)
-        self.recent.forget()
+        self.forget(order.name)
         await self.supervisor.heed(order)
         return await asyncio.to_thread(self.study, order.name)
 

@@ -40,11 +40,12 @@ class Listing:
 
 def list_studies(house: House, after: str) -> Listing:
     """Return the page of studies behind the name `after`; only the first shows those that move."""
-    moving = dict.fromkeys((*house.supervisor.running, *house.desk.book.queued()))
+    moving = dict.fromkeys((*house.supervisor.running, *house.queue()))
     resting = [name for name in house.desk.names() if name not in moving]
     behind = [name for name in resting if name > after]
     shown = behind[:LISTED]
     first = () if after else tuple(moving)
+    house.studies([*first, *shown])
     return Listing(
         rows=tuple(rows(house, (*first, *shown))),
         moving=len(moving),

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 MOST_KEPT = 512
 MOST_BYTES = 64 * 1024 * 1024
+TIDY_SECONDS = 0.5
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Recent:
         self._clock = clock
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._lock = threading.Lock()
+        self._tidy_at = 0.0
 
     def get(self, question: Hashable, make: Callable[[], Answer], seconds: float = 1.0) -> Answer:
         """Return the answer that is kept, or make it; what `make` raises is not kept."""
@@ -50,10 +52,17 @@ class Recent:
             answer: Answer = kept.answer
             return answer
 
-    def forget(self) -> None:
-        """Keep nothing: something was changed by whoever asks next."""
+    def put(self, question: Hashable, answer: Any, seconds: float = 1.0) -> None:
+        """Keep an answer that was made together with others."""
+        kept = self._place(question)
+        with kept.lock:
+            kept.answer, kept.until = answer, self._clock() + seconds
+
+    def forget(self, is_stale: Callable[[Hashable], bool] = lambda _question: True) -> None:
+        """Keep no answer to these questions: something was changed by whoever asks next."""
         with self._lock:
-            self._kept.clear()
+            for question in filter(is_stale, list(self._kept)):
+                del self._kept[question]
 
     def _place(self, question: Hashable) -> Kept:
         with self._lock:
@@ -62,9 +71,12 @@ class Recent:
             return kept
 
     def _tidy(self) -> None:
-        """Forget what is too old, and what was asked least recently of what is too much."""
+        """Now and then, forget what is too old, and what was asked least recently of what is too much."""
         now = self._clock()
         with self._lock:
+            if now < self._tidy_at:
+                return
+            self._tidy_at = now + TIDY_SECONDS
             for question in [question for question, kept in self._kept.items() if 0 <= kept.until <= now]:
                 del self._kept[question]
             size = sum(kept.size for kept in self._kept.values())

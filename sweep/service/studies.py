@@ -139,7 +139,7 @@ def page(house: House, after: str, limit: int) -> StudiesAnswer:
     """Return the studies whose names follow `after`."""
     names = [name for name in house.desk.names() if name > after]
     more = names[limit - 1] if len(names) > limit else None
-    return StudiesAnswer(studies=tuple(house.study(name) for name in names[:limit]), next_after=more)
+    return StudiesAnswer(studies=tuple(house.studies(names[:limit])), next_after=more)
 
 
 def read_tables(content_type: str, body: bytes) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def state_of(house: House, study: StudyAnswer) -> str:
     if is_elsewhere(study):
         return f"{study.state}, while somebody runs it by hand" if study.state != UNMANAGED else "run by hand"
     if study.state == State.QUEUED:
-        return queued(house.desk.book.queued(), study.study)
+        return queued(house.queue(), study.study)
     return "not ordered here" if study.state == UNMANAGED else study.state
 
 

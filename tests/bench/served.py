@@ -19,6 +19,7 @@ from tests.bench import command
 from tests.bench.default_study import ROOT
 
 START_PATIENCE_SECONDS = 60.0
+IDLE_SECONDS = 10.0  # after which the service may close a connection
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
 
@@ -109,6 +110,7 @@ class Client:
     served: Served
     role: str = "admin"
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = field(default=None, init=False)
+    _used: float = field(default=0.0, init=False)
 
     async def __aenter__(self) -> Client:
         return self
@@ -131,6 +133,9 @@ class Client:
             OSError: if the connection breaks.
         """
         began = time.perf_counter()
+        if began - self._used > IDLE_SECONDS:
+            self.close()
+        self._used = began
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.served.port)
         reader, writer = self._streams

@@ -11,6 +11,7 @@ import pytest
 from sweep.datasets import read_csv
 from sweep.errors import BadInput, NotFound
 from sweep.orders.admission import admit, check_rows, named_data
+from sweep.orders.desk import read_registered
 from sweep.plan import DataPlan, SplitPlan
 from sweep.registry import Registry, read_registry
 from tests.fakes import make_plan
@@ -72,14 +73,14 @@ def test_everything_else_is_refused_by_its_field(wanted: dict[str, Any], field: 
 def test_rows_that_cannot_be_split_are_refused_before_anything_runs() -> None:
     plan = admit(tables(), REGISTRY).model_copy(update={"split": SplitPlan(fraction=0.999)})
     with pytest.raises(BadInput, match="must leave rows to train") as raised:
-        check_rows(plan, REGISTRY)
+        check_rows(plan, REGISTRY, read_registered)
     assert raised.value.field == "split.fraction"
 
 
 def test_a_registered_file_that_is_gone_is_refused() -> None:
     registry = Registry(path=ROOT / "nowhere" / "registry.toml", datasets=REGISTRY.datasets)
     with pytest.raises(BadInput, match="must exist") as raised:
-        check_rows(admit(tables(), registry), registry)
+        check_rows(admit(tables(), registry), registry, read_registered)
     assert raised.value.field == "data.file"
 
 

@@ -103,7 +103,18 @@ def read_reply(connection: socket.socket) -> Reply:
     first, *lines = head.decode("latin-1").split("\r\n")
     parts = first.split(" ")
     headers = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in lines}
+    if headers.get("transfer-encoding") == "chunked":
+        body = b"".join(chunks(body))
     return Reply(int(parts[1]) if len(parts) > 1 else 0, headers, body)
+
+
+def chunks(body: bytes) -> Iterator[bytes]:
+    """Yield what a chunked body holds, as far as it has come."""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size or b"0", 16)
+        yield rest[:length]
+        body = rest[length + 2 :]
 
 
 @contextmanager

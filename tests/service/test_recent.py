@@ -67,6 +67,7 @@ def test_what_is_forgotten_is_made_again() -> None:
 
 def test_it_keeps_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "MOST_KEPT", 2)
+    monkeypatch.setattr(recent, "TIDY_SECONDS", 0.0)
     kept = Recent()
     for number in range(3):
         kept.get(number, lambda: "first", seconds=60.0)
@@ -76,6 +77,7 @@ def test_it_keeps_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_keeps_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "MOST_BYTES", 10)
+    monkeypatch.setattr(recent, "TIDY_SECONDS", 0.0)
     kept = Recent()
     for number in range(3):
         kept.get(number, lambda: b"12345", seconds=60.0)
