@@ -152,6 +152,8 @@ def show_login(tokens: Tokens | None, options: Options) -> None:
 
 
 def base(options: Options, port: int) -> str:
-    """Return the service's address."""
+    """Return the service's address, behind a proxy as its users see it."""
+    if options.behind_proxy and options.allow_host:
+        return f"https://{options.allow_host[0]}"
     scheme = "http" if options.certificate is None else "https"
     return f"{scheme}://{shown_host(options.host)}:{port}"
