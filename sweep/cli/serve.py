@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -57,19 +59,41 @@ def serve(database: Database, options: Options) -> None:
         StorageFailed: if another service serves the database, or it cannot be opened.
     """
     check_place(options)
-    tokens, made = (None, False) if options.no_auth else read_or_make(token_file(database, options))
     if options.show_login:
-        show_login(tokens, options)
+        show_login(None if options.no_auth else read_or_make(token_file(database, options))[0], options)
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    log_in_lines()
+    allow_connections()
     with database.sole_server(), listening(options) as listener:
+        tokens, made = (None, False) if options.no_auth else read_or_make(token_file(database, options))
         port = listener.getsockname()[1]
         service = build(database, options, tokens, port)
         announce(database, options, port, tokens if made else None)
         gc.collect()
         gc.freeze()  # a full collection over what the libraries hold would stall every answer for a tenth of a second
         asyncio.run(service.run(listener))
+
+
+def allow_connections() -> None:
+    """Raise the soft limit of open files to the hard one: each connection is one, and each query opens one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def log_in_lines() -> None:
+    """Log to standard error, a line each, without the tracebacks and so the paths that libraries would add."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class OneLine(logging.Formatter):
+    """Formats what is logged, and of an exception no more than its class."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the class of an exception."""
+        return str(ei[0].__name__)
 
 
 def build(database: Database, options: Options, tokens: Tokens | None, port: int) -> Service:
@@ -125,7 +149,7 @@ def listening(options: Options) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        return socket.create_server(address[:2], family=family, backlog=64)
     except OSError as error:
         field = "host" if isinstance(error, socket.gaierror) else "port"
         raise BadInput(field, f"{options.host}:{options.port} cannot be used: {error.strerror}.") from error

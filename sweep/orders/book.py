@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -22,7 +23,7 @@ from sweep.orders.order import Ending, Order, State, Wish
 from sweep.plan import Plan, read_plan
 from sweep.review.baselines import tuning_plans
 from sweep.search.database import Database
-from sweep.search.queries import find_study
+from sweep.search.queries import find_study, study_names
 from sweep.search.removal import delete_studies
 
 KEYS_KEPT = timedelta(days=7)
@@ -100,15 +101,18 @@ class OrderBook:
 
     def find(self, name: str) -> Order | None:
         """Return the order of a study; None for a study that nobody ordered."""
-        with self.database.reading() as connection:
-            row = _row(connection, name)
-        return None if row is None else _order(row)
+        return self.orders([name]).get(name)
 
     def orders(self, names: Collection[str] | None = None) -> dict[str, Order]:
-        """Return all orders, or those of the studies in `names`, by name."""
+        """Return all orders, or those of the studies in `names`, by name; one of another version may be left out."""
         query = sa.select(ORDERS) if names is None else sa.select(ORDERS).where(ORDERS.c.name.in_(names))
         with self.database.reading() as connection:
-            return {row["name"]: _order(row) for row in connection.execute(query).mappings()}
+            rows = connection.execute(query).mappings().all()
+        found = {}
+        for row in rows:
+            with suppress(BadInput):
+                found[row["name"]] = _order(row)
+        return found
 
     def names(self) -> list[str]:
         """Return the names of all orders."""
@@ -182,24 +186,31 @@ class OrderBook:
         """
         if self.database.is_being_written(name):
             raise Conflict("study", f"`{name}` is running; stop it first.")
+        if name not in self.names() and not self._is_stored(name):
+            raise NotFound("study", f"there is no study `{name}`.")
         with self.database.sole_writer(name), self.database.writing() as connection:
             row = _row(connection, name)
             if row is not None and row["state"] == State.RUNNING:
                 raise Conflict("study", f"`{name}` is running; stop it first.")
-            found = delete_studies(connection, self.database.tables, _family(connection, name, row))
-            gone = connection.execute(ORDERS.delete().where(ORDERS.c.name == name)).rowcount
-            if not (found or gone):
-                raise NotFound("study", f"there is no study `{name}`.")
+            delete_studies(connection, self.database.tables, _family(connection, name, row))
+            connection.execute(ORDERS.delete().where(ORDERS.c.name == name))
+
+    def _is_stored(self, name: str) -> bool:
+        with self.database.reading() as connection:
+            return name in study_names(connection)
 
     def claim(self, blocked: Collection[str] = ()) -> Order | None:
         """Let the first queued order run, and return it; those in `blocked` keep their place and wait."""
         waiting = sa.select(ORDERS).where(ORDERS.c.state == State.QUEUED, ORDERS.c.name.not_in(blocked))
+        first = waiting.order_by(ORDERS.c.place).limit(1).with_for_update()  # which SQLite's one writer does not need
         with self.database.writing() as connection:
-            row = connection.execute(waiting.order_by(ORDERS.c.place).limit(1)).mappings().first()
-            if row is None:
-                return None
-            _update(connection, row["name"], {"state": State.RUNNING, "wish": None})
-            return _read(connection, row["name"])
+            while (row := connection.execute(first).mappings().first()) is not None:
+                try:
+                    _update(connection, row["name"], {"state": State.RUNNING, "wish": None})
+                    return _read(connection, row["name"])
+                except BadInput as error:  # an order from another version
+                    _update(connection, row["name"], {"state": State.FAILED, "reason": str(error)})
+        return None
 
     def end(self, name: str, ending: Ending) -> Order:
         """Write down how a running order's process ended, and what becomes of it."""
@@ -225,6 +236,7 @@ class OrderBook:
     def _change(self, name: str, decide: Callable[[Order, Connection], dict[str, Any]]) -> Order:
         """Change what `decide` returns, by what it is shown, in one transaction."""
         with self.database.writing() as connection:
+            connection.execute(sa.select(ORDERS.c.name).where(ORDERS.c.name == name).with_for_update())
             _update(connection, name, decide(_read(connection, name), connection))
             return _read(connection, name)
 
@@ -238,7 +250,7 @@ def _placed_before(connection: Connection, key: str, digest: str) -> Order | Non
     if kept["digest"] != digest:
         raise BadInput(KEY_HEADER, "was given to another request before.")
     row = _row(connection, kept["name"])
-    if row is None:
+    if row is None or row["created"] > kept["created"]:
         raise Conflict(KEY_HEADER, f"made the study `{kept['name']}`, which has been deleted since.")
     return _order(row)
 
@@ -272,8 +284,11 @@ def _names_among(connection: Connection, names: Collection[str]) -> set[str]:
 
 def _family(connection: Connection, name: str, row: RowMapping | None) -> set[str]:
     """Return the names of a study and of those tuned baselines that are its own."""
-    plan = _stored_plan(connection, name) if row is None else _order(row).plan
-    return {name} if plan is None else {name, *(tuned.name for tuned in tuning_plans(plan).values())}
+    try:
+        plan = _stored_plan(connection, name) if row is None else _order(row).plan
+        return {name} if plan is None else {name, *(tuned.name for tuned in tuning_plans(plan).values())}
+    except BadInput:  # a plan of another version, or one that was searched only
+        return {name}
 
 
 def _stored_plan(connection: Connection, name: str) -> Plan | None:

@@ -10,6 +10,7 @@ from sweep.redaction import without_paths
 
 MOST_CRASHES = 1  # that are tried again
 BAD_INPUT = 2
+TAKEN = "error: another `sweep run` is writing"  # somebody was quicker, by hand
 MEMORY = "as the system does when memory runs out"
 
 
@@ -24,7 +25,7 @@ def judge(order: Order, ending: Ending) -> dict[str, Any]:
         return rests | {"state": State.DONE, "reason": None}
     if order.wish is Wish.STOP:
         return rests | {"state": State.STOPPED}
-    if ending.called_off or order.wish is Wish.RESTART:
+    if ending.called_off or order.wish is Wish.RESTART or ending.told.startswith(TAKEN):
         return rests | {"state": State.QUEUED}
     crashes = order.crashes + 1
     again = crashes <= MOST_CRASHES and ending.code != BAD_INPUT

@@ -88,6 +88,7 @@ class Launcher:
 
     async def start(self, order: Order, folder: Path, on_pace: Callable[[Pace], None]) -> SweepProcess:
         """Start an order; its study file is written into `folder`."""
+        folder.mkdir(mode=0o700, exist_ok=True)  # the system may have tidied up
         study_file = folder / f"{order.name}.json"
         study_file.write_text(order.plan.model_dump_json(), encoding="utf-8")
         workers = () if self.workers is None else ("--workers", str(self.workers))

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sweep.errors import StorageFailed
+from sweep.errors import StorageFailed, SweepError
 from sweep.orders.book import OrderBook
 from sweep.orders.order import Ending, Order, Wish
 from sweep.orders.pace import Pace
@@ -24,6 +24,7 @@ from sweep.redaction import without_paths
 LOOK_SECONDS = 1.0  # for studies that somebody else was writing, and for a database that was refused
 
 
+DRAIN_SECONDS = 25.0
 LOG = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
@@ -58,6 +59,11 @@ class Supervisor:
         """The studies whose processes run now."""
         return tuple(self._running)
 
+    @property
+    def draining(self) -> bool:
+        """Whether nothing more is begun."""
+        return self._draining
+
     async def run(self) -> None:
         """Do orders until cancelled or drained; those that a dead service left running come first."""
         await insistently(self._book.recover)
@@ -86,7 +92,13 @@ class Supervisor:
         for process in self._running.values():
             process.stop(called_off=True)
         self.wake()
-        await self._all_ended()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._all_ended()
+        except TimeoutError:  # the database cannot be written; the next start finds these orders running
+            LOG.error("the ends of %s could not be written down", ", ".join(self._running))
+            self.kill()
+            self._running.clear()
 
     def kill(self) -> None:
         """End every process at once."""
@@ -113,7 +125,8 @@ class Supervisor:
             order = await insistently(lambda: self._claim(blocked))
             if order is None:
                 break
-            await self._start(order, folder)
+            if not await self._start(order, folder):
+                return True
         return bool(blocked)
 
     def _claim(self, blocked: set[str]) -> Order | None:
@@ -121,15 +134,23 @@ class Supervisor:
         blocked.update(name for name in self._book.queued() if self._book.database.is_being_written(name))
         return self._book.claim(blocked)
 
-    async def _start(self, order: Order, folder: Path) -> None:
+    async def _start(self, order: Order, folder: Path) -> bool:
+        """Start an order's process; put the order back if the system gives none now."""
+
         def told(pace: Pace) -> None:
             self.paces[order.name] = pace
             self._spawn(self.tell())
 
-        process = await self._launcher.start(order, folder, told)
+        try:
+            process = await self._launcher.start(order, folder, told)
+        except OSError as error:
+            LOG.error("the study %s cannot be started, trying again: %s", order.name, error.strerror)
+            await insistently(lambda: self._book.end(order.name, Ending(1, called_off=True)))
+            return False
         self._running[order.name] = process
         self._spawn(self._watch(order, process))
         await self._stop_if_wished(order, process)
+        return True
 
     async def _stop_if_wished(self, order: Order, process: SweepProcess) -> None:
         """Heed a wish that came between the claim and the start."""
@@ -139,9 +160,13 @@ class Supervisor:
 
     async def _watch(self, order: Order, process: SweepProcess) -> None:
         ending = await process.wait()
-        await insistently(lambda: self._book.end(order.name, ending))
-        self._running.pop(order.name, None)
-        self.paces.pop(order.name, None)
+        try:
+            await insistently(lambda: self._book.end(order.name, ending))
+        except SweepError as error:  # somebody has taken the order out of the book by hand
+            LOG.error("the end of the study %s cannot be written down: %s", order.name, type(error).__name__)
+        finally:
+            self._running.pop(order.name, None)
+            self.paces.pop(order.name, None)
         self._on_end(ending)
         self.wake()
         await self.tell()
@@ -149,7 +174,7 @@ class Supervisor:
     async def _all_ended(self) -> None:
         while self._running:
             await asyncio.wait({asyncio.create_task(process.wait()) for process in self._running.values()})
-            await asyncio.gather(*self._watches)
+            await asyncio.gather(*self._watches, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -7,6 +7,7 @@ what Optuna's storage takes to add the same trials one by one (tests/bench/READM
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -191,15 +192,13 @@ class Database:
 
     def is_being_written(self, study: str) -> bool:
         """Say whether a `sweep run` holds the study's lock now."""
-        path = self.lock_path(study)
-        if not path.exists():
-            return False
-        lock = FileLock(path, timeout=0)
         try:
-            lock.acquire()
-        except (Timeout, OSError):
+            with self.lock_path(study).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who look do not see each other
+        except FileNotFoundError:
+            return False
+        except OSError:
             return True
-        lock.release()
         return False
 
     def lock_path(self, name: str) -> Path:

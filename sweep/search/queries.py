@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import DateTime, String, TextClause, bindparam, text
 from sqlalchemy.engine import Connection
 
-from sweep.errors import NotFound, NotYet, nearest
+from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.plan import Metric, Plan, read_plan
 from sweep.ranges import Value
 from sweep.search.database import Database, SchemaMissing
@@ -63,24 +63,34 @@ class Study:
     @property
     def plan(self) -> Plan | None:
         """The study file, or None for a study that Optuna alone made."""
-        return read_plan(self.attributes["plan"]) if "plan" in self.attributes else None
+        told = self.attributes.get("plan")
+        try:
+            return read_plan(told) if isinstance(told, dict) else None
+        except BadInput:  # somebody else's, or another version's
+            return None
 
     @property
     def metric(self) -> Metric:
         """What ranks its trials: accuracy, unless the study file that it keeps says otherwise."""
-        metric: Metric = self.attributes.get("plan", {}).get("search", {}).get("metric", "accuracy")
-        return metric
+        return "log_loss" if self._section("search").get("metric") == "log_loss" else "accuracy"
 
     @property
     def quoted_baseline(self) -> float | None:
         """The accuracy that the study file quotes from elsewhere."""
-        return self.attributes.get("quoted_baseline")
+        quoted = self.attributes.get("quoted_baseline")
+        return quoted if isinstance(quoted, float) and math.isfinite(quoted) else None
 
     @property
     def quoted_source(self) -> str | None:
         """Where from."""
-        baseline: dict[str, Any] = self.attributes.get("plan", {}).get("baseline") or {}
-        return baseline.get("source")
+        source = self._section("baseline").get("source")
+        return source if isinstance(source, str) else None
+
+    def _section(self, name: str) -> dict[str, Any]:
+        """Return a table of the study file, as it is kept; empty if something else stands there."""
+        plan = self.attributes.get("plan")
+        section = plan.get(name) if isinstance(plan, dict) else None
+        return section if isinstance(section, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -203,10 +213,11 @@ def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[
         SELECT s.study_name, s.study_id,
             (SELECT MAX(t.trial_id) FROM trials t WHERE t.study_id = s.study_id) AS latest,
             (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
+            (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'FAIL') AS failed,
             (SELECT SUM(LENGTH(a.value_json)) FROM study_user_attributes a WHERE a.study_id = s.study_id) AS told,
             (SELECT SUM(LENGTH(a.value_json)) FROM study_system_attributes a WHERE a.study_id = s.study_id) AS kept
         FROM studies s WHERE s.study_name IN :names
-    """).bindparams(bindparam("names", expanding=True))
+    """).bindparams(bindparam("names", expanding=True, type_=String()))  # or an empty list has no type on PostgreSQL
     rows = connection.execute(query, {"names": list(names)})
     return {str(row.study_name): tuple(int(number or 0) for number in row[1:]) for row in rows}
 
@@ -254,7 +265,7 @@ def finished_trial(connection: Connection, study: Study, number: int) -> Best | 
     if not 0 <= number <= HIGHEST_NUMBER:
         return None
     query, wanted = text(f"{FINISHED} AND t.number = :number"), {"study": study.study_id, "number": number}
-    return next(iter(details(connection, pd.read_sql_query(query, connection, params=wanted))), None)
+    return next(iter(details(connection, read_frame(query, connection, params=wanted))), None)
 
 
 def find_trial(connection: Connection, study: Study, number: int) -> AnyTrial | None:
@@ -298,7 +309,7 @@ def best_of_each_schedule(connection: Connection, study: Study, only: Collection
         SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
         WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name = 'schedule'
     """)
-    schedules = pd.read_sql_query(query, connection, params={"study": study.study_id})
+    schedules = read_frame(query, connection, params={"study": study.study_id})
     joined = frame.merge(schedules, on="trial_id")
     best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
     trials = details(connection, best, only)
@@ -330,7 +341,20 @@ def standings(connection: Connection, study: Study, top: int | None = None) -> p
     """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
     limit = "" if top is None else f" LIMIT {int(top)}"
     query = text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[study.metric]}{limit}")
-    return pd.read_sql_query(query, connection, params={"study": study.study_id})
+    return read_frame(query, connection, params={"study": study.study_id})
+
+
+def read_frame(query: TextClause, connection: Connection, **options: Any) -> pd.DataFrame:
+    """Return a query's rows as a table.
+
+    Raises:
+        StorageFailed: if the database refuses; pandas has an error of its own for it.
+    """
+    try:
+        frame: pd.DataFrame = pd.read_sql_query(query, connection, **options)
+        return frame
+    except pd.errors.DatabaseError as error:
+        raise StorageFailed("the database cannot be read now.") from error
 
 
 def details(connection: Connection, frame: pd.DataFrame, only: Collection[str] | None = None) -> list[Best]:
@@ -407,7 +431,7 @@ def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:
 def status(connection: Connection, study_id: int) -> Status:
     """Count the trials by state, and measure the pace of the last hundred finished ones."""
     counts = count_by_state(connection, study_id)
-    latest = pd.read_sql_query(
+    latest = read_frame(
         text("""
             SELECT datetime_start, datetime_complete FROM trials
             WHERE study_id = :study AND state = 'COMPLETE' ORDER BY number DESC LIMIT 100

@@ -61,7 +61,12 @@ class Beside:
         """Serve one connection."""
         path = scope.get("path", "")
         theirs = any(path == place or path.startswith(f"{place}/") for place in DASHBOARD)
-        await (self._dashboard if theirs else self._app)(scope, receive, send)
+        if theirs:
+            await self._dashboard(scope, receive, send)
+            return
+        # The server sends no body for HEAD; FastAPI's routes know GET alone. A stream would have no end.
+        heads = scope.get("method") == "HEAD" and not path.endswith("/events")
+        await self._app({**scope, "method": "GET"} if heads else scope, receive, send)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -7,6 +7,7 @@ that its page asks are answered from connections that cannot write (`sweep.revie
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import threading
@@ -20,7 +21,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from a2wsgi import WSGIMiddleware
 from optuna.storages import InMemoryStorage
 from optuna_dashboard import wsgi
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweep.errors import NotFound, StorageFailed
 from sweep.review.shown_study import ShownStudy, write_json
@@ -40,6 +41,7 @@ AFTER = re.compile("(?:after=([0-9]{1,9}))?")
 META = dict.fromkeys(("artifact_is_available", "llm_is_available", "plotlypy_is_available", "allow_unsafe"), False)
 
 THREADS = 4
+READER_SECONDS = 30.0
 CHUNKS_AHEAD = 64  # that a thread leaves to a slow reader before it waits for him
 CHUNK_BYTES = 65536
 FRESH_SECONDS = 2.0
@@ -53,7 +55,11 @@ def mount(database: Database) -> ASGIApp:
 
     async def dashboard(scope: Scope, receive: Receive, send: Send) -> None:
         query = scope.get("query_string", b"").decode("latin-1").encode("ascii", "replace")  # a2wsgi takes only ASCII
-        await served({**scope, "query_string": query}, receive, send)
+
+        async def send_in_time(message: Message) -> None:
+            await asyncio.wait_for(send(message), READER_SECONDS)  # or a reader who stops keeps a thread for ever
+
+        await served({**scope, "query_string": query}, receive, send_in_time)
 
     return dashboard
 

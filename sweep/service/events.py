@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from sweep.errors import NotFound
@@ -29,12 +29,22 @@ Shown = TypeVar("Shown", StudyAnswer, StudiesAnswer)
 router = APIRouter(prefix="/v1", tags=["events"])
 
 
-@router.get("/studies/{name}/events", response_class=EventSourceResponse, responses=MISSING)
+def require_study(name: StudyName, house: Here) -> None:
+    """Raise `NotFound` before a stream begins."""
+    house.study(name)
+
+
+@router.get(
+    "/studies/{name}/events",
+    response_class=EventSourceResponse,
+    responses=MISSING,
+    dependencies=[Depends(require_study)],
+)
 async def follow_study(name: StudyName, house: Here) -> AsyncIterator[ServerSentEvent]:
     """Follow a study: an event `study` with a StudyAnswer for every change, until it rests."""
     async for study in states(house, lambda: house.study(name)):
         yield ServerSentEvent(event="study", raw_data=study.model_dump_json())
-        if study.state not in MOVING:
+        if study.state not in MOVING and not study.running:
             return
 
 

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from sweep.service.house import Here, House
+from sweep.service.refusals import Refused
 from sweep.service.responses import refusal
 
 router = APIRouter(tags=["health"])
@@ -19,7 +20,7 @@ class Health(BaseModel):
 
 
 @router.get("/healthz")
-def healthz() -> Health:
+async def healthz() -> Health:
     """Say that the process answers."""
     return Health()
 
@@ -27,6 +28,8 @@ def healthz() -> Health:
 @router.get("/readyz", responses=refusal(503, "The database cannot be used"))
 def readyz(house: Here) -> Health:
     """Say that the database can be read, and orders be taken."""
+    if house.supervisor.draining:
+        raise Refused(503, "the service is ending.")
     house.desk.book.count()
     return Health()
 
@@ -44,5 +47,5 @@ def observe(house: House) -> None:
     for state, number in house.desk.book.count().items():
         counts.orders.labels(str(state)).set(number)
     counts.rate.clear()
-    for study, pace in house.supervisor.paces.items():
+    for study, pace in dict(house.supervisor.paces).items():
         counts.rate.labels(study).set(pace.trainings_per_second or 0.0)

@@ -22,7 +22,7 @@ from sweep.service.recent import Recent
 
 LISTS = ("studies", "studies part", "queue")
 OF_ONE = ("study", "study as JSON", "study part", "version", "plan")
-UNCHANGED_SECONDS = 600.0  # that a result is kept of a study that does not change
+UNCHANGED_SECONDS = 30.0  # that a result is kept of a study that does not change
 Answer = TypeVar("Answer")
 
 
@@ -57,9 +57,10 @@ class House:
 
     def studies(self, names: Sequence[str]) -> list[StudyAnswer]:
         """Return where studies are, read together; one that has just been deleted is left out."""
+        generation = self.recent.generation
         found = self._look(names)
         for study in found:
-            self.recent.put(("study", study.study), study)
+            self.recent.put(("study", study.study), study, generation)
         return found
 
     def queue(self) -> list[str]:
@@ -67,9 +68,10 @@ class House:
         return self.recent.get(("queue",), self.desk.book.queued)
 
     def _look(self, names: Sequence[str]) -> list[StudyAnswer]:
+        generation = self.recent.generation
         orders, versions = self.desk.book.orders(names), self._versions(names)
         for name in names:
-            self.recent.put(("version", name), versions.get(name, ()))
+            self.recent.put(("version", name), versions.get(name, ()), generation)
         return [
             self.desk.study(name, orders.get(name), self._facts(name, versions), self.supervisor.paces.get(name))
             for name in names
@@ -106,7 +108,8 @@ class House:
     async def delete(self, name: str) -> None:
         """Delete a study, and let everybody who follows know."""
         await asyncio.to_thread(self.desk.delete, name)
-        self.forget(name)
+        # SQLite gives its keys out again: another study of this name may look the same.
+        self.recent.forget(lambda question: isinstance(question, tuple) and (question[0] in LISTS or name in question))
         await self.supervisor.tell()
 
     def forget(self, name: str) -> None:

@@ -28,13 +28,13 @@ def assets() -> StaticFiles:
 
 
 @router.get("/")
-def show_studies(request: Request, house: Here, after: Annotated[str, Query(max_length=64)] = "") -> Response:
+def show_studies(request: Request, house: Here, after: Annotated[str, Query(max_length=512)] = "") -> Response:
     """Show the studies."""
     return page(request, "studies.html", part=studies_part(request, house, after))
 
 
 @router.get("/parts/studies")
-def refresh_studies(request: Request, house: Here, after: Annotated[str, Query(max_length=64)] = "") -> Response:
+def refresh_studies(request: Request, house: Here, after: Annotated[str, Query(max_length=512)] = "") -> Response:
     """Show the studies again."""
     return HTMLResponse(studies_part(request, house, after))
 

@@ -40,6 +40,7 @@ class Recent:
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._lock = threading.Lock()
         self._tidy_at = 0.0
+        self.generation = 0
 
     def get(self, question: Hashable, make: Callable[[], Answer], seconds: float = 1.0) -> Answer:
         """Return the answer that is kept, or make it; what `make` raises is not kept."""
@@ -52,15 +53,16 @@ class Recent:
             answer: Answer = kept.answer
             return answer
 
-    def put(self, question: Hashable, answer: Any, seconds: float = 1.0) -> None:
-        """Keep an answer that was made together with others."""
-        kept = self._place(question)
-        with kept.lock:
-            kept.answer, kept.until = answer, self._clock() + seconds
+    def put(self, question: Hashable, answer: Any, generation: int, seconds: float = 1.0) -> None:
+        """Keep an answer that was made with others, unless something was forgotten since that `generation`."""
+        with self._lock:
+            if generation == self.generation:
+                self._kept[question] = Kept(answer=answer, until=self._clock() + seconds)
 
     def forget(self, is_stale: Callable[[Hashable], bool] = lambda _question: True) -> None:
         """Keep no answer to these questions: something was changed by whoever asks next."""
         with self._lock:
+            self.generation += 1
             for question in filter(is_stale, list(self._kept)):
                 del self._kept[question]
 

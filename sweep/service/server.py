@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sweep.service.guard import Guard
 from sweep.service.house import House
@@ -24,6 +25,8 @@ LOG = logging.getLogger("sweep.service")
 CLOSING_SECONDS = 3  # for answers that are under way when the sweeps have ended
 KEEP_ALIVE_SECONDS = 20
 LONGEST_HEAD_BYTES = 32 * 1024
+HEAD_SECONDS = 10  # for the head of a connection's first request
+MOST_CONNECTIONS = 500
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,6 +38,22 @@ class Place:
     port: int
     certificate: Path | None = None
     key: Path | None = None
+
+
+class Connection(H11Protocol):
+    """A connection that is closed if it is one too many, or says nothing: it needs no token to be opened."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
+        """Take the connection, or close it."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+            return
+        self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
 
 
 class Server(uvicorn.Server):
@@ -103,7 +122,7 @@ def make_server(guard: Guard, place: Place) -> Server:
             port=place.port,
             ssl_certfile=place.certificate,
             ssl_keyfile=place.key,
-            http="h11",  # slower than httptools, but it limits the length of a head and takes no whole addresses
+            http=Connection,  # by h11: slower than httptools, but it limits the length of a head
             h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
             ws="none",
             lifespan="off",

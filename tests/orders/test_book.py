@@ -221,3 +221,30 @@ def stored_names(database: Database) -> set[str]:
 def rows(database: Database) -> dict[str, int]:
     with database.reading() as connection:
         return {name: len(connection.execute(table.select()).all()) for name, table in database.tables.items()}
+
+
+class TestAnotherVersion:
+    """An order whose study file this version does not understand."""
+
+    @staticmethod
+    def spoil(book: OrderBook, name: str) -> None:
+        with book.database.writing() as connection:
+            connection.exec_driver_sql(f"UPDATE sweep_orders SET plan = '{{\"nome\": 1}}' WHERE name = '{name}'")
+
+    def test_it_fails_with_the_reason_and_lets_the_next_run(self, book: OrderBook) -> None:
+        for name in ("old", "new"):
+            book.place(plan_of(name))
+        self.spoil(book, "old")
+        claimed = book.claim()
+        assert claimed is not None
+        assert claimed.name == "new"
+        assert (book.count()[State.FAILED], book.queued()) == (1, [])
+
+    def test_it_stands_in_nobodys_way_and_can_be_deleted(self, book: OrderBook) -> None:
+        for name in ("old", "new"):
+            book.place(plan_of(name))
+        self.spoil(book, "old")
+        assert set(book.orders()) == {"new"}
+        assert book.find("old") is None
+        book.delete("old")
+        assert book.names() == ["new"]

@@ -35,6 +35,8 @@ def order(wish: Wish | None = None, crashes: int = 0) -> Order:
         (None, 0, Ending(3), State.QUEUED),
         (None, 1, Ending(3), State.FAILED),
         (None, 0, Ending(2), State.FAILED),
+        (None, 0, Ending(3, "error: another `sweep run` is writing the study `tiny`."), State.QUEUED),
+        (None, 1, Ending(3, "error: another `sweep run` is writing the study `tiny`."), State.QUEUED),
     ],
 )
 def test_an_order_goes_on_unless_it_was_stopped_or_failed(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from sweep.orders import process
 from sweep.orders.book import OrderBook
 from sweep.orders.order import Ending, State
+from sweep.orders.process import Launcher
 from sweep.orders.supervisor import Supervisor
 from tests.orders.conftest import found, plan_of, supervisor_of, until
 
@@ -164,3 +166,34 @@ def test_a_line_without_end_does_not_stop_the_reading(book: OrderBook) -> None:
 
     during(supervisor, work())
     assert found(book, "a").state is State.DONE
+
+
+def test_an_order_that_cannot_be_started_now_waits(book: OrderBook, tmp_path: Path) -> None:
+    book.place(plan_of("a"))
+    late = tmp_path / "late"
+    supervisor = Supervisor(book, Launcher(book.database, command=(str(late),)))
+
+    async def work() -> None:
+        await until(supervisor, lambda: book.queued() == ["a"])
+        late.write_text("#!/bin/sh\nexit 0\n", encoding="ascii")
+        late.chmod(0o755)
+        await until(supervisor, lambda: found(book, "a").state is State.DONE)
+
+    during(supervisor, work())
+    assert found(book, "a").crashes == 0
+
+
+def test_an_order_that_was_taken_away_by_hand_does_not_keep_its_place(book: OrderBook) -> None:
+    for name in ("gone", "next"):
+        book.place(plan_of(name, "wait" if name == "gone" else ""))
+    supervisor = supervisor_of(book)
+
+    async def work() -> None:
+        await until(supervisor, lambda: "gone" in supervisor.paces)
+        with book.database.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM sweep_orders WHERE name = 'gone'")
+        for each in supervisor._running.values():
+            each.kill()
+        await until(supervisor, lambda: found(book, "next").state is State.DONE)
+
+    during(supervisor, work())

@@ -148,6 +148,7 @@ BODIES = [
     order("NaN", b'{"name": "x", "split": {"fraction": NaN}}', 400, "study"),
     order("Infinity", b'{"name": "x", "split": {"fraction": -Infinity}}', 400, "study"),
     order("broken TOML", b"name = ", 400, "study", content_type="application/toml"),
+    order("TOML of deep keys", b"a." * 20_000 + b"a=1", 400, "study", content_type="application/toml"),
     order("TOML of 5,000 digits", b"name = " + NUMBER, 400, "study", content_type="application/toml"),
 ]
 STUDIES = [

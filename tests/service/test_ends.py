@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,14 @@ def ask(database: Path, query: str, name: str) -> list[tuple[Any, ...]]:
         return connection.execute(query, (name,)).fetchall()
 
 
-def until_trained(service: Running, name: str) -> None:
-    """Wait until a study has stored a round."""
+def until_trained(service: Running, name: str, crashes: int = 0) -> None:
+    """Wait until a study has stored a round, by the process that runs after so many crashes."""
     deadline = time.monotonic() + 60
-    while not service.ask("GET", f"/v1/studies/{name}").json["trials"].get("complete", 0):
-        assert time.monotonic() < deadline
+    while True:
+        told = service.ask("GET", f"/v1/studies/{name}").json
+        if told["crashes"] == crashes and told["trials"].get("complete") and told["progress"]:
+            return
+        assert time.monotonic() < deadline, told
         time.sleep(0.05)
 
 
@@ -128,10 +132,10 @@ def test_a_killed_service_goes_on_where_it_was(tmp_path: Path, kills: int) -> No
 def test_a_killed_sweep_is_tried_once_more_and_then_tells_why(tmp_path: Path) -> None:
     with running(tmp_path / "s.db") as service:
         service.send("POST", "/v1/studies", study("unlucky", 1_000_000))
-        for _ in range(2):
-            until_trained(service, "unlucky")
+        for crashes in (0, 1):
+            until_trained(service, "unlucky", crashes)
             os.killpg(group_of(service), signal.SIGKILL)
-            service.until("/v1/studies/unlucky", running=False)
+            service.until("/v1/studies/unlucky", crashes=crashes + 1)
         failed = service.until("/v1/studies/unlucky", state="failed")
         assert "killed by SIGKILL" in failed["reason"]
         assert service.send("POST", "/v1/studies", study("lucky", 8)).status == 201
@@ -148,6 +152,29 @@ def test_a_backup_made_while_it_runs_goes_on_after_a_restore(tmp_path: Path) -> 
     with running(backup) as restored:
         restored.until("/v1/studies/saved", state="done", verdict="made")
     assert ask(backup, TRIALS, "saved") == [("COMPLETE", 200)]
+
+
+def test_a_study_of_the_same_name_has_nothing_of_the_deleted_one(tmp_path: Path) -> None:
+    with running(tmp_path / "s.db") as service:
+        seen = []
+        for seed in (0, 1):
+            tables = study("again", 8)
+            tables["search"]["sampler_seed"] = seed
+            assert service.send("POST", "/v1/studies", tables).status == 201
+            service.until("/v1/studies/again", state="done", verdict="made")
+            seen.append(service.ask("GET", "/v1/studies/again/best").json["best"])
+            assert service.ask("DELETE", "/v1/studies/again").status == 204
+    assert seen[0] != seen[1]
+
+
+def test_silent_connections_are_closed_and_nobody_else_is_kept_waiting(tmp_path: Path) -> None:
+    with running(tmp_path / "s.db") as service, ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+        deadline = time.monotonic() + 30
+        while service.ask("GET", "/healthz").status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def test_one_service_serves_a_database(tmp_path: Path) -> None:

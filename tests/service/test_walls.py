@@ -97,6 +97,15 @@ def test_every_answer_is_hardened(service: Running, path: str) -> None:
     assert not [name for name in reply.headers if name.startswith("access-control-")]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/v1/studies/done/best", "/v1/studies/nope", "/dashboard", "/assets/app.css"]
+)
+def test_head_is_get_without_a_body(service: Running, path: str) -> None:
+    told, whole = service.ask("HEAD", path), service.ask("GET", path)
+    assert (told.status, told.body) == (whole.status, b"")
+    assert told.headers["content-type"] == whole.headers["content-type"]
+
+
 def test_the_service_loads_no_tensorflow(service: Running) -> None:
     for path in (
         "/",
