@@ -341,7 +341,7 @@ def _order(row: RowMapping) -> Order:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _plan(text: str) -> Plan:
     """Check a study file once, as it is asked for again and again."""
     return read_plan(json.loads(text))
