@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.service.hostile import ATTACKS, Attack
 from tests.service.running import Running
 
-TELLTALES = ("Traceback", "sqlite", "SELECT", "site-packages", ".py", "/tmp", "/work", "/root", "/home")
+PLACES = (str(Path(__file__).parents[2]), str(Path.home()), tempfile.gettempdir())
+TELLTALES = ("Traceback", "sqlite", "SELECT", "site-packages", ".py", *PLACES)
 ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
