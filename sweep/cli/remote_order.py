@@ -19,7 +19,7 @@ from sweep.cli.remote import Client, Unavailable
 from sweep.cli.source import path_of
 from sweep.errors import BadInput, Conflict, NotFound
 from sweep.orders.book import KEY_HEADER
-from sweep.orders.desk import STOPPING, DatasetAnswer, StudyAnswer
+from sweep.orders.desk import MOVING, DatasetAnswer, StudyAnswer
 from sweep.orders.order import State
 from sweep.plan import DataPlan, Plan, StudyFile, read_as_written, resolve
 from sweep.ranges import Value
@@ -30,7 +30,6 @@ from sweep.search.session import read_data
 
 PAUSES_SECONDS = (0.5, 2.0, 5.0)  # between tries to place an order
 KEPT = ("baseline", "verdict")  # what may change between two runs here, and not on a server
-MOVING = (State.QUEUED, State.RUNNING, STOPPING)
 THEIRS = "server:model"  # stands for a function that only the server knows
 
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from sweep.cli.progress import Surface, surface
 from sweep.cli.remote import Client, Unavailable
-from sweep.cli.remote_order import MOVING, is_finished, place, read_draft
+from sweep.cli.remote_order import is_finished, place, read_draft
 from sweep.cli.running import Interruption
 from sweep.cli.source import Served, path_of
 from sweep.cli.verdict import show_verdict
 from sweep.errors import BadInput, StorageFailed, SweepError
-from sweep.orders.desk import StudyAnswer
+from sweep.orders.desk import MOVING, StudyAnswer
 from sweep.orders.order import State
 from sweep.orders.pace import Pace
 from sweep.ranges import Value

@@ -185,13 +185,13 @@ class OrderBook:
             Conflict: if it runs, here or by somebody's `sweep run`.
         """
         if self.database.is_being_written(name):
-            raise Conflict("study", f"`{name}` is running; stop it first.")
+            raise still_running(name)
         if name not in self.names() and not self._is_stored(name):
             raise NotFound("study", f"there is no study `{name}`.")
         with self.database.sole_writer(name), self.database.writing() as connection:
             row = _row(connection, name)
             if row is not None and row["state"] == State.RUNNING:
-                raise Conflict("study", f"`{name}` is running; stop it first.")
+                raise still_running(name)
             delete_studies(connection, self.database.tables, _family(connection, name, row))
             connection.execute(ORDERS.delete().where(ORDERS.c.name == name))
 
@@ -239,6 +239,11 @@ class OrderBook:
             connection.execute(sa.select(ORDERS.c.name).where(ORDERS.c.name == name).with_for_update())
             _update(connection, name, decide(_read(connection, name), connection))
             return _read(connection, name)
+
+
+def still_running(name: str) -> Conflict:
+    """Return why a study cannot be deleted now."""
+    return Conflict("study", f"`{name}` is running; stop it first.")
 
 
 def _placed_before(connection: Connection, key: str, digest: str) -> Order | None:

@@ -20,7 +20,7 @@ from sweep.datasets import Dataset, read_csv
 from sweep.errors import BadInput, Conflict, NotFound, NotYet
 from sweep.orders.admission import admit, check_rows, named_data
 from sweep.orders.book import TUNED, OrderBook, Placed
-from sweep.orders.order import Order, Wish
+from sweep.orders.order import Order, State, Wish
 from sweep.orders.pace import Pace
 from sweep.plan import Plan, StudyFile
 from sweep.registry import RegisteredData, Registry, read_registry
@@ -29,6 +29,7 @@ from sweep.search import queries
 from sweep.search.database import Database
 
 STOPPING, UNMANAGED = "stopping", "unmanaged"
+MOVING = (State.QUEUED, State.RUNNING, STOPPING)  # what is not at rest
 
 
 class StudyAnswer(StatusAnswer):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sweep.errors import StorageFailed, SweepError
 from sweep.orders.book import OrderBook
-from sweep.orders.order import Ending, Order, Wish
+from sweep.orders.order import Ending, Order
 from sweep.orders.pace import Pace
 from sweep.orders.process import Launcher, SweepProcess
 from sweep.redaction import without_paths
@@ -155,7 +155,7 @@ class Supervisor:
     async def _stop_if_wished(self, order: Order, process: SweepProcess) -> None:
         """Heed a wish that came between the claim and the start."""
         now = await insistently(lambda: self._book.find(order.name))
-        if self._draining or (now is not None and now.wish in (Wish.STOP, Wish.RESTART)):
+        if self._draining or (now is not None and now.wish is not None):
             process.stop(called_off=self._draining)
 
     async def _watch(self, order: Order, process: SweepProcess) -> None:

@@ -13,8 +13,7 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from sweep.errors import NotFound
-from sweep.orders.desk import STOPPING, StudyAnswer
-from sweep.orders.order import State
+from sweep.orders.desk import MOVING, StudyAnswer
 from sweep.service.house import Here, House
 from sweep.service.responses import MISSING
 from sweep.service.studies import StudiesAnswer, StudyName, page
@@ -22,7 +21,6 @@ from sweep.service.studies import StudiesAnswer, StudyName, page
 HEARTBEAT_SECONDS = 2.0  # rounds that are stored show up at least so often
 SHORTEST_SECONDS = 0.25  # between two events
 MOST_LISTED = 100
-MOVING = (State.QUEUED, State.RUNNING, STOPPING)
 
 Shown = TypeVar("Shown", StudyAnswer, StudiesAnswer)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sweep.candidate import describe
 from sweep.errors import SweepError
-from sweep.orders.desk import STOPPING, UNMANAGED, StudyAnswer
+from sweep.orders.desk import MOVING, STOPPING, UNMANAGED, StudyAnswer
 from sweep.orders.order import State
 from sweep.ranges import Value
 from sweep.registry import NAME_PATTERN
@@ -20,7 +20,6 @@ from sweep.review.verdict_answer import Unresolved
 from sweep.search.database import Database
 from sweep.service.house import House
 
-MOVING = (State.QUEUED, State.RUNNING, STOPPING)
 MARKS = {
     State.QUEUED: "○",
     State.RUNNING: "●",
