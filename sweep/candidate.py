@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from sweep.errors import BadInput, first_problem, nearest
-from sweep.ranges import Value
 from sweep.schedules import Schedule, build, schedule_class
-from sweep.schedules.schedule import MODIFIERS
+from sweep.schedules.base import MODIFIERS
+from sweep.space import Value
 
 
 class Candidate(BaseModel):

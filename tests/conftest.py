@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.search.database import Database
+from sweep.store.database import Database
 from tests.fakes import opened
 
 

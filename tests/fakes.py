@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from sweep.candidate import Candidate
-from sweep.datasets import Split
-from sweep.plan import Plan, read_plan
-from sweep.schedules import Clock
-from sweep.search.coordinator import Coordinator, Progress
-from sweep.search.database import Database
-from sweep.search.record import open_study
-from sweep.training.trainer import Outcome
+from sweep.config.study_file import Plan, read_plan
+from sweep.data.table import Split
+from sweep.execution.batches import Outcome
+from sweep.schedules import Timeline
+from sweep.search.loop import Coordinator, SearchProgress
+from sweep.store.database import Database
+from sweep.store.optuna_schema import open_study
 
-CLOCK = Clock(epochs=3, steps_per_epoch=2)
+CLOCK = Timeline(epochs=3, steps_per_epoch=2)
 ROWS = 116
 DATA_SHA256 = "0" * 64
 RECIPES: tuple[dict[str, Any], ...] = (
@@ -115,7 +115,7 @@ def make_coordinator(
     database: Database,
     plan: Plan,
     trainer: FakeTrainer | None = None,
-    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    on_progress: Callable[[SearchProgress], None] = lambda _progress: None,
     data_sha256: str = DATA_SHA256,
 ) -> Coordinator:
     """Open the plan's study for a fake trainer."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sweep.datasets import Dataset, split_tail
-from sweep.plan import Plan
-from sweep.review.protocol import Protocol
-from sweep.search.coordinator import Progress
-from sweep.search.database import Database
-from sweep.training.trainer import Trainer
+from sweep.config.study_file import Plan
+from sweep.data.table import Dataset, split_tail
+from sweep.execution.batches import Trainer
+from sweep.search.loop import SearchProgress
+from sweep.store.database import Database
+from sweep.verdict.protocol import Protocol
 from tests.fakes import DATA_SHA256, ROWS, FakeTrainer
 
 FEW = {"finalists": 3, "selection_seeds": 12, "confirmation_seeds": 8, "splits": 6, "split_seeds": 2}
@@ -32,7 +32,7 @@ def make_protocol(
     *,
     dataset: Dataset | None = None,
     announce: Callable[[str, int], None] = lambda _part, _runs: None,
-    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    on_progress: Callable[[SearchProgress], None] = lambda _progress: None,
 ) -> Protocol:
     """Return the protocol of `plan`, with few runs in each stage."""
     rows = dataset or made_dataset()

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput
-from sweep.ranges import Value
 from sweep.schedules import CATALOGUE, Schedule, schedule_class
+from sweep.schedules.closed_loop import PlateauRebound
 from sweep.schedules.constant import Constant
 from sweep.schedules.milestones import Milestones
 from sweep.schedules.one_cycle import OneCycle
-from sweep.schedules.plateau import PlateauRebound
 from sweep.schedules.step import Step, StepFromZero
 from sweep.schedules.time import Time, TimeByBatch, TimeCompounding
+from sweep.space import Value
 
 rates = st.floats(0, 1e6, exclude_min=True)
 decays = st.none() | st.floats(0, 1e6)

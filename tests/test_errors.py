@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from sweep.errors import BadInput, StorageFailed, SweepError, TrainingFailed, exit_code, first_problem, nearest
-from sweep.ranges import Space
+from sweep.space import Space
 
 words = st.text(max_size=20)
 several = st.lists(words, max_size=10)

@@ -16,44 +16,62 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
-NETWORKS = [
-    "sweep.training.hidden_layer",
-    "sweep.training.keras_optimizers",
-    "sweep.training.losses",
-    "sweep.training.mapped",
-    "sweep.training.updates",
-    "sweep.training.population",
-    "sweep.training.reference",
-    "sweep.training.single",
+ENGINES = [
+    "sweep.engines.dense",
+    "sweep.engines.keras_model",
+    "sweep.engines.losses",
+    "sweep.engines.population",
+    "sweep.engines.updates",
+    "sweep.fit.keras_optimizers",
+    "sweep.fit.reference",
+    "sweep.fit.train",
 ]
-SEARCHES = ["sweep.search", "sweep.review", "sweep.cli"]
+OPTUNA = ["sweep.search", "sweep.store", "sweep.verdict", "sweep.dashboard", "sweep.cli"]
 HOMES = {
-    "tensorflow": NETWORKS,
-    "keras": [*NETWORKS, "sweep.schedules.keras_forms"],
-    "optuna": [*SEARCHES, "sweep.service.dashboard"],
-    "sqlalchemy": [*SEARCHES, "sweep.orders"],
-    "optuna_dashboard": ["sweep.review", "sweep.service.dashboard"],
-    "plotly": ["sweep.review"],
-    "jinja2": ["sweep.review", "sweep.service"],
-    "typer": ["sweep.cli"],
-    "httpx": ["sweep.cli"],
-    "fastapi": ["sweep.service"],
-    "starlette": ["sweep.service"],
-    "uvicorn": ["sweep.service"],
-    "a2wsgi": ["sweep.service"],
-    "prometheus_client": ["sweep.service"],
+    "tensorflow": ENGINES,
+    "keras": [*ENGINES, "sweep.schedules.keras"],
+    "optuna": OPTUNA,
+    "sqlalchemy": ["sweep.store", "sweep.dashboard", "sweep.jobs", "sweep.search"],
+    "optuna_dashboard": ["sweep.dashboard"],
+    "plotly": ["sweep.report", "sweep.dashboard"],
+    "jinja2": ["sweep.report", "sweep.export", "sweep.server"],
+    "typer": ["sweep.cli", "sweep.client"],
+    "httpx": ["sweep.cli", "sweep.client"],
+    "fastapi": ["sweep.server"],
+    "starlette": ["sweep.server", "sweep.dashboard"],
+    "uvicorn": ["sweep.server", "sweep.cli"],
+    "a2wsgi": ["sweep.dashboard"],
+    "prometheus_client": ["sweep.server"],
 }
 
-WORDS = "errors redaction files ranges functions registry optimizer schedules candidate plan seeds datasets script"
+# Each layer with what it may import besides the layers below it, bottom first; siblings do not import each other.
+WORDS = "errors redaction files model space user_code optimizer schedules candidate seeds config data"
 VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
+TRAINING = ["sweep.engines", "sweep.execution"]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),
-    "engines": (["sweep.training"], [*VOCABULARY, "sweep.training"]),
-    "use cases": (["sweep.search"], [*VOCABULARY, "sweep.training", "sweep.search"]),
-    "evidence": (["sweep.evidence"], [*VOCABULARY, "sweep.training", "sweep.evidence"]),
-    "review": (["sweep.review"], [*VOCABULARY, "sweep.training", "sweep.search", "sweep.evidence", "sweep.review"]),
-    "orders": (["sweep.orders"], [*VOCABULARY, "sweep.search", "sweep.review", "sweep.orders"]),
-    "service": (["sweep.service"], [*VOCABULARY, "sweep.search", "sweep.review", "sweep.orders", "sweep.service"]),
+    "stats": (["sweep.stats"], [*VOCABULARY, "sweep.stats"]),
+    "engines": (["sweep.engines"], [*VOCABULARY, "sweep.engines"]),
+    "fit": (["sweep.fit"], [*VOCABULARY, "sweep.engines", "sweep.fit"]),
+    "execution": (["sweep.execution"], [*VOCABULARY, *TRAINING]),
+    "store": (["sweep.store"], [*VOCABULARY, "sweep.store"]),
+    "search": (["sweep.search"], [*VOCABULARY, *TRAINING, "sweep.store", "sweep.search"]),
+    "verdict": (
+        ["sweep.verdict"],
+        [*VOCABULARY, *TRAINING, "sweep.store", "sweep.search", "sweep.stats", "sweep.verdict"],
+    ),
+}
+USE_CASES = ["sweep.stats", "sweep.store", "sweep.search", "sweep.verdict"]
+MAY_IMPORT |= {
+    "report": (["sweep.report"], [*VOCABULARY, *USE_CASES, "sweep.report"]),
+    "export": (["sweep.export"], [*VOCABULARY, *TRAINING, *USE_CASES, "sweep.export"]),
+    "dashboard": (["sweep.dashboard"], [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.dashboard"]),
+    "jobs": (["sweep.jobs"], [*VOCABULARY, *USE_CASES, "sweep.jobs"]),
+    "client": (["sweep.client"], [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.jobs", "sweep.client"]),
+    "server": (
+        ["sweep.server"],
+        [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.export", "sweep.dashboard", "sweep.jobs", "sweep.server"],
+    ),
 }
 
 SLOW = {"tensorflow", "keras", "optuna", "plotly", "jinja2", "httpx"}
@@ -134,14 +152,14 @@ class TestImports:
         assert {(module, name) for module, name in ours if not within(name, allowed)} == set()
 
     def test_the_vocabulary_needs_no_more_than_arrays_tables_and_checks(self) -> None:
-        apart = "sweep.schedules.keras_forms"  # which a schedule loads when it is asked for its Keras form
+        apart = "sweep.schedules.keras"  # which a schedule loads when it is asked for its Keras form
         words = {name for module in FILES if within(module, VOCABULARY) and module != apart for name in imports(module)}
         foreign = {name.partition(".")[0] for name in words} - sys.stdlib_module_names - {"sweep"}
         assert foreign == {"numpy", "pandas", "pydantic", "pydantic_core", "sklearn"}
 
     def test_no_modules_import_each_other_in_a_circle(self) -> None:
         graph = {module: imports_at_start(module) & FILES.keys() for module in FILES}
-        assert graph["sweep.search.coordinator"] >= {"sweep.search.queries", "sweep.training.trainer"}
+        assert graph["sweep.search.loop"] >= {"sweep.store.queries", "sweep.execution.batches"}
         TopologicalSorter(graph).prepare()
 
 
@@ -157,11 +175,11 @@ class TestLoading:
         assert names & (SLOW | {"pandas", "sqlalchemy"}) == set()
 
     def test_answers_load_nothing_slow(self) -> None:
-        names = loaded("-c", "import sweep.review.answers, sweep.search.queries")
+        names = loaded("-c", "import sweep.verdict.results, sweep.store.queries")
         assert {"sweep", "sqlalchemy"} <= names
         assert names & SLOW == set()
 
-    @pytest.mark.parametrize("module", ["sweep.review.catalogue", "sweep.review.verdict_answer"])
+    @pytest.mark.parametrize("module", ["sweep.schedules.catalogue", "sweep.verdict.result"])
     def test_what_reads_no_study_loads_no_more_than_arrays_and_checks(self, module: str) -> None:
         names = loaded("-c", f"import {module}")
         assert {"sweep", "numpy", "pydantic"} <= names

@@ -11,9 +11,9 @@ import pytest
 import typer
 
 from sweep.cli import app
-from sweep.plan import read_study_file
+from sweep.config.study_file import read_study_file
+from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE
-from sweep.training.worker import environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,8 +17,8 @@ from sweep.errors import BadInput, SweepError, exit_code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sweep.review.answer import Answer
-    from sweep.search.database import Database
+    from sweep.model import Answer
+    from sweep.store.database import Database
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STORAGE_VARIABLE = "SWEEP_STORAGE"
@@ -81,8 +81,8 @@ def run(
     token_file: TokenFile = None,
 ) -> None:
     """Run or continue a study to its budget and its verdict, here or on a server."""
-    from sweep.cli.running import Limits, run_study
-    from sweep.cli.source import asked_server, is_told
+    from sweep.cli.run import Limits, run_study
+    from sweep.client.source import asked_server, is_told
 
     if workers is not None and workers < 1:
         raise BadInput("workers", f"must be at least 1, got {workers}.")
@@ -94,8 +94,8 @@ def run(
     if address is None or (supervised and not is_told(context, "server")):  # which a service's environment may name
         run_study(study_path(study), overrides, database(storage), Limits(workers, timeout, search_only, supervised))
         return
-    from sweep.cli.remote import connect
-    from sweep.cli.remote_run import refuse_local, run_on_server
+    from sweep.cli.run_remote import refuse_local, run_on_server
+    from sweep.client.http import connect
 
     refuse_local(workers=workers, timeout=timeout, search_only=search_only, supervised=supervised)
     with connect(address, token_file) as client:
@@ -114,7 +114,7 @@ def best(
 ) -> None:
     """Show the best candidates, from the database alone."""
     from sweep.cli import tables
-    from sweep.cli.source import open_source
+    from sweep.client.source import open_source
 
     with open_source(context, storage, server, token_file) as source:
         found = source.best(study_name(study), top)
@@ -131,8 +131,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
-    from sweep.cli.source import open_source
     from sweep.cli.verdict import show_verdict
+    from sweep.client.source import open_source
 
     with open_source(context, storage, server, token_file) as source:
         found = source.verdict(study_name(study))
@@ -150,7 +150,7 @@ def status(
 ) -> None:
     """Show how far a study is: counts by state, rate, time left."""
     from sweep.cli import tables
-    from sweep.cli.source import open_source
+    from sweep.client.source import open_source
 
     with open_source(context, storage, server, token_file) as source:
         found = source.status(study_name(study))
@@ -170,7 +170,7 @@ def report(
 ) -> None:
     """Write the verdict with all its figures as one HTML page that needs nothing else."""
     from sweep.cli.report import write_report
-    from sweep.cli.source import open_source
+    from sweep.client.source import open_source
 
     with open_source(context, storage, server, token_file) as source:
         write_report(source, study_name(study), out)
@@ -209,9 +209,9 @@ def serve(
     storage: Storage = None,
 ) -> None:
     """Serve studies over HTTP: order sweeps, watch them, ask for the best schedule, review in optuna-dashboard."""
-    from sweep.cli.serve import Options, serve
+    from sweep.cli.serve import ServeOptions, serve
 
-    options = Options(
+    options = ServeOptions(
         host=host,
         port=port,
         parallel=parallel,
@@ -255,10 +255,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
 ) -> None:
     """Train one network by Keras' fit, with any schedule."""
-    from sweep.cli.train import Options, split_study, train_network
+    from sweep.cli.train import TrainOptions, split_study, train_network
 
     study, parameters = split_study(words or [], DEFAULT_STUDY)
-    options = Options(
+    options = TrainOptions(
         schedule=schedule,
         schedule_file=schedule_file,
         momentum=momentum,
@@ -293,7 +293,7 @@ def export(
     """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
     from sweep.cli.export import export as write
     from sweep.cli.export import export_served
-    from sweep.cli.source import Stored, open_source
+    from sweep.client.source import Stored, open_source
 
     with open_source(context, storage, server, token_file) as source:
         if isinstance(source, Stored):
@@ -306,7 +306,7 @@ def export(
 def list_schedules(as_json: AsJson = False) -> None:
     """List every schedule: name, formula, parameters, where it comes from."""
     from sweep.cli import schedules
-    from sweep.review.catalogue import list_catalogue
+    from sweep.schedules.catalogue import list_catalogue
 
     emit(list_catalogue(), as_json, lambda: print(schedules.list_text(schedules.page())))
 
@@ -343,7 +343,7 @@ def show_schedules(
 
 def database(url: str | None) -> Database:
     """Return the database that `--storage`, the environment or the default names."""
-    from sweep.search.database import DEFAULT_STORAGE, Database
+    from sweep.store.database import DEFAULT_STORAGE, Database
 
     return Database(url or DEFAULT_STORAGE)
 
@@ -357,7 +357,7 @@ def study_path(study: str) -> Path:
 
 def study_name(study: str) -> str:
     """Return the study's name that STUDY means: that of a file if there is one, or the name itself."""
-    from sweep.plan import read_as_written
+    from sweep.config.study_file import read_as_written
 
     path = study_path(study)
     return read_as_written(path).name if path.suffix == ".toml" or path.is_file() else study

@@ -11,9 +11,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
 
+from sweep.dashboard.app import Dashboard
 from sweep.errors import BadInput, StorageFailed
-from sweep.search.database import Database
-from sweep.service.dashboard import Dashboard
+from sweep.store.database import Database
 
 HOST = "127.0.0.1"
 

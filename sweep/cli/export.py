@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweep.cli.printable import printable
-from sweep.cli.source import Served
 from sweep.cli.train import quiet_start
+from sweep.client.printable import printable
+from sweep.client.source import Served
+from sweep.config.study_file import read_study_file
+from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, nearest
+from sweep.export.script import Chosen, write_script
+from sweep.export.trial import choose, read_stored, schedule_answer
 from sweep.files import check_place, replace_file
-from sweep.plan import read_study_file
-from sweep.review.answers import ScheduleAnswer
-from sweep.review.export import choose, read_stored, schedule_answer
-from sweep.script import Chosen, write_script
-from sweep.search.database import Database
-from sweep.training.problem import Problem
+from sweep.store.database import Database
+from sweep.verdict.results import ScheduleAnswer
 
 FORMS = ("keras", "json", "model")
 
@@ -81,10 +81,10 @@ def check_options(form: str, out: Path | None) -> None:
     check_place(out, "out")
 
 
-def train_model(chosen: Chosen, problem: Problem, run_seed: int, out: Path) -> None:
+def train_model(chosen: Chosen, problem: TrainingSpec, run_seed: int, out: Path) -> None:
     """Train the candidate once more by Keras' `fit`, write the network, and print its validation accuracy."""
     with quiet_start():
-        from sweep.training.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+        from sweep.fit.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
     training = Training(problem, chosen.candidate, run_seed)
     accuracy = training.run(0, problem.epochs)["val_accuracy"][-1]
     replace_file(out, training.model.save, "out")

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBar
 
-from sweep.orders.pace import Pace
+from sweep.jobs.progress import Progress
 
 LINE_SECONDS = 5.0
 JSON_SECONDS = 0.2
 
 
-class Surface(Protocol):
+class ProgressView(Protocol):
     """Where progress is drawn; `begin` is told each part once, `draw` each time something has moved."""
 
     def __enter__(self) -> object:
@@ -27,14 +27,14 @@ class Surface(Protocol):
     def __exit__(self, *error: object) -> None:
         """Leave it as it should stay."""
 
-    def begin(self, pace: Pace) -> None:
+    def begin(self, pace: Progress) -> None:
         """Begin a part."""
 
-    def draw(self, pace: Pace) -> None:
+    def draw(self, pace: Progress) -> None:
         """Show where the part is."""
 
 
-def surface(console: Console) -> Surface:
+def progress_view(console: Console) -> ProgressView:
     """Return what fits the console: a bar if it is a terminal."""
     return Bar(console) if console.is_terminal else Lines(console)
 
@@ -59,13 +59,13 @@ class Bar:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
-    def begin(self, pace: Pace) -> None:
+    def begin(self, pace: Progress) -> None:
         """Begin a new bar in place of the last."""
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
         self._bar.add_task(pace.part, total=pace.wanted, completed=pace.done, rate=_rate(pace), best=pace.best)
 
-    def draw(self, pace: Pace) -> None:
+    def draw(self, pace: Progress) -> None:
         """Move the bar."""
         self._bar.update(self._bar.task_ids[0], completed=pace.done, best=pace.best, rate=_rate(pace))
 
@@ -83,10 +83,10 @@ class Lines:
     def __exit__(self, *_error: object) -> None:
         pass
 
-    def begin(self, pace: Pace) -> None:
+    def begin(self, pace: Progress) -> None:
         """Say nothing: a part is told of once it has got somewhere."""
 
-    def draw(self, pace: Pace) -> None:
+    def draw(self, pace: Progress) -> None:
         """Print a line if enough time has gone by since the last."""
         now = time.perf_counter()
         if not pace.done or now - self._told <= LINE_SECONDS:
@@ -109,19 +109,19 @@ class JsonLines:
     def __exit__(self, *_error: object) -> None:
         pass
 
-    def begin(self, pace: Pace) -> None:
+    def begin(self, pace: Progress) -> None:
         """Tell of every part."""
         self._tell(pace)
 
-    def draw(self, pace: Pace) -> None:
+    def draw(self, pace: Progress) -> None:
         """Tell where it is, but no more often than anybody looks, unless something better was found."""
         if pace.best != self._best or time.perf_counter() - self._told > JSON_SECONDS:
             self._tell(pace)
 
-    def _tell(self, pace: Pace) -> None:
+    def _tell(self, pace: Progress) -> None:
         self._told, self._best = time.perf_counter(), pace.best
         print(pace.model_dump_json(), flush=True)
 
 
-def _rate(pace: Pace) -> str:
+def _rate(pace: Progress) -> str:
     return "-" if pace.trainings_per_second is None else f"{pace.trainings_per_second:,.0f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweep.cli.source import Source
+from sweep.client.source import Source
 from sweep.errors import BadInput
 from sweep.files import check_place, make_folder, replace_file
 

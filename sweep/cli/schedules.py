@@ -12,23 +12,23 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 
 from sweep.cli.plots import Curve, draw_text
-from sweep.cli.words import as_option, schedule_from_file, schedule_from_options, split_words
+from sweep.cli.schedule_options import as_option, schedule_from_file, schedule_from_options, split_words
 from sweep.errors import BadInput
-from sweep.ranges import Value
-from sweep.review.catalogue import (
+from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, schedule_class
+from sweep.schedules.base import MODIFIERS
+from sweep.schedules.catalogue import (
     LEARNING_RATE,
     Kind,
     Named,
     Shown,
     kind_of,
     own_parameters,
-    read_clock,
     read_momentum,
+    read_timeline,
     require_known,
     typed,
 )
-from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, schedule_class
-from sweep.schedules.schedule import MODIFIERS
+from sweep.space import Value
 
 OPTIONS = ("epochs", "steps_per_epoch", "momentum", "plot", "json")
 WHOLE_TABLE = 60  # epochs that a terminal shows one by one; a longer table is thinned to about half as many lines
@@ -129,7 +129,8 @@ def _dim(text: str, on: Page) -> str:
 def curves(shown: Shown) -> list[Curve]:
     """Return the rates of each schedule, and its momenta if it moves them."""
     return [
-        Curve(one.name, one.label, one.schedule.rates(shown.clock), shown.momenta(one.schedule)) for one in shown.named
+        Curve(one.name, one.label, one.schedule.rates(shown.timeline), shown.momenta(one.schedule))
+        for one in shown.named
     ]
 
 
@@ -141,7 +142,7 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
     Raises:
         BadInput: naming the first word that cannot be used.
     """
-    clock, momentum = read_clock(epochs, steps_per_epoch), read_momentum(momentum)
+    timeline, momentum = read_timeline(epochs, steps_per_epoch), read_momentum(momentum)
     names, options = split_words(words)
     if not names:
         raise BadInput("schedule", "name at least one; `sweep schedule list` shows them all.")
@@ -152,7 +153,7 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
     for key in options:
         require_known(key, kinds, OPTIONS, as_option)
     named = [Named(name, _read_one(name, options)) for name in names]
-    return Shown(named, clock, momentum)
+    return Shown(named, timeline, momentum)
 
 
 def _is_file(name: str) -> bool:
@@ -175,8 +176,8 @@ def show_text(shown: Shown, on: Page) -> str:
 
 def _heading(shown: Shown) -> str:
     lines = [line for one in shown.named for line in (one.label, f"  {one.schedule.formula}", *_watched(one.schedule))]
-    clock = shown.clock
-    time = f"{_count(clock.epochs, 'epoch')} of {_count(clock.steps_per_epoch, 'batch', 'es')}"
+    timeline = shown.timeline
+    time = f"{_count(timeline.epochs, 'epoch')} of {_count(timeline.steps_per_epoch, 'batch', 'es')}"
     return "\n".join([*lines, f"{time}; the table counts epochs from 1, formulas from 0"])
 
 

@@ -15,27 +15,27 @@ from typing import Any
 
 import optuna
 
-from sweep.cli.address import is_loopback
+from sweep.client.address import is_loopback
 from sweep.errors import BadInput
-from sweep.orders.book import OrderBook
-from sweep.orders.desk import Desk
-from sweep.orders.process import Launcher
-from sweep.orders.supervisor import Supervisor
-from sweep.search.database import Database
-from sweep.service.app import create_app
-from sweep.service.counts import Counts
-from sweep.service.house import House
-from sweep.service.policy import Policy
-from sweep.service.routes import default_policy
-from sweep.service.server import Place, Service, make_server
-from sweep.service.tokens import Role, Tokens, read_or_make
+from sweep.jobs.process import Launcher
+from sweep.jobs.queue import JobQueue
+from sweep.jobs.studies import StudyService
+from sweep.jobs.supervisor import Supervisor
+from sweep.server.app import create_app
+from sweep.server.metrics import Metrics
+from sweep.server.process import Place, Service, make_server
+from sweep.server.security.policy import Policy
+from sweep.server.security.rules import default_policy
+from sweep.server.security.tokens import AccessRole, Tokens, read_or_make
+from sweep.server.state import AppState
+from sweep.store.database import Database
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 TEMPLATES = Path("studies")
 
 
 @dataclass(frozen=True)
-class Options:
+class ServeOptions:
     """The options of `sweep serve`."""
 
     host: str
@@ -51,7 +51,7 @@ class Options:
     show_login: bool
 
 
-def serve(database: Database, options: Options) -> None:
+def serve(database: Database, options: ServeOptions) -> None:
     """Serve until a signal ends it, or print the links to log in.
 
     Raises:
@@ -96,26 +96,26 @@ class OneLine(logging.Formatter):
         return str(ei[0].__name__)
 
 
-def build(database: Database, options: Options, tokens: Tokens | None, port: int) -> Service:
+def build(database: Database, options: ServeOptions, tokens: Tokens | None, port: int) -> Service:
     """Put the service together; its database is made if it is new."""
-    book, counts = OrderBook(database), Counts()
+    book, counts = JobQueue(database), Metrics()
     book.open()
     supervisor = Supervisor(
         book, Launcher(database, options.workers), parallel=options.parallel, on_end=counts.count_ending
     )
-    house = House(Desk(database, book), supervisor, TEMPLATES, counts)
-    guard = create_app(house, policy(options, tokens))
+    state = AppState(StudyService(database, book), supervisor, TEMPLATES, counts)
+    guard = create_app(state, policy(options, tokens))
     place = Place(options.host, port, options.certificate, options.key)
-    return Service(house, guard, make_server(guard, place))
+    return Service(state, guard, make_server(guard, place))
 
 
-def policy(options: Options, tokens: Tokens | None) -> Policy:
+def policy(options: ServeOptions, tokens: Tokens | None) -> Policy:
     """Return who may ask, and by which names of this service."""
     hosts = (*options.allow_host, *(LOOPBACK_NAMES if is_loopback(options.host) else ()), shown_host(options.host))
     return default_policy(tokens, hosts, secure=options.behind_proxy or options.certificate is not None)
 
 
-def check_place(options: Options) -> None:
+def check_place(options: ServeOptions) -> None:
     """Raise `BadInput` for a place where passers-by could listen, or everybody ask."""
     if (options.certificate is None) != (options.key is None):
         raise BadInput("certificate", "--certificate and --key go together.")
@@ -133,7 +133,7 @@ def shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def token_file(database: Database, options: Options) -> Path:
+def token_file(database: Database, options: ServeOptions) -> Path:
     """Return where the tokens are: beside an SQLite file, for a database server among the studies."""
     if options.token_file is not None:
         return options.token_file
@@ -141,7 +141,7 @@ def token_file(database: Database, options: Options) -> Path:
     return TEMPLATES / "server.tokens" if file is None else file.with_name(f"{file.name}.tokens")
 
 
-def listening(options: Options) -> socket.socket:
+def listening(options: ServeOptions) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
@@ -155,7 +155,7 @@ def listening(options: Options) -> socket.socket:
         raise BadInput(field, f"{options.host}:{options.port} cannot be used: {error.strerror}.") from error
 
 
-def announce(database: Database, options: Options, port: int, made: Tokens | None) -> None:
+def announce(database: Database, options: ServeOptions, port: int, made: Tokens | None) -> None:
     """Say where the service is, and once how to log in."""
     address = base(options, port)
     print(f"sweep serves {database.shown}: {address}/ (Ctrl-C ends it)")
@@ -167,15 +167,15 @@ def announce(database: Database, options: Options, port: int, made: Tokens | Non
     sys.stdout.flush()
 
 
-def show_login(tokens: Tokens | None, options: Options) -> None:
+def show_login(tokens: Tokens | None, options: ServeOptions) -> None:
     """Print a link to log in for each role."""
     if tokens is None:
         raise BadInput("show-login", "with --no-auth there is nothing to log in to.")
-    for role in Role:
+    for role in AccessRole:
         print(f"{role}: {base(options, options.port)}/login?token={getattr(tokens, role)}")
 
 
-def base(options: Options, port: int) -> str:
+def base(options: ServeOptions, port: int) -> str:
     """Return the service's address, behind a proxy as its users see it."""
     if options.behind_proxy and options.allow_host:
         return f"https://{options.allow_host[0]}"

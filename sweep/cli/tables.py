@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.candidate import describe
-from sweep.ranges import Value
-from sweep.review.answers import BestAnswer, FamiliesAnswer, Family, RankedTrial, Ranking, StatusAnswer
+from sweep.space import Value
+from sweep.verdict.results import BestAnswer, FamiliesAnswer, Family, RankedTrial, Ranking, StatusAnswer
 
 TABLE_STYLE: dict[str, Any] = {
     "title_justify": "left",

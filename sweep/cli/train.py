@@ -17,20 +17,20 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sweep.candidate import Candidate
-from sweep.cli.words import as_option, schedule_from_options, schedule_in, split_words
-from sweep.datasets import LARGEST_SEED, Dataset
+from sweep.cli.schedule_options import as_option, schedule_from_options, schedule_in, split_words
+from sweep.config.study_file import Plan, StudyFile, read_study_file
+from sweep.data.table import LARGEST_SEED, Dataset
 from sweep.errors import BadInput, TrainingFailed, first_problem
+from sweep.execution.worker import environment
 from sweep.files import check_place, make_folder
-from sweep.plan import Plan, StudyFile, read_study_file
-from sweep.ranges import Value
-from sweep.schedules import Clock, Numbers, Schedule
+from sweep.fit.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
+from sweep.schedules import Numbers, Schedule, Timeline
 from sweep.search.session import make_problem, read_data
-from sweep.training.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
-from sweep.training.worker import environment
+from sweep.space import Value
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainOptions:
     """The options of `sweep train`, as they were given."""
 
     schedule: str | None
@@ -55,7 +55,7 @@ def split_study(words: Sequence[str], default: str) -> tuple[str, dict[str, Valu
     return (names[0] if names else default), parameters
 
 
-def train_network(path: Path, parameters: Mapping[str, Value], options: Options) -> None:
+def train_network(path: Path, parameters: Mapping[str, Value], options: TrainOptions) -> None:
     """Train one network on a study's rows, and print each epoch."""
     check_options(options)
     lengths = {"training.epochs": options.epochs, "training.batch_size": options.batch_size}
@@ -64,18 +64,18 @@ def train_network(path: Path, parameters: Mapping[str, Value], options: Options)
     dataset = read_data(study_file)
     problem = make_problem(study_file, dataset)
     setting = describe_setting(study_file, dataset, candidate, options.seed)
-    resumed = resume(options, setting, candidate, problem.clock)
+    resumed = resume(options, setting, candidate, problem.timeline)
     end_epoch = find_end(options.stop_after, problem.epochs, resumed)
     make_places(options)
     with quiet_start():
-        from sweep.training.single import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+        from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
     request = Request(problem, candidate, options.seed, dataset.classes, setting, end_epoch)
     outputs = {name: getattr(options, name) for name in ("save", "tensorboard", "checkpoint")}
     with interruptible(options.checkpoint), sole_trainer(options.checkpoint):
         train(replace(request, **outputs, resumed=resumed), say)
 
 
-def check_options(options: Options) -> None:
+def check_options(options: TrainOptions) -> None:
     """Raise `BadInput` for options that contradict each other or can never be followed."""
     if options.resume and options.checkpoint is None:
         raise BadInput("resume", "needs --checkpoint DIR, the folder to continue from.")
@@ -94,7 +94,7 @@ def check_options(options: Options) -> None:
             raise BadInput(name, f"must be a folder, got the file `{folder}`.")
 
 
-def read_candidate(options: Options, parameters: Mapping[str, Value], plan: Plan) -> Candidate:
+def read_candidate(options: TrainOptions, parameters: Mapping[str, Value], plan: Plan) -> Candidate:
     """Return the schedule and momentum that were asked for, by options or by a file.
 
     Raises:
@@ -120,7 +120,7 @@ def read_candidate(options: Options, parameters: Mapping[str, Value], plan: Plan
     return candidate
 
 
-def read_schedule_file(options: Options, parameters: Mapping[str, Value]) -> tuple[Schedule, dict[str, Any]]:
+def read_schedule_file(options: TrainOptions, parameters: Mapping[str, Value]) -> tuple[Schedule, dict[str, Any]]:
     """Return the schedule of a JSON file, and the whole document around it."""
     if options.schedule is not None:
         raise BadInput("schedule", "give either --schedule or --schedule-file, not both.")
@@ -173,7 +173,7 @@ def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Value | 
     return flat
 
 
-def resume(options: Options, setting: Setting, candidate: Candidate, clock: Clock) -> Checkpoint | None:
+def resume(options: TrainOptions, setting: Setting, candidate: Candidate, timeline: Timeline) -> Checkpoint | None:
     """Return the checkpoint to continue, if one is asked for; say if its rates were others than they would be now.
 
     Raises:
@@ -182,26 +182,26 @@ def resume(options: Options, setting: Setting, candidate: Candidate, clock: Cloc
     if not options.resume or options.checkpoint is None:
         return None
     checkpoint = read_checkpoint(options.checkpoint)
-    check_setting(checkpoint, setting, clock.epochs)
-    before = Clock(epochs=checkpoint.epochs, steps_per_epoch=clock.steps_per_epoch)
-    if not same_start(candidate, before, clock, checkpoint.trained):
+    check_setting(checkpoint, setting, timeline.epochs)
+    before = Timeline(epochs=checkpoint.epochs, steps_per_epoch=timeline.steps_per_epoch)
+    if not same_start(candidate, before, timeline, checkpoint.trained):
         say(
-            f"note: under a budget of {clock.epochs} epochs the first {checkpoint.trained} would have been trained "
+            f"note: under a budget of {timeline.epochs} epochs the first {checkpoint.trained} would have been trained "
             f"with other rates than they were under {checkpoint.epochs}; they stay as they are."
         )
     return checkpoint
 
 
-def same_start(candidate: Candidate, before: Clock, after: Clock, epochs: int) -> bool:
+def same_start(candidate: Candidate, before: Timeline, after: Timeline, epochs: int) -> bool:
     """Say whether rates and momenta of the first epochs are the same under two budgets."""
     pairs = zip(_planned(candidate, before), _planned(candidate, after), strict=True)
     return all(np.array_equal(one[:epochs], other[:epochs]) for one, other in pairs)
 
 
-def _planned(candidate: Candidate, clock: Clock) -> tuple[Numbers, Numbers]:
+def _planned(candidate: Candidate, timeline: Timeline) -> tuple[Numbers, Numbers]:
     """Return rates, before the gain of a closed-loop schedule, and momenta, `[epochs, steps_per_epoch]`."""
     schedule = candidate.schedule
-    return schedule.base_rates(clock), schedule.momenta(clock, candidate.momentum)
+    return schedule.base_rates(timeline), schedule.momenta(timeline, candidate.momentum)
 
 
 def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) -> int:
@@ -215,7 +215,7 @@ def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) ->
     return stop_after
 
 
-def make_places(options: Options) -> None:
+def make_places(options: TrainOptions) -> None:
     """Make the folders, and raise `BadInput` if what is to be written has no place, before anything is trained."""
     if options.save is not None:
         check_place(options.save, "save")

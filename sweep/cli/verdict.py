@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE
-from sweep.evidence.estimate import Chances, Effect
-from sweep.evidence.histogram import histogram
-from sweep.review.verdict_answer import Confirmed, Judged, Scored, VerdictAnswer
+from sweep.stats.estimate import Chances, Effect
+from sweep.stats.histogram import histogram
+from sweep.verdict.result import Confirmed, Judged, Scored, VerdictAnswer
 
 WIDTH = 118
 BAR = 30

@@ -7,23 +7,23 @@ from typing import Any
 
 from sweep.errors import BadInput, nearest
 from sweep.schedules.accuracy_drop import AccuracyDrop
-from sweep.schedules.clock import Clock, Numbers
+from sweep.schedules.base import ClosedLoop, OpenLoop, Schedule, build
+from sweep.schedules.closed_loop import Plateau, PlateauRebound
+from sweep.schedules.composed import Join
 from sweep.schedules.constant import Constant
-from sweep.schedules.cosine import Cosine, CosineRestarts
 from sweep.schedules.cost_driven import CostDriven
 from sweep.schedules.exponential import Exponential, ExponentialByBatch, ExponentialStaircase
 from sweep.schedules.function import Function
 from sweep.schedules.inverse_sqrt import InverseSqrt
-from sweep.schedules.join import Join
 from sweep.schedules.milestones import Milestones
 from sweep.schedules.one_cycle import OneCycle
+from sweep.schedules.open_loop import Cosine, CosineRestarts
 from sweep.schedules.piecewise_linear import PiecewiseLinear
-from sweep.schedules.plateau import Plateau, PlateauRebound
 from sweep.schedules.polynomial import Linear, Polynomial
 from sweep.schedules.rex import Rex
-from sweep.schedules.schedule import ClosedLoop, OpenLoop, Schedule, build
 from sweep.schedules.step import Step, StepFromZero
 from sweep.schedules.time import Time, TimeByBatch, TimeCompounding
+from sweep.schedules.timeline import Numbers, Timeline
 from sweep.schedules.triangular import Triangular
 from sweep.schedules.warmup_stable_decay import WarmupStableDecay
 
@@ -92,11 +92,11 @@ def read_schedule(values: Mapping[str, Any]) -> Schedule:
 
 __all__ = [
     "CATALOGUE",
-    "Clock",
     "ClosedLoop",
     "Numbers",
     "OpenLoop",
     "Schedule",
+    "Timeline",
     "build",
     "closed_loop_class",
     "read_schedule",

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.schedule import HIGHEST, ClosedLoop, State
+from sweep.schedules.base import HIGHEST, ClosedLoop, State
+from sweep.space import Range, Space
 
 
 def accuracy_drop(xp: Any, state: State, cost: Any, schedule: Any) -> State:

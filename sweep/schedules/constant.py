@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
 
 
-def constant(time: Clock, learning_rate: float) -> Numbers:
+def constant(time: Timeline, learning_rate: float) -> Numbers:
     """Return the same rate for every step."""
     return np.full_like(time.batch, learning_rate)
 
@@ -16,7 +16,7 @@ def constant(time: Clock, learning_rate: float) -> Numbers:
 class Constant(OpenLoop):
     """`rate = learning_rate`.
 
-    >>> Constant(learning_rate=0.1).rates(Clock(epochs=2, steps_per_epoch=1)).tolist()
+    >>> Constant(learning_rate=0.1).rates(Timeline(epochs=2, steps_per_epoch=1)).tolist()
     [[0.1], [0.1]]
     """
 

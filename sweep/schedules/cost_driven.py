@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.schedule import ClosedLoop, State
+from sweep.schedules.base import ClosedLoop, State
+from sweep.space import Range, Space
 
 
 def cost_driven(xp: Any, state: State, cost: Any, schedule: Any) -> State:

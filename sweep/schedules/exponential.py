@@ -7,22 +7,22 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def exponential(time: Clock, learning_rate: float, final_ratio: float) -> Numbers:
+def exponential(time: Timeline, learning_rate: float, final_ratio: float) -> Numbers:
     """Return the rate that each epoch lowers by the same factor."""
     return learning_rate * final_ratio ** (time.epoch / time.budget)
 
 
-def exponential_by_batch(time: Clock, learning_rate: float, final_ratio: float) -> Numbers:
+def exponential_by_batch(time: Timeline, learning_rate: float, final_ratio: float) -> Numbers:
     """Return the rate that each batch lowers by the same factor."""
     return learning_rate * final_ratio**time.fraction
 
 
-def exponential_staircase(time: Clock, learning_rate: float, final_ratio: float, stairs: int) -> Numbers:
+def exponential_staircase(time: Timeline, learning_rate: float, final_ratio: float, stairs: int) -> Numbers:
     """Return the rate that falls by the same factor at the end of each of `stairs` equal parts of the time."""
     return learning_rate * final_ratio ** (np.floor(stairs * time.batch / time.batches) / stairs)
 
@@ -30,7 +30,7 @@ def exponential_staircase(time: Clock, learning_rate: float, final_ratio: float,
 class Exponential(OpenLoop):
     """`rate = learning_rate * final_ratio ** (epoch / epochs)`, where `epochs` is the budget.
 
-    >>> rates = Exponential(learning_rate=1, final_ratio=0.0001).rates(Clock(epochs=4, steps_per_epoch=2))
+    >>> rates = Exponential(learning_rate=1, final_ratio=0.0001).rates(Timeline(epochs=4, steps_per_epoch=2))
     >>> [[float(f"{rate:.3g}") for rate in epoch] for epoch in rates]
     [[1.0, 1.0], [0.1, 0.1], [0.01, 0.01], [0.001, 0.001]]
     """
@@ -47,7 +47,7 @@ class Exponential(OpenLoop):
 class ExponentialByBatch(OpenLoop):
     """`rate = learning_rate * final_ratio ** fraction`.
 
-    >>> rates = ExponentialByBatch(learning_rate=1, final_ratio=0.0001).rates(Clock(epochs=2, steps_per_epoch=2))
+    >>> rates = ExponentialByBatch(learning_rate=1, final_ratio=0.0001).rates(Timeline(epochs=2, steps_per_epoch=2))
     >>> [[float(f"{rate:.3g}") for rate in epoch] for epoch in rates]
     [[1.0, 0.1], [0.01, 0.001]]
     """
@@ -65,7 +65,7 @@ class ExponentialStaircase(OpenLoop):
     """`rate = learning_rate * final_ratio ** (floor(stairs * batch / batches) / stairs)`.
 
     >>> schedule = ExponentialStaircase(learning_rate=1, final_ratio=0.01, stairs=2)
-    >>> [float(f"{rate:.3g}") for rate in schedule.rates(Clock(epochs=4, steps_per_epoch=1))[:, 0]]
+    >>> [float(f"{rate:.3g}") for rate in schedule.rates(Timeline(epochs=4, steps_per_epoch=1))[:, 0]]
     [1.0, 1.0, 0.1, 0.1]
     """
 

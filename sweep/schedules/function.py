@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from sweep.errors import BadInput
-from sweep.functions import call, check_name, find_function
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import HIGHEST, Schedule
+from sweep.schedules.base import HIGHEST, Schedule
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.user_code import call, check_name, find_function
 
 
 class Function(Schedule):
@@ -24,7 +24,7 @@ class Function(Schedule):
     need not be one that runs anywhere else.
 
     >>> schedule = Function(learning_rate=2, function="math:pow")
-    >>> schedule.rates(Clock(epochs=3, steps_per_epoch=1)).tolist()
+    >>> schedule.rates(Timeline(epochs=3, steps_per_epoch=1)).tolist()
     [[0.0], [1.0], [2.0]]
     """
 
@@ -46,15 +46,15 @@ class Function(Schedule):
         """The function that its rates come from."""
         return (self.function,)
 
-    def rates(self, clock: Clock) -> Numbers:
+    def rates(self, timeline: Timeline) -> Numbers:
         """Return the learning rate of each step, `[epochs, steps_per_epoch]`.
 
         Raises:
             BadInput: if the function cannot be found, fails, or returns no finite number or one below 0.
         """
-        time = self.own_time(clock)
+        time = self.own_time(timeline)
         epochs = time.epoch.astype(int)
-        return self.modify(self._by_epoch(int(epochs.max()) + 1)[epochs], clock)
+        return self.modify(self._by_epoch(int(epochs.max()) + 1)[epochs], timeline)
 
     def _by_epoch(self, epochs: int) -> Numbers:
         function = find_function(self.function, "function")

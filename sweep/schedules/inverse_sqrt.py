@@ -7,12 +7,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def inverse_sqrt(time: Clock, learning_rate: float, timescale: float) -> Numbers:
+def inverse_sqrt(time: Timeline, learning_rate: float, timescale: float) -> Numbers:
     """Return the rate divided by the root of the time in timescales, counted from 1."""
     return learning_rate / np.sqrt(1 + time.fraction / timescale)
 
@@ -20,7 +20,7 @@ def inverse_sqrt(time: Clock, learning_rate: float, timescale: float) -> Numbers
 class InverseSqrt(OpenLoop):
     """`rate = learning_rate / sqrt(1 + fraction / timescale)`.
 
-    >>> rates = InverseSqrt(learning_rate=1, timescale=0.25).rates(Clock(epochs=4, steps_per_epoch=1))
+    >>> rates = InverseSqrt(learning_rate=1, timescale=0.25).rates(Timeline(epochs=4, steps_per_epoch=1))
     >>> [round(float(rate), 4) for rate in rates[:, 0]]
     [1.0, 0.7071, 0.5774, 0.5]
     """

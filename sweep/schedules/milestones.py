@@ -7,13 +7,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
+from sweep.schedules.base import OpenLoop
 from sweep.schedules.points import Fractions
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def milestones(time: Clock, learning_rate: float, at: tuple[float, ...], drop: float) -> Numbers:
+def milestones(time: Timeline, learning_rate: float, at: tuple[float, ...], drop: float) -> Numbers:
     """Return the rate after one drop at each fraction that has passed."""
     passed = np.sum([time.fraction >= mark for mark in at], axis=0)
     rates: Numbers = learning_rate * drop**passed
@@ -23,7 +23,7 @@ def milestones(time: Clock, learning_rate: float, at: tuple[float, ...], drop: f
 class Milestones(OpenLoop):
     """`rate = learning_rate * drop ** sum(fraction >= mark for mark in at)`.
 
-    >>> rates = Milestones(learning_rate=1).rates(Clock(epochs=8, steps_per_epoch=1))
+    >>> rates = Milestones(learning_rate=1).rates(Timeline(epochs=8, steps_per_epoch=1))
     >>> [float(f"{rate:.3g}") for rate in rates[:, 0]]
     [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """

@@ -7,13 +7,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
 def one_cycle(
-    time: Clock, learning_rate: float, peak_at: float, start_ratio: float, final_ratio: float, **_momentum: float
+    time: Timeline, learning_rate: float, peak_at: float, start_ratio: float, final_ratio: float, **_momentum: float
 ) -> Numbers:
     """Return the rate that rises to its peak and falls again, each along half a cosine."""
     rising = start_ratio + (1 - start_ratio) * (1 - np.cos(np.pi * time.fraction / peak_at)) / 2
@@ -21,7 +21,9 @@ def one_cycle(
     return learning_rate * np.where(time.fraction < peak_at, rising, falling)
 
 
-def one_cycle_momentum(time: Clock, momentum: float, peak_at: float, momentum_dip: float, **_rates: float) -> Numbers:
+def one_cycle_momentum(
+    time: Timeline, momentum: float, peak_at: float, momentum_dip: float, **_rates: float
+) -> Numbers:
     """Return the momentum that is lowest at the rate's peak."""
     rising = (1 - np.cos(np.pi * time.fraction / peak_at)) / 2
     falling = (1 + np.cos(np.pi * (time.fraction - peak_at) / (1 - peak_at))) / 2
@@ -34,10 +36,10 @@ class OneCycle(OpenLoop):
     The momentum goes the other way: down by its share `momentum_dip` at the peak, and back. PyTorch's reaches its peak
     one batch earlier and its last rate with the last batch, where here the fraction would be 1.
 
-    >>> schedule, clock = OneCycle(learning_rate=1, peak_at=0.5), Clock(epochs=8, steps_per_epoch=1)
-    >>> [round(float(rate), 3) for rate in schedule.rates(clock)[:, 0]]
+    >>> schedule, timeline = OneCycle(learning_rate=1, peak_at=0.5), Timeline(epochs=8, steps_per_epoch=1)
+    >>> [round(float(rate), 3) for rate in schedule.rates(timeline)[:, 0]]
     [0.04, 0.181, 0.52, 0.859, 1.0, 0.854, 0.5, 0.146]
-    >>> [round(float(momentum), 4) for momentum in schedule.momenta(clock, 0.95)[:, 0]]
+    >>> [round(float(momentum), 4) for momentum in schedule.momenta(timeline, 0.95)[:, 0]]
     [0.95, 0.9361, 0.9025, 0.8689, 0.855, 0.8689, 0.9025, 0.9361]
     """
 

@@ -7,13 +7,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Space
-from sweep.schedules.clock import Clock, Numbers
+from sweep.schedules.base import OpenLoop
 from sweep.schedules.points import Points
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Space
 
 
-def piecewise_linear(time: Clock, learning_rate: float, points: tuple[tuple[float, float], ...]) -> Numbers:
+def piecewise_linear(time: Timeline, learning_rate: float, points: tuple[tuple[float, float], ...]) -> Numbers:
     """Return the rate on the straight lines between points `(fraction, share of learning_rate)`."""
     fractions, shares = zip(*points, strict=True)
     rates: Numbers = learning_rate * np.interp(time.fraction, fractions, shares)
@@ -23,7 +23,7 @@ def piecewise_linear(time: Clock, learning_rate: float, points: tuple[tuple[floa
 class PiecewiseLinear(OpenLoop):
     """`rate: learning_rate times the share on the straight lines between the points fraction:share`.
 
-    >>> rates = PiecewiseLinear(learning_rate=1, points="0:1 0.5:0.1 1:0").rates(Clock(epochs=4, steps_per_epoch=1))
+    >>> rates = PiecewiseLinear(learning_rate=1, points="0:1 0.5:0.1 1:0").rates(Timeline(epochs=4, steps_per_epoch=1))
     >>> [round(float(rate), 3) for rate in rates[:, 0]]
     [1.0, 0.55, 0.1, 0.05]
     """

@@ -6,17 +6,17 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def linear(time: Clock, learning_rate: float, final_ratio: float) -> Numbers:
+def linear(time: Timeline, learning_rate: float, final_ratio: float) -> Numbers:
     """Return the rate on a straight line."""
     return learning_rate * (final_ratio + (1 - final_ratio) * (1 - time.fraction))
 
 
-def polynomial(time: Clock, learning_rate: float, final_ratio: float, power: float) -> Numbers:
+def polynomial(time: Timeline, learning_rate: float, final_ratio: float, power: float) -> Numbers:
     """Return the rate that follows a power of the share of the time that is left."""
     return learning_rate * (final_ratio + (1 - final_ratio) * (1 - time.fraction) ** power)
 
@@ -24,7 +24,7 @@ def polynomial(time: Clock, learning_rate: float, final_ratio: float, power: flo
 class Linear(OpenLoop):
     """`rate = learning_rate * (final_ratio + (1 - final_ratio) * (1 - fraction))`.
 
-    >>> Linear(learning_rate=1).rates(Clock(epochs=4, steps_per_epoch=1))[:, 0].tolist()
+    >>> Linear(learning_rate=1).rates(Timeline(epochs=4, steps_per_epoch=1))[:, 0].tolist()
     [1.0, 0.75, 0.5, 0.25]
     """
 
@@ -40,7 +40,7 @@ class Linear(OpenLoop):
 class Polynomial(OpenLoop):
     """`rate = learning_rate * (final_ratio + (1 - final_ratio) * (1 - fraction) ** power)`.
 
-    >>> Polynomial(learning_rate=1, power=2).rates(Clock(epochs=4, steps_per_epoch=1))[:, 0].tolist()
+    >>> Polynomial(learning_rate=1, power=2).rates(Timeline(epochs=4, steps_per_epoch=1))[:, 0].tolist()
     [1.0, 0.5625, 0.25, 0.0625]
     """
 

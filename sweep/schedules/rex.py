@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
 
 
-def rex(time: Clock, learning_rate: float) -> Numbers:
+def rex(time: Timeline, learning_rate: float) -> Numbers:
     """Return the rate that falls ever faster, to 0 at the end."""
     return learning_rate * (1 - time.fraction) / (1 - time.fraction / 2)
 
@@ -14,7 +14,7 @@ def rex(time: Clock, learning_rate: float) -> Numbers:
 class Rex(OpenLoop):
     """`rate = learning_rate * (1 - fraction) / (1 - fraction / 2)`.
 
-    >>> rates = Rex(learning_rate=1).rates(Clock(epochs=4, steps_per_epoch=1))
+    >>> rates = Rex(learning_rate=1).rates(Timeline(epochs=4, steps_per_epoch=1))
     >>> [round(float(rate), 4) for rate in rates[:, 0]]
     [1.0, 0.8571, 0.6667, 0.4]
     """

@@ -7,17 +7,17 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def step(time: Clock, learning_rate: float, drop: float, epochs_drop: int) -> Numbers:
+def step(time: Timeline, learning_rate: float, drop: float, epochs_drop: int) -> Numbers:
     """Return the rate after a drop every `epochs_drop` epochs, the first one epoch early."""
     return learning_rate * drop ** np.floor((1 + time.epoch) / epochs_drop)
 
 
-def step_from_zero(time: Clock, learning_rate: float, drop: float, epochs_drop: int) -> Numbers:
+def step_from_zero(time: Timeline, learning_rate: float, drop: float, epochs_drop: int) -> Numbers:
     """Return the rate after a drop every `epochs_drop` epochs."""
     return learning_rate * drop ** np.floor(time.epoch / epochs_drop)
 
@@ -27,7 +27,7 @@ class Step(OpenLoop):
 
     The first drop comes one epoch early, at epoch `epochs_drop - 1`, as the tutorial's code has it.
 
-    >>> rates = Step(learning_rate=0.1, drop=0.5, epochs_drop=10).rates(Clock(epochs=20, steps_per_epoch=1))
+    >>> rates = Step(learning_rate=0.1, drop=0.5, epochs_drop=10).rates(Timeline(epochs=20, steps_per_epoch=1))
     >>> [float(rates[epoch, 0]) for epoch in (0, 8, 9, 18, 19)]
     [0.1, 0.1, 0.05, 0.05, 0.025]
     """
@@ -49,7 +49,7 @@ class StepFromZero(Step):
     """`rate = learning_rate * drop ** floor(epoch / epochs_drop)`, with epochs counted from 0.
 
     >>> schedule = StepFromZero(learning_rate=0.1, drop=0.5, epochs_drop=10)
-    >>> rates = schedule.rates(Clock(epochs=20, steps_per_epoch=1))
+    >>> rates = schedule.rates(Timeline(epochs=20, steps_per_epoch=1))
     >>> [float(rates[epoch, 0]) for epoch in (0, 9, 10, 19)]
     [0.1, 0.1, 0.05, 0.05]
     """

@@ -10,18 +10,18 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def time_by_epoch(time: Clock, learning_rate: float, decay: float | None) -> Numbers:
+def time_by_epoch(time: Timeline, learning_rate: float, decay: float | None) -> Numbers:
     """Return the rate divided by one more `decay` each epoch."""
     decay = learning_rate / time.budget if decay is None else decay
     return learning_rate / (1 + decay * time.epoch)
 
 
-def time_compounding(time: Clock, learning_rate: float, decay: float | None) -> Numbers:
+def time_compounding(time: Timeline, learning_rate: float, decay: float | None) -> Numbers:
     """Return the rate that each epoch divides anew."""
     decay = learning_rate / time.budget if decay is None else decay
     shares = np.cumprod(1 / (1 + decay * np.arange(time.epoch.max() + 1)))
@@ -29,7 +29,7 @@ def time_compounding(time: Clock, learning_rate: float, decay: float | None) -> 
     return rates
 
 
-def time_by_batch(time: Clock, learning_rate: float, decay: float | None) -> Numbers:
+def time_by_batch(time: Timeline, learning_rate: float, decay: float | None) -> Numbers:
     """Return the rate divided by one more `decay` each batch."""
     decay = learning_rate / time.budget if decay is None else decay
     return learning_rate / (1 + decay * time.batch)
@@ -38,7 +38,7 @@ def time_by_batch(time: Clock, learning_rate: float, decay: float | None) -> Num
 class Time(OpenLoop):
     """`rate = learning_rate / (1 + decay * epoch)`, with epochs counted from 0.
 
-    >>> rates = Time(learning_rate=0.1, decay=0.001).rates(Clock(epochs=3, steps_per_epoch=1))
+    >>> rates = Time(learning_rate=0.1, decay=0.001).rates(Timeline(epochs=3, steps_per_epoch=1))
     >>> [round(float(rate), 10) for rate in rates[:, 0]]
     [0.1, 0.0999000999, 0.0998003992]
     """
@@ -57,7 +57,7 @@ class Time(OpenLoop):
 class TimeCompounding(Time):
     """`rate[n] = rate[n-1] / (1 + decay * n)`: each epoch decays the rate of the epoch before.
 
-    >>> rates = TimeCompounding(learning_rate=0.1, decay=0.001).rates(Clock(epochs=5, steps_per_epoch=1))
+    >>> rates = TimeCompounding(learning_rate=0.1, decay=0.001).rates(Timeline(epochs=5, steps_per_epoch=1))
     >>> [float(f"{rate:.10g}") for rate in rates[:, 0]]
     [0.1, 0.0999000999, 0.0997006985, 0.09940249103, 0.09900646517]
     """
@@ -72,7 +72,7 @@ class TimeCompounding(Time):
 class TimeByBatch(Time):
     """`rate = learning_rate / (1 + decay * batch)`, with batches counted from 0 through all epochs.
 
-    >>> rates = TimeByBatch(learning_rate=0.1, decay=0.002).rates(Clock(epochs=50, steps_per_epoch=9))
+    >>> rates = TimeByBatch(learning_rate=0.1, decay=0.002).rates(Timeline(epochs=50, steps_per_epoch=9))
     >>> round(float(rates[-1, -1]), 4)
     0.0527
     """

@@ -7,12 +7,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def triangular(time: Clock, learning_rate: float, cycles: int, low_ratio: float, peak_decay: float) -> Numbers:
+def triangular(time: Timeline, learning_rate: float, cycles: int, low_ratio: float, peak_decay: float) -> Numbers:
     """Return the rate that goes from low to high and back in each of `cycles` equal cycles."""
     passed = cycles * time.batch / time.batches
     cycle = np.floor(passed)
@@ -28,7 +28,7 @@ class Triangular(OpenLoop):
     triangular, 0.5 what he calls triangular2.
 
     >>> schedule = Triangular(learning_rate=1, cycles=2, low_ratio=0, peak_decay=0.5)
-    >>> schedule.rates(Clock(epochs=8, steps_per_epoch=1))[:, 0].tolist()
+    >>> schedule.rates(Timeline(epochs=8, steps_per_epoch=1))[:, 0].tolist()
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25]
     """
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sweep.ranges import Range, Space
-from sweep.schedules.clock import Clock, Numbers
-from sweep.schedules.schedule import OpenLoop
+from sweep.schedules.base import OpenLoop
+from sweep.schedules.timeline import Numbers, Timeline
+from sweep.space import Range, Space
 
 
-def warmup_stable_decay(time: Clock, learning_rate: float, decay_from: float, final_ratio: float) -> Numbers:
+def warmup_stable_decay(time: Timeline, learning_rate: float, decay_from: float, final_ratio: float) -> Numbers:
     """Return the rate that stays until the fraction `decay_from` and then falls in a straight line."""
     fallen = np.maximum(0, time.fraction - decay_from) / (1 - decay_from)
     return learning_rate * (1 - (1 - final_ratio) * fallen)
@@ -24,7 +24,7 @@ class WarmupStableDecay(OpenLoop):
     As everywhere, the fraction is that of the time after the warm-up, which this schedule has by default.
 
     >>> schedule = WarmupStableDecay(learning_rate=1, warmup=0.2, decay_from=0.5)
-    >>> [round(float(rate), 4) for rate in schedule.rates(Clock(epochs=10, steps_per_epoch=1))[:, 0]]
+    >>> [round(float(rate), 4) for rate in schedule.rates(Timeline(epochs=10, steps_per_epoch=1))[:, 0]]
     [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
 

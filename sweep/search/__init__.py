@@ -1,4 +1,1 @@
-"""The search: which candidates to try, in rounds, and the record that is kept of them.
-
-Optuna and SQLAlchemy are imported here only.
-"""
+"""The search: which candidates to try, in rounds; Optuna loads here and in `store`."""

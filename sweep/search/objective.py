@@ -14,8 +14,8 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
-from sweep.search.space import SearchSpace
-from sweep.training.trainer import Outcome, Trainer
+from sweep.execution.batches import Outcome, Trainer
+from sweep.search.distributions import SearchSpace
 
 Json: TypeAlias = float | int | str | list["Json"] | dict[str, "Json"] | None
 

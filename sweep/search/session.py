@@ -10,15 +10,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sweep.datasets import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.config.study_file import Plan, StudyFile, check_rates, read_study_file
+from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.engines.spec import Architecture, TrainingSpec
+from sweep.execution.batches import PoolTrainer, tile_shape
+from sweep.execution.local import Pool
 from sweep.optimizer import layer_factors
-from sweep.plan import Plan, StudyFile, check_rates, read_study_file
 from sweep.schedules import CATALOGUE, ClosedLoop
+from sweep.search.distributions import SearchSpace
 from sweep.search.objective import Objective
-from sweep.search.space import SearchSpace
-from sweep.training.pool import Pool
-from sweep.training.problem import Architecture, Problem
-from sweep.training.trainer import PoolTrainer, tile_shape
 
 
 def read_data(study_file: StudyFile) -> Dataset:
@@ -27,7 +27,7 @@ def read_data(study_file: StudyFile) -> Dataset:
     return read_csv(study_file.data_path, header=data.header, label=data.label)
 
 
-def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
+def make_problem(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
     """Return what all trainings of the study share."""
     plan = study_file.plan
     architecture = Architecture(
@@ -39,7 +39,7 @@ def make_problem(study_file: StudyFile, dataset: Dataset) -> Problem:
     )
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
-    return Problem(
+    return TrainingSpec(
         split_rows(study_file, dataset),
         architecture,
         plan.training.epochs,
@@ -58,7 +58,9 @@ def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:
     return split_stratified(dataset, split.fraction, split.split_seed)
 
 
-def make_trainer(pool: Pool, problem: Problem, plan: Plan, on_runs: Callable[[int], None] | None = None) -> PoolTrainer:
+def make_trainer(
+    pool: Pool, problem: TrainingSpec, plan: Plan, on_runs: Callable[[int], None] | None = None
+) -> PoolTrainer:
     """Return a trainer whose tiles fit the plan's rounds."""
     shape = tile_shape(problem, plan.search.round_size, plan.search.replicates)
     return PoolTrainer(pool, problem, shape, on_runs)

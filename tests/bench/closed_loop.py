@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 
 from sweep.candidate import from_params
-from sweep.training.trainer import Shape, make_tile
-from sweep.training.worker import environment
+from sweep.execution.batches import Shape, make_batch
+from sweep.execution.worker import environment
 from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section, Spread
 
@@ -18,7 +18,7 @@ CANDIDATES, SEEDS = 64, 2
 def measure(quick: bool) -> Section:
     """Train one tile of each kind in turns, on one thread, after compiling."""
     os.environ.update(environment())
-    from sweep.training.population import Population
+    from sweep.engines.population import Population
 
     _, problem = read_default()
     open_loop = from_params({"schedule": "constant", "learning_rate": 0.1, "momentum": 0.8})
@@ -31,7 +31,7 @@ def measure(quick: bool) -> Section:
         ("closed-loop", ("plateau",), watching),
     ):
         chosen = replace(problem, closed_loop=closed)
-        entrants[title] = (Population(chosen), make_tile([candidate] * CANDIDATES, tuple(range(SEEDS)), chosen, shape))
+        entrants[title] = (Population(chosen), make_batch([candidate] * CANDIDATES, tuple(range(SEEDS)), chosen, shape))
     seconds: dict[str, list[float]] = {title: [] for title in entrants}
     for turn in range(2 if quick else 16):
         for title, (population, tile) in entrants.items():

@@ -18,7 +18,7 @@ from rich.table import Table
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.preprocessing import StandardScaler
 
-from sweep.evidence.verdict import Word
+from sweep.stats.verdict import Word
 from tests.bench import command
 from tests.bench.report import Bar, Section
 

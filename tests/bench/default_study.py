@@ -12,18 +12,18 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
-from sweep.datasets import Split
-from sweep.plan import Plan, StudyFile, read_study_file
-from sweep.search import queries
-from sweep.search.coordinator import Coordinator
-from sweep.search.database import Database
+from sweep.config.study_file import Plan, StudyFile, read_study_file
+from sweep.data.table import Split
+from sweep.engines.initial import batch_order, initial_weights
+from sweep.engines.spec import TrainingSpec
+from sweep.execution.batches import Outcome, Trainer
+from sweep.search.distributions import SearchSpace
+from sweep.search.loop import Coordinator
 from sweep.search.objective import attributes
-from sweep.search.record import FinishedTrial, open_study, store
 from sweep.search.session import make_problem, read_data
-from sweep.search.space import SearchSpace
-from sweep.training.problem import Problem
-from sweep.training.randomness import batch_order, initial_weights
-from sweep.training.trainer import Outcome, Trainer
+from sweep.store import queries
+from sweep.store.database import Database
+from sweep.store.optuna_schema import FinishedTrial, open_study, store
 from tests.bench.workload import Workload
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ STUDY = ROOT / "studies" / "ionosphere.toml"
 SMOKE = ROOT / "studies" / "smoke.toml"
 
 
-def read_default(**search: int) -> tuple[StudyFile, Problem]:
+def read_default(**search: int) -> tuple[StudyFile, TrainingSpec]:
     """Return the study file, with values of its `search` table replaced, and its problem."""
     study_file = read_study_file(STUDY, {f"search.{key}": value for key, value in search.items()})
     return study_file, make_problem(study_file, read_data(study_file))
@@ -68,7 +68,7 @@ def store_outcomes(
 def make_workload() -> Workload:
     """Return one round of the default study as plain arrays."""
     study_file, problem = read_default()
-    search, split, clock = study_file.plan.search, problem.split, problem.clock
+    search, split, timeline = study_file.plan.search, problem.split, problem.timeline
     candidates, seeds = draw_candidates(study_file.plan, search.round_size), range(search.replicates)
     weights = [initial_weights(problem.architecture, seed) for seed in seeds]
     return Workload(
@@ -76,7 +76,7 @@ def make_workload() -> Workload:
         targets=split.train_targets.astype(np.float32),
         held_inputs=split.validation_inputs,
         held_targets=split.validation_targets.astype(np.float32),
-        rates=np.stack([candidate.schedule.rates(clock) for candidate in candidates]).astype(np.float32),
+        rates=np.stack([candidate.schedule.rates(timeline) for candidate in candidates]).astype(np.float32),
         momentum=np.array([candidate.momentum for candidate in candidates], np.float32),
         kernel=np.stack([drawn[0] for drawn in weights]),
         output=np.stack([drawn[2][:, 0] for drawn in weights]),
@@ -89,7 +89,7 @@ def make_workload() -> Workload:
 class MadeUpTrainer:
     """Answers at once, with outcomes of the real shape."""
 
-    problem: Problem
+    problem: TrainingSpec
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class MadeUpTrainer:
             class_correct=by_class,
             log_loss=draw(len(run_seeds), np.float32),
             diverged=np.zeros(len(run_seeds), np.bool_),
-            rate=candidate.schedule.rates(self.problem.clock)[:, 0],
+            rate=candidate.schedule.rates(self.problem.timeline)[:, 0],
             loss=draw(epochs),
             accuracy=draw(epochs),
             validation_loss=draw(epochs),

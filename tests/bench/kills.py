@@ -203,6 +203,6 @@ def still_alive(process_ids: set[int]) -> set[int]:
 def is_trainer(process_id: int) -> bool:
     """Say whether the id is that of a running trainer."""
     try:
-        return b"sweep.training.worker" in Path(f"/proc/{process_id}/cmdline").read_bytes()
+        return b"sweep.execution.worker" in Path(f"/proc/{process_id}/cmdline").read_bytes()
     except OSError:
         return False

@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from statistics import mean
 
-from sweep.search.coordinator import Progress
+from sweep.execution.local import Pool
+from sweep.search.loop import SearchProgress
 from sweep.search.session import make_trainer
-from sweep.training.pool import Pool
 from tests.bench.default_study import ROOT, MadeUpTrainer, draw_candidates, make_coordinator, read_default
 from tests.bench.report import Bar, Section
 
@@ -51,7 +51,7 @@ def coordinator_megabytes(candidates: int) -> list[float]:
     study_file, problem = read_default(trials=candidates, round_size=ROUND)
     found: list[float] = []
 
-    def note(progress: Progress) -> None:
+    def note(progress: SearchProgress) -> None:
         if progress.finished:
             found.append(resident_megabytes(os.getpid()))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sweep.execution.local import Pool
 from sweep.search.session import make_trainer
-from sweep.training.pool import Pool
 from tests.bench.default_study import draw_candidates, read_default
 from tests.bench.workload import Workload
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.candidate import Candidate, from_params
-from sweep.ranges import Value
+from sweep.engines.initial import batch_order, initial_weights
+from sweep.engines.spec import TrainingSpec
+from sweep.execution.batches import Outcome, PoolTrainer, tile_shape
+from sweep.execution.local import Pool
 from sweep.search.session import default_workers
-from sweep.training.pool import Pool
-from sweep.training.problem import Problem
-from sweep.training.randomness import batch_order, initial_weights
-from sweep.training.trainer import Outcome, PoolTrainer, tile_shape
+from sweep.space import Value
 from tests.bench.default_study import make_workload, read_default
 from tests.bench.report import Bar, Section
 
@@ -95,7 +95,7 @@ def measure(quick: bool) -> Section:
     return section
 
 
-def by_hand(problem: Problem, seeds: Sequence[int]) -> list[float]:
+def by_hand(problem: TrainingSpec, seeds: Sequence[int]) -> list[float]:
     """Return each recipe's mean final validation accuracy in percent, trained by the hand-written competitor."""
     import jax
 
@@ -108,7 +108,7 @@ def by_hand(problem: Problem, seeds: Sequence[int]) -> list[float]:
     run = jax.jit(jax.vmap(make_training(make_workload()), in_axes=(0, None, None, 0)))
     found = []
     for candidate in (recipe.candidate for recipe in RECIPES):
-        rates = candidate.schedule.rates(problem.clock).astype(np.float32)
+        rates = candidate.schedule.rates(problem.timeline).astype(np.float32)
         correct = np.asarray(run(start, rates, np.float32(candidate.momentum), orders)[1])
         found.append(float(100 * correct[:, -1].mean() / problem.split.validation_rows))
     return found

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from sweep.evidence.verdict import Word
+from sweep.stats.verdict import Word
 from tests.bench import command
 from tests.bench.default_study import STUDY
 from tests.bench.report import Bar, Section

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from sweep.engines.spec import TrainingSpec
+from sweep.execution.local import Pool
 from sweep.search.session import default_workers, make_trainer
-from sweep.training.pool import Pool
-from sweep.training.problem import Problem
 from tests.bench.default_study import make_coordinator, read_default
 from tests.bench.report import Bar, Section
 
@@ -49,7 +49,7 @@ def measure(quick: bool) -> Section:
     return section
 
 
-def run_sweep(pool: Pool, problem: Problem, trials: int) -> Cost:
+def run_sweep(pool: Pool, problem: TrainingSpec, trials: int) -> Cost:
     """Run a sweep of `trials` candidates into a new database."""
     study_file, _ = read_default(trials=trials)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate
-from sweep.schedules import Clock, read_schedule
+from sweep.engines.spec import TrainingSpec
+from sweep.execution.batches import PoolTrainer, tile_shape
+from sweep.execution.local import Pool
+from sweep.schedules import Timeline, read_schedule
 from sweep.search.session import default_workers
-from sweep.training.pool import Pool
-from sweep.training.problem import Problem
-from sweep.training.trainer import PoolTrainer, tile_shape
 from tests.bench.default_study import read_default
 from tests.bench.report import Section
 from tests.bench.search_spaces import Conditional, Evaluate, Random, Shared, Way, seek
@@ -43,12 +43,12 @@ class Likeness:
     """How far a candidate's rates and momentum lie from a known curve, in decades; noise as a study has it."""
 
     target: Numbers
-    clock: Clock
+    timeline: Timeline
     noise: np.random.Generator
 
     def distance(self, candidate: Candidate) -> float:
         """Return the distance without noise; 0 is the known answer."""
-        rates = np.log10(candidate.schedule.rates(self.clock) + 1e-4)
+        rates = np.log10(candidate.schedule.rates(self.timeline) + 1e-4)
         apart = math.sqrt(float(np.mean((rates - np.log10(self.target + 1e-4)) ** 2)))
         return apart + abs(candidate.momentum - MOMENTUM)
 
@@ -107,12 +107,12 @@ def measure(quick: bool) -> Section:
     return section
 
 
-def seek_curves(way: Way, round_size: int, problem: Problem, seeds: int, trials: int) -> Numbers:
+def seek_curves(way: Way, round_size: int, problem: TrainingSpec, seeds: int, trials: int) -> Numbers:
     """Return the distance of the best found from its target, for each target and sampler seed."""
     distances = []
     for place, target in enumerate(TARGETS):
-        rates = read_schedule(target).rates(problem.clock)
-        likeness = Likeness(rates, problem.clock, np.random.default_rng(place))
+        rates = read_schedule(target).rates(problem.timeline)
+        likeness = Likeness(rates, problem.timeline, np.random.default_rng(place))
         evaluate: Evaluate = likeness
         found = seek(way, lambda _, evaluate=evaluate: evaluate, range(seeds), trials, round_size)  # type: ignore[misc]
         distances += [likeness.distance(candidate) for candidate in found]

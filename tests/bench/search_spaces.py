@@ -16,12 +16,12 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from sweep.candidate import Candidate, from_params
-from sweep.plan import Metric, SearchPlan
-from sweep.ranges import Value
-from sweep.search.proposals import Memory, propose, window
-from sweep.search.queries import Finished
-from sweep.search.space import SearchSpace, distribution
-from sweep.training.problem import Problem
+from sweep.config.study_file import Metric, SearchPlan
+from sweep.engines.spec import TrainingSpec
+from sweep.search.distributions import SearchSpace, distribution
+from sweep.search.sampler import Memory, propose, window
+from sweep.space import Value
+from sweep.store.queries import Finished
 
 Params = dict[str, Value]
 METRIC: Metric = "accuracy"
@@ -71,7 +71,7 @@ class Shared:
     """Every schedule through the same five numbers."""
 
     search: SearchPlan
-    problem: Problem
+    problem: TrainingSpec
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -94,7 +94,7 @@ class Shared:
     def candidate(self, params: Params) -> Candidate:
         """Return the candidate that params describe."""
         name, shape = str(params["schedule"]), float(params["shape"])
-        own = SHAPED[name](float(params["final_ratio"]), shape, self.problem.clock.epochs)
+        own = SHAPED[name](float(params["final_ratio"]), shape, self.problem.timeline.epochs)
         flat = {f"{name}.{key}": value for key, value in {**own, "warmup": params["warmup"]}.items()}
         shared = {key: params[key] for key in ("schedule", "learning_rate", "momentum")}
         return from_params(shared | flat)
@@ -171,7 +171,7 @@ class Seeker:
     @property
     def best(self) -> Candidate:
         """The best candidate by the scores seen."""
-        return self.way.candidate(self.tried[min(self.history, key=lambda trial: trial.standing(METRIC)).trial_id])
+        return self.way.candidate(self.tried[min(self.history, key=lambda trial: trial.rank_key(METRIC)).trial_id])
 
 
 # Scores of candidates, the lower the better: by accuracy, then by log-loss.

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sweep.candidate import Candidate
-from sweep.datasets import Dataset, Split
-from sweep.evidence.estimate import Numbers
-from sweep.plan import Plan
-from sweep.review.findings import Findings, find
-from sweep.review.standing import read_dossier, searches
-from sweep.search.database import Database
-from sweep.search.record import open_study
-from sweep.training.trainer import Outcome
+from sweep.config.study_file import Plan
+from sweep.data.table import Dataset, Split
+from sweep.execution.batches import Outcome
+from sweep.stats.estimate import Numbers
+from sweep.store.database import Database
+from sweep.store.optuna_schema import open_study
+from sweep.verdict.analysis import Findings, find
+from sweep.verdict.status import read_record, searches
 from tests.bench.default_study import draw_candidates, store_outcomes
 from tests.protocols import make_protocol
 
@@ -163,6 +163,6 @@ def simulate(
             candidates = draw_candidates(searched, searched.search.trials)
             store_outcomes(database, study, searched, candidates, trainer)
     assert make_protocol(database, plan, trainer, dataset=dataset).run()
-    dossier = read_dossier(database, plan.name)
-    assert dossier is not None
-    return find(plan, dossier)
+    record = read_record(database, plan.name)
+    assert record is not None
+    return find(plan, record)

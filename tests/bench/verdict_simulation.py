@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from sweep.evidence.estimate import Effect
-from sweep.evidence.paired import RESAMPLES
-from sweep.evidence.verdict import Question, Verdict, Word, judge_new_rows, judge_these_rows
-from sweep.review.dossier import Role
-from sweep.review.finalists import as_candidate
-from sweep.review.findings import Findings, required
 from sweep.search.session import default_workers, read_data
+from sweep.stats.estimate import Effect
+from sweep.stats.paired import RESAMPLES
+from sweep.stats.verdict import Question, Verdict, Word, judge_new_rows, judge_these_rows
+from sweep.verdict.analysis import Findings, required
+from sweep.verdict.finalists import as_candidate
+from sweep.verdict.record import Role
 from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section
 from tests.bench.simulated import (
@@ -109,7 +109,7 @@ def sweep_once(search: dict[str, int], world: int, *, planted: float, drawn: boo
 def true_effect(found: Findings, trainer: SimulatedTrainer) -> float:
     """Return how many rows the winner has over the tuned constant in the trainer's world, on any rows."""
     winner, constant = (
-        trainer.behind(as_candidate(required(found.dossier, role).contender)) for role in (Role.WINNER, Role.CONSTANT)
+        trainer.behind(as_candidate(required(found.record, role).contender)) for role in (Role.WINNER, Role.CONSTANT)
     )
     return constant - winner
 

@@ -7,13 +7,13 @@ import itertools
 import pytest
 from playwright.sync_api import Page, expect
 
-from sweep.review.findings import Findings, find
-from sweep.review.look import DARK, INK, PAPER
-from sweep.review.page import render
-from sweep.review.searched import read_searched
+from sweep.report.html import render
+from sweep.report.searched import read_searched
+from sweep.report.theme import DARK, INK, PAPER
+from sweep.verdict.analysis import Findings, find
 from tests.browser.conftest import OpenPage
 from tests.fakes import opened
-from tests.review.dossiers import make_dossier, make_plan, store_study
+from tests.verdict.records import make_plan, make_record, store_study
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 PLAN = make_plan(trials=40)
@@ -48,7 +48,7 @@ MEETING = """
 
 @pytest.fixture(scope="module")
 def found() -> Findings:
-    return find(PLAN, make_dossier(PLAN, classes={HOSTILE: 9, "<b>g</b>": 107}))
+    return find(PLAN, make_record(PLAN, classes={HOSTILE: 9, "<b>g</b>": 107}))
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory, found: Findings) -> list[s
     """Write reports of a study; return their addresses. The first has hostile labels, the others other verdicts."""
     folder, unquoted = tmp_path_factory.mktemp("reports"), PLAN.model_copy(update={"baseline": None})
     others = [
-        find(PLAN, make_dossier(PLAN, lead=-4.0)),
-        find(PLAN, make_dossier(PLAN, classes={"a": 3, "b": 4, "c": 5}, problem="too few rows of class a.")),
-        find(unquoted, make_dossier(unquoted, lead=0.5)),
+        find(PLAN, make_record(PLAN, lead=-4.0)),
+        find(PLAN, make_record(PLAN, classes={"a": 3, "b": 4, "c": 5}, problem="too few rows of class a.")),
+        find(unquoted, make_record(unquoted, lead=0.5)),
     ]
     with opened(folder / "studies.db") as database:
         store_study(database, PLAN)

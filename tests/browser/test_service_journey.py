@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage, Watched
-from tests.service.running import Running, running
+from tests.server.running import Running, running
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SWEEP_MILLISECONDS = 90_000

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.orders import stand_in
+from tests.jobs import stand_in
 
 COMMAND = (sys.executable, "-m", "tests.cli.fake_sweep")
 
@@ -23,17 +23,17 @@ def main() -> None:
 def run(path: Path) -> None:
     """Run the study to its verdict; what this takes is loaded for it alone."""
     from sweep.cli.progress import JsonLines
-    from sweep.orders.pace import Pace
-    from sweep.plan import read_study_file
-    from sweep.search.database import Database
+    from sweep.config.study_file import read_study_file
+    from sweep.jobs.progress import Progress
     from sweep.search.session import read_data
+    from sweep.store.database import Database
     from tests.fakes import FakeTrainer
     from tests.protocols import make_protocol
 
     study_file, lines, database = read_study_file(path), JsonLines(), Database(os.environ["SWEEP_STORAGE"])
 
     def announce(part: str, runs: int) -> None:
-        lines.begin(Pace(part=part, done=min(1, runs), wanted=runs))
+        lines.begin(Progress(part=part, done=min(1, runs), wanted=runs))
 
     with database.sole_writer(study_file.plan.name):
         dataset = read_data(study_file)

@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sweep.orders.book import OrderBook
-from sweep.orders.desk import Desk
-from sweep.orders.process import Launcher
-from sweep.orders.supervisor import Supervisor
-from sweep.search.database import Database
-from sweep.service.app import create_app
-from sweep.service.counts import Counts
-from sweep.service.house import House
-from sweep.service.policy import Limit
-from sweep.service.routes import default_policy
-from sweep.service.server import Place, Server, make_server
-from sweep.service.tokens import Tokens
+from sweep.jobs.process import Launcher
+from sweep.jobs.queue import JobQueue
+from sweep.jobs.studies import StudyService
+from sweep.jobs.supervisor import Supervisor
+from sweep.server.app import create_app
+from sweep.server.metrics import Metrics
+from sweep.server.process import Place, Server, make_server
+from sweep.server.security.policy import Limit
+from sweep.server.security.rules import default_policy
+from sweep.server.security.tokens import Tokens
+from sweep.server.state import AppState
+from sweep.store.database import Database
 
 ROOT = Path(__file__).parents[2]
 TOKENS = Tokens(*(f"{role}-{'x' * 30}" for role in ("read", "run", "admin")))
@@ -32,36 +32,36 @@ PATIENCE_SECONDS = 30.0
 class Serving:
     """A service that runs; `Service` itself takes a process's signals, which a thread cannot."""
 
-    house: House
+    state: AppState
     server: Server
     address: str
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     async def run(self, listener: socket.socket) -> None:
-        orders = asyncio.create_task(self.house.supervisor.run())
+        orders = asyncio.create_task(self.state.supervisor.run())
         await self.server.serve([listener])
         orders.cancel()
 
     async def drain(self) -> None:
-        await self.house.supervisor.drain()
-        self.house.closing.set()
-        await self.house.supervisor.tell()
+        await self.state.supervisor.drain()
+        self.state.closing.set()
+        await self.state.supervisor.tell()
         self.server.should_exit = True
 
 
 @contextmanager
 def serving(database: Database, command: Sequence[str] = (), port: int = 0) -> Iterator[Serving]:
     """Serve a database; its orders are done by `command` in place of `sweep run`."""
-    book = OrderBook(database)
+    book = JobQueue(database)
     book.open()
     supervisor = Supervisor(book, Launcher(database, command=command))
-    house = House(Desk(database, book), supervisor, ROOT / "studies", Counts())
+    state = AppState(StudyService(database, book), supervisor, ROOT / "studies", Metrics())
     policy = default_policy(TOKENS, ["127.0.0.1"], secure=False)
     often = dict.fromkeys(policy.limits, Limit(1000.0, 1000))
     with socket.create_server(("127.0.0.1", port)) as listener:
         port = listener.getsockname()[1]
-        server = make_server(create_app(house, replace(policy, limits=often)), Place("127.0.0.1", port))
-        service = Serving(house, server, f"http://127.0.0.1:{port}")
+        server = make_server(create_app(state, replace(policy, limits=often)), Place("127.0.0.1", port))
+        service = Serving(state, server, f"http://127.0.0.1:{port}")
         thread = threading.Thread(target=service.loop.run_until_complete, args=(service.run(listener),))
         thread.start()
         try:

@@ -18,14 +18,14 @@ import typer
 from rich.console import Console
 
 from sweep.cli import app, main
-from sweep.cli.progress import surface
-from sweep.cli.running import Drawn, Interruption
-from sweep.evidence.verdict import Word
-from sweep.plan import Metric, Plan, read_study_file
-from sweep.search.coordinator import Progress
-from sweep.search.database import Database
-from sweep.search.queries import Finished
+from sweep.cli.progress import progress_view
+from sweep.cli.run import Interruption, RunProgress
+from sweep.config.study_file import Metric, Plan, read_study_file
+from sweep.search.loop import SearchProgress
 from sweep.search.session import read_data
+from sweep.stats.verdict import Word
+from sweep.store.database import Database
+from sweep.store.queries import Finished
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 from tests.protocols import FEW, few, make_protocol
 
@@ -421,10 +421,10 @@ class TestLogLoss:
     ) -> None:
         monkeypatch.setattr("sweep.cli.progress.LINE_SECONDS", 0.0)
         console = Console(file=io.StringIO(), soft_wrap=True)
-        drawn = Drawn(console, make_plan(metric=metric), Interruption(), surface(console))
+        drawn = RunProgress(console, make_plan(metric=metric), Interruption(), progress_view(console))
         drawn.announce("schedules", 40)
         drawn.add_runs(16)
-        drawn.show(Progress(8, 20, Finished(3, 0.975, 0.12345, 2)))
+        drawn.show(SearchProgress(8, 20, Finished(3, 0.975, 0.12345, 2)))
         assert isinstance(console.file, io.StringIO)
         lines = console.file.getvalue().splitlines()
         assert lines == [
@@ -492,7 +492,7 @@ def test_an_interruption_before_anything_is_trained_ends_with_code_1(
     def interrupt(*_words: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweep.review.answers.read_best", interrupt)
+    monkeypatch.setattr("sweep.verdict.results.read_best", interrupt)
     ended = sweep("best", "ionosphere")
     assert (ended.code, ended.out, ended.err) == (1, "", "stopped.\n")
 

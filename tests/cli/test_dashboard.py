@@ -16,8 +16,8 @@ import pytest
 
 from sweep.cli.dashboard import HOST, make_if_new, serve
 from sweep.errors import BadInput, StorageFailed
-from sweep.search.database import Database
-from sweep.training.worker import environment
+from sweep.execution.worker import environment
+from sweep.store.database import Database
 from tests.fakes import make_coordinator, make_plan, opened
 
 ROOT = Path(__file__).parents[2]

@@ -17,13 +17,13 @@ import optuna
 import pytest
 
 from sweep.candidate import Candidate
-from sweep.plan import StudyFile, read_study_file
-from sweep.review.standing import read_dossier
-from sweep.schedules import Clock, ClosedLoop, Schedule
-from sweep.search.database import Database
+from sweep.config.study_file import StudyFile, read_study_file
+from sweep.execution.batches import Outcome
+from sweep.execution.worker import ENVIRONMENT
+from sweep.schedules import ClosedLoop, Schedule, Timeline
 from sweep.search.session import make_problem, read_data
-from sweep.training.trainer import Outcome
-from sweep.training.worker import ENVIRONMENT
+from sweep.store.database import Database
+from sweep.verdict.status import read_record
 from tests.cli.conftest import Run
 from tests.fakes import FakeTrainer, make_coordinator, opened
 from tests.protocols import FEW, make_protocol
@@ -59,7 +59,7 @@ ALONE = (
 class RightClockTrainer(FakeTrainer):
     """Answers with the rates of a training of the study's own length."""
 
-    clock: Clock = field(default_factory=lambda: Clock(epochs=5, steps_per_epoch=9))
+    clock: Timeline = field(default_factory=lambda: Timeline(epochs=5, steps_per_epoch=9))
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         for place, outcome in super().train(candidates, run_seeds):
@@ -85,7 +85,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     (folder / "study.toml").write_text(SMOKE.replace("trials = 12", "trials = 3") + PLATEAU, encoding="utf-8")
     study_file = read_study_file(folder / "study.toml")
     dataset = read_data(study_file)
-    trainer = RightClockTrainer(clock=make_problem(study_file, dataset).clock)
+    trainer = RightClockTrainer(clock=make_problem(study_file, dataset).timeline)
     with opened(folder / "studies.db") as database:
         make_coordinator(database, study_file.plan, trainer, data_sha256=dataset.sha256).run()
         study = optuna.load_study(storage=database.storage, study_name="smoke")
@@ -126,7 +126,7 @@ class TestScript:
         told = [dict(re.findall(r"(\w+): ([-+.\de]+)", line)) for line in epochs]
         plateau = Candidate.model_validate({"schedule": read_exported(run, filled, PLATEAU_TRIAL)}).schedule
         assert isinstance(plateau, ClosedLoop)
-        expected = plateau.rates(Clock(epochs=5, steps_per_epoch=9), [float(one["val_loss"]) for one in told])
+        expected = plateau.rates(Timeline(epochs=5, steps_per_epoch=9), [float(one["val_loss"]) for one in told])
         np.testing.assert_allclose([float(one["learning_rate"]) for one in told], expected[:, 0], rtol=1e-3)
         assert re.fullmatch(r"validation accuracy: \d+\.\d\d%, \d+ of 116 rows", last)
 
@@ -164,7 +164,7 @@ class TestJson:
 
     @pytest.mark.parametrize("trial", [CONSTANT, PLATEAU_TRIAL, STEP])
     def test_a_schedule_reads_it_back(self, run: Run, filled: Filled, trial: int) -> None:
-        rates = read_exported(run, filled, trial).rates(Clock(epochs=5, steps_per_epoch=9))
+        rates = read_exported(run, filled, trial).rates(Timeline(epochs=5, steps_per_epoch=9))
         assert rates[:, 0].tolist() == stored_rates(filled, trial)
 
 
@@ -251,9 +251,9 @@ class TestWinner:
         study_file = read_study_file(path)
         with opened(tmp_path / "studies.db") as database:
             make_protocol(database, study_file.plan, dataset=read_data(study_file)).run()
-            dossier = read_dossier(database, "smoke")
-            assert dossier is not None
-            winner = dossier.entries[0]
+            record = read_record(database, "smoke")
+            assert record is not None
+            winner = record.entries[0]
             code, out, err = run("export", str(path), "--storage", database.url, "--as", "json")
             assert (code, err) == (0, "")
             assert json.loads(out)["trial"] == winner.contender.trial

@@ -11,9 +11,9 @@ from matplotlib.image import imread
 
 from sweep.cli.plots import Curve, draw_text, write_png
 from sweep.errors import BadInput
-from sweep.schedules import Clock, Numbers, read_schedule
+from sweep.schedules import Numbers, Timeline, read_schedule
 
-CLOCK = Clock(epochs=20, steps_per_epoch=9)
+CLOCK = Timeline(epochs=20, steps_per_epoch=9)
 STEP = {"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}
 PNG_COLUMNS, PNG_ROWS = 1200, 675
 

@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from sweep.cli import progress
-from sweep.cli.progress import Bar, JsonLines, Lines, surface
-from sweep.orders.pace import Pace
+from sweep.cli.progress import Bar, JsonLines, Lines, progress_view
+from sweep.jobs.progress import Progress
 
 
-def pace(done: int, best: str = "") -> Pace:
-    return Pace(part="schedules", done=done, wanted=3200, trainings_per_second=812.4, best=best)
+def pace(done: int, best: str = "") -> Progress:
+    return Progress(part="schedules", done=done, wanted=3200, trainings_per_second=812.4, best=best)
 
 
 def console(*, terminal: bool) -> Console:
@@ -22,8 +22,8 @@ def console(*, terminal: bool) -> Console:
 
 
 def test_a_terminal_gets_a_bar_and_a_file_gets_lines() -> None:
-    assert isinstance(surface(console(terminal=True)), Bar)
-    assert isinstance(surface(console(terminal=False)), Lines)
+    assert isinstance(progress_view(console(terminal=True)), Bar)
+    assert isinstance(progress_view(console(terminal=False)), Lines)
 
 
 def test_a_bar_shows_part_trainings_rate_and_best() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sweep.search.database import Database
+from sweep.store.database import Database
 from tests.cli.conftest import Run
 from tests.fakes import opened
-from tests.review.dossiers import keep, make_dossier, make_plan, store_study
+from tests.verdict.records import keep, make_plan, make_record, store_study
 
 PLAN = make_plan(trials=20)
 
@@ -21,7 +21,7 @@ PLAN = make_plan(trials=20)
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Hold a study with its verdict."""
     with opened(tmp_path_factory.mktemp("stored") / "studies.db") as database:
-        keep(database, store_study(database, PLAN), make_dossier(PLAN))
+        keep(database, store_study(database, PLAN), make_record(PLAN))
         yield database
 
 

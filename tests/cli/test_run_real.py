@@ -126,7 +126,7 @@ def wait_for(file: Path, query: str, fewest: int) -> None:
         time.sleep(0.02)
 
 
-def dossier(file: Path) -> str:
+def record(file: Path) -> str:
     """Return the verdict's runs as they are stored, without what depends on the clock."""
     ((told,),) = ask(file, "SELECT value_json FROM study_system_attributes WHERE key LIKE 'sweep:%'")
     return re.sub(r'"(seconds|trial)":[\d.]+', "", str(told))
@@ -197,4 +197,4 @@ def test_killed_between_the_stages_of_a_verdict_it_ends_with_the_same_one(file: 
             process.kill()
     completed(file, 12)
     completed(tmp_path / "whole.db", 12)
-    assert dossier(file) == dossier(tmp_path / "whole.db")
+    assert record(file) == record(tmp_path / "whole.db")

@@ -16,8 +16,8 @@ from matplotlib.image import imread
 
 from sweep.cli import app
 from sweep.cli.schedules import OPTIONS, Page, list_text, read_shown, show_text
-from sweep.schedules import CATALOGUE, Clock, read_schedule
-from sweep.schedules.schedule import MODIFIERS
+from sweep.schedules import CATALOGUE, Timeline, read_schedule
+from sweep.schedules.base import MODIFIERS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -141,7 +141,7 @@ class TestShow:
         found = shown(run, *STEP, "--epochs", 12, "--steps-per-epoch", 4)
         schedule = read_schedule({"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10})
         (only,) = found["schedules"]
-        assert only["rates"] == schedule.rates(Clock(epochs=12, steps_per_epoch=4)).tolist()
+        assert only["rates"] == schedule.rates(Timeline(epochs=12, steps_per_epoch=4)).tolist()
         assert only["rates_at_start"] == [rates[0] for rates in only["rates"]]
         assert read_schedule(only["schedule"]) == schedule
 

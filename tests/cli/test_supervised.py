@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sweep.orders.pace import Pace
-from sweep.search.database import Database
-from sweep.search.queries import count_finished
-from sweep.training.worker import environment
+from sweep.execution.worker import environment
+from sweep.jobs.progress import Progress
+from sweep.store.database import Database
+from sweep.store.queries import count_finished
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,10 +36,10 @@ def start(database: Path, *options: str) -> subprocess.Popen[bytes]:
 def test_it_tells_its_progress_as_json_lines_and_nothing_else(tmp_path: Path) -> None:
     with start(tmp_path / "s.db") as process:
         assert process.stdout is not None
-        paces = [Pace.model_validate_json(line) for line in process.stdout]
+        progress = [Progress.model_validate_json(line) for line in process.stdout]
         assert process.wait() == 0
-    assert {pace.part for pace in paces} >= {"schedules", "tuned constant", "confirmation", "new rows"}
-    assert any(pace.best.startswith("best ") for pace in paces)
+    assert {pace.part for pace in progress} >= {"schedules", "tuned constant", "confirmation", "new rows"}
+    assert any(pace.best.startswith("best ") for pace in progress)
 
 
 def test_it_stops_when_its_supervisor_is_gone(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import optuna
 import pytest
 
 from sweep.cli.tables import show_best, show_end, show_status
-from sweep.review.answers import (
+from sweep.store.database import Database
+from sweep.verdict.results import (
     BestAnswer,
     FamiliesAnswer,
     StatusAnswer,
@@ -16,7 +17,6 @@ from sweep.review.answers import (
     read_families,
     read_status,
 )
-from sweep.search.database import Database
 from tests.fakes import FakeTrainer, make_coordinator, make_plan
 
 

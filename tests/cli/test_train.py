@@ -18,8 +18,8 @@ from sweep.candidate import from_params
 from sweep.cli import main
 from sweep.cli.train import flatten, interruptible, same_start, sole_trainer
 from sweep.errors import BadInput, TrainingFailed
-from sweep.schedules import Clock
-from sweep.training.checkpoint import FILE, read_checkpoint
+from sweep.fit.checkpoint import FILE, read_checkpoint
+from sweep.schedules import Timeline
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
@@ -234,7 +234,7 @@ def test_nested_settings_are_told_apart_by_dotted_name() -> None:
 )
 def test_a_budget_matters_to_schedules_that_reckon_with_it(schedule: str, same: bool) -> None:
     candidate = from_params({"schedule": schedule, "learning_rate": 0.1, "momentum": 0.9})
-    before, after = (Clock(epochs=epochs, steps_per_epoch=3) for epochs in (10, 20))
+    before, after = (Timeline(epochs=epochs, steps_per_epoch=3) for epochs in (10, 20))
     assert same_start(candidate, before, after, epochs=5) is same
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sweep.cli.verdict import WIDTH, new_rows_sentence, show_verdict
-from sweep.review.findings import find
-from sweep.review.summary import summarize
-from sweep.review.verdict_answer import VerdictAnswer
-from tests.review.dossiers import make_dossier, make_plan
+from sweep.verdict.analysis import find
+from sweep.verdict.result import VerdictAnswer
+from sweep.verdict.summary import summarize
+from tests.verdict.records import make_plan, make_record
 
 PLAN = make_plan(trials=20)
 
 
 def answer(problem: str | None = None, *, current: bool = True) -> VerdictAnswer:
-    return summarize(find(PLAN, make_dossier(PLAN, problem=problem), current=current))
+    return summarize(find(PLAN, make_record(PLAN, problem=problem), current=current))
 
 
 @pytest.mark.parametrize("problem", [None, "too few rows of class a."], ids=["re-split", "not re-split"])

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from sweep.schedules import Clock, Numbers
+from sweep.schedules import Numbers, Timeline
 
 
-def keras_rates(name: str, clock: Clock, *arguments: Any, **options: Any) -> Numbers:
+def keras_rates(name: str, timeline: Timeline, *arguments: Any, **options: Any) -> Numbers:
     """Return what `keras.optimizers.schedules.<name>` gives for each step, `[epochs, steps_per_epoch]`."""
     import keras
     import tensorflow as tf
 
     exact = {key: _exact(value) for key, value in options.items()}
     schedule = getattr(keras.optimizers.schedules, name)(*map(_exact, arguments), **exact)
-    rates = [float(schedule(tf.constant(batch, tf.float64))) for batch in range(clock.batches)]
-    return np.reshape(rates, (clock.epochs, clock.steps_per_epoch))
+    rates = [float(schedule(tf.constant(batch, tf.float64))) for batch in range(timeline.batches)]
+    return np.reshape(rates, (timeline.epochs, timeline.steps_per_epoch))
 
 
 def _exact(value: Any) -> Any:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from sweep.candidate import Candidate, from_params
+from sweep.config.study_file import read_plan, resolve_spaces
 from sweep.errors import BadInput
-from sweep.plan import read_plan, resolve_spaces
-from sweep.ranges import Range, Space, Value, ends
-from sweep.schedules import CATALOGUE, Clock, ClosedLoop, Numbers, OpenLoop, Schedule, read_schedule
-from sweep.schedules.schedule import MODIFIERS
+from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, OpenLoop, Schedule, Timeline, read_schedule
+from sweep.schedules.base import MODIFIERS
+from sweep.space import Range, Space, Value, extremes
 
 OPEN = {name: kind for name, kind in CATALOGUE.items() if issubclass(kind, OpenLoop)}
 CLOSED = {name: kind for name, kind in CATALOGUE.items() if issubclass(kind, ClosedLoop)}
@@ -34,13 +34,13 @@ each_open_loop = pytest.mark.parametrize("kind", OPEN.values(), ids=OPEN.keys())
 each_closed_loop = pytest.mark.parametrize("kind", CLOSED.values(), ids=CLOSED.keys())
 quickly = settings(deadline=None, max_examples=50)
 
-clocks = st.builds(Clock, epochs=st.integers(1, 200), steps_per_epoch=st.integers(1, 20))
+clocks = st.builds(Timeline, epochs=st.integers(1, 200), steps_per_epoch=st.integers(1, 20))
 modifiers = st.fixed_dictionaries({"warmup": st.floats(0, 0.9), "floor": st.floats(0, 1)})
 
 
 def from_space(space: Space) -> st.SearchStrategy[Value]:
     if not isinstance(space, Range):
-        return st.sampled_from(ends(space))
+        return st.sampled_from(extremes(space))
     if isinstance(space.low, int) and isinstance(space.high, int):
         return st.integers(space.low, space.high)
     return st.floats(space.low, space.high)
@@ -60,7 +60,7 @@ def drawn_with_modifiers(kind: type[Schedule]) -> st.SearchStrategy[Schedule]:
 
 
 def an_example(kind: type[Schedule], end: int = 0, **fixed: Value) -> Schedule:
-    own = {key: ends(space)[end] for key, space in kind.default_space.items()}
+    own = {key: extremes(space)[end] for key, space in kind.default_space.items()}
     return kind.model_validate({"learning_rate": 0.1, **REQUIRED.get(kind.name, {}), **own, **fixed})
 
 
@@ -75,56 +75,56 @@ def alone(function: Callable[..., Any]) -> Callable[..., Any]:
 class TestEverySchedule:
     @each_schedule
     @quickly
-    @given(data=st.data(), clock=clocks)
+    @given(data=st.data(), timeline=clocks)
     def test_rates_are_finite_and_not_negative_for_every_step(
-        self, kind: type[Schedule], data: st.DataObject, clock: Clock
+        self, kind: type[Schedule], data: st.DataObject, timeline: Timeline
     ) -> None:
-        rates = data.draw(drawn_with_modifiers(kind)).rates(clock)
-        assert rates.shape == (clock.epochs, clock.steps_per_epoch)
+        rates = data.draw(drawn_with_modifiers(kind)).rates(timeline)
+        assert rates.shape == (timeline.epochs, timeline.steps_per_epoch)
         assert rates.dtype == np.float64
         assert np.isfinite(rates).all()
         assert (rates >= 0).all()
 
     @each_schedule
     @quickly
-    @given(data=st.data(), clock=clocks)
+    @given(data=st.data(), timeline=clocks)
     def test_a_warm_up_rises_from_zero_to_the_rate_that_follows_it(
-        self, kind: type[Schedule], data: st.DataObject, clock: Clock
+        self, kind: type[Schedule], data: st.DataObject, timeline: Timeline
     ) -> None:
         schedule = data.draw(drawn_with_modifiers(kind))
-        batches = schedule.warmup_batches(clock)
-        bare = schedule.model_copy(update={"warmup": 0.0}).base_rates(schedule.own_time(clock)).ravel()
+        batches = schedule.warmup_batches(timeline)
+        bare = schedule.model_copy(update={"warmup": 0.0}).base_rates(schedule.own_time(timeline)).ravel()
         ramp = np.minimum(1.0, np.arange(len(bare)) / max(batches, 1e-9))
         ramp[batches:] = 1.0
-        np.testing.assert_allclose(schedule.base_rates(clock).ravel(), bare * ramp, rtol=1e-12)
+        np.testing.assert_allclose(schedule.base_rates(timeline).ravel(), bare * ramp, rtol=1e-12)
 
     @each_schedule
     @quickly
-    @given(data=st.data(), clock=clocks)
+    @given(data=st.data(), timeline=clocks)
     def test_no_rate_after_the_warm_up_is_below_the_floor(
-        self, kind: type[Schedule], data: st.DataObject, clock: Clock
+        self, kind: type[Schedule], data: st.DataObject, timeline: Timeline
     ) -> None:
         schedule = data.draw(drawn_with_modifiers(kind))
-        after = schedule.rates(clock).ravel()[schedule.warmup_batches(clock) :]
+        after = schedule.rates(timeline).ravel()[schedule.warmup_batches(timeline) :]
         assert (after >= schedule.floor * schedule.learning_rate * (1 - 1e-12)).all()
 
     @each_schedule
     def test_rates_depend_on_the_parameters_and_the_time_alone(self, kind: type[Schedule]) -> None:
-        clock = Clock(epochs=7, steps_per_epoch=3)
-        assert (an_example(kind).rates(clock) == an_example(kind).rates(clock)).all()
+        timeline = Timeline(epochs=7, steps_per_epoch=3)
+        assert (an_example(kind).rates(timeline) == an_example(kind).rates(timeline)).all()
 
     @pytest.mark.parametrize("kind", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
     @quickly
-    @given(data=st.data(), clock=clocks)
+    @given(data=st.data(), timeline=clocks)
     def test_the_printed_formula_is_what_is_computed(
-        self, kind: type[Schedule], data: st.DataObject, clock: Clock
+        self, kind: type[Schedule], data: st.DataObject, timeline: Timeline
     ) -> None:
         schedule = data.draw(drawn(kind, warmup=0.0))
         functions = {name: getattr(np, name) for name in ("floor", "cos", "sqrt", "exp", "pi", "minimum", "maximum")}
-        time = {name: getattr(clock, name) for name in ("epoch", "epochs", "batch", "batches", "fraction")}
+        time = {name: getattr(timeline, name) for name in ("epoch", "epochs", "batch", "batches", "fraction")}
         own = {name: getattr(schedule, name) for name in kind.model_fields if name not in MODIFIERS}
         printed = eval(kind.formula.removeprefix("rate = "), {**functions, **time, **own})
-        np.testing.assert_allclose(schedule.rates(clock), np.broadcast_to(printed, clock.batch.shape), rtol=1e-9)
+        np.testing.assert_allclose(schedule.rates(timeline), np.broadcast_to(printed, timeline.batch.shape), rtol=1e-9)
 
     @each_schedule
     def test_it_says_its_name_its_formula_and_its_source(self, kind: type[Schedule]) -> None:
@@ -219,19 +219,21 @@ class TestEverySchedule:
 class TestEveryOpenLoopSchedule:
     @each_open_loop
     @quickly
-    @given(data=st.data(), clock=clocks)
-    def test_no_rate_is_above_the_learning_rate(self, kind: type[Schedule], data: st.DataObject, clock: Clock) -> None:
+    @given(data=st.data(), timeline=clocks)
+    def test_no_rate_is_above_the_learning_rate(
+        self, kind: type[Schedule], data: st.DataObject, timeline: Timeline
+    ) -> None:
         schedule = data.draw(drawn_with_modifiers(kind))
-        assert (schedule.rates(clock) <= schedule.learning_rate * (1 + 1e-12)).all()
+        assert (schedule.rates(timeline) <= schedule.learning_rate * (1 + 1e-12)).all()
 
     @each_open_loop
     @quickly
-    @given(data=st.data(), clock=clocks, momentum=st.floats(0, 1, exclude_max=True))
+    @given(data=st.data(), timeline=clocks, momentum=st.floats(0, 1, exclude_max=True))
     def test_momenta_lie_between_zero_and_the_momentum(
-        self, kind: type[Schedule], data: st.DataObject, clock: Clock, momentum: float
+        self, kind: type[Schedule], data: st.DataObject, timeline: Timeline, momentum: float
     ) -> None:
-        momenta = data.draw(drawn_with_modifiers(kind)).momenta(clock, momentum)
-        assert momenta.shape == (clock.epochs, clock.steps_per_epoch)
+        momenta = data.draw(drawn_with_modifiers(kind)).momenta(timeline, momentum)
+        assert momenta.shape == (timeline.epochs, timeline.steps_per_epoch)
         assert (momenta >= 0).all()
         assert (momenta <= momentum).all()
 
@@ -242,14 +244,14 @@ class TestEveryOpenLoopSchedule:
         self, kind: type[Schedule], end: int, warmup: float
     ) -> None:
         schedule = an_example(kind, end, warmup=warmup)
-        short, long = Clock(epochs=20, steps_per_epoch=100), Clock(epochs=200, steps_per_epoch=100)
+        short, long = Timeline(epochs=20, steps_per_epoch=100), Timeline(epochs=200, steps_per_epoch=100)
         np.testing.assert_allclose(schedule.rates(short)[:, 0], schedule.rates(long)[::10, 0], rtol=1e-9)
         np.testing.assert_allclose(schedule.momenta(short, 0.9)[:, 0], schedule.momenta(long, 0.9)[::10, 0], rtol=1e-9)
 
     @each_open_loop
     @pytest.mark.parametrize("end", [0, -1])
     def test_the_text_of_its_function_needs_nothing_but_numpy(self, kind: type[OpenLoop], end: int) -> None:
-        schedule, time = an_example(kind, end), Clock(epochs=9, steps_per_epoch=4).part(3, 30)
+        schedule, time = an_example(kind, end), Timeline(epochs=9, steps_per_epoch=4).part(3, 30)
         assert isinstance(schedule, OpenLoop)
         rates = alone(kind.function)(time, **schedule.settings)
         assert (rates == kind.function(time, **schedule.settings)).all()
@@ -258,10 +260,10 @@ class TestEveryOpenLoopSchedule:
         "kind", [kind for kind in OPEN.values() if kind.momentum_function], ids=lambda kind: kind.name
     )
     def test_the_text_of_its_momentum_function_needs_nothing_but_numpy(self, kind: type[OpenLoop]) -> None:
-        schedule, clock = an_example(kind, warmup=0.0), Clock(epochs=9, steps_per_epoch=4)
+        schedule, timeline = an_example(kind, warmup=0.0), Timeline(epochs=9, steps_per_epoch=4)
         assert kind.momentum_function is not None
         own = {name: getattr(schedule, name) for name in kind.own_parameters() if name not in MODIFIERS}
-        assert (alone(kind.momentum_function)(clock, 0.9, **own) == schedule.momenta(clock, 0.9)).all()
+        assert (alone(kind.momentum_function)(timeline, 0.9, **own) == schedule.momenta(timeline, 0.9)).all()
 
 
 EPOCHS, MEMBERS = 40, 200
@@ -354,19 +356,19 @@ class TestEveryClosedLoopSchedule:
 
     @each_closed_loop
     def test_the_rates_are_the_base_rates_times_the_gains(self, kind: type[ClosedLoop]) -> None:
-        schedule, clock = an_example(kind, warmup=0.2), Clock(epochs=6, steps_per_epoch=5)
+        schedule, timeline = an_example(kind, warmup=0.2), Timeline(epochs=6, steps_per_epoch=5)
         assert isinstance(schedule, ClosedLoop)
         shown = [0.5, 0.7, 0.6, 0.6, 0.9, 0.1]
-        expected = schedule.base_rates(clock) * schedule.gains(shown, first_watched=1)[:, None]
-        assert (schedule.rates(clock, shown) == expected).all()
+        expected = schedule.base_rates(timeline) * schedule.gains(shown, first_watched=1)[:, None]
+        assert (schedule.rates(timeline, shown) == expected).all()
 
     @each_closed_loop
     def test_it_does_not_watch_before_the_warm_up_ends(self, kind: type[ClosedLoop]) -> None:
-        schedule, clock = an_example(kind, warmup=0.5), Clock(epochs=8, steps_per_epoch=3)
+        schedule, timeline = an_example(kind, warmup=0.5), Timeline(epochs=8, steps_per_epoch=3)
         assert isinstance(schedule, ClosedLoop)
         shown = [0.9, 0.1] * 4
-        gains = schedule.gains(shown, schedule.first_watched(clock))
-        assert schedule.first_watched(clock) == 4
+        gains = schedule.gains(shown, schedule.first_watched(timeline))
+        assert schedule.first_watched(timeline) == 4
         assert gains.tolist() == [1.0] * 4 + schedule.gains(shown[4:]).tolist()
 
     @each_closed_loop
@@ -376,7 +378,7 @@ class TestEveryClosedLoopSchedule:
             read_schedule({"name": kind.name, "learning_rate": 0.1, "monitor": monitor})
 
 
-def halving(time: Clock, learning_rate: float, half_life: float) -> Numbers:
+def halving(time: Timeline, learning_rate: float, half_life: float) -> Numbers:
     return learning_rate / (1 + time.epoch / half_life)
 
 
@@ -402,7 +404,7 @@ class TestAFurtherSchedule:
     def test_params_make_a_candidate_of_it(self) -> None:
         candidate = from_params({"schedule": "halving", "learning_rate": 0.1, "halving.half_life": 5.0})
         assert candidate.schedule == Halving(learning_rate=0.1, half_life=5.0)
-        assert candidate.schedule.rates(Clock(epochs=6, steps_per_epoch=1))[-1, 0] == 0.05
+        assert candidate.schedule.rates(Timeline(epochs=6, steps_per_epoch=1))[-1, 0] == 0.05
 
     def test_its_json_makes_it_again(self) -> None:
         schedule = Halving(learning_rate=0.1, half_life=5.0, warmup=0.1)
@@ -410,7 +412,7 @@ class TestAFurtherSchedule:
 
     def test_it_can_be_joined_by_name(self) -> None:
         whole = {"name": "join", "learning_rate": 0.1, "second": {"name": "halving", "half_life": 5.0}}
-        assert read_schedule(whole).rates(Clock(epochs=20, steps_per_epoch=1))[15, 0] == 0.05
+        assert read_schedule(whole).rates(Timeline(epochs=20, steps_per_epoch=1))[15, 0] == 0.05
 
     def test_a_bad_parameter_of_it_is_named(self) -> None:
         with pytest.raises(BadInput, match=r"^half_life: .*greater than 0, got 0\.0"):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from sweep.errors import BadInput
-from sweep.schedules import Clock, read_schedule
+from sweep.schedules import Timeline, read_schedule
 from sweep.schedules.cost_driven import CostDriven
 
 
 def test_the_rate_is_the_exponential_of_the_last_cost() -> None:
-    rates = CostDriven(learning_rate=0.1).rates(Clock(epochs=4, steps_per_epoch=1), [2.0, 1.0, 0.5, 0.0])
+    rates = CostDriven(learning_rate=0.1).rates(Timeline(epochs=4, steps_per_epoch=1), [2.0, 1.0, 0.5, 0.0])
     assert rates[:, 0].tolist() == pytest.approx([0.1, 0.1 * math.e**2, 0.1 * math.e, 0.1 * math.e**0.5])
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweep.schedules import Clock, OpenLoop
+from sweep.schedules import OpenLoop, Timeline
 from sweep.schedules.exponential import Exponential, ExponentialByBatch, ExponentialStaircase
 from tests.schedules.keras_rates import keras_rates
 
-CLOCK = Clock(epochs=12, steps_per_epoch=5)
+CLOCK = Timeline(epochs=12, steps_per_epoch=5)
 
 learning_rates, ratios = st.floats(1e-3, 1), st.floats(1e-4, 1)
 each_resolution = pytest.mark.parametrize("kind", [Exponential, ExponentialByBatch, ExponentialStaircase])

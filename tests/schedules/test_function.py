@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sweep.errors import BadInput
-from sweep.schedules import Clock, Schedule, read_schedule
+from sweep.schedules import Schedule, Timeline, read_schedule
 
-CLOCK = Clock(epochs=12, steps_per_epoch=3)
+CLOCK = Timeline(epochs=12, steps_per_epoch=3)
 
 
 def function(name: str, **values: Any) -> Schedule:
@@ -44,7 +44,7 @@ def test_its_rates_are_those_of_keras_learning_rate_scheduler(name: str) -> None
 
 
 def test_it_counts_epochs_after_the_warm_up() -> None:
-    rates = function("step_decay", warmup=0.25).rates(Clock(epochs=16, steps_per_epoch=1))[:, 0]
+    rates = function("step_decay", warmup=0.25).rates(Timeline(epochs=16, steps_per_epoch=1))[:, 0]
     assert rates.tolist() == pytest.approx([0.0, 0.025, 0.05, 0.075, *[0.1] * 10, 0.05, 0.05])
 
 

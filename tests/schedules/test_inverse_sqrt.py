@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweep.schedules import Clock
+from sweep.schedules import Timeline
 from sweep.schedules.inverse_sqrt import InverseSqrt
 
 
 def test_after_three_timescales_the_rate_has_halved() -> None:
-    rates = InverseSqrt(learning_rate=0.2, timescale=0.1).rates(Clock(epochs=10, steps_per_epoch=1))
+    rates = InverseSqrt(learning_rate=0.2, timescale=0.1).rates(Timeline(epochs=10, steps_per_epoch=1))
     assert rates[[0, 1, 3, 8], 0].tolist() == pytest.approx([0.2, 0.2 / 2**0.5, 0.1, 0.2 / 3])
 
 
 @settings(deadline=None)
 @given(timescale=st.floats(1e-3, 10))
 def test_one_over_the_squared_rate_grows_evenly(timescale: float) -> None:
-    rates = InverseSqrt(learning_rate=1, timescale=timescale).rates(Clock(epochs=5, steps_per_epoch=4))
+    rates = InverseSqrt(learning_rate=1, timescale=timescale).rates(Timeline(epochs=5, steps_per_epoch=4))
     np.testing.assert_allclose(np.diff(rates.ravel() ** -2.0), 1 / (20 * timescale), rtol=1e-6)
 
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweep.schedules import Clock
+from sweep.schedules import Timeline
 from sweep.schedules.milestones import Milestones
 from tests.schedules.keras_rates import keras_rates
 
-CLOCK = Clock(epochs=10, steps_per_epoch=6)
+CLOCK = Timeline(epochs=10, steps_per_epoch=6)
 
 
 def test_by_default_the_rate_is_divided_by_ten_at_half_and_by_a_hundred_at_three_quarters() -> None:
-    rates = Milestones(learning_rate=1).rates(Clock(epochs=4, steps_per_epoch=5))
+    rates = Milestones(learning_rate=1).rates(Timeline(epochs=4, steps_per_epoch=5))
     np.testing.assert_allclose(rates, np.repeat([[1.0], [1.0], [0.1], [0.01]], 5, axis=1), rtol=1e-12)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sweep.schedules import Clock
+from sweep.schedules import Timeline
 from sweep.schedules.one_cycle import OneCycle
 
-CLOCK = Clock(epochs=10, steps_per_epoch=8)  # batch 20 is at a quarter, 24 at 0.3
+CLOCK = Timeline(epochs=10, steps_per_epoch=8)  # batch 20 is at a quarter, 24 at 0.3
 
 
 def test_the_rate_begins_at_its_start_is_highest_at_the_peak_and_ends_at_its_final_ratio() -> None:

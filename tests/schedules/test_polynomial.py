@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweep.schedules import Clock
+from sweep.schedules import Timeline
 from sweep.schedules.polynomial import Linear, Polynomial
 from tests.schedules.keras_rates import keras_rates
 
-CLOCK = Clock(epochs=9, steps_per_epoch=4)
+CLOCK = Timeline(epochs=9, steps_per_epoch=4)
 
 
 @settings(deadline=None, max_examples=10)

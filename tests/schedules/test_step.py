@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweep.schedules import Clock
+from sweep.schedules import Timeline
 from sweep.schedules.step import Step, StepFromZero
 
-TUTORIAL = Clock(epochs=50, steps_per_epoch=9)
+TUTORIAL = Timeline(epochs=50, steps_per_epoch=9)
 
 drops, periods = st.floats(0.01, 1), st.integers(1, 60)
 

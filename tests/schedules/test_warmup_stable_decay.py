@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sweep.schedules import Clock
+from sweep.schedules import Timeline
 from sweep.schedules.warmup_stable_decay import WarmupStableDecay
 
-CLOCK = Clock(epochs=20, steps_per_epoch=5)
+CLOCK = Timeline(epochs=20, steps_per_epoch=5)
 
 
 def test_by_default_the_first_twentieth_warms_up() -> None:

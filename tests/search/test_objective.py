@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 import pytest
 
-from sweep.search.database import Database
+from sweep.search.distributions import SearchSpace
 from sweep.search.objective import Objective, attributes
-from sweep.search.space import SearchSpace
+from sweep.store.database import Database
 from tests.fakes import ROWS, FakeTrainer, make_plan, outcome_of
 
 PLAN = make_plan()

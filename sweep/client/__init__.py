@@ -1,0 +1,1 @@
+"""Asking a `sweep serve`: the command line's HTTP client."""

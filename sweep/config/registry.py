@@ -1,0 +1,106 @@
+"""Names that an operator gives to data sets and models, so that others need not name a file or a function.
+
+A study file says `[data] name = "ionosphere"`; what that means stands in `data/registry.toml`, or where the variable
+`SWEEP_REGISTRY` says. It stands alone because over HTTP these names are all that may be asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sweep.errors import BadInput, NotFound, first_problem, nearest
+from sweep.user_code import FORM
+
+VARIABLE = "SWEEP_REGISTRY"
+DEFAULT = "data/registry.toml"
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+NAME_RULE = "1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
+
+
+class RegisteredData(BaseModel):
+    """A data set: its file, relative to the registry, and how to read it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    file: str
+    header: bool = True
+    label: str | int = -1
+    about: str = ""
+
+
+class RegisteredModel(BaseModel):
+    """A model: the function `(features, classes) -> Keras model` that builds it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    build: FunctionName
+    about: str = ""
+
+
+Registered = TypeVar("Registered", RegisteredData, RegisteredModel)
+
+
+class Registry(BaseModel):
+    """Data sets and models by name, and the registry file that their paths are relative to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    path: Annotated[Path, Field(strict=False)] = Path(DEFAULT)
+    datasets: dict[Name, RegisteredData] = {}
+    models: dict[Name, RegisteredModel] = {}
+
+    def data(self, name: str) -> RegisteredData:
+        """Return the data set called `name`.
+
+        Raises:
+            NotFound: if there is none; it names the nearest.
+        """
+        return _find(self.datasets, name, "data.name", "data set")
+
+    def data_path(self, name: str) -> Path:
+        """Return the file of the data set called `name`."""
+        return self.path.parent / self.data(name).file
+
+    def model(self, name: str) -> RegisteredModel:
+        """Return the model called `name`.
+
+        Raises:
+            NotFound: if there is none; it names the nearest.
+        """
+        return _find(self.models, name, "model.name", "model")
+
+
+NO_NAMES = Registry()
+
+
+def _find(registered: Mapping[str, Registered], name: str, field: str, kind: str) -> Registered:
+    if name not in registered:
+        raise NotFound(field, f"there is no {kind} `{name}` in the registry{nearest(name, registered)}")
+    return registered[name]
+
+
+def read_registry(path: Path | None = None) -> Registry:
+    """Read a registry file, by default the one of this process; one that is not there has no names in it.
+
+    Raises:
+        BadInput: for a file that cannot be read, is not TOML, or breaks a rule.
+    """
+    place = path or Path(os.environ.get(VARIABLE) or DEFAULT)
+    if not place.exists():
+        return Registry(path=place)
+    try:
+        tables = tomllib.loads(place.read_text(encoding="utf-8"))
+        return Registry.model_validate({"path": place, **tables})
+    except ValidationError as error:
+        raise first_problem(error, "registry") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput("registry", f"`{place}` cannot be read: {error}.") from error

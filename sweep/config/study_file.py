@@ -1,0 +1,463 @@
+"""The study file: what to train, on what, what to try, and how much of it.
+
+A `Plan` is a study file that passed every check, so the layers below never check again. It is also what the
+database keeps of the study file, and what decides whether a stored study may be continued.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sweep.candidate import Candidate, from_params
+from sweep.config.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Registry, read_registry
+from sweep.errors import BadInput, field_name, first_problem, nearest
+from sweep.optimizer import Optimizer, Sgd
+from sweep.schedules import CATALOGUE, Schedule, Timeline, schedule_class
+from sweep.space import Range, Space, Value, contains, extremes
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Units = Annotated[int, Field(ge=1, le=65_536)]
+Metric: TypeAlias = Literal["accuracy", "log_loss"]
+Note = Annotated[str, Field(max_length=1000)]
+
+OF_ANOTHER = "unknown key for this `name`; another one has it."
+PATTERNS = {
+    "name": NAME_RULE,
+    "data.name": NAME_RULE,
+    "model.name": NAME_RULE,
+    "model.build": "`module:function`",
+}
+
+
+class Section(BaseModel):
+    """A table of the study file: frozen, and without keys that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataPlan(Section):
+    """Where the rows come from: a `file`, relative to the study file, or the `name` of a registered data set.
+
+    The registry tells how to read a registered one, so `header` and `label` are filled in from there.
+    """
+
+    file: str | None = None
+    name: Name | None = None
+    header: bool = True
+    label: str | int = -1
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if self.file is None and self.name is None:
+            raise BadInput("data.file", "is missing; or give the `name` of a registered data set.")
+        if self.file is not None and self.name is not None:
+            raise BadInput("data.name", "give either `file` or `name`, not both.")
+        return self
+
+
+class SplitPlan(Section):
+    """Which rows validate: the last `fraction` of them, or a stratified draw with a seed of its own."""
+
+    kind: Literal["tail", "stratified"] = "tail"
+    fraction: float = Field(default=0.33, gt=0, lt=1)
+    split_seed: Seed = 0
+
+
+class ModelPlan(Section):
+    """The network: hidden layers of these sizes, or what `build` (`module:function`) returns; or a registered `name`.
+
+    `build(features, classes)` returns a Keras model with one sigmoid output for two classes, and with one
+    softmax output per class for more.
+    """
+
+    name: Name | None = None
+    hidden: Annotated[tuple[Units, ...], Field(strict=False)] = (34,)
+    activation: Literal["relu", "tanh", "sigmoid"] = "relu"
+    build: FunctionName | None = None
+
+    @model_validator(mode="after")
+    def _is_one_network(self) -> Self:
+        if self.name is not None and self.build is not None:
+            raise BadInput("model.name", "give either `build` or `name`, not both.")
+        return self
+
+
+class TrainingPlan(Section):
+    """How long each training is."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
+    batch_size: Count = 28
+
+
+class SearchPlan(Section):
+    """What to try, how often, in which order, and what ranks it."""
+
+    trials: Count = 200
+    replicates: Count = 16
+    round_size: Annotated[int, Field(ge=1, le=1024)] = 64
+    sampler_seed: Seed = 0
+    metric: Metric = "accuracy"
+    learning_rate: Space = Range(low=1e-3, high=1.0, log=True)
+    momentum: Space = Range(low=0.0, high=0.99)
+    nesterov: Space = False
+    schedules: dict[str, dict[str, Space]]
+
+    @field_validator("schedules")
+    @classmethod
+    def _schedules_can_be_made(cls, schedules: dict[str, dict[str, Space]]) -> dict[str, dict[str, Space]]:
+        """Fill in each schedule's default spaces, so that a stored plan stays what it is when a default changes."""
+        if not schedules:
+            raise BadInput("search.schedules", "name at least one schedule.")
+        return {name: resolve_spaces(name, spaces) for name, spaces in schedules.items()}
+
+    @model_validator(mode="after")
+    def _shared_parameters_can_be_made(self) -> Self:
+        for field in ("learning_rate", "momentum", "nesterov"):
+            check_candidate_space(field, getattr(self, field))
+        return self
+
+
+def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
+    """Return the space of each of a schedule's own parameters that a search varies or fixes, in the fields' order.
+
+    Raises:
+        BadInput: for an unknown schedule or parameter, or a space with an impossible end.
+    """
+    field = f"search.schedules.{name}"
+    kind = schedule_class(name, field)
+    for key in spaces:
+        if key not in kind.own_parameters():
+            raise BadInput(f"{field}.{key}", unknown_parameter(key, kind))
+    chosen = kind.default_space | dict(spaces)
+    for values in corners(chosen):
+        try:
+            kind.model_validate({"learning_rate": 0.1, **values})
+        except ValidationError as error:
+            raise first_problem(error, field) from error
+    return {key: canonical(kind, chosen, key) for key in kind.own_parameters() if key in chosen}
+
+
+def canonical(kind: type[Schedule], spaces: Mapping[str, Space], key: str) -> Space:
+    """Return a parameter's space with its values as a schedule writes them: one list of points has many texts."""
+    first, space = next(corners(spaces)), spaces[key]
+    if isinstance(space, Range):
+        return space
+
+    def write(value: Value) -> Value:
+        return kind.model_validate({"learning_rate": 0.1, **first, key: value}).parameters.get(key, value)
+
+    return tuple(write(value) for value in space) if isinstance(space, tuple) else write(space)
+
+
+def corners(spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
+    """Yield own parameters such that every end of every space comes up once; the others lie at their first end."""
+    first = {key: extremes(space)[0] for key, space in spaces.items()}
+    yield first
+    for key, space in spaces.items():
+        yield from ({**first, key: value} for value in extremes(space)[1:])
+
+
+def unknown_parameter(key: str, kind: type[Schedule]) -> str:
+    """Return what is wrong with a parameter that a schedule does not have, or does not have for itself."""
+    if key in kind.model_fields:
+        return f"unknown key; all schedules share `search.{key}`"
+    field = f"search.schedules.{kind.name}"
+    return "unknown key" + nearest(f"{field}.{key}", [f"{field}.{own}" for own in kind.own_parameters()])
+
+
+def check_candidate_space(field: str, space: Space) -> None:
+    """Raise `BadInput` for a shared parameter's space with an impossible end."""
+    for value in extremes(space):
+        try:
+            from_params({"schedule": "constant", "learning_rate": 0.1, field: value})
+        except BadInput as error:
+            raise BadInput(f"search.{field}", error.reason) from error
+
+
+class BaselinePlan(Section):
+    """A result quoted from elsewhere, and the settings that it may have been reached with, to be run again."""
+
+    accuracy: float = Field(ge=0, le=1)
+    source: str
+    recipes: Annotated[tuple[dict[str, Value], ...], Field(strict=False)] = ()
+
+    @field_validator("recipes")
+    @classmethod
+    def _recipes_can_be_made(cls, recipes: tuple[dict[str, Value], ...]) -> tuple[dict[str, Value], ...]:
+        for number, recipe in enumerate(recipes):
+            try:
+                recipe_candidate(recipe)
+            except BadInput as error:
+                raise BadInput(f"baseline.recipes.{number}.{error.field}", error.reason) from error
+        return recipes
+
+
+class VerdictPlan(Section):
+    """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
+
+    `finalists` are the best candidates of each search that race; `smallest_effect` is the smallest difference worth
+    having, in validation rows.
+    """
+
+    finalists: Annotated[int, Field(ge=1, le=256)] = 6
+    selection_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 48
+    confirmation_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 64
+    splits: Annotated[int, Field(ge=2, le=10_000)] = 30
+    split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
+    smallest_effect: float = Field(default=1.0, gt=0)
+
+
+class Plan(Section):
+    """A whole study file, checked; `note` is for people."""
+
+    name: Name
+    note: Note = ""
+    data: DataPlan
+    split: SplitPlan = SplitPlan()
+    model: ModelPlan = ModelPlan()
+    training: TrainingPlan = TrainingPlan()
+    optimizer: Optimizer = Sgd()
+    search: SearchPlan
+    recipes: Annotated[tuple[dict[str, Value], ...], Field(strict=False)] = ()
+    baseline: BaselinePlan | None = None
+    verdict: VerdictPlan = VerdictPlan()
+
+    @model_validator(mode="after")
+    def _recipes_lie_in_the_search_space(self) -> Self:
+        for number, recipe in enumerate(self.recipes):
+            check_recipe(f"recipes.{number}", recipe, self.search)
+        return self
+
+    @model_validator(mode="after")
+    def _nesterov_is_sgds(self) -> Self:
+        if self.nesterov and not isinstance(self.optimizer, Sgd):
+            raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
+        return self
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The recipes, as candidates."""
+        return tuple(recipe_candidate(recipe) for recipe in self.recipes)
+
+    @property
+    def quoted(self) -> tuple[Candidate, ...]:
+        """The settings of the quoted result, as candidates."""
+        return tuple(recipe_candidate(recipe) for recipe in self.baseline.recipes) if self.baseline else ()
+
+    @property
+    def nesterov(self) -> bool:
+        """Whether anything that the study may train uses Nesterov momentum."""
+        return True in extremes(self.search.nesterov) or any(each.nesterov for each in (*self.candidates, *self.quoted))
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The schedules of everything that the study may train, by name."""
+        return tuple(dict.fromkeys([*self.search.schedules, *(each.schedule.name for each in self.quoted)]))
+
+
+def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:
+    """Raise `BadInput` unless `recipe` is a candidate that the search could have drawn itself."""
+    name = str(recipe.get("schedule", ""))
+    try:
+        candidate = recipe_candidate(recipe)
+    except BadInput as error:
+        raise BadInput(f"{field}.{error.field}", error.reason) from error
+    if name not in search.schedules:
+        raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
+    shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
+    own = {f"{name}.{key}": space for key, space in search.schedules[name].items()}
+    fields, stated = type(candidate.schedule).model_fields, candidate.schedule.parameters
+    for key in (key for key in stated if key in recipe and f"{name}.{key}" not in own):
+        if stated[key] != fields[key].default:
+            reason = f"the search leaves it at its default; give it a value under search.schedules.{name}."
+            raise BadInput(f"{field}.{key}", reason)
+    for key, space in (shared | own).items():
+        short = key.removeprefix(f"{name}.")
+        if key not in candidate.params:
+            raise BadInput(f"{field}.{short}", "is missing; the search draws it, so a recipe must give it.")
+        if not contains(space, candidate.params[key]):
+            raise BadInput(f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space.")
+
+
+def recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
+    """Build the candidate that a recipe describes, its own parameters by their short names."""
+    shared = {"schedule", "learning_rate", "momentum", "nesterov"}
+    name = recipe.get("schedule", "")
+    return from_params({key if key in shared else f"{name}.{key}": value for key, value in recipe.items()})
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A plan, the file that it was read from, and the registry of the names in it."""
+
+    path: Path
+    plan: Plan
+    registry: Registry = NO_NAMES
+
+    @property
+    def data_path(self) -> Path:
+        """The data file, found from the study file's own folder, or by its registered name."""
+        data = self.plan.data
+        return self.path.parent / data.file if data.file is not None else self.registry.data_path(str(data.name))
+
+    @property
+    def build(self) -> str | None:
+        """The function that builds the model, its own or a registered one; None for a stack of hidden layers."""
+        model = self.plan.model
+        return model.build if model.name is None else self.registry.model(model.name).build
+
+
+def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) -> StudyFile:
+    """Read and check a study file; `overrides` replace values by dotted name, e.g. `search.trials`.
+
+    Raises:
+        BadInput: for a file that is missing, is not TOML or JSON, or breaks a rule; it names the first wrong key.
+    """
+    registry = read_registry()
+    return StudyFile(path, resolve(read_as_written(path, overrides), registry), registry)
+
+
+def read_as_written(path: Path, overrides: Mapping[str, Value] | None = None) -> Plan:
+    """Read and check a study file, but for the names in it that a registry explains, which may be a server's.
+
+    Raises:
+        BadInput: as `read_study_file` does.
+    """
+    tables = _read_tables(path)
+    for dotted, value in (overrides or {}).items():
+        table, key = dotted.split(".")
+        held = tables.get(table, {})
+        if isinstance(held, Mapping):  # or the plan will say
+            tables[table] = {**held, key: value}
+    return read_plan(tables)
+
+
+def resolve(plan: Plan, registry: Registry) -> Plan:
+    """Return the plan with what the registry knows of its data filled in.
+
+    Raises:
+        NotFound: for a name that is not registered.
+        BadInput: if the plan says otherwise than the registry how to read the data.
+    """
+    if plan.model.name is not None:
+        registry.model(plan.model.name)
+    if plan.data.name is None:
+        return plan
+    registered = registry.data(plan.data.name)
+    for key in ("header", "label"):
+        told, known = getattr(plan.data, key), getattr(registered, key)
+        if key in plan.data.model_fields_set and told != known:
+            raise BadInput(f"data.{key}", f"the registry has {known!r} for `{plan.data.name}`, got {told!r}.")
+    data = plan.data.model_copy(update={"header": registered.header, "label": registered.label})
+    return plan.model_copy(update={"data": data})
+
+
+def check_rates(plan: Plan) -> None:
+    """Raise `BadInput` if a schedule gives no rate, as a function of the user's own may do.
+
+    It stands apart because it runs the user's code, which only a training may do.
+    """
+    timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=1)
+    for name, spaces in plan.search.schedules.items():
+        for values, rate in product(corners(spaces), extremes(plan.search.learning_rate)):
+            try:
+                CATALOGUE[name].model_validate({"learning_rate": rate, **values}).rates(timeline)
+            except BadInput as error:
+                raise BadInput(f"search.schedules.{name}.{error.field}", error.reason) from error
+
+
+def read_plan(tables: Mapping[str, Any]) -> Plan:
+    """Check the tables of a study file, wherever they come from.
+
+    Raises:
+        BadInput: naming the first wrong key, and for an unknown key the nearest valid one.
+    """
+    try:
+        return Plan.model_validate(tables)
+    except ValidationError as error:
+        raise _unknown_key(error) or _unfitting_pattern(error) or first_problem(error) from error
+
+
+def _read_tables(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        siblings = [str(sibling) for sibling in path.parent.glob("*.toml")]
+        raise BadInput("study", f"there is no file `{path}`{nearest(str(path), siblings)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("study", f"`{path}` cannot be read: {_reason(error)}.") from error
+    try:
+        return parse_tables(text, "JSON" if path.suffix == ".json" else "TOML")
+    except BadInput as error:
+        raise BadInput("study", f"`{path}` {error.reason}") from error
+
+
+def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]:
+    """Return the tables that a study file holds, unchecked.
+
+    Raises:
+        BadInput: on `study` for text that is not of that language, or no table.
+    """
+    try:
+        tables = json.loads(text, parse_constant=_refuse_constant) if language == "JSON" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput("study", f"is not valid {language}: {error}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        raise BadInput("study", f"cannot be read: {error}.") from error
+    if not isinstance(tables, dict):
+        raise BadInput("study", "must be a JSON object.")
+    return tables
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+def _unknown_key(error: ValidationError) -> BadInput | None:
+    """Return the complaint about the first unknown key: a typo explains the missing key beside it."""
+    for complaint in error.errors(include_url=False):
+        if complaint["type"] == "extra_forbidden":
+            parts = field_name(complaint["loc"]).split(".")
+            known = _keys_beside(parts[:-1])
+            parents = ".".join(parts[:-1])
+            near = nearest(parts[-1], known).replace("`", f"`{parents}." if parents else "`", 1)
+            return BadInput(".".join(parts), f"unknown key{near}" if parts[-1] not in known else OF_ANOTHER)
+    return None
+
+
+def _unfitting_pattern(error: ValidationError) -> BadInput | None:
+    """Return the first complaint if it is about a pattern, in words instead of the pattern."""
+    complaint = error.errors(include_url=False)[0]
+    field = field_name(complaint["loc"])
+    if complaint["type"] != "string_pattern_mismatch":
+        return None
+    return BadInput(field, f"must be {PATTERNS[field]}, got {complaint['input']!r}.")
+
+
+def _keys_beside(parents: list[str]) -> list[str]:
+    model: Any = Plan
+    for parent in parents:
+        field = model.model_fields.get(parent) if isinstance(model, type) and hasattr(model, "model_fields") else None
+        model = field.annotation if field else Range
+    options = (
+        [model] if hasattr(model, "model_fields") else [_bare(option) for option in getattr(model, "__args__", ())]
+    )
+    return [key for option in options if hasattr(option, "model_fields") for key in option.model_fields]
+
+
+def _bare(option: Any) -> Any:
+    """Return the model inside an `Annotated`."""
+    return getattr(option, "__origin__", option)

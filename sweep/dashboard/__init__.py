@@ -1,0 +1,1 @@
+"""optuna-dashboard on the studies, for reading, with our verdict as its notes."""

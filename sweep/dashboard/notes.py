@@ -1,0 +1,214 @@
+"""The verdict inside optuna-dashboard: notes on the study and on its finalists, and figures beside its own.
+
+It stands alone because only here do findings meet optuna-dashboard. All that it writes has a fixed name or place, so
+that writing it again replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna_dashboard import save_note, save_plotly_graph_object
+from sqlalchemy.engine import Connection
+
+from sweep.report.figures import Plot, effect_plot, ladder_plot, learning_plot, rates_plot
+from sweep.report.trial_figures import families_plot, known_trials
+from sweep.store import queries
+from sweep.store.database import Database
+from sweep.verdict.analysis import Findings, label_of, required, tells_setting
+from sweep.verdict.record import Contender, Role
+
+MOST_TRIALS = 10
+MOST_DOTS = 500
+MOST_POINTS = 150
+PLOT_PIXELS = 270  # what optuna-dashboard leaves of its 450 between the axes
+PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+LINES, COLUMNS = 8, 50
+BARS = " ▁▂▃▄▅▆▇█"
+
+TABLE = "study_system_attributes"
+VERSION = ":note_ver"
+FINALIST = "### Finalist "
+# Where optuna-dashboard keeps plots, and notes on the study or on a trial by its id.
+KEYS = re.compile(r"dashboard:(?:plot_data:sweep-.*|(?:(?P<trial>\d+):)?note_(?:ver|str:\d+))")
+
+
+def write_notes(database: Database, found: Findings) -> None:
+    """Write the verdict for optuna-dashboard in one transaction, in place of what an earlier one left.
+
+    Notes that others wrote on trials stay, unless the trial is a finalist.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, found.study)
+        trials, study_id = queries.every_trial(connection, study), study.study_id
+        notes = trial_notes(connection, found, trials)
+        kept = read_kept(connection, database, study_id)
+    old = {key: told for key, told in kept.items() if is_ours(key, kept, notes)}
+    new = compose(dashboard_plots(found, trials), study_note(found), notes)
+    if without_versions(old) == without_versions(new):
+        return
+    table = database.tables[TABLE]
+    told = new | {key: kept.get(key, 0) + 1 for key in new if key.endswith(VERSION)}
+    rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in told.items()]
+    with database.writing() as connection:
+        connection.execute(table.delete().where(table.c.study_id == study_id, table.c.key.in_(old)))
+        connection.execute(table.insert(), rows)
+
+
+def without_versions(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return notes and plots without the numbers that count how often a note was written."""
+    return {key: told for key, told in kept.items() if not key.endswith(VERSION)}
+
+
+def read_kept(connection: Connection, database: Database, study_id: int) -> dict[str, Any]:
+    """Return what optuna-dashboard keeps of a study's notes and of our plots, by key."""
+    table = database.tables[TABLE]
+    rows = connection.execute(table.select().where(table.c.study_id == study_id, table.c.key.startswith("dashboard:")))
+    return {row.key: json.loads(row.value_json) for row in rows if KEYS.fullmatch(row.key)}
+
+
+def is_ours(key: str, kept: Mapping[str, Any], notes: Mapping[int, str]) -> bool:
+    """Say whether to replace what is kept under `key`: our plots, the study's note, notes on finalists then and now."""
+    trial = _trial_of(key)
+    was = kept.get(f"dashboard:{trial}:note_str:0", "")
+    return trial is None or trial in notes or was.startswith(FINALIST)
+
+
+def trial_notes(connection: Connection, found: Findings, trials: pd.DataFrame) -> dict[int, str]:
+    """Return a note for each of the first finalists, by its trial's id."""
+    race = {contender.trial: place for place, contender in enumerate(found.record.race[:MOST_TRIALS], start=1)}
+    frame = trials[trials["number"].isin(list(race))]
+    notes = {}
+    for trial_id, trial in zip(frame["trial_id"].tolist(), queries.details(connection, frame), strict=True):
+        place = race[trial.trial]
+        rates = trial.attributes.get("curves", {}).get("rate", [])
+        notes[trial_id] = trial_note(found, place, found.record.race[place - 1]) + rate_chart(rates)
+    return notes
+
+
+def compose(plots: Iterator[Plot], note: str, notes: Mapping[int, str]) -> dict[str, Any]:
+    """Return what optuna-dashboard itself would keep of these, by key; `notes` are those on trials, by id.
+
+    It writes each piece in a transaction of its own, so it is given a study in memory, whose trials count from 0.
+    """
+    memory = InMemoryStorage()
+    study_id = memory.create_new_study([StudyDirection.MAXIMIZE], "notes")
+    study = optuna.load_study(study_name="notes", storage=memory)
+    for plot in plots:
+        save_plotly_graph_object(study, plot.figure, graph_object_id=f"sweep-{plot.name}")
+    save_note(study, note)
+    for told in notes.values():
+        save_note(study.ask(), told)
+    ids = list(notes)
+    kept = memory.get_study_system_attrs(study_id)
+    return {
+        key if (place := _trial_of(key)) is None else key.replace(f":{place}:", f":{ids[place]}:", 1): told
+        for key, told in kept.items()
+    }
+
+
+def _trial_of(key: str) -> int | None:
+    """Return the id of the trial that a key belongs to."""
+    matched = KEYS.fullmatch(key)
+    return int(matched["trial"]) if matched and matched["trial"] else None
+
+
+def dashboard_plots(found: Findings, trials: pd.DataFrame) -> Iterator[Plot]:
+    """Yield the figures worth reading there, under their questions."""
+    for plot in (
+        effect_plot(found),
+        ladder_plot(found),
+        families_plot(found, known_trials(found, trials), MOST_DOTS, PLOT_PIXELS),
+        rates_plot(found, MOST_POINTS),
+        learning_plot(found),
+    ):
+        title = "<br>".join(textwrap.wrap(plot.question, 48))
+        room = plot.figure.layout.margin.t or 28
+        plot.figure.update_layout(title={"text": title, "font": {"size": 16}, "x": 0.02}, margin_t=room + 56)
+        plot.figure.update_layout(height=None, autosize=True)
+        yield plot
+
+
+def study_note(found: Findings) -> str:
+    """Return the verdict as Markdown."""
+    problem = escaped(found.record.new_rows.problem or "")
+    new_rows = found.new_rows.sentence if found.new_rows else f"On new rows: unknown. {problem}"
+    winner, constant = (required(found.record, role) for role in (Role.WINNER, Role.CONSTANT))
+    lines = [
+        f"## Verdict {found.record.confirmations}",
+        f"**{found.these_rows.sentence}**",
+        f"**{new_rows}**",
+        f"- winner: {escaped(label_of(winner.contender))}, trial {winner.contender.trial}, "
+        + _right(found.winner.correct_mean),
+        f"- tuned constant rate: {escaped(label_of(constant.contender))}, {_right(found.constant.correct_mean)}",
+        f"- always answering “{escaped(found.majority[0])}”: {found.majority[1]} right rows",
+        f"- {len(found.equals)} finalists cannot be told apart in the race; the simplest is "
+        f"{escaped(label_of(found.simplest))}, trial {found.simplest.trial}",
+        *(f"- doubtful about the split: {escaped(warning)}" for warning in found.record.split.warnings),
+        *(f"- doubtful about the search: {escaped(edge)}" for edge in found.edges),
+    ]
+    if found.quoted is not None:
+        above = f"; {found.quoted.rerun_above:.0%} of the runs of that setting have more"
+        quoted = f"- quoted: {found.quoted.correct} right rows, {escaped(found.quoted.source)}"
+        lines.append(quoted + (above if tells_setting(found.record) else ""))
+    return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
+
+
+def trial_note(found: Findings, place: int, contender: Contender) -> str:
+    """Return what became of a finalist as Markdown; `place` counts from 1."""
+    assert contender.selection is not None  # it raced
+    longest = max(len(other.selection.correct) for other in found.record.race if other.selection is not None)
+    left = f"; it left the race after {len(contender.selection.correct)} seeds"
+    fate = "the winner" if place == 1 else "not to be told from the winner" if contender in found.equals else "behind"
+    searched = [] if contender.search is None else [f"- search: {_right(contender.search.correct_mean)}"]
+    lines = [
+        f"{FINALIST}{place} of {len(found.record.race)} in verdict {found.record.confirmations}: {fate}"
+        + (left if len(contender.selection.correct) < longest else ""),
+        escaped(label_of(contender)),
+        *searched,
+        f"- race, {len(contender.selection.correct)} fresh seeds: {_right(contender.selection.correct_mean)}",
+    ]
+    if place == 1:
+        confirmation = required(found.record, Role.WINNER).confirmation
+        lines.append(f"- confirmation, {len(confirmation.correct)} fresh seeds: {_right(confirmation.correct_mean)}")
+    return "\n\n".join(lines)
+
+
+def rate_chart(rates: Sequence[float]) -> str:
+    """Return learning rates by epoch as a chart of characters, which is all that the dashboard shows beside a trial.
+
+    >>> print(rate_chart([0.2, 0.1]).splitlines()[5][:12])
+       0.2 █████
+    """
+    if not rates or not max(rates) > 0:
+        return ""
+    top = max(rates)
+    columns = [rates[place * len(rates) // COLUMNS] for place in range(COLUMNS)]
+    heights = np.round(np.array(columns) / top * LINES * 8).astype(int)
+    levels = [np.clip(heights - 8 * line, 0, 8) for line in reversed(range(LINES))]
+    labels = [f"{top:.3g}", *[""] * (LINES - 2), "0"]
+    drawn = [f"{label:>6} {''.join(BARS[level] for level in line)}" for label, line in zip(labels, levels, strict=True)]
+    axis = f"{'epoch':>6} 1{len(rates):>{COLUMNS - 1}}"
+    return "\n\nLearning rate by epoch, as it was in the search:\n\n```\n" + "\n".join([*drawn, axis]) + "\n```\n"
+
+
+def escaped(text: str) -> str:
+    r"""Return text that Markdown shows as it stands, on one line.
+
+    >>> escaped("a_b <c>")
+    'a\\_b \\<c\\>'
+    """
+    return PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+def _right(rows: float) -> str:
+    return f"{rows:.2f} right rows"

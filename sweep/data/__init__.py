@@ -1,0 +1,1 @@
+"""Data sets: files into arrays, and which rows train and validate."""

@@ -1,0 +1,1 @@
+"""How members are trained: compiled programs for whole populations; TensorFlow and Keras load here and in `fit`."""

@@ -1,0 +1,115 @@
+"""The network with one hidden layer, for whole populations: forward pass and gradient written out for speed.
+
+Layout: kernels `[seeds, units, inputs, candidates]`, activations `[seeds, units, rows, candidates]`. Candidates
+come last, so that every elementwise loop runs over contiguous members; members of one seed share their
+minibatches, so the first layer is one matrix product per seed and unit. The backward pass is written by hand
+because XLA fuses it into fewer passes over memory than the gradient tape's: 1.7 times as many trainings a second
+(tests/bench/README.md). Deeper networks gain nothing from this layout and go through `sweep.engines.keras_model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+import tensorflow as tf
+
+from sweep.engines.initial import initial_weights
+from sweep.engines.losses import Gradient, logits_gradient
+from sweep.engines.spec import Architecture, Float32
+
+# Each activation, and its derivative as a function of the activation's own value.
+ACTIVATIONS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]] = {
+    "relu": (tf.nn.relu, lambda value: tf.cast(value > 0, value.dtype)),
+    "tanh": (tf.math.tanh, lambda value: 1 - value * value),
+    "sigmoid": (tf.math.sigmoid, lambda value: value * (1 - value)),
+}
+
+
+@dataclass(frozen=True)
+class HiddenLayerNetwork:
+    """Dense, activation, dense, sigmoid or softmax, for all members of a tile at once."""
+
+    architecture: Architecture
+
+    def initial_weights(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
+        """Return kernels and biases in this module's layout, equal for all candidates of a seed."""
+        drawn = [initial_weights(self.architecture, seed) for seed in run_seeds]
+        stacked = [np.stack([array.T for array in layer]) for layer in zip(*drawn, strict=True)]
+        return [tf.constant(np.repeat(array[..., None], candidates, axis=-1)) for array in stacked]
+
+    def initial_state(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
+        """Return nothing: the forward pass changes no variables."""
+        del run_seeds, candidates
+        return []
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The name of each weight's layer."""
+        hidden, output = self.architecture.layers
+        return (hidden, hidden, output, output)
+
+    def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
+        seeds, candidates = values.shape
+        return tf.reshape(values, (seeds, *[1] * (len(weight.shape) - 2), candidates))
+
+    def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+        """Return the logits for `inputs` `[seeds, rows, features]`: `[seeds, outputs, rows, candidates]`."""
+        del state
+        return self._output(weights, self._hidden(weights, inputs))
+
+    def gradient(
+        self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
+    ) -> Gradient:
+        """Return the logits and the mean cross-entropy's gradient, for `targets` `[seeds, rows]`."""
+        hidden = self._hidden(weights, inputs)
+        logits = self._output(weights, hidden)
+        delta = logits_gradient(logits, targets)
+        kernel = _sum_rows(delta[:, :, None] * hidden[:, None], axis=3)
+        derivative = ACTIVATIONS[self.architecture.activation][1]
+        below = _back(weights[2], delta) * derivative(hidden)
+        first = _share_inputs(tf.linalg.matrix_transpose(inputs), below)
+        gradients = [first, _sum_rows(below, axis=2), kernel, _sum_rows(delta, axis=2)]
+        return Gradient(logits, gradients, list(state))
+
+    def keras_weights(
+        self,
+        weights: Sequence[tf.Tensor],
+        state: Sequence[tf.Tensor],
+        seed: int,
+        candidate: int,
+        candidates: int,
+    ) -> list[Float32]:
+        """Return one member's weights in Keras' order and layout; `seed` is its place in the tile."""
+        del state, candidates
+        return [np.ascontiguousarray(weight.numpy()[seed, ..., candidate].T) for weight in weights]
+
+    def _hidden(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+        activation = ACTIVATIONS[self.architecture.activation][0]
+        return activation(_share_inputs(inputs, weights[0]) + weights[1][:, :, None])
+
+    def _output(self, weights: Sequence[tf.Tensor], hidden: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(weights[2][:, :, :, None] * hidden[:, None], axis=2) + weights[3][:, :, None]
+
+
+def _share_inputs(inputs: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Multiply `[seeds, rows, inner]` by `[seeds, units, inner, candidates]`, over `inner`."""
+    seeds, units = values.shape[0], values.shape[1]
+    return tf.matmul(tf.broadcast_to(inputs[:, None], (seeds, units, *inputs.shape[1:])), values)
+
+
+def _back(kernel: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    """Multiply `[seeds, outputs, units, candidates]` by `[seeds, outputs, rows, candidates]`, over `outputs`."""
+    outputs = range(kernel.shape[1])
+    return reduce(add, [kernel[:, output, :, None] * delta[:, output, None] for output in outputs])
+
+
+def _sum_rows(values: tf.Tensor, axis: int) -> tf.Tensor:
+    """Sum over a minibatch's rows: written out when they are few, which XLA turns into vector code."""
+    if values.shape[axis] > 64:
+        return tf.reduce_sum(values, axis=axis)
+    return reduce(add, tf.unstack(values, axis=axis))

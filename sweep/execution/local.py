@@ -1,0 +1,164 @@
+"""A pool of trainer processes: tiles in, curves out, in whatever order they finish.
+
+A trainer that dies costs a retry of its tile and nothing else. The pool knows nothing of what a tile means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import IO, Self
+
+from sweep.engines.spec import Curves, MemberBatch, TrainingSpec
+from sweep.errors import SweepError, TrainingFailed
+from sweep.execution import worker
+
+TRIES = 3
+STOP_SECONDS = 5.0
+
+
+@dataclass(eq=False)
+class WorkerProcess:
+    """One process, the pipe to it, what it prints, and the tile it is busy with."""
+
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    log: IO[bytes]
+    problem: TrainingSpec | None = None
+    busy: int | None = None
+
+
+@dataclass
+class Pool:
+    """`workers` single-thread trainer processes, started at once and kept until `close`."""
+
+    workers: int
+    restarts: int = field(default=0, init=False)
+    _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
+
+    def __enter__(self) -> Self:
+        self._fill_up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The trainers' process ids."""
+        return [trainer.process.pid for trainer in self._trainers]
+
+    def train(self, jobs: Iterable[tuple[TrainingSpec, MemberBatch]]) -> Iterator[tuple[int, Curves]]:
+        """Train every problem's tile and yield each one's place and curves as it finishes.
+
+        A trainer is sent a problem only if it is another object than the one before, so share it between its tiles.
+
+        Raises:
+            TrainingFailed: if a tile raises an error, or kills its trainer three times.
+        """
+        self._fill_up()
+        try:
+            yield from self._train(dict(enumerate(jobs)))
+        finally:
+            self._end([trainer for trainer in self._trainers if trainer.busy is not None])
+
+    def _train(self, numbered: dict[int, tuple[TrainingSpec, MemberBatch]]) -> Iterator[tuple[int, Curves]]:
+        waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
+        while waiting or any(trainer.busy is not None for trainer in self._trainers):
+            for trainer in self._trainers:
+                if waiting and trainer.busy is None:
+                    trainer.busy = waiting.popleft()
+                    tries[trainer.busy] += 1
+                    _send(trainer, *numbered[trainer.busy])
+            for trainer in self._ready():
+                number, trainer.busy = trainer.busy, None
+                curves = _receive(trainer)
+                if curves is not None and number is not None:
+                    yield number, curves
+                    continue
+                self._replace(trainer, retry=number is not None and tries[number] < TRIES)
+                if number is not None:
+                    waiting.appendleft(number)
+
+    def close(self) -> None:
+        """End every trainer and wait until it is gone."""
+        self._end(self._trainers)
+
+    def _fill_up(self) -> None:
+        self._trainers += [_start() for _ in range(self.workers - len(self._trainers))]
+
+    def _end(self, trainers: Sequence[WorkerProcess]) -> None:
+        self._trainers = [trainer for trainer in self._trainers if trainer not in trainers]
+        for trainer in trainers:
+            trainer.pipe.close()
+            trainer.process.kill()
+        for trainer in trainers:
+            trainer.process.wait(STOP_SECONDS)
+            trainer.log.close()
+
+    def _ready(self) -> list[WorkerProcess]:
+        busy = {trainer.pipe: trainer for trainer in self._trainers if trainer.busy is not None}
+        return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
+
+    def _replace(self, dead: WorkerProcess, *, retry: bool) -> None:
+        dead.process.kill()  # a closed pipe without an exit is no use either
+        code, said = dead.process.wait(STOP_SECONDS), _last_line(dead.log)
+        self._end([dead])
+        if not retry:
+            raise TrainingFailed(f"a trainer died {TRIES} times on one tile, last with exit code {code}. {said}")
+        self.restarts += 1
+        self._fill_up()
+
+
+def _start() -> WorkerProcess:
+    ours, theirs = socket.socketpair()
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the trainer
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", worker.__name__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=worker.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    return WorkerProcess(process, Connection(ours.detach()), log)
+
+
+def _send(trainer: WorkerProcess, problem: TrainingSpec, tile: MemberBatch) -> None:
+    news = None if trainer.problem is problem else problem
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` finds it dead
+        trainer.pipe.send((news, tile))
+    trainer.problem = problem
+
+
+def _receive(trainer: WorkerProcess) -> Curves | None:
+    """Return the curves, or None if the trainer is dead; raise what it raised."""
+    try:
+        answer = trainer.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        return None
+    if isinstance(answer, SweepError):
+        trainer.problem = None  # it may have no program for it
+        raise answer
+    if not isinstance(answer, Curves):
+        raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
+    return answer
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - 4096))
+    lines = log.read().decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "")

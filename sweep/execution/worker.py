@@ -1,0 +1,95 @@
+"""One trainer process: it takes tiles from a pipe, trains them on one core, and gives back curves.
+
+Started as `python -m sweep.execution.worker FD`, not forked, so that it owns its environment and nothing of its
+parent's; it ends when the pipe closes, however its parent died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import SweepError, TrainingFailed
+
+if TYPE_CHECKING:
+    from sweep.engines.population import Population
+    from sweep.engines.spec import TrainingSpec
+
+# One thread a process: two such processes beat one with two threads by a quarter (tests/bench/README.md).
+ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "KERAS_BACKEND": "tensorflow",
+}
+XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment that a trainer process runs in."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
+    return os.environ | ENVIRONMENT | {"XLA_FLAGS": flags}
+
+
+def main(descriptor: int) -> None:
+    """Serve tiles from the pipe `descriptor` until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
+    with without_keras():  # loaded now, while the coordinator reads the data
+        importlib.import_module("sweep.engines.population")
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Connection(descriptor) as pipe:
+        serve(pipe)
+
+
+@contextlib.contextmanager
+def without_keras() -> Iterator[None]:
+    """Let TensorFlow be imported without Keras, which it loads for nothing in nearly half of its time.
+
+    It goes on where Keras cannot be imported, so for the moment it cannot; networks that need Keras import it later.
+    """
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.modules["keras"] = None  # type: ignore[assignment]  # Python's own mark of a module that is not there
+    try:
+        yield
+    finally:
+        del sys.modules["keras"]
+
+
+def serve(pipe: Any) -> None:
+    """Answer each `(problem or None, tile)` with curves or with the error; None means the problem before."""
+    population: Population | None = None
+    while True:
+        problem, tile = pipe.recv()
+        try:
+            if problem is not None:
+                population = _population(problem, population)
+            answer: Any = population.train(tile) if population else TrainingFailed("there is no problem yet")
+        except SweepError as error:
+            answer = error
+        except Exception as error:
+            answer = TrainingFailed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def _population(problem: TrainingSpec, before: Population | None) -> Population:
+    """Return what trains `problem`: the population before, with its compiled programs, if only the rows are new."""
+    if before is not None and problem.is_resplit_of(before.problem):
+        before.problem = problem
+        return before
+    from sweep.engines.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s, and only a worker needs it
+
+    return Population(problem)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Training by Keras' own `fit`: the reference for the engines, and `sweep train`."""

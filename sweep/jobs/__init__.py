@@ -1,0 +1,1 @@
+"""Studies ordered through the service: a persistent queue, and the supervisor that runs it."""

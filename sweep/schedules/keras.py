@@ -1,0 +1,291 @@
+"""Schedules as Keras 3 takes them, for models that know nothing of us.
+
+They stand alone because Keras takes seconds to load, and nothing else here needs it. An open-loop schedule becomes
+a `LearningRateSchedule`; one that watches the training becomes a `Callback`, and so does a momentum that changes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from sweep.errors import BadInput
+from sweep.schedules.base import ClosedLoop, Schedule
+from sweep.schedules.timeline import Numbers, Timeline
+
+
+def to_keras(schedule: Schedule, timeline: Timeline) -> RateTable | ClosedLoopRates:
+    """Return the schedule as a `LearningRateSchedule`, or as a `Callback` if it watches the training."""
+    if isinstance(schedule, ClosedLoop):
+        return ClosedLoopRates(schedule, timeline)
+    return RateTable(schedule.document, timeline, schedule.rates(timeline))
+
+
+@keras.saving.register_keras_serializable(package="sweep")
+class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras ships no types
+    """The rates of an open-loop schedule, looked up by step; after the last step the rate stays as it is.
+
+    A saved model holds the schedule's document, from which the rates come again; with a function of the user's own
+    it holds the rates as well, since to load a model must not mean to call whatever function it names.
+    """
+
+    def __init__(self, document: Mapping[str, Any], timeline: Timeline, rates: Numbers) -> None:
+        super().__init__()
+        self.document = document
+        self.timeline = timeline
+        self.rates = rates
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of a step, counted from 0 through all epochs; it may be a tensor."""
+        rates = keras.ops.convert_to_tensor(self.rates.ravel(), dtype=keras.config.floatx())
+        return keras.ops.take(rates, keras.ops.clip(keras.ops.cast(step, "int32"), 0, self.rates.size - 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs: the schedule's document and the length of the training."""
+        length = {"epochs": self.timeline.epochs, "steps_per_epoch": self.timeline.steps_per_epoch}
+        rates = {"rates": self.rates.tolist()} if _names_a_function(self.document) else {}
+        return {"schedule": dict(self.document), **length, **rates}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> RateTable:
+        """Build the schedule again.
+
+        Raises:
+            BadInput: for a document that is no schedule, or names a function without the rates that it returned.
+        """
+        document = config["schedule"]
+        timeline = Timeline(epochs=config["epochs"], steps_per_epoch=config["steps_per_epoch"])
+        if not _names_a_function(document):
+            return cls(document, timeline, Schedule.from_json(json.dumps(document)).rates(timeline))
+        if "rates" not in config:
+            raise BadInput("schedule", "must hold the rates of a function, which a saved model may not call.")
+        return cls(document, timeline, np.array(config["rates"]))
+
+
+def _names_a_function(document: Mapping[str, Any]) -> bool:
+    """Say whether a schedule, or one joined into it, is a function of the user's own."""
+    return "function" in json.dumps(document)
+
+
+class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Set the learning rate of every step from a table `[epochs, steps_per_epoch]`; past its ends, its last entries.
+
+    `rates` holds the rate of every step so far, a list for each epoch. `set_rate(rate)` says how a rate is set, if
+    not by `optimizer.learning_rate`. What `fit` reports gains a `learning_rate`, the one that the epoch began with.
+    """
+
+    def __init__(self, table: Numbers, set_rate: Callable[[float], None] | None = None) -> None:
+        super().__init__()
+        self.rates: list[list[float]] = []
+        self._table = table
+        self._row = table[0]
+        self._set_rate = set_rate or self._set_learning_rate
+
+    @property
+    def state(self) -> dict[str, float | str]:
+        """What to keep for resuming besides weights and optimizer, as JSON can hold it."""
+        return {}
+
+    @state.setter
+    def state(self, state: Mapping[str, float | str]) -> None:
+        _check_state(state, {})
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Make sure that the rate can be set.
+
+        Raises:
+            BadInput: if the optimizer was made with a schedule of its own, or several steps are one call.
+        """
+        del logs
+        if isinstance(self.model.optimizer.get_config().get("learning_rate"), Mapping):
+            raise BadInput("optimizer.learning_rate", "must be a number to be set by a callback, got a schedule.")
+        if np.ptp(self._table, axis=1).any():
+            _require_single_steps(self.model)
+        self.rates.clear()
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Set the rate that the epoch begins with."""
+        del logs
+        self._row = self.row(epoch)
+        self.rates.append([])
+        self._set_rate(float(self._row[0]))
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Set the rate of the step, if rates change within the epoch."""
+        del logs
+        rate = float(self._row[min(batch, len(self._row) - 1)])
+        self.rates[-1].append(rate)
+        if np.ptp(self._row) > 0:
+            self._set_rate(rate)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Add the epoch's first rate to what `fit` reports."""
+        del epoch
+        if logs is not None:
+            logs["learning_rate"] = float(self._row[0])
+
+    def row(self, epoch: int) -> Numbers:
+        """Return the rate of each step of an epoch, `[steps_per_epoch]`."""
+        row: Numbers = self._table[min(epoch, len(self._table) - 1)]
+        return row
+
+    def _set_learning_rate(self, rate: float) -> None:
+        self.model.optimizer.learning_rate = rate
+
+
+class ClosedLoopRates(RatesByStep):
+    """Set the learning rate by a schedule that watches the training, for `Model.fit`."""
+
+    def __init__(
+        self, schedule: ClosedLoop, timeline: Timeline, set_rate: Callable[[float], None] | None = None
+    ) -> None:
+        super().__init__(schedule.base_rates(timeline), set_rate)
+        self.schedule = schedule
+        self._first_watched = schedule.first_watched(timeline)
+        self._state = schedule.begin()
+        self._continues = False
+
+    @property
+    def state(self) -> dict[str, float | str]:
+        """The schedule's state for the next epoch, as JSON can hold it: infinity and NaN are words."""
+        return {name: value if math.isfinite(value) else str(value) for name, value in self._state.items()}
+
+    @state.setter
+    def state(self, state: Mapping[str, float | str]) -> None:
+        _check_state(state, self._state)
+        self._state = {name: float(value) for name, value in state.items()}
+        self._continues = True
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Begin anew, as Keras' own callbacks do, unless a state was set to continue from."""
+        super().on_train_begin(logs)
+        self._state = self._state if self._continues else self.schedule.begin()
+        self._continues = False
+
+    def row(self, epoch: int) -> Numbers:
+        """Return the rate of each step of an epoch, `[steps_per_epoch]`."""
+        return super().row(epoch) * float(self._state["gain"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Decide from what the epoch showed.
+
+        Raises:
+            BadInput: if the epoch did not show what the schedule watches.
+        """
+        shown, monitor = logs or {}, self.schedule.monitor
+        if monitor not in shown:
+            known = ", ".join(sorted(shown)) or "nothing"
+            raise BadInput("monitor", f"`{monitor}` must be among what `fit` reports after each epoch, got {known}.")
+        if epoch >= self._first_watched:
+            self._state = self.schedule.next(self._state, float(shown[monitor]))
+        super().on_epoch_end(epoch, logs)
+
+
+def _check_state(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if given.keys() != wanted.keys():
+        names = [", ".join(names) or "nothing" for names in (wanted, given)]
+        raise BadInput("state", f"must hold {names[0]}, got {names[1]}.")
+
+
+class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Set the momentum of every step, Adam's `beta_1`, from a table `[epochs, steps_per_epoch]`.
+
+    A momentum above 0 must have been there when the optimizer was made, since Keras leaves its slots out otherwise.
+    """
+
+    def __init__(self, momenta: Numbers) -> None:
+        super().__init__()
+        self.momenta = momenta
+        self._row = momenta[0]
+        self._before: list[tuple[Any, str, float]] = []
+        self._followed: FollowedMomentum | None = None
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Let the optimizer read its momentum from a variable.
+
+        Raises:
+            BadInput: if the optimizer has no momentum, or Keras runs on another backend than TensorFlow.
+        """
+        del logs
+        if keras.backend.backend() != "tensorflow":
+            reason = f"can follow a schedule under TensorFlow only, got the backend {keras.backend.backend()}."
+            raise BadInput("momentum", reason)
+        model = self.model
+        if np.ptp(self.momenta, axis=1).any():
+            _require_single_steps(model)
+        optimizers = getattr(model.optimizer, "optimizers", [model.optimizer])
+        self._before = [(optimizer, *_momentum_of(optimizer)) for optimizer in optimizers]
+        self._followed = FollowedMomentum(self._before[0][2])
+        for optimizer, name, _ in self._before:
+            setattr(optimizer, name, self._followed)
+        model.make_train_function(force=True)  # a step that was traced before holds the old number
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Turn to the epoch's row of the table."""
+        del logs
+        self._row = self.momenta[min(epoch, len(self.momenta) - 1)]
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Set the momentum before the step that uses it."""
+        del logs
+        if self._followed is not None:
+            self._followed.variable.assign(self._row[min(batch, len(self._row) - 1)])
+
+    def on_train_end(self, logs: object = None) -> None:
+        """Give the optimizer its own momentum back."""
+        del logs
+        for optimizer, name, momentum in self._before:
+            setattr(optimizer, name, momentum)
+        self.model.make_train_function(force=True)
+
+
+def _require_single_steps(model: keras.Model) -> None:
+    """Raise `BadInput` if Keras calls back less often than it trains."""
+    if model.steps_per_execution > 1:
+        reason = f"must be 1 for a schedule that changes within an epoch, got {model.steps_per_execution}."
+        raise BadInput("steps_per_execution", reason)
+
+
+def _momentum_of(optimizer: Any) -> tuple[str, float]:
+    name = next((name for name in ("beta_1", "momentum") if hasattr(optimizer, name)), None)
+    if name is None:
+        raise BadInput("optimizer", f"must have a momentum or beta_1, got {type(optimizer).__name__}.")
+    momentum = getattr(optimizer, name)
+    if not momentum > 0:
+        raise BadInput(f"optimizer.{name}", f"must be above 0 to follow a schedule, got {momentum}.")
+    return name, float(momentum)
+
+
+class FollowedMomentum(float):
+    """A momentum that is a number to Python and a variable to TensorFlow.
+
+    Keras 3 reads the momentum as a Python number while it traces a step, which fixes it for good. It asks that
+    number whether it is 0, saves it, and converts it to a tensor; only the last must give what changes. A Keras
+    variable in its place would fail at the first and be saved among the optimizer's slots.
+    """
+
+    variable: keras.Variable
+
+    def __new__(cls, momentum: float) -> FollowedMomentum:
+        """Make the number and its variable."""
+        made = super().__new__(cls, momentum)
+        made.variable = keras.Variable(momentum, trainable=False, dtype=keras.config.floatx(), name="momentum")
+        return made
+
+    @property
+    def dtype(self) -> str:
+        """The variable's type, which Keras looks for before it multiplies."""
+        return str(self.variable.dtype)
+
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        """Return the variable's value; TensorFlow asks for it."""
+        return self.variable.__tf_tensor__(dtype, name)
+
+    def __rsub__(self, other: float) -> Any:
+        """Return `other` minus the variable's value, which Adam asks for."""
+        return other - keras.ops.convert_to_tensor(self.variable)

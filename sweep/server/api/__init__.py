@@ -1,0 +1,1 @@
+"""The HTTP API under `/v1`, its description, health and events."""

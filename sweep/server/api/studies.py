@@ -1,0 +1,167 @@
+"""Routes of studies: order one, see where it is, stop it, let it go on, raise its budget, delete it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from sweep.config.registry import NAME_PATTERN
+from sweep.config.study_file import Plan, parse_tables
+from sweep.errors import BadInput
+from sweep.jobs.queue import KEY_HEADER
+from sweep.jobs.studies import StudyAnswer
+from sweep.server.api.examples import STUDY_JSON, STUDY_TOML
+from sweep.server.errors import Refused
+from sweep.server.responses import CONFLICT, MISSING, OTHER_KIND
+from sweep.server.state import AppState, State
+
+LANGUAGES: dict[str, Literal["TOML", "JSON"]] = {"application/json": "JSON", "application/toml": "TOML"}
+DEEPEST_KEY = 16
+# Dotted keys, which cost `tomllib` the square of their parts; possessive, so that no text makes it look twice.
+KEY_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+DEEP_KEY = re.compile(rf"(?<![\w-]){KEY_PART}(?:[ \t]*+\.[ \t]*+{KEY_PART}){{{DEEPEST_KEY}}}")
+MOST_LISTED = 500
+HIGHEST_TRIALS = 10_000_000
+
+StudyName: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="The study's name.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many at most.")]
+Key: TypeAlias = Annotated[
+    str | None,
+    Header(
+        alias=KEY_HEADER,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[!-~]+$",
+        description="The same request under the same key is done once; kept for a week.",
+    ),
+]
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
+
+
+class StudiesAnswer(BaseModel):
+    """A page of studies by name; `next_after` begins the next page, None ends the list."""
+
+    studies: tuple[StudyAnswer, ...]
+    next_after: str | None
+
+
+class Budget(BaseModel):
+    """What may change in a study that has begun."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    trials: Annotated[int, Field(ge=1, le=HIGHEST_TRIALS, description="Candidates in all, more than before.")]
+
+
+STUDY_FILE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A study file, as JSON or as TOML. Data and models are named, as the registry has them.",
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Plan"},
+                "examples": {"small": {"summary": "A few seconds' worth", "value": STUDY_JSON}},
+            },
+            "application/toml": {
+                "schema": {"type": "string"},
+                "examples": {"small": {"summary": "The same as TOML", "value": STUDY_TOML}},
+            },
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=StudyAnswer,
+    responses={**MISSING, **CONFLICT, **OTHER_KIND},
+    openapi_extra=STUDY_FILE,
+)
+async def order_study(request: Request, response: Response, state: State, key: Key = None) -> StudyAnswer:
+    """Order a study: it is queued, and begins when its turn comes."""
+    tables = await asyncio.to_thread(read_tables, request.headers.get("content-type", ""), await request.body())
+    placed = await asyncio.to_thread(state.service.order, tables, key)
+    if placed.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Location"] = f"/v1/studies/{placed.order.name}"
+    return await state.act(lambda: placed.order)
+
+
+@router.get("", response_model=StudiesAnswer)
+def list_studies(
+    state: State,
+    limit: Limit = 100,
+    after: Annotated[str, Query(max_length=512, description="Begin behind this name.")] = "",
+) -> Response:
+    """List the studies by name; tuned baselines are left out, as they belong to theirs."""
+    return state.json(("studies", after, limit), lambda: page(state, after, limit))
+
+
+@router.get("/{name}", response_model=StudyAnswer, responses=MISSING)
+def show_study(name: StudyName, state: State) -> Response:
+    """Show where a study is: its state, counts, rate and time left."""
+    return state.json(("study as JSON", name), lambda: state.study(name))
+
+
+@router.get("/{name}/study-file", response_model=Plan, responses=MISSING)
+def show_study_file(name: StudyName, state: State) -> Response:
+    """Show the study file, with everything filled in."""
+    return state.json(("plan", name), lambda: state.service.plan(name))
+
+
+@router.post("/{name}/stop", status_code=202, responses={**MISSING, **CONFLICT})
+async def stop_study(name: StudyName, state: State) -> StudyAnswer:
+    """Stop a study, or take it out of the queue; what is finished stays, and it can be resumed."""
+    return await state.act(lambda: state.service.stop(name))
+
+
+@router.post("/{name}/resume", status_code=202, responses={**MISSING, **CONFLICT})
+async def resume_study(name: StudyName, state: State) -> StudyAnswer:
+    """Queue a study that rests, from where it was stopped or has failed."""
+    return await state.act(lambda: state.service.resume(name))
+
+
+@router.patch("/{name}", status_code=202, responses={**MISSING, **CONFLICT})
+async def raise_budget(name: StudyName, budget: Budget, state: State) -> StudyAnswer:
+    """Raise a study's number of candidates; one that is done is queued again."""
+    return await state.act(lambda: state.service.raise_budget(name, budget.trials))
+
+
+@router.delete("/{name}", status_code=204, responses={**MISSING, **CONFLICT})
+async def delete_study(name: StudyName, state: State) -> Response:
+    """Delete a study that does not run, with its tuned baselines and its verdict."""
+    await state.delete(name)
+    return Response(status_code=204)
+
+
+def page(state: AppState, after: str, limit: int) -> StudiesAnswer:
+    """Return the studies whose names follow `after`."""
+    names = [name for name in state.service.names() if name > after]
+    more = names[limit - 1] if len(names) > limit else None
+    return StudiesAnswer(studies=tuple(state.studies(names[:limit])), next_after=more)
+
+
+def read_tables(content_type: str, body: bytes) -> dict[str, Any]:
+    """Return the tables of a study file.
+
+    Raises:
+        Refused: 415 for another kind of body, 400 for one that is no such text.
+    """
+    language = LANGUAGES.get(content_type.partition(";")[0].strip().lower())
+    if language is None:
+        raise Refused(415, f"must be {' or '.join(LANGUAGES)}, got {content_type[:100]!r}.", "Content-Type")
+    try:
+        text = body.decode("utf-8")
+        if language == "TOML" and DEEP_KEY.search(text):
+            raise Refused(400, f"must have keys of at most {DEEPEST_KEY} parts.", "study")
+        return parse_tables(text, language)
+    except UnicodeDecodeError as error:
+        raise Refused(400, "must be UTF-8 text.", "study") from error
+    except BadInput as error:
+        raise Refused(400, error.reason, error.field) from error

@@ -1,0 +1,137 @@
+"""One running service: its socket, its signals, its end.
+
+It stands alone because here an operator's SIGTERM meets running sweeps: the first drains, the second ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sweep.server.security.guard import Guard
+from sweep.server.state import AppState
+
+LOG = logging.getLogger("sweep.server")
+CLOSING_SECONDS = 3  # for answers that are under way when the sweeps have ended
+KEEP_ALIVE_SECONDS = 20
+LONGEST_HEAD_BYTES = 32 * 1024
+HEAD_SECONDS = 10  # for the head of a connection's first request
+MOST_CONNECTIONS = 500
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the service listens, and the certificate that it shows."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Connection(H11Protocol):
+    """A connection that is closed if it is one too many, or says nothing: it needs no token to be opened."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
+        """Take the connection, or close it."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+            return
+        self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, but for the signals, which drain first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+
+@dataclass
+class Service:
+    """A service that runs until it is told to end."""
+
+    state: AppState
+    guard: Guard
+    server: Server
+    told: int = 0
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serve what comes in at `listener` and do orders, until a signal ends both."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.end)
+        orders = asyncio.create_task(self.state.supervisor.run())
+        orders.add_done_callback(self._orders_ended)
+        try:
+            await self.server.serve([listener])
+        finally:
+            await self._drain()
+            orders.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await orders
+
+    def end(self) -> None:
+        """Drain at the first call; at the second, end every process and this one."""
+        self.told += 1
+        if self.told > 1:
+            LOG.warning("told twice: ending at once")
+            self.state.supervisor.kill()
+            os._exit(1)
+        LOG.info("ending: nothing new is begun, running sweeps store what is finished")
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        self.guard.draining = True
+        await self.state.supervisor.drain()
+        self.state.closing.set()
+        await self.state.supervisor.tell()
+        self.server.should_exit = True
+
+    def _orders_ended(self, orders: asyncio.Task[None]) -> None:
+        """End the service if its supervisor has failed, or orders would wait for ever."""
+        if not orders.cancelled() and orders.exception() is not None:
+            LOG.error("the supervisor has failed: %s", type(orders.exception()).__name__)
+            self.server.should_exit = True
+
+
+def make_server(guard: Guard, place: Place) -> Server:
+    """Return a server for the guarded application, not yet started."""
+    return Server(
+        uvicorn.Config(
+            guard,
+            host=place.host,
+            port=place.port,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.key,
+            http=Connection,  # by h11: slower than httptools, but it limits the length of a head
+            h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Statistics of a comparison: pure functions on arrays of scores, from counts to a verdict."""

@@ -1,0 +1,1 @@
+"""The study database: transactions, locks, Optuna's tables and questions about them."""

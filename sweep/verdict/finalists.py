@@ -1,0 +1,94 @@
+"""Who races: the best candidates of a search, and the best of every schedule that the search cannot tell from them.
+
+It stands alone because it only reads, and because a search that others filled may hold trials that can take no part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweep.candidate import Candidate
+from sweep.config.study_file import Plan
+from sweep.errors import StorageFailed
+from sweep.schedules import read_schedule
+from sweep.search.distributions import read_candidate
+from sweep.stats.selection import indistinguishable
+from sweep.store import queries
+from sweep.store.database import Database
+from sweep.store.queries import Best
+from sweep.verdict.record import Contender, Runs
+
+
+def finalists(database: Database, plan: Plan) -> list[Contender]:
+    """Return who races for the plan's study, best first by the search's ranking.
+
+    They are the `verdict.finalists` best trials, and of the schedules whose best trial is within noise of the very best
+    one, as many trials more at most; the simplest of them races in any case.
+
+    Raises:
+        StorageFailed: if no trial has runs that could be compared.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, plan.name)
+        best = [trial for trial in queries.best_trials(connection, study, plan.verdict.finalists) if _can(trial)]
+        families = [tried.best for tried in queries.best_of_each_schedule(connection, study)]
+    if not best:
+        raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
+    seen = {trial.trial for trial in best}
+    near = [trial for trial in within_noise([each for each in families if _can(each)]) if trial.trial not in seen]
+    racing, others = ([contender(plan, trial) for trial in group] for group in (best, near))
+    simplest = min(others, key=lambda each: each.complexity, default=None)
+    others = others[: plan.verdict.finalists]
+    return racing + others + ([simplest] if simplest is not None and simplest not in others else [])
+
+
+def within_noise(ranked: list[Best]) -> list[Best]:
+    """Return the trials that cannot be told from the first by the run seeds that all of them share."""
+    if not ranked:
+        return []
+    leader = ranked[0]
+    peers = [trial for trial in ranked if trial.correct.keys() == leader.correct.keys()]
+    if len(leader.correct) < 2:
+        return peers
+    scores = np.array([[trial.correct[seed] for seed in leader.correct] for trial in peers], np.float64)
+    return [peers[place] for place in indistinguishable(scores)]
+
+
+def contender(plan: Plan, trial: Best) -> Contender:
+    """Return a trial as a contender."""
+    candidate = read_candidate(plan, trial)
+    return as_contender(candidate).model_copy(
+        update={"study": plan.name, "trial": trial.trial, "params": trial.params, "search": _runs(trial)}
+    )
+
+
+def as_contender(candidate: Candidate) -> Contender:
+    """Return a candidate that no search found as a contender."""
+    return Contender(
+        params=candidate.params,
+        schedule=candidate.schedule.document,
+        momentum=candidate.momentum,
+        nesterov=candidate.nesterov,
+    )
+
+
+def as_candidate(contender: Contender) -> Candidate:
+    """Return the candidate that a contender is."""
+    schedule = read_schedule(contender.schedule)
+    return Candidate(schedule=schedule, momentum=contender.momentum, nesterov=contender.nesterov)
+
+
+def _can(trial: Best) -> bool:
+    """Say whether a trial has a schedule to train again, and tells what each of its runs got right."""
+    return bool(trial.schedule and trial.correct)
+
+
+def _runs(trial: Best) -> Runs:
+    losses = trial.attributes.get("log_losses")
+    return Runs(
+        run_seeds=tuple(trial.correct),
+        correct=tuple(trial.correct.values()),
+        log_losses=tuple(losses) if losses else (None,) * len(trial.correct),
+        diverged=trial.attributes.get("diverged", 0),
+        class_correct=tuple(trial.attributes.get("class_correct", ())),
+    )

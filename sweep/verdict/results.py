@@ -1,0 +1,378 @@
+"""What a study answers, read by SQL: one schema for `--json`, HTTP and the tables of a terminal.
+
+A study that others filled may lack any part of an answer, or keep something else under its name; such a part is None
+or empty. The answer that is computed, not read, is `sweep.verdict.result`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from math import isfinite
+from typing import Any, Literal, TypeAlias
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+
+from sweep.config.study_file import Metric, Plan
+from sweep.errors import NotFound
+from sweep.model import Answer
+from sweep.optimizer import Optimizer
+from sweep.space import Value
+from sweep.store import queries
+from sweep.store.database import Database
+from sweep.store.queries import AnyTrial, Best
+from sweep.verdict.status import is_current, read_record
+
+VerdictState: TypeAlias = Literal["made", "out of date", "none"]
+
+COUNT = TypeAdapter(int)
+COUNTS = TypeAdapter(list[int])
+NUMBER = TypeAdapter(FiniteFloat)
+NUMBERS = TypeAdapter(list[FiniteFloat | None])
+DOCUMENT = TypeAdapter(dict[str, Any])
+
+
+class TrialFacts(Answer):
+    """What a line of a table tells of a trial.
+
+    Attributes:
+        trial: its number.
+        value: final validation accuracy, mean over its runs.
+        log_loss: final validation cross-entropy, mean over the runs where it is finite.
+        schedule: name, learning rate, and those of the schedule's own parameters that the trial holds, by short name.
+        momentum: of the optimizer, the highest if the schedule moves it.
+        replicates: how many runs there were.
+        correct_mean: validation rows classified right, mean over the runs.
+        validation_rows: of how many.
+        correct: the right rows of each run.
+        diverged: how many runs ended in NaN or infinity.
+        params: the setting as the Optuna trial holds it, flat.
+    """
+
+    trial: int
+    value: float | None
+    log_loss: float | None
+    schedule: dict[str, Value | None]
+    momentum: Value | None
+    replicates: int
+    correct_mean: float | None
+    validation_rows: int | None
+    correct: tuple[int, ...]
+    diverged: int
+    params: dict[str, Value]
+
+
+class RankedTrial(TrialFacts):
+    """A finished trial in its place among others."""
+
+    value: float
+
+
+class Ranking(Answer):
+    """What any ranking of a study's trials tells.
+
+    Attributes:
+        study: the study's name.
+        trials: how many have finished.
+        metric: what ranks them.
+        quoted_baseline: the accuracy that the study file quotes from elsewhere.
+        quoted_source: who says so.
+    """
+
+    study: str
+    trials: int
+    metric: Metric
+    quoted_baseline: float | None
+    quoted_source: str | None
+
+
+class BestAnswer(Ranking):
+    """A study's best trials, best first."""
+
+    best: tuple[RankedTrial, ...]
+
+
+class Family(Answer):
+    """A schedule that was tried, the number of its finished trials, and the best of them."""
+
+    schedule: str
+    trials: int
+    best: RankedTrial
+
+
+class FamiliesAnswer(Ranking):
+    """Every schedule that was tried, the one with the best trial first."""
+
+    families: tuple[Family, ...]
+
+
+class StatusAnswer(Answer):
+    """How far a study is.
+
+    Attributes:
+        study: the study's name.
+        running: whether a process is writing it now.
+        trials: their number by state.
+        wanted: finished trials that its study file asks for.
+        verdict: whether it is made, and whether it still holds.
+        candidates_per_second: the pace of the last hundred finished trials.
+        seconds_left: of the search, while it is running.
+    """
+
+    study: str
+    running: bool
+    trials: dict[str, int]
+    wanted: int | None
+    verdict: VerdictState
+    candidates_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+class ListedTrial(TrialFacts):
+    """A trial in any of Optuna's states, in small letters, and its time in UTC."""
+
+    state: str
+    began: datetime | None
+    ended: datetime | None
+
+
+class TrialsAnswer(Answer):
+    """A page of a study's trials in every state, by number; `next_after` begins the next page, None ends the list."""
+
+    study: str
+    trials: tuple[ListedTrial, ...]
+    next_after: int | None
+
+
+class Run(Answer):
+    """One training: its seed, its right validation rows and its validation cross-entropy."""
+
+    run_seed: int
+    correct: int
+    log_loss: float | None
+
+
+class CurvesAnswer(Answer):
+    """A trial's curves, mean over runs, `[epochs]`; None where they are not finite."""
+
+    rate: tuple[float | None, ...]
+    loss: tuple[float | None, ...]
+    accuracy: tuple[float | None, ...]
+    validation_loss: tuple[float | None, ...]
+    validation_accuracy: tuple[float | None, ...]
+
+
+class TrialAnswer(ListedTrial):
+    """All that one trial tells.
+
+    Attributes:
+        study: the study's name.
+        position: its place in the order of proposals.
+        runs: each of its trainings.
+        class_correct: right rows of each class, added up over the runs.
+        training_seconds: its share of the time that trainers spent.
+        whole_schedule: the schedule with its defaults, as `Schedule.from_json` reads it.
+        curves: by epoch.
+    """
+
+    study: str
+    position: int | None
+    runs: tuple[Run, ...]
+    class_correct: tuple[int, ...]
+    training_seconds: float | None
+    whole_schedule: dict[str, Any] | None
+    curves: CurvesAnswer | None
+
+
+class ScheduleAnswer(Answer):
+    """A trial's setting with all that a training of it needs; `Schedule.from_json` reads it.
+
+    Attributes:
+        value: validation accuracy, mean over the runs; over those that confirmed it, if it won.
+        schedule: with its defaults.
+    """
+
+    study: str
+    trial: int
+    value: float
+    schedule: dict[str, Any]
+    momentum: float
+    nesterov: bool
+    optimizer: Optimizer
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
+
+
+def read_best(database: Database, name: str, top: int) -> BestAnswer:
+    """Read the `top` trials of a study.
+
+    Raises:
+        NotFound: if there is no such study.
+        NotYet: if none of its trials has finished.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        finished = queries.some_finished(connection, study)
+        best = queries.best_trials(connection, study, top, queries.BRIEF)
+    return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)))
+
+
+def read_families(database: Database, name: str) -> FamiliesAnswer:
+    """Read the best trial of every schedule that was tried.
+
+    Raises:
+        NotFound: if there is no such study.
+        NotYet: if none of its trials has finished.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        finished = queries.some_finished(connection, study)
+        tried = queries.best_of_each_schedule(connection, study, queries.BRIEF)
+    families = tuple(Family(schedule=one.best.schedule, trials=one.count, best=_ranked(one.best)) for one in tried)
+    return FamiliesAnswer(**_ranking(study, finished), families=families)
+
+
+def read_status(database: Database, name: str) -> StatusAnswer:
+    """Read how far a study is.
+
+    Raises:
+        NotFound: if there is no such study.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        found = queries.status(connection, study.study_id)
+    plan, running = study.plan, database.is_being_written(name)
+    wanted = plan.search.trials if plan is not None else None
+    left = max(0, wanted - found.counts.get("complete", 0)) if wanted is not None else None
+    return StatusAnswer(
+        study=study.name,
+        running=running,
+        trials=found.counts,
+        wanted=wanted,
+        verdict=verdict_state(database, name, plan),
+        candidates_per_second=found.rate,
+        seconds_left=left / found.rate if running and left is not None and found.rate else None,
+    )
+
+
+def verdict_state(database: Database, name: str, plan: Plan | None) -> VerdictState:
+    """Return whether the study's verdict is made, and whether it still holds."""
+    record = read_record(database, name)
+    if plan is None or record is None:
+        return "none"
+    return "made" if is_current(database, plan, record) else "out of date"
+
+
+def read_trials(database: Database, name: str, after: int | None = None, limit: int = 100) -> TrialsAnswer:
+    """Read up to `limit` trials of a study, those with the lowest numbers above `after`.
+
+    Raises:
+        NotFound: if there is no such study.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        found = queries.trials_after(connection, study, after, limit + 1, queries.BRIEF)
+    page = found[:limit]
+    return TrialsAnswer(
+        study=study.name,
+        trials=tuple(ListedTrial(**_listed(trial)) for trial in page),
+        next_after=page[-1].number if len(found) > limit else None,
+    )
+
+
+def read_trial(database: Database, name: str, number: int) -> TrialAnswer:
+    """Read one trial of a study.
+
+    Raises:
+        NotFound: if there is no such study, or no trial of that number in it.
+    """
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        trial = queries.find_trial(connection, study, number)
+    if trial is None:
+        raise NotFound("trial", f"the study `{name}` has no trial {number}.")
+    kept = trial.attributes
+    return TrialAnswer(
+        **_listed(trial),
+        study=study.name,
+        position=_told(kept, "position", COUNT, None),
+        runs=_runs(kept),
+        class_correct=tuple(_told(kept, "class_correct", COUNTS, [])),
+        training_seconds=_told(kept, "training_seconds", NUMBER, None),
+        whole_schedule=_told(kept, "schedule", DOCUMENT, None),
+        curves=_curves(kept),
+    )
+
+
+def _ranking(study: queries.Study, finished: int) -> dict[str, Any]:
+    return {
+        "study": study.name,
+        "trials": finished,
+        "metric": study.metric,
+        "quoted_baseline": study.quoted_baseline,
+        "quoted_source": study.quoted_source,
+    }
+
+
+def _ranked(best: Best) -> RankedTrial:
+    return RankedTrial(**_facts(best.trial, best.value, best.params, best.attributes))
+
+
+def _listed(trial: AnyTrial) -> dict[str, Any]:
+    own = {"state": trial.state, "began": trial.began, "ended": trial.ended}
+    return _facts(trial.number, trial.value, trial.params, trial.attributes) | own
+
+
+def _facts(
+    number: int, value: float | None, params: Mapping[str, Value], attributes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields of `TrialFacts`."""
+    held = {key: value for key, value in params.items() if _can_be_told(value)}
+    schedule = str(held.get("schedule", ""))
+    prefix = f"{schedule}."
+    own = {key.removeprefix(prefix): value for key, value in held.items() if key.startswith(prefix)}
+    correct = tuple(queries.right_rows(attributes).values())
+    return {
+        "trial": number,
+        "value": value,
+        "log_loss": _told(attributes, "log_loss", NUMBER, None),
+        "schedule": {"name": schedule, "learning_rate": held.get("learning_rate")} | own,
+        "momentum": held.get("momentum"),
+        "replicates": len(correct),
+        "correct_mean": sum(correct) / len(correct) if correct else None,
+        "validation_rows": _told(attributes, "validation_rows", COUNT, None),
+        "correct": correct,
+        "diverged": _told(attributes, "diverged", COUNT, 0),
+        "params": held,
+    }
+
+
+def _can_be_told(value: Value | None) -> bool:
+    """Say whether JSON has a word for a param; a choice of others may be None or NaN."""
+    return isinstance(value, str) or (value is not None and isfinite(value))
+
+
+def _told(attributes: Mapping[str, Any], key: str, kind: TypeAdapter[Any], otherwise: Any) -> Any:
+    """Return an attribute if it is of the kind that ours are."""
+    try:
+        return kind.validate_python(attributes.get(key), strict=True)
+    except ValidationError:
+        return otherwise
+
+
+def _runs(attributes: Mapping[str, Any]) -> tuple[Run, ...]:
+    correct = queries.right_rows(attributes)
+    told = _told(attributes, "log_losses", NUMBERS, [])
+    losses = told if len(told) == len(correct) else [None] * len(correct)
+    return tuple(
+        Run(run_seed=seed, correct=count, log_loss=loss)
+        for (seed, count), loss in zip(correct.items(), losses, strict=True)
+    )
+
+
+def _curves(attributes: Mapping[str, Any]) -> CurvesAnswer | None:
+    try:
+        return CurvesAnswer.model_validate(attributes.get("curves"))
+    except ValidationError:
+        return None

@@ -1,0 +1,468 @@
+"""Laws of `sweep run --server`: it ends as a run here would, and the study stays the server's whatever happens here."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sweep.cli import run_remote
+from sweep.cli.progress import progress_view
+from sweep.cli.run_remote import RemoteProgress, follow
+from sweep.client import submit
+from sweep.client.http import Client
+from sweep.config.study_file import DataPlan, Plan, read_study_file
+from sweep.errors import BadInput, NotFound, StorageFailed
+from sweep.execution.worker import environment
+from sweep.jobs.job import JobState
+from sweep.jobs.progress import Progress
+from sweep.jobs.queue import ORDERS, JobQueue
+from sweep.jobs.studies import DatasetAnswer, StudyAnswer
+from sweep.search.session import read_data
+from sweep.store.database import Database
+from tests.cli import fake_sweep
+from tests.cli.conftest import Run
+from tests.cli.serving import ROOT, TOKENS, Serving, reply, scripted, serving, stream
+from tests.fakes import make_coordinator
+from tests.protocols import FEW
+
+SMOKE = ROOT / "studies" / "smoke.toml"
+DATA = ROOT / "data" / "ionosphere.csv"
+CONSOLE = Console(file=io.StringIO())
+PATIENCE_SECONDS = 60.0
+VERDICT = "".join(f"{key} = {value}\n" for key, value in FEW.items())
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SWEEP_STORAGE", "SWEEP_SERVER", "SWEEP_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SWEEP_TOKEN", TOKENS.run)
+    monkeypatch.setenv("SWEEP_REGISTRY", str(ROOT / "data" / "registry.toml"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture
+def service(database: Database) -> Iterator[Serving]:
+    with serving(database, fake_sweep.COMMAND) as service:
+        yield service
+
+
+@pytest.fixture
+def book(database: Database) -> JobQueue:
+    return JobQueue(database)
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write the smoke study with a small verdict, and pieces of its text replaced."""
+
+    def write(*replaced: tuple[str, str], note: str = "", name: str = "smoke") -> Path:
+        text = SMOKE.read_text(encoding="utf-8").replace("../data/ionosphere.csv", str(DATA))
+        for old, new in (('name = "smoke"', f'name = "{name}"\nnote = "{note}"'), *replaced):
+            assert old in text
+            text = text.replace(old, new, 1)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(f"{text}\n[verdict]\n{VERDICT}", encoding="utf-8")
+        return path
+
+    return write
+
+
+def answer(**changed: Any) -> str:
+    base = {"study": "smoke", "running": True, "trials": {}, "wanted": 12, "verdict": "none", "state": "running"}
+    return StudyAnswer.model_validate(base | changed).model_dump_json()
+
+
+def named(path: Path) -> Plan:
+    """Return a study file's plan as the service keeps it."""
+    return read_study_file(path).plan.model_copy(update={"data": DataPlan(name="ionosphere", header=False)})
+
+
+def dataset(name: str, sha256: str) -> DatasetAnswer:
+    return DatasetAnswer(
+        name=name, about="", sha256=sha256, header=False, label=-1, rows=1, features=1, classes=("b", "g")
+    )
+
+
+class TestOrder:
+    def test_a_study_is_followed_to_its_verdict(self, run: Run, service: Serving, write: Write, book: JobQueue) -> None:
+        code, out, err = run("run", write(), "--server", service.address)
+        assert code == 0, err
+        assert err.startswith(f"study smoke: 12 candidates x 2 run seeds on {service.address}\n")
+        assert out == run("compare", "smoke", "--server", service.address)[1]
+        order = book.find("smoke")
+        assert order is not None
+        assert (order.state, order.plan.data.name, order.plan.data.file) == (JobState.DONE, "ionosphere", None)
+
+    def test_again_it_trains_nothing_and_a_larger_budget_goes_on(
+        self, run: Run, service: Serving, write: Write, database: Database
+    ) -> None:
+        path = write()
+        first = run("run", path, "--server", service.address)
+        code, out, err = run("run", path, "--server", service.address, "--trials", 8)
+        assert (code, out) == (0, first[1])
+        assert err == (
+            "study smoke: the budget of 12 candidates is met and the verdict is made, nothing to train; "
+            "a larger --trials continues it.\n"
+        )
+        code, _, err = run("run", path, "--server", service.address, "--trials", 16)
+        assert code == 0, err
+        assert err.startswith("study smoke: 16 candidates")
+        assert '"trials":{"complete":16}' in run("status", "smoke", "--json", "--server", service.address)[1]
+
+    def test_another_plan_under_the_name_is_refused_as_here(
+        self, run: Run, service: Serving, write: Write, book: JobQueue
+    ) -> None:
+        book.submit(named(write()))
+        book.stop("smoke")
+        code, out, err = run("run", write(("epochs = 5", "epochs = 6")), "--server", service.address)
+        assert (code, out) == (2, "")
+        assert err == "error: training.epochs: the stored study `smoke` has 5, not 6; give the study another name.\n"
+        assert book.orders()["smoke"].state is JobState.STOPPED
+
+    def test_a_verdict_of_ones_own_is_said_to_stay_the_servers(
+        self, run: Run, service: Serving, write: Write, book: JobQueue
+    ) -> None:
+        book.submit(named(write(note="fail 2")))
+        book.stop("smoke")
+        _, _, err = run("run", write(("accuracy = 0.9569", "accuracy = 0.9")), "--server", service.address)
+        assert err.startswith("study smoke: the server keeps its own baseline; only trials may grow there.\n")
+
+    def test_other_rows_under_the_name_are_refused(self, write: Write) -> None:
+        """A server with two data sets: the stored study has the one, the file here is the other."""
+        wanted = named(write())
+        stored = wanted.model_copy(update={"data": DataPlan(name="other", header=False)})
+        known = [dataset("ionosphere", "0"), dataset("other", "1")]
+        taken = b'{"detail": "there is a study `smoke` already.", "field": "name"}'
+        answers = (
+            reply(taken, "application/problem+json", "409 Conflict"),
+            reply(stored.model_dump_json().encode()),
+        )
+        with (
+            scripted(*answers) as server,
+            Client(server.address, None) as client,
+            pytest.raises(
+                BadInput, match=r"^data\.name: the stored study `smoke` has `other`, which is not the same as `ion"
+            ),
+        ):
+            submit.place(client, submit.Draft(wanted, known), CONSOLE)
+
+    @pytest.mark.parametrize("state", [JobState.STOPPED, JobState.FAILED, JobState.DONE])
+    def test_a_study_that_rests_without_a_verdict_goes_on(
+        self, run: Run, service: Serving, write: Write, book: JobQueue, state: JobState
+    ) -> None:
+        path = write(note="fail 2")
+        place_at_rest(book, named(path), state)
+        code, _, err = run("run", path, "--server", service.address)
+        assert code == 1
+        assert err.endswith("has failed on the server: data.file: smoke is wrong.\n")
+
+    def test_a_study_that_somebody_ran_there_without_the_service_is_taken_in(
+        self, run: Run, service: Serving, write: Write, book: JobQueue, database: Database
+    ) -> None:
+        path = write(note="fail 2")
+        read = read_study_file(path)
+        make_coordinator(database, read.plan, data_sha256=read_data(read).sha256).run()
+        assert run("run", path, "--server", service.address, "--trials", 16)[0] == 1
+        order = book.orders()["smoke"]
+        assert (order.state, order.plan.data.name, order.plan.search.trials) == (JobState.FAILED, "ionosphere", 16)
+
+    def test_names_need_no_registry_here(self, service: Serving, write: Write, tmp_path: Path, book: JobQueue) -> None:
+        path = write((f'file = "{DATA}"\nheader = false', 'name = "ionosphere"'), note="fail 2")
+        ended = subprocess.run(
+            [sys.executable, "-m", "sweep", "run", path, "--server", service.address],
+            env=os.environ | environment() | {"SWEEP_REGISTRY": str(tmp_path / "none.toml")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert ended.returncode == 1, ended.stderr
+        assert book.orders()["smoke"].plan.data == DataPlan(name="ionosphere", header=False, label=-1)
+
+
+def place_at_rest(book: JobQueue, plan: Plan, state: JobState) -> None:
+    """Keep an order that has ended so before the service looks."""
+    book.submit(plan)
+    book.stop(plan.name)
+    if state is not JobState.STOPPED:
+        with book.database.writing() as connection:
+            connection.execute(ORDERS.update().values(state=state))
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("old", "new", "line"),
+        [
+            (
+                "hidden = [8]",
+                'build = "a:b"',
+                r"model\.build: cannot be given to a server; name a .* by `model\.name`\.",
+            ),
+            ("hidden = [8]", 'name = "mine"', r"model\.name: there is no model `mine` in the registry"),
+            ("trials = 12", "trails = 12", r"search\.trails: unknown key, did you mean `search\.trials`\?"),
+            ("trials = 12", "trials = 9999999", r"search\.trials: must ask for at most 10,000,000 trainings .*"),
+            ("header = false", "header = false\nlabel = 34", r"data\.file: no data set .* it has: ionosphere\."),
+            (
+                "[search.schedules.constant]",
+                '[search.schedules.function]\nfunction = "a:b"',
+                r"search\.schedules: .*own.*",
+            ),
+        ],
+    )
+    def test_a_study_file_that_a_server_cannot_run_is_one_line(
+        self, run: Run, service: Serving, write: Write, book: JobQueue, old: str, new: str, line: str
+    ) -> None:
+        replaced = [(old, new), ('schedule = "constant"\n', 'schedule = "step"\ndrop = 0.5\nepochs_drop = 2\n')]
+        code, out, err = run("run", write(*replaced[: 1 + ("function" in new)]), "--server", service.address)
+        assert (code, out) == (2, "")
+        assert re.fullmatch(f"error: {line}\n", err), err
+        assert book.names() == []
+
+    def test_data_that_the_server_does_not_have_are_refused(
+        self, run: Run, service: Serving, write: Write, tmp_path: Path, book: JobQueue
+    ) -> None:
+        rows = DATA.read_text(encoding="utf-8")
+        (tmp_path / "rows.csv").write_text(rows.replace("0.5", "0.6", 1), encoding="utf-8")
+        code, _, err = run("run", write((str(DATA), "rows.csv")), "--server", service.address)
+        assert code == 2
+        assert err.startswith("error: data.file: no data set in the server's registry is the same file, ")
+        assert book.names() == []
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["--workers", 2], "workers: .*; a server has its own number of workers."),
+            (["--timeout", 2], "timeout: .*; a server goes on to the end of the budget."),
+            (["--search-only"], "search-only: .*; a server always goes on to the verdict."),
+            (["--supervised"], "supervised: .*; a server supervises its sweeps itself."),
+        ],
+    )
+    def test_an_option_for_a_run_here_is_refused(self, run: Run, words: list[object], line: str) -> None:
+        code, out, err = run("run", SMOKE, "--server", "http://127.0.0.1:1", *words)
+        assert (code, out) == (2, "")
+        assert re.fullmatch(f"error: {line}\n", err), err
+
+    def test_a_supervised_run_heeds_no_server_of_the_environment(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SWEEP_SERVER", "http://127.0.0.1:1")
+        supervisor, end = os.pipe()
+        ended = subprocess.run(
+            [sys.executable, "-m", "sweep", "run", "none.toml", "--supervised"],
+            stdin=supervisor,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        os.close(supervisor)
+        os.close(end)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith("error: study: there is no file `none.toml`")
+
+    def test_a_readers_token_orders_nothing(
+        self, run: Run, service: Serving, write: Write, book: JobQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SWEEP_TOKEN", TOKENS.read)
+        code, out, err = run("run", write(), "--server", service.address)
+        assert (code, out) == (2, "")
+        assert err.startswith("error: token: ")
+        assert book.names() == []
+
+
+class TestEnds:
+    def test_a_failure_is_told_with_its_reason(self, run: Run, service: Serving, write: Write) -> None:
+        code, out, err = run("run", write(note="fail 2"), "--server", service.address)
+        assert (code, out) == (1, "")
+        assert err.splitlines()[-1] == ("error: the study `smoke` has failed on the server: data.file: smoke is wrong.")
+
+    def test_a_crash_is_told_with_its_reason(self, run: Run, service: Serving, write: Write) -> None:
+        code, _, err = run("run", write(note=f"kill {int(signal.SIGKILL)}"), "--server", service.address)
+        assert code == 1
+        said = "error: the study `smoke` has failed on the server: its process was killed by SIGKILL"
+        assert err.splitlines()[-1].startswith(said)
+
+    def test_progress_and_queue_are_shown_and_a_signal_ends_the_watching_alone(
+        self, service: Serving, write: Write, book: JobQueue
+    ) -> None:
+        for name, then in (
+            ("first", "schedules: 1/2 trainings, - a second\n"),
+            ("second", "study second: queued behind others; it begins when its turn comes\n"),
+        ):
+            path = write(note="wait", name=name)
+            with subprocess.Popen(
+                [sys.executable, "-m", "sweep", "run", path, "--server", service.address],
+                env=os.environ | environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as client:
+                assert client.stderr is not None
+                said = client.stderr.readline()
+                assert said == f"study {name}: 12 candidates x 2 run seeds on {service.address}\n"
+                assert client.stderr.readline() == then
+                client.send_signal(signal.SIGINT)
+                out, err = client.communicate(timeout=PATIENCE_SECONDS)
+            assert (client.returncode, out) == (1, "")
+            assert err.splitlines()[-1] == (
+                f"detached; the study {name} goes on on the server. To stop it there: "
+                f"{service.address}/studies/{name}, or POST {service.address}/v1/studies/{name}/stop"
+            )
+        assert [order.state for order in book.orders().values()] == [JobState.RUNNING, JobState.QUEUED]
+
+    def test_a_study_that_is_stopped_there_says_so(self, run: Run, service: Serving, write: Write) -> None:
+        path = write(note="wait")
+        stopping = threading.Thread(target=stop_once_running, args=(service,))
+        stopping.start()
+        code, out, err = run("run", path, "--server", service.address)
+        stopping.join()
+        assert (code, out) == (1, "")
+        assert err.splitlines()[-1] == ("error: the study `smoke` is stopped on the server; run again to continue it.")
+
+
+def stop_once_running(service: Serving) -> None:
+    with Client(service.address, TOKENS.run) as client:
+        until(lambda: state_of(client) == JobState.RUNNING)
+        client.send("POST", "/v1/studies/smoke/stop", StudyAnswer)
+
+
+def state_of(client: Client) -> str | None:
+    try:
+        return client.read("/v1/studies/smoke", StudyAnswer).state
+    except NotFound:
+        return None
+
+
+class TestConnection:
+    def test_a_request_whose_answer_is_lost_is_sent_again_under_its_key(
+        self, run: Run, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(submit, "PAUSES_SECONDS", (0.0, 0.0))
+        with scripted(b"", b"", reply(answer().encode())) as server, Client(server.address, None) as client:
+            study = submit.place(client, draft(write()), CONSOLE)
+        assert study.state == JobState.RUNNING
+        assert len(server.requests) == 3
+        assert len(set(server.requests)) == 1
+        assert re.search(rb"(?i)\r\nidempotency-key: [!-~]{20,}\r\n", server.requests[0])
+
+    def test_a_lost_connection_is_taken_up_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(run_remote, "SHORTEST_PAUSE_SECONDS", 0.0)
+        later = reply(b"<h1>Bad Gateway</h1>", "text/html", "502 Bad Gateway")
+        first, last = stream(answer()), stream(answer(state="stopping"), answer(state="stopped"), answer())
+        with scripted(first, b"", later, last) as server, Client(server.address, None) as client:
+            states = [study.state for study in follow(client, "smoke", CONSOLE)]
+        assert states == ["running", "stopping", "stopped"]
+
+    def test_one_that_stays_lost_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(run_remote, "PATIENCE_SECONDS", 0.0)
+        with scripted(stream(answer())) as server, Client(server.address, None) as client:
+            said = "cannot be reached: .*; the study goes on there, run again to follow it."
+            with pytest.raises(StorageFailed, match=said):
+                list(follow(client, "smoke", CONSOLE))
+
+    def test_a_study_that_is_deleted_meanwhile_is_not_there(self) -> None:
+        gone = reply(
+            b'{"detail": "there is no study `smoke`.", "field": "study"}', "application/problem+json", "404 Not Found"
+        )
+        with (
+            scripted(stream(answer()), gone) as server,
+            Client(server.address, None) as client,
+            pytest.raises(NotFound, match="there is no study `smoke`"),
+        ):
+            list(follow(client, "smoke", CONSOLE))
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("<h1>Hi</h1>", "its answer is no valid JSON"),
+            ("{}", "in its answer, study: is missing"),
+            ("x" * 2**21, "an event is longer than any of ours"),
+        ],
+        ids=["html", "empty", "endless"],
+    )
+    def test_events_that_are_not_ours_end_it(self, content: str, said: str) -> None:
+        with (
+            scripted(stream(content)) as server,
+            Client(server.address, None) as client,
+            pytest.raises(StorageFailed, match=f"does not answer as `sweep serve` does: {said}"),
+        ):
+            list(follow(client, "smoke", CONSOLE))
+
+
+class TestDrawn:
+    def test_each_part_begins_once_and_then_moves(self) -> None:
+        told = Told()
+        drawn = RemoteProgress(CONSOLE, told)
+        progress = [None, ("schedules", 0, 24), ("schedules", 8, 24), ("race", 0, 24), None, ("race", 1, 24)]
+        for pace in progress:
+            now = None if pace is None else Progress(part=pace[0], done=pace[1], wanted=pace[2])
+            drawn.show(StudyAnswer.model_validate_json(answer()).model_copy(update={"progress": now}))
+        assert told.begun == ["schedules", "race", "race"]
+        assert told.drawn == [0, 8, 0, 1]
+
+    def test_a_crash_is_told_once(self) -> None:
+        console = Console(file=io.StringIO())
+        drawn = RemoteProgress(console, Told())
+        for changed in ({}, {"crashes": 1, "state": "queued", "reason": "it was killed"}, {"crashes": 1}):
+            drawn.show(StudyAnswer.model_validate_json(answer(**changed)))
+        assert printed(console) == "study smoke: begun again, as it was killed\n"
+
+    def test_a_server_cannot_mark_up_the_bar(self) -> None:
+        pace = Progress(part="[/b]part", done=1, wanted=2, best="[red]best")
+        console = Console(force_terminal=True, file=io.StringIO())
+        drawn = RemoteProgress(console, progress_view(console))
+        with drawn.progress_view:
+            drawn.show(StudyAnswer.model_validate_json(answer()).model_copy(update={"progress": pace}))
+        assert "[/b]part" in printed(console)
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+class Told:
+    """Keeps what it is to draw."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.drawn: list[int] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def begin(self, pace: Progress) -> None:
+        self.begun.append(pace.part)
+
+    def draw(self, pace: Progress) -> None:
+        self.drawn.append(pace.done)
+
+
+def draft(path: Path) -> submit.Draft:
+    return submit.Draft(read_study_file(path).plan, ())
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

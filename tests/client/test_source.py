@@ -1,0 +1,26 @@
+"""Laws of where answers come from: a name cannot lead astray, and HTTP loads for those who ask a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweep.client.source import path_of
+from sweep.errors import NotFound
+from tests.test_layers import loaded
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a?b", "a#b", "a%2fb", "a b", "a\n", "ä", "x" * 65])
+def test_what_is_no_name_is_asked_of_no_server(name: str) -> None:
+    with pytest.raises(NotFound, match=r"^study: there is no study `"):
+        path_of(name, "best")
+
+
+def test_a_name_has_its_place() -> None:
+    assert path_of("a.b-c_1", "best?top=3") == "/v1/studies/a.b-c_1/best?top=3"
+    assert path_of("a") == "/v1/studies/a"
+
+
+def test_asking_a_database_loads_no_http() -> None:
+    names = loaded("-c", "import sweep.client.source, sweep.cli.export, sweep.cli.report, sweep.cli.run")
+    assert {"sweep", "typer", "sqlalchemy"} <= names
+    assert names & {"httpx", "fastapi", "uvicorn"} == set()

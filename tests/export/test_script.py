@@ -1,0 +1,285 @@
+"""Laws of an exported script: it sees the study's rows, sets what the schedule says, and reads well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate
+from sweep.config.study_file import Plan, read_plan
+from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.engines.spec import Architecture
+from sweep.export.script import Chosen, write_script
+from sweep.schedules import CATALOGUE, Timeline, read_schedule
+from tests.schedules.test_catalogue import an_example, each_schedule
+
+ROOT = Path(__file__).parent.parent.parent
+IONOSPHERE = {"file": str(ROOT / "data" / "ionosphere.csv"), "header": False}
+STEP = {"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 2}
+ONE_CYCLE = {"name": "one_cycle", "learning_rate": 0.02, "momentum_dip": 0.4}
+
+
+def choose(schedule: dict[str, Any], momentum: float = 0.9, *, nesterov: bool = False, **tables: Any) -> Chosen:
+    """Return the best of 200 trials of a small study; `tables` replace tables of its study file."""
+    model = {"hidden": [6, 4]}
+    training = {"epochs": 4, "batch_size": 28}
+    small = {"name": "small", "data": IONOSPHERE, "search": {"schedules": {"constant": {}}}}
+    plan = read_plan({**small, "model": model, "training": training, **tables})
+    dataset = read_csv(Path(str(plan.data.file)), header=plan.data.header, label=plan.data.label)
+    return Chosen(
+        plan=plan,
+        dataset=dataset,
+        data_place=Path(str(plan.data.file)),
+        timeline=Timeline(
+            epochs=plan.training.epochs,
+            steps_per_epoch=-(-split_rows(plan, dataset).train_rows // plan.training.batch_size),
+        ),
+        candidate=Candidate(schedule=read_schedule(schedule), momentum=momentum, nesterov=nesterov),
+        trial=61,
+        value=0.98712,
+        runs=16,
+        trials=200,
+        standing="best",
+        metric="accuracy",
+    )
+
+
+def split_rows(plan: Plan, dataset: Dataset) -> Split:
+    split = plan.split
+    if split.kind == "tail":
+        return split_tail(dataset, split.fraction)
+    return split_stratified(dataset, split.fraction, split.split_seed)
+
+
+def execute(script: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
+    """Run a script in this process; return what it defined."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *words])
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": "script.py"}
+    exec(compile(script, "script.py", "exec"), namespace)
+    return namespace
+
+
+def read_rows(script: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run a script up to where its time begins, without the seconds that Keras takes to load."""
+    beginning, _, rest = script.partition("STEPS_PER_EPOCH = ")
+    assert rest
+    return execute(beginning.replace("import keras\n", ""), monkeypatch)
+
+
+TABLE = """ first , kind, second
+1, 10 ,0.5
+2,NA,1e-3
+3,2, -4
+4,10,0
+5,NA,7
+6,2,0.1
+7, 10,0.5
+8,NA,.25
+9,2,11
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "rows of mine.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    return path
+
+
+class TestData:
+    @pytest.mark.parametrize("label", ["kind", 1, -2])
+    @pytest.mark.parametrize("kind", ["tail", "stratified"])
+    def test_its_rows_are_the_studys(
+        self, table: Path, label: str | int, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = {"file": str(table), "label": label}
+        chosen = choose(STEP, data=data, split={"kind": kind, "fraction": 0.4, "split_seed": 3})
+        found, split = read_rows(write_script(chosen), monkeypatch), split_rows(chosen.plan, chosen.dataset)
+        for part, inputs, targets in (
+            ("training", split.train_inputs, split.train_targets),
+            ("validation", split.validation_inputs, split.validation_targets),
+        ):
+            order = np.argsort(inputs[:, 0]) if kind == "stratified" else np.arange(len(inputs))
+            assert found[f"{part}_inputs"].dtype == np.float32
+            assert (found[f"{part}_inputs"] == inputs[order]).all()
+            assert (found[f"{part}_targets"] == targets[order]).all()
+
+    def test_its_ionosphere_rows_are_the_studys(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        chosen = choose(STEP)
+        found, split = read_rows(write_script(chosen), monkeypatch), split_tail(chosen.dataset, 0.33)
+        assert (found["training_inputs"] == split.train_inputs).all()
+        assert (found["validation_targets"] == split.validation_targets).all()
+
+    def test_a_file_of_the_same_name_beside_the_script_goes_first(
+        self, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script = write_script(choose(STEP, data={"file": str(table), "label": "kind"}))
+        beside = tmp_path / "elsewhere"
+        beside.mkdir()
+        monkeypatch.chdir(beside)
+        assert read_rows(script, monkeypatch)["DATA"] == table
+        (beside / table.name).write_text(TABLE, encoding="utf-8")
+        assert read_rows(script, monkeypatch)["DATA"] == Path(table.name)
+
+    def test_a_bare_name_is_looked_for_beside_the_script_alone(
+        self, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chosen = replace(choose(STEP, data={"file": str(table), "label": "kind"}), data_place=Path(table.name))
+        script = write_script(chosen)
+        assert str(tmp_path) not in script
+        monkeypatch.chdir(tmp_path)
+        assert read_rows(script, monkeypatch)["DATA"] == Path(table.name)
+
+
+class TestNetwork:
+    def test_its_layers_have_the_names_that_layer_rates_refer_to(self) -> None:
+        script = write_script(choose(STEP))
+        for name in Architecture(34, 2, (8, 4)).layers:
+            assert f'name="{name}"' in script
+
+    def test_a_users_own_model_is_imported(self) -> None:
+        script = write_script(choose(STEP, model={"build": "their.models:deep"}, optimizer={"layer_decay": 0.5}))
+        assert "\nimport their.models\n" in script
+        assert "\nmodel = their.models.deep(inputs.shape[1], len(classes))\n" in script
+        assert "model.build((None, inputs.shape[1]))" in script
+
+    def test_three_classes_have_a_softmax_of_three(self, table: Path) -> None:
+        script = write_script(choose(STEP, data={"file": str(table), "label": "kind"}))
+        assert 'keras.layers.Dense(len(classes), "softmax", name="output")' in script
+        assert 'loss="sparse_categorical_crossentropy"' in script
+
+
+OPTIMIZERS: dict[str, tuple[dict[str, Any], str]] = {
+    "sgd": ({}, "SGD(learning_rate=RATES[0,0],momentum=0.9)"),
+    "rmsprop": ({"rho": 0.8}, "RMSprop(learning_rate=RATES[0,0],momentum=0.9,rho=0.8,epsilon=1e-07)"),
+    "adam": ({"epsilon": 1e-3}, "Adam(learning_rate=RATES[0,0],beta_1=0.9,beta_2=0.999,epsilon=0.001)"),
+    "adamw": (
+        {"weight_decay": 0.1},
+        "AdamW(learning_rate=RATES[0,0],beta_1=0.9,beta_2=0.999,epsilon=1e-07,weight_decay=0.1)",
+    ),
+}
+
+
+class TestOptimizer:
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_it_is_the_studys(self, name: str) -> None:
+        own, call = OPTIMIZERS[name]
+        script = "".join(write_script(choose(STEP, optimizer={"name": name, **own})).split())
+        assert f"optimizer=keras.optimizers.{call}" in script.replace(",)", ")")
+
+    def test_nesterov_is_the_candidates(self) -> None:
+        assert "momentum=0.9, nesterov=True)" in write_script(choose(STEP, nesterov=True))
+        assert "nesterov" not in write_script(choose(STEP))
+
+    @pytest.mark.parametrize(
+        ("schedule", "optimizer", "nesterov"),
+        [
+            (ONE_CYCLE, {"name": "sgd"}, True),
+            (ONE_CYCLE, {"name": "rmsprop", "layer_rates": {"hidden_2": 0.5}}, False),
+            (ONE_CYCLE, {"name": "adamw", "layer_decay": 0.5}, False),
+        ],
+        ids=["sgd", "rmsprop", "adamw"],
+    )
+    def test_it_trains_as_ours_does_with_rates_by_layer_and_a_momentum_that_moves(
+        self, schedule: dict[str, Any], optimizer: dict[str, Any], nesterov: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chosen = choose(schedule, nesterov=nesterov, optimizer=optimizer)
+        script = execute(write_script(chosen), monkeypatch, "--json", "--seed", "5")
+        ours = fit_ours(chosen, script, seed=5)
+        for name in ("loss", "val_loss", "val_accuracy", "learning_rate"):
+            np.testing.assert_allclose(script["history"][name], ours[name], rtol=1e-5)
+
+
+def fit_ours(chosen: Chosen, script: dict[str, Any], seed: int) -> Any:
+    """Train the script's network anew, on its rows, with our optimizers and callbacks."""
+    import keras
+
+    from sweep.schedules.keras import MomentumTable, RatesByStep
+
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential.from_config(script["model"].get_config())
+    optimizer, set_rate = our_optimizer(chosen, model)
+    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["accuracy"])
+    schedule, timeline = chosen.candidate.schedule, chosen.timeline
+    momenta = schedule.momenta(timeline, chosen.candidate.momentum)
+    assert np.ptp(momenta) > 0.1
+    return model.fit(
+        script["training_inputs"],
+        script["training_targets"],
+        batch_size=chosen.plan.training.batch_size,
+        epochs=chosen.plan.training.epochs,
+        validation_data=(script["validation_inputs"], script["validation_targets"]),
+        callbacks=[RatesByStep(schedule.rates(timeline), set_rate), MomentumTable(momenta)],
+        verbose=0,
+    ).history
+
+
+def our_optimizer(chosen: Chosen, model: Any) -> tuple[Any, Any]:
+    from sweep.fit.keras_optimizers import keras_layered, keras_optimizer, set_learning_rate
+    from sweep.optimizer import layer_factors
+
+    optimizer, candidate = chosen.plan.optimizer, chosen.candidate
+    if not optimizer.layered:
+        return keras_optimizer(optimizer, 0.0, candidate.momentum, candidate.nesterov), None
+    factors = layer_factors(optimizer, [layer.name for layer in model.layers])
+    layered = keras_layered(optimizer, factors, model, 0.0, candidate.momentum)
+    return layered, lambda rate: set_learning_rate(layered, factors, rate)
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a script for every schedule, each with another optimizer and split."""
+    folder = tmp_path_factory.mktemp("scripts")
+    for place, kind in enumerate(CATALOGUE.values()):
+        schedule = an_example(kind, warmup=0.1 * (place % 2), floor=0.1 * (place % 3))
+        optimizer = {"name": list(OPTIMIZERS)[place % 4]}
+        split = {"kind": ("tail", "stratified")[place % 2]}
+        layers: dict[str, Any] = ({}, {"layer_decay": 0.5}, {"layer_rates": {"output": 0.1}})[place % 3]
+        document = {"name": kind.name, **schedule.model_dump(mode="json", exclude_none=True)}
+        chosen = choose(document, optimizer=optimizer | layers, split=split)
+        (folder / f"{kind.name}.py").write_text(write_script(chosen), encoding="utf-8")
+    return folder
+
+
+class TestText:
+    @pytest.mark.parametrize("words", [["check"], ["format", "--check", "--diff", "--line-length", "120"]])
+    def test_it_passes_the_checks_of_strangers(self, scripts: Path, words: list[str]) -> None:
+        command = [sys.executable, "-m", "ruff", *words, "--isolated", "--no-cache", str(scripts)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    @each_schedule
+    def test_it_imports_nothing_of_ours(self, scripts: Path, kind: Any) -> None:
+        text = (scripts / f"{kind.name}.py").read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
+        modules = {line.split()[1] for line in lines} - {"tests.schedules.callables"}  # the user's own function
+        assert modules <= {"argparse", "json", "math", "pathlib", "types", "keras", "numpy", "pandas"}
+        assert "sweep" not in text.replace(str(ROOT), "")
+
+    def test_it_says_where_it_comes_from(self) -> None:
+        told = " ".join(write_script(choose(STEP)).partition("import")[0].split())
+        assert "the study `small` with the learning-rate schedule `step`." in told
+        assert "Trial 61, the best of 200, got 98.71% of the validation rows right" in told
+        assert "the mean over 16 runs" in told
+        assert "It was chosen for that, so expect a little less of new runs." in told
+
+    def test_it_says_so_if_the_log_loss_chose_it(self) -> None:
+        told = " ".join(write_script(replace(choose(STEP), metric="log_loss")).partition("import")[0].split())
+        assert "Trial 61, the best of 200 by log-loss, got 98.71% of the validation rows right" in told
+        assert "It was chosen for its log-loss, so expect a little less of new runs." in told
+
+    def test_a_winner_is_told_by_runs_that_did_not_choose_it(self) -> None:
+        told = " ".join(write_script(replace(choose(STEP), standing="winner", runs=64)).partition("import")[0].split())
+        assert "Trial 61, the winner among 200, got 98.71% of the validation rows right in 64 runs that had no" in told
+        assert "expect a little less" not in told
+
+    def test_it_does_not_call_another_trial_the_best(self) -> None:
+        told = " ".join(write_script(replace(choose(STEP), standing="one", runs=1)).partition("import")[0].split())
+        assert "Trial 61, one of 200, got 98.71% of the validation rows right." in told
+        assert "best" not in told

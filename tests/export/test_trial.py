@@ -1,0 +1,176 @@
+"""Laws of a trial on its way out: it is the stored one, and no more of this machine is told than is asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from sweep.config.registry import RegisteredData, RegisteredModel, Registry
+from sweep.config.study_file import StudyFile, read_plan, resolve
+from sweep.errors import BadInput, NotFound, NotYet
+from sweep.export.script import write_script
+from sweep.export.trial import choose, read_stored, schedule_answer
+from sweep.schedules import Schedule
+from sweep.search.session import read_data
+from sweep.space import Value
+from sweep.store.database import Database
+from sweep.verdict.analysis import required
+from sweep.verdict.record import Role
+from sweep.verdict.results import ScheduleAnswer, read_best
+from sweep.verdict.status import read_record
+from tests.export.test_script import choose as choose_example
+from tests.fakes import RECIPES, FakeTrainer, make_coordinator
+from tests.protocols import few, make_protocol
+
+ROOT = Path(__file__).parents[2]
+TABLES: dict[str, Any] = {
+    "name": "radar",
+    "data": {"name": "returns"},
+    "model": {"hidden": [6]},
+    "training": {"epochs": 3, "batch_size": 28},
+    "search": {"trials": 4, "replicates": 2, "schedules": {"constant": {}, "step": {"drop": 0.5, "epochs_drop": 2}}},
+    "recipes": list(RECIPES),
+}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Hold one data set and one model."""
+    shutil.copy(ROOT / "data" / "ionosphere.csv", tmp_path / "returns.csv")
+    return Registry(
+        path=tmp_path / "registry.toml",
+        datasets={"returns": RegisteredData(file="returns.csv", header=False)},
+        models={"mine": RegisteredModel(build="tests.engines.models:normalised")},
+    )
+
+
+@pytest.fixture
+def study_file(registry: Registry) -> StudyFile:
+    """Name the data by the registry, and no file."""
+    return StudyFile(Path(), resolve(read_plan(TABLES), registry), registry)
+
+
+def fill(database: Database, study_file: StudyFile) -> None:
+    make_coordinator(database, study_file.plan, FakeTrainer(), data_sha256=read_data(study_file).sha256).run()
+
+
+class TestReadStored:
+    def test_it_is_the_best_unless_a_number_is_given(self, database: Database, study_file: StudyFile) -> None:
+        fill(database, study_file)
+        best = read_best(database, "radar", 4).best
+        stored = read_stored(database, "radar", None)
+        assert (stored.trial.trial, stored.best, stored.trials) == (best[0].trial, best[0].trial, 4)
+        assert stored.confirmation is None
+        other = read_stored(database, "radar", best[3].trial)
+        assert (other.trial.trial, other.trial.params, other.best) == (best[3].trial, best[3].params, best[0].trial)
+
+    def test_it_is_the_winner_of_the_verdict_if_there_is_one(self, database: Database, study_file: StudyFile) -> None:
+        plan = few(study_file.plan)
+        make_protocol(database, plan, dataset=read_data(study_file)).run()
+        record = read_record(database, "radar")
+        assert record is not None
+        winner, stored = required(record, Role.WINNER), read_stored(database, "radar", None)
+        assert stored.trial.trial == winner.contender.trial
+        assert stored.confirmation == winner.confirmation
+        chosen, _ = choose(replace(study_file, plan=plan), stored)
+        assert (chosen.standing, chosen.runs) == ("winner", 8)
+        assert chosen.value == pytest.approx(winner.confirmation.correct_mean / 116)
+
+    @pytest.mark.parametrize("number", [-1, 4, 99, 2**31, 10**30])
+    def test_a_number_that_no_finished_trial_has_is_not_found(
+        self, database: Database, study_file: StudyFile, number: int
+    ) -> None:
+        fill(database, study_file)
+        optuna.load_study(storage=database.storage, study_name="radar").ask()
+        line = f"trial: must be the number of a finished trial of `radar`, got {number}."
+        with pytest.raises(NotFound, match=line):
+            read_stored(database, "radar", number)
+
+    def test_a_study_that_is_not_there_is_not_found(self, database: Database) -> None:
+        with pytest.raises(NotFound, match="there is no study `radar`"):
+            read_stored(database, "radar", None)
+
+    def test_a_study_without_a_finished_trial_has_none_yet(self, database: Database, study_file: StudyFile) -> None:
+        make_coordinator(database, study_file.plan)
+        with pytest.raises(NotYet, match="the study `radar` has no finished trial yet"):
+            read_stored(database, "radar", 0)
+
+    @pytest.mark.parametrize("value", [0.5, float("inf")])
+    def test_a_trial_of_others_cannot_be_exported(self, database: Database, value: float) -> None:
+        study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize")
+        study.add_trial(optuna.trial.create_trial(value=value))
+        with pytest.raises(BadInput, match=r"trial: (trial 0 of `plain` has no schedule|must be the number)"):
+            read_stored(database, "plain", None)
+
+
+class TestChoose:
+    def test_data_are_found_by_their_registered_name(self, database: Database, study_file: StudyFile) -> None:
+        fill(database, study_file)
+        chosen, problem = choose(study_file, read_stored(database, "radar", None))
+        assert len(chosen.dataset.targets) == 351
+        assert chosen.data_place == study_file.data_path.resolve()
+        assert (chosen.timeline, problem.split.validation_rows) == (problem.timeline, 116)
+
+    def test_a_script_names_the_place_that_the_caller_chooses_and_no_other(
+        self, database: Database, study_file: StudyFile, tmp_path: Path
+    ) -> None:
+        fill(database, study_file)
+        stored = read_stored(database, "radar", None)
+        ours, theirs = (write_script(choose(study_file, stored, place)[0]) for place in (None, Path("radar.csv")))
+        assert f"DATA = Path({json.dumps(str(tmp_path / 'returns.csv'))})" in ours
+        assert 'DATA = Path(__file__).with_name("radar.csv")\n' in theirs
+        assert str(tmp_path) not in theirs
+
+    def test_a_registered_model_becomes_the_function_that_builds_it(
+        self, database: Database, registry: Registry
+    ) -> None:
+        tables = TABLES | {"model": {"name": "mine"}}
+        study_file = StudyFile(Path(), resolve(read_plan(tables), registry), registry)
+        fill(database, study_file)
+        chosen, problem = choose(study_file, read_stored(database, "radar", None))
+        assert problem.architecture.build == "tests.engines.models:normalised"
+        script = write_script(chosen)
+        assert "\nimport tests.engines.models\n" in script
+        assert "\nmodel = tests.engines.models.normalised(inputs.shape[1], len(classes))\n" in script
+
+    def test_the_plan_is_the_stored_one(self, database: Database, study_file: StudyFile) -> None:
+        fill(database, study_file)
+        training = study_file.plan.training.model_copy(update={"epochs": 30})
+        changed = replace(study_file, plan=study_file.plan.model_copy(update={"training": training}))
+        chosen, _ = choose(changed, read_stored(database, "radar", None))
+        assert chosen.plan.training.epochs == 3
+
+    def test_data_that_have_changed_are_refused(
+        self, database: Database, study_file: StudyFile, tmp_path: Path
+    ) -> None:
+        fill(database, study_file)
+        rows = (tmp_path / "returns.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        (tmp_path / "returns.csv").write_text("".join(rows[1:]), encoding="utf-8")
+        with pytest.raises(BadInput, match=r"data\.file: it has changed since the study `radar` was begun"):
+            choose(study_file, read_stored(database, "radar", None))
+
+
+class TestScheduleAnswer:
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            {"name": "warmup_stable_decay", "learning_rate": 0.1, "warmup": 0.0},
+            {"name": "join", "learning_rate": 0.1, "first": {"name": "rex", "floor": 0.1}, "second": "one_cycle"},
+            {"name": "milestones", "learning_rate": 0.1, "at": "0.2 0.3"},
+            {"name": "time", "learning_rate": 0.1},
+        ],
+        ids=lambda schedule: schedule["name"],
+    )
+    def test_it_keeps_what_differs_from_defaults(self, schedule: dict[str, Value]) -> None:
+        chosen = choose_example(schedule)
+        assert Schedule.from_json(schedule_answer(chosen).model_dump_json()) == chosen.candidate.schedule
+
+    def test_it_comes_back_from_json_as_it_was(self) -> None:
+        told = schedule_answer(choose_example({"name": "time", "learning_rate": 0.1}, optimizer={"name": "adamw"}))
+        assert ScheduleAnswer.model_validate_json(told.model_dump_json()) == told

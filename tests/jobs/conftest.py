@@ -1,0 +1,53 @@
+"""An order book in a real database, and supervisors whose processes stand in for sweeps."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweep.config.study_file import Plan
+from sweep.jobs.job import Job
+from sweep.jobs.process import Launcher
+from sweep.jobs.queue import JobQueue
+from sweep.jobs.supervisor import Supervisor
+from sweep.store.database import Database
+from tests.fakes import make_plan
+
+STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def book(database: Database) -> JobQueue:
+    """Hold no order."""
+    found = JobQueue(database)
+    found.open()
+    return found
+
+
+def plan_of(name: str, note: str = "", **search: Any) -> Plan:
+    """Return a small study; the note tells the stand-in what to do."""
+    return make_plan(name, **search).model_copy(update={"note": note})
+
+
+def supervisor_of(book: JobQueue, **options: Any) -> Supervisor:
+    return Supervisor(book, Launcher(book.database, command=STAND_IN), **options)
+
+
+async def until(supervisor: Supervisor, done: Callable[[], bool]) -> None:
+    """Wait until `done` holds."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for _ in supervisor.changes(0.1):
+            if await asyncio.to_thread(done):
+                return
+
+
+def found(book: JobQueue, name: str) -> Job:
+    order = book.find(name)
+    assert order is not None
+    return order

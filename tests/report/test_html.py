@@ -1,0 +1,283 @@
+"""Laws of the report: it stands alone, runs no script but its own, and says what the findings say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sweep.report.html import MEANINGS, headlines, render
+from sweep.report.searched import MOST_TABLE_ROWS, Searched
+from sweep.report.theme import DARK
+from sweep.space import Value
+from sweep.stats.verdict import Question, Word
+from sweep.store.queries import Best
+from sweep.verdict.analysis import Findings, find, label_of
+from tests.verdict.records import make_plan, make_record
+
+PLAN = make_plan()
+FOUND = find(PLAN, make_record(PLAN))
+HOSTILE = "<img src=x onerror=alert(1)>"
+SCRIPT = "</script><script>alert(1)</script>"
+
+
+@dataclass
+class Parsed(HTMLParser):
+    """A page taken apart: elements with their attributes, and the text of each kind of element."""
+
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+        self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self._open):
+            self.texts[tag][-1] += data
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
+        return [
+            attributes
+            for name, attributes in self.elements
+            if name == tag and wanted.items() <= {key: value for key, value in attributes.items() if value}.items()
+        ]
+
+
+def searched(number: int = 30, shown: int = 30, drop: Value = 0.5) -> Searched:
+    frame = pd.DataFrame(
+        {
+            "trial_id": range(1, number + 1),
+            "number": range(number),
+            "value": [(114 - place / 100) / 116 for place in range(number)],
+            "log_loss": 0.06,
+            "position": range(number),
+            "schedule": "step",
+            "learning_rate": 0.1,
+            "momentum": 0.9,
+        }
+    )
+    best = [
+        Best(
+            trial=trial,
+            value=value,
+            log_loss=None if trial == 1 else 0.06,
+            params={"schedule": "step", "learning_rate": 0.1, "momentum": 0.9, "step.drop": drop},
+            attributes={"correct": [114, 113], "run_seeds": [0, 1], "diverged": 0},
+        )
+        for trial, value in zip(range(shown), frame["value"].tolist(), strict=False)
+    ]
+    return Searched(frame, best, {"data_sha256": "abc123", "versions": {"keras": "3.15.1"}, "commit": None})
+
+
+def page(found: Findings = FOUND, search: Searched | None = None) -> str:
+    return render(found, search or searched())
+
+
+def parsed(found: Findings = FOUND, search: Searched | None = None) -> Parsed:
+    return usual() if found is FOUND and search is None else taken_apart(page(found, search))
+
+
+@cache
+def usual() -> Parsed:
+    return taken_apart(page())
+
+
+def taken_apart(text: str) -> Parsed:
+    parser = Parsed()
+    parser.feed(text)
+    return parser
+
+
+def said(read: Parsed, *tags: str) -> str:
+    return " ".join(" ".join(" ".join(read.texts[tag]).split()) for tag in tags)
+
+
+def written(read: Parsed) -> Sequence[Any]:
+    kinds, texts = [attributes for name, attributes in read.elements if name == "script"], read.texts["script"]
+    return [json.loads(text) for kind, text in zip(kinds, texts, strict=True) if kind.get("type") == "application/json"]
+
+
+class TestStandingAlone:
+    def test_it_names_nothing_to_be_loaded(self) -> None:
+        loading = {"src", "href", "srcset", "action", "data", "poster", "background"}
+        assert [(tag, attributes) for tag, attributes in parsed().elements if loading & attributes.keys()] == []
+        assert "@import" not in said(parsed(), "style")
+        assert "url(" not in said(parsed(), "style")
+
+    def test_the_policy_lets_its_own_two_scripts_run_and_nothing_load(self) -> None:
+        read = parsed()
+        (policy,) = read.all("meta", **{"http-equiv": "Content-Security-Policy"})
+        rules = dict(rule.split(" ", 1) for rule in str(policy["content"]).split("; "))
+        running = [
+            text
+            for attributes, text in zip(read.all("script"), read.texts["script"], strict=True)
+            if attributes.get("type") != "application/json"
+        ]
+        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in running]
+        assert rules["default-src"] == "'none'"
+        assert rules["script-src"].split() == [f"'sha256-{found}'" for found in hashes]
+        assert len(hashes) == 2
+        assert rules["base-uri"] == rules["form-action"] == "'none'"
+
+    def test_the_policy_comes_before_any_script(self) -> None:
+        text = page()
+        assert text.index("Content-Security-Policy") < text.index("<script")
+
+    def test_nothing_handles_an_event_in_an_attribute(self) -> None:
+        assert [name for _, attributes in parsed().elements for name in attributes if name.startswith("on")] == []
+
+
+class TestWhatUsersName:
+    @pytest.mark.parametrize("label", [HOSTILE, SCRIPT, "{{ 7 * 7 }}", "a & b", "&lt;b&gt;"])
+    def test_a_class_label_shows_as_it_stands(self, label: str) -> None:
+        found = find(PLAN, make_record(PLAN, classes={"b": 9, label: 107}))
+        read = parsed(found)
+        assert read.all("img") == []
+        assert f"recall of {label}" in " ".join(read.texts["th"])
+        assert f"Always answering {label} gets 107." in said(read, "p")
+        assert len(read.texts["script"]) == len(parsed().texts["script"])
+
+    def test_a_quoted_source_shows_as_it_stands(self) -> None:
+        assert PLAN.baseline is not None
+        plan = make_plan(baseline=PLAN.baseline.model_copy(update={"source": HOSTILE}))
+        read = parsed(find(plan, make_record(plan)))
+        assert read.all("img") == []
+        assert HOSTILE in said(read, "dd")
+
+    def test_a_schedules_parameter_shows_as_it_stands(self) -> None:
+        read = parsed(FOUND, searched(drop=HOSTILE))
+        assert read.all("img") == []
+        assert f"drop {HOSTILE}" in said(read, "td")
+
+    def test_data_cannot_end_the_script_that_holds_them(self) -> None:
+        figures = written(parsed(find(PLAN, make_record(PLAN, classes={"b": 9, SCRIPT: 107}))))
+        assert len(figures) == 9
+        assert any("&lt;/script&gt;" in json.dumps(figure) for figure in figures)
+
+
+class TestVerdict:
+    def test_both_answers_come_first_in_the_words_of_the_rule(self) -> None:
+        assert FOUND.new_rows is not None
+        read = parsed()
+        assert headlines(FOUND) == ("On these rows: better.", "On new rows: not resolved.")
+        assert read.texts["h1"] == ["On these rows: better. On new rows: not resolved. "]
+        for verdict in (FOUND.these_rows, FOUND.new_rows):
+            assert verdict.sentence in said(read, "p")
+            assert MEANINGS[verdict.question, verdict.word] in said(read, "p")
+
+    def test_every_word_has_a_meaning_for_both_questions(self) -> None:
+        assert MEANINGS.keys() == {(question, word) for question in Question for word in Word}
+
+    def test_without_re_splits_it_says_why(self) -> None:
+        read = parsed(find(PLAN, make_record(PLAN, problem="the class <b> has too few rows.")))
+        assert "On new rows: unknown." in read.texts["h1"][0]
+        assert "On new rows: unknown. the class <b> has too few rows." in said(read, "p")
+
+    def test_a_verdict_out_of_date_says_so_at_the_top(self) -> None:
+        old, new = page(replace(FOUND, current=False)), page()
+        assert old.index("This verdict is out of date.") < old.index("<h1>")
+        assert "out of date" not in new
+
+    def test_winner_and_tuned_constant_are_named(self) -> None:
+        read = parsed()
+        for label in (label_of(FOUND.equals[0]), label_of(FOUND.record.entries[1].contender)):
+            assert label in read.texts["b"]
+
+
+class TestCounts:
+    def test_every_confirmed_candidate_has_a_row_with_each_class(self) -> None:
+        read = parsed(find(PLAN, make_record(PLAN, classes={"a": 9, "b": 50, "c": 57})))
+        assert {"recall of a", "recall of b", "recall of c"} <= set(read.texts["th"])
+        text = said(read, "th")
+        for entry in FOUND.record.entries:
+            assert f"{entry.role}{label_of(entry.contender)}" in text
+
+    def test_scores_are_those_of_the_findings(self) -> None:
+        text = said(parsed(), "td")
+        assert f"{FOUND.winner.correct_mean:.2f}" in text
+        assert f"{FOUND.winner.balanced_accuracy:.1%}" in text
+        assert f"{FOUND.winner.log_loss:.4f}" in text
+
+    def test_power_and_the_doubts_about_the_split_are_told(self) -> None:
+        text = said(parsed(), "li")
+        assert f"find a true lead of {FOUND.these_rows.effect.smallest_detectable:.2f} rows four times in five" in text
+        assert f"p = {FOUND.mcnemar_limit:.3g} (McNemar's exact test)" in text
+        assert FOUND.record.split.warnings[0] in text
+
+    def test_a_split_without_doubts_says_so(self) -> None:
+        split = FOUND.record.split.model_copy(update={"warnings": ()})
+        found = replace(FOUND, record=FOUND.record.model_copy(update={"split": split}))
+        assert "Nothing speaks against it" in said(parsed(found), "p")
+
+    def test_what_it_rests_on_can_be_traced(self) -> None:
+        text = said(parsed(), "dd")
+        assert "ionosphere 200, ionosphere.constant 200, ionosphere.rate 50" in text
+        assert "abc123" in text
+        assert "keras 3.15.1" in text
+
+
+class TestFigures:
+    def test_each_has_a_question_an_answer_and_its_data(self) -> None:
+        read = parsed()
+        places = [attributes for attributes in read.all("div") if "data-figure" in attributes]
+        kept = {attributes["id"] for attributes in read.all("script") if "id" in attributes}
+        assert len(places) == 8
+        for place in places:
+            assert place["role"] == "img"
+            assert "?" in str(place["aria-label"])
+            assert place["data-figure"] in kept
+
+    def test_every_line_has_a_sample_of_its_dash_and_colour(self) -> None:
+        read = parsed()
+        samples = read.all("svg", **{"class": "sample"})
+        assert len(samples) == 6 + 3 + 4
+        style = said(read, "style")
+        for sample in samples:
+            assert re.fullmatch(r"color:var\(--c[0-9a-f]{6}\)", str(sample["style"]))
+            assert f"{str(sample['style'])[len('color:var(') : -1]}:" in style
+        assert written(read)[-1] == DARK
+
+    def test_headings_come_in_order_and_the_language_is_told(self) -> None:
+        read = parsed()
+        levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+        assert read.all("html") == [{"lang": "en"}]
+
+
+class TestTable:
+    def test_every_heading_is_a_button_and_one_column_is_sorted(self) -> None:
+        read = parsed()
+        assert len(read.all("button")) == 10
+        assert [attributes["aria-sort"] for attributes in read.all("th") if "aria-sort" in attributes] == ["descending"]
+
+    def test_a_missing_number_has_no_value_to_sort_by(self) -> None:
+        values = [attributes["data-value"] for attributes in parsed().all("td") if "data-value" in attributes]
+        assert values.count("") == 1
+        assert len(values) == 30 * 10
+
+    def test_a_large_search_says_how_many_are_shown(self) -> None:
+        read = parsed(FOUND, searched(5000, MOST_TABLE_ROWS))
+        assert "5,000 candidates" in said(read, "p")
+        assert "The table holds the best 2,000 of them." in said(read, "p")

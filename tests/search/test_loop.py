@@ -1,0 +1,336 @@
+"""Laws of a sweep: an exact budget, the same trials whatever interrupts it, and nothing left half done."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+from sweep.candidate import Candidate
+from sweep.config.study_file import Plan
+from sweep.execution.batches import Outcome
+from sweep.search.distributions import SearchSpace
+from sweep.search.loop import Coordinator, SearchProgress, missing_positions
+from sweep.store.database import Database
+from sweep.store.queries import Finished
+from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened, outcome_of
+
+PLAN = make_plan()
+SPACE = SearchSpace(PLAN.search)
+CONSTANT: dict[str, Any] = {"schedule": "constant", "learning_rate": 0.2, "momentum": 0.5}
+
+
+@dataclass
+class ContraryTrainer(FakeTrainer):
+    """Gives the candidates that get the most rows right the highest log-loss."""
+
+    def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+        for place, outcome in super().train(candidates, run_seeds):
+            yield place, replace(outcome, log_loss=5 - outcome.log_loss)
+
+
+def swept(database: Database, plan: Plan = PLAN, kind: type[FakeTrainer] = FakeTrainer, **trainer: Any) -> Coordinator:
+    coordinator = make_coordinator(database, plan, kind(**trainer))
+    coordinator.run()
+    return coordinator
+
+
+def interrupted(
+    database: Database,
+    plan: Plan,
+    after: int,
+    diverged: Collection[int] = (),
+    kind: type[FakeTrainer] = FakeTrainer,
+) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        swept(database, plan, kind, interrupted_after=after, diverged=diverged)
+
+
+def held(study: optuna.Study) -> dict[int | None, tuple[Any, ...]]:
+    """Return what each trial says by its position in the sweep; all of them must be finished."""
+    assert {trial.state for trial in study.trials} <= {TrialState.COMPLETE}
+    found = {
+        trial.user_attrs["position"]: (trial.params, trial.distributions, trial.values, trial.user_attrs)
+        for trial in study.trials
+    }
+    assert len(found) == len(study.trials)
+    return found
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[int | None, tuple[Any, ...]]:
+    with opened(tmp_path_factory.mktemp("uninterrupted") / "studies.db") as database:
+        return held(swept(database).study)
+
+
+class TestBudget:
+    @pytest.mark.parametrize("trials", [1, 2, 7, 8, 9, 16, 21])
+    def test_a_study_has_exactly_its_budget(self, database: Database, trials: int) -> None:
+        found = held(swept(database, make_plan(trials=trials)).study)
+        assert sorted(found) == list(range(trials))  # type: ignore[type-var]  # none of others
+
+    def test_every_candidate_is_trained_once_with_every_run_seed(self, database: Database) -> None:
+        trainer = FakeTrainer()
+        coordinator = make_coordinator(database, make_plan(replicates=3), trainer)
+        coordinator.run()
+        assert len(trainer.trained) == 20
+        assert {tuple(trial.user_attrs["run_seeds"]) for trial in coordinator.study.trials} == {(0, 1, 2)}
+
+    def test_a_met_budget_trains_nothing(self, database: Database) -> None:
+        swept(database)
+        assert swept(database, interrupted_after=0).progress().finished == 20
+
+    def test_a_larger_budget_continues_the_study(
+        self, database: Database, uninterrupted: dict[int, tuple[Any, ...]]
+    ) -> None:
+        for trials in (3, 11, 12, 20):
+            found = held(swept(database, make_plan(trials=trials)).study)
+        assert found == uninterrupted
+
+    def test_a_smaller_budget_removes_nothing(self, database: Database) -> None:
+        swept(database)
+        progress = swept(database, make_plan(trials=5), interrupted_after=0).progress()
+        assert (progress.finished, progress.trials) == (20, 5)
+        assert progress.best is not None
+        assert progress.best.value == max(trial.value or 0 for trial in swept(database).study.trials)
+
+    def test_progress_is_told_before_the_first_round_and_after_each(self, database: Database) -> None:
+        told: list[SearchProgress] = []
+        make_coordinator(database, PLAN, on_progress=told.append).run()
+        assert [(progress.finished, progress.trials) for progress in told] == [(0, 20), (8, 20), (16, 20), (20, 20)]
+        assert told[0].best is None
+        bests = [progress.best.value for progress in told[1:] if progress.best is not None]
+        assert bests == sorted(bests)
+        assert len(bests) == 3
+
+    def test_a_timeout_lets_the_round_under_way_finish(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = SimpleNamespace(now=0.0, perf_counter=time.perf_counter)
+        clock.monotonic = lambda: clock.now
+        monkeypatch.setattr("sweep.search.loop.time", clock)
+
+        def let_a_second_pass() -> None:
+            clock.now += 1
+
+        coordinator = make_coordinator(database, PLAN, FakeTrainer(before_each=let_a_second_pass))
+        assert coordinator.run(deadline=9).finished == 16
+        assert coordinator.run(deadline=clock.now + 9).finished == 20
+
+    def test_seconds_add_up_by_part(self, database: Database) -> None:
+        spent = swept(database).seconds
+        assert min(spent.sampling, spent.storage) > 0
+
+
+class TestRepetition:
+    def test_recipes_come_first_and_in_order(self, database: Database) -> None:
+        trials = swept(database).study.trials[:2]
+        assert [SPACE.candidate(trial.params) for trial in trials] == list(PLAN.candidates)
+
+    def test_more_recipes_than_a_round_come_first_all_the_same(self, database: Database) -> None:
+        rates = [round(0.1 + 0.05 * number, 2) for number in range(10)]
+        plan = make_plan(recipes=[{"schedule": "constant", "learning_rate": rate} for rate in rates], trials=12)
+        trials = swept(database, plan).study.trials
+        assert [trial.params["learning_rate"] for trial in trials][:10] == rates
+        assert len(trials) == 12
+
+    def test_fewer_trials_than_recipes_are_the_first_recipes(self, database: Database) -> None:
+        trials = swept(database, make_plan(trials=1)).study.trials
+        assert [SPACE.candidate(trial.params) for trial in trials] == [PLAN.candidates[0]]
+
+    def test_the_same_seed_gives_the_same_trials(
+        self, database: Database, uninterrupted: dict[int, tuple[Any, ...]]
+    ) -> None:
+        assert held(swept(database).study) == uninterrupted
+
+    def test_another_seed_gives_others(self, database: Database, uninterrupted: dict[int, tuple[Any, ...]]) -> None:
+        other = held(swept(database, make_plan(sampler_seed=1)).study)
+        assert [position for position in other if other[position] == uninterrupted[position or 0]] == [0, 1]
+
+    def test_the_value_is_the_mean_accuracy_of_the_candidate(self, database: Database) -> None:
+        for trial in swept(database).study.trials:
+            assert trial.value == outcome_of(SPACE.candidate(trial.params), (0, 1)).value
+
+
+class TestInterruption:
+    @pytest.mark.parametrize("after", [0, 1, 5, 7, 8, 9, 15, 16, 19])
+    def test_a_resumed_study_equals_an_uninterrupted_one(
+        self, database: Database, uninterrupted: dict[int, tuple[Any, ...]], after: int
+    ) -> None:
+        interrupted(database, PLAN, after)
+        assert held(swept(database).study) == uninterrupted
+
+    def test_every_outcome_before_the_interruption_is_stored(self, database: Database) -> None:
+        for after, stored in ((3, 3), (4, 7), (2, 9), (0, 9)):
+            interrupted(database, PLAN, after)
+            assert len(make_coordinator(database, PLAN).study.trials) == stored
+
+    def test_it_may_be_interrupted_again_and_again(
+        self, database: Database, uninterrupted: dict[int, tuple[Any, ...]]
+    ) -> None:
+        for _ in range(7):
+            interrupted(database, PLAN, after=3)
+        assert held(make_coordinator(database, PLAN).study) == uninterrupted
+
+    def test_equal_standings_do_not_make_the_order_of_arrival_count(self, database: Database, tmp_path: Path) -> None:
+        plan, everything_diverges = make_plan(trials=32), (0, 1)
+        interrupted(database, plan, after=3, diverged=everything_diverges)
+        resumed = held(swept(database, plan, diverged=everything_diverges).study)
+        with opened(tmp_path / "whole.db") as other:
+            assert resumed == held(swept(other, plan, diverged=everything_diverges).study)
+
+    def test_the_order_of_arrival_does_not_decide_which_trials_are_shown(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        """More than 250 trials: the sampler sees the best and the latest, by position and not by number."""
+        plan = make_plan(trials=290, round_size=256)
+        interrupted(database, plan, after=40)
+        resumed = held(swept(database, plan).study)
+        with opened(tmp_path / "whole.db") as other:
+            assert resumed == held(swept(other, plan).study)
+
+
+class TestLogLoss:
+    PLAN = make_plan(metric="log_loss")
+
+    def test_it_decides_what_the_sampler_learns_from(self, database: Database, tmp_path: Path) -> None:
+        by_log_loss = held(swept(database, self.PLAN, ContraryTrainer).study)
+        with opened(tmp_path / "by_accuracy.db") as other:
+            by_accuracy = held(swept(other, PLAN, ContraryTrainer).study)
+        same = [position for position in range(20) if by_log_loss[position] == by_accuracy[position]]
+        assert same == list(range(16))  # TPE draws blindly until it is shown ten trials
+
+    @pytest.mark.parametrize("after", [1, 8, 13, 19])
+    def test_a_resumed_study_equals_an_uninterrupted_one(self, database: Database, tmp_path: Path, after: int) -> None:
+        interrupted(database, self.PLAN, after, kind=ContraryTrainer)
+        resumed = held(swept(database, self.PLAN, ContraryTrainer).study)
+        with opened(tmp_path / "whole.db") as other:
+            assert resumed == held(swept(other, self.PLAN, ContraryTrainer).study)
+
+    def test_progress_tells_the_lowest(self, database: Database) -> None:
+        coordinator = swept(database, self.PLAN, ContraryTrainer)
+        best = coordinator.progress().best
+        assert best is not None
+        assert best.log_loss == min(trial.user_attrs["log_loss"] for trial in coordinator.study.trials)
+
+    def test_the_value_is_the_mean_accuracy_all_the_same(self, database: Database) -> None:
+        study = swept(database, self.PLAN).study
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert {trial.value for trial in study.trials} == {
+            outcome_of(SPACE.candidate(trial.params), (0, 1)).value for trial in study.trials
+        }
+
+
+class TestOthersTrials:
+    def test_what_somebody_queued_is_trained_and_counts(self, database: Database) -> None:
+        make_coordinator(database, PLAN).study.enqueue_trial(CONSTANT)
+        study = swept(database).study
+        assert len(study.trials) == 20
+        assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
+        assert study.trials[0].params == CONSTANT
+        assert study.trials[0].value == outcome_of(SPACE.candidate(CONSTANT), (0, 1)).value
+        assert study.trials[0].user_attrs["run_seeds"] == [0, 1]
+
+    def test_what_is_queued_in_a_begun_study_is_trained_at_the_next_start(self, database: Database) -> None:
+        interrupted(database, PLAN, after=10)
+        study = make_coordinator(database, PLAN).study
+        for momentum in (0.1, 0.2):
+            study.enqueue_trial(CONSTANT | {"momentum": momentum})
+        trials = swept(database).study.trials
+        assert [trial.params["momentum"] for trial in trials[10:12]] == [0.1, 0.2]
+        positions = [trial.user_attrs["position"] for trial in trials if "position" in trial.user_attrs]
+        assert sorted(positions) == list(range(18))
+
+    def test_no_more_are_trained_than_the_budget_allows(self, database: Database) -> None:
+        plan = make_plan(trials=3)
+        study = make_coordinator(database, plan).study
+        for momentum in (0.1, 0.2, 0.3, 0.4, 0.5):
+            study.enqueue_trial(CONSTANT | {"momentum": momentum})
+        assert swept(database, plan).progress().finished == 3
+        assert sorted(trial.state for trial in study.trials) == [TrialState.COMPLETE] * 3 + [TrialState.WAITING] * 2
+
+    def test_what_is_queued_by_half_is_completed_by_the_sampler(self, database: Database) -> None:
+        make_coordinator(database, PLAN).study.enqueue_trial({"schedule": "step", "step.drop": 0.25})
+        first = swept(database).study.trials[0]
+        assert first.params["step.drop"] == 0.25
+        assert first.distributions == SPACE.distributions("step")
+
+    @pytest.mark.parametrize("after", [0, 1, 2])
+    def test_an_interruption_leaves_none_of_them_running(self, database: Database, after: int) -> None:
+        study = make_coordinator(database, PLAN).study
+        for momentum in (0.1, 0.2, 0.3):
+            study.enqueue_trial(CONSTANT | {"momentum": momentum})
+        interrupted(database, PLAN, after)
+        assert sorted(trial.state for trial in study.trials) == sorted(
+            [TrialState.COMPLETE] * after + [TrialState.WAITING] * (3 - after)
+        )
+        assert swept(database).progress().finished == 20
+        assert {trial.params["momentum"] for trial in study.trials[:3]} == {0.1, 0.2, 0.3}
+
+    def test_what_a_dead_process_left_running_is_finished(self, database: Database) -> None:
+        study = make_coordinator(database, PLAN).study
+        drawn = SPACE.suggest(study.ask())
+        study.ask()
+        trials = swept(database).study.trials
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+        assert len(trials) == 20
+        assert SPACE.candidate(trials[0].params) == drawn
+
+    def test_what_optuna_alone_finished_counts(self, database: Database) -> None:
+        study = make_coordinator(database, PLAN).study
+        study.add_trial(
+            optuna.trial.create_trial(params=CONSTANT, distributions=SPACE.distributions("constant"), value=0.5)
+        )
+        assert swept(database).progress().finished == 20
+
+    @pytest.mark.filterwarnings("ignore:Fixed parameter:UserWarning")
+    @pytest.mark.parametrize(
+        "queued",
+        [{"schedule": "nonsense"}, CONSTANT | {"momentum": 1.5}, CONSTANT | {"learning_rate": 5.0}],
+        ids=["schedule", "impossible", "outside"],
+    )
+    def test_what_cannot_be_trained_is_not_in_the_way(self, database: Database, queued: dict[str, Any]) -> None:
+        make_coordinator(database, PLAN).study.enqueue_trial(queued)
+        assert swept(database).progress().finished == 20
+
+    def test_a_trial_that_is_none_of_ours_is_not_in_the_way(self, database: Database) -> None:
+        study = make_coordinator(database, PLAN).study
+        space: dict[str, BaseDistribution] = {"x": FloatDistribution(0, 1)}
+        study.add_trial(optuna.trial.create_trial(params={"x": 0.5}, distributions=space, value=0.5))
+        assert swept(database).progress().finished == 20
+
+
+positions = st.sets(st.integers(0, 30), max_size=31)
+
+
+def stored(done: set[int], others: int) -> list[Finished]:
+    return [Finished(number, 0.5, 0.5, position) for number, position in enumerate([*done, *[None] * others])]
+
+
+class TestMissingPositions:
+    @given(done=positions, others=st.integers(0, 10), trials=st.integers(1, 30))
+    def test_what_is_missing_fills_the_budget_and_no_more(self, done: set[int], others: int, trials: int) -> None:
+        missing = missing_positions(stored(done, others), trials)
+        free = len(set(range(trials)) - done)
+        assert len(missing) == min(free, max(0, trials - len(done) - others))
+
+    @given(done=positions, others=st.integers(0, 10), trials=st.integers(1, 30))
+    def test_it_is_the_first_positions_that_are_not_done(self, done: set[int], others: int, trials: int) -> None:
+        missing = missing_positions(stored(done, others), trials)
+        assert missing == sorted(set(range(trials)) - done)[: len(missing)]
+
+    @given(done=st.sets(st.integers(0, 14)), trials=st.integers(15, 30))
+    def test_an_unfinished_study_lacks_something(self, done: set[int], trials: int) -> None:
+        if len(done) < trials:
+            assert missing_positions(stored(done, 0), trials)

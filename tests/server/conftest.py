@@ -1,0 +1,51 @@
+"""One real service for tests that only ask: a study that is done, one that nobody ordered, and hostile text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.config.study_file import DataPlan
+from sweep.jobs.job import ExitStatus
+from sweep.jobs.queue import JobQueue
+from sweep.store.database import Database
+from sweep.store.queries import find_study
+from sweep.verdict.baselines import tuning_plans
+from tests.fakes import make_coordinator, opened
+from tests.server.running import Running, running
+from tests.verdict.records import keep, make_plan, make_record, store_study
+
+ROOT = Path(__file__).parents[2]
+SHA256 = hashlib.sha256((ROOT / "data" / "ionosphere.csv").read_bytes()).hexdigest()
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def furnish(database: Database) -> None:
+    """Keep a study `done` with a verdict, and one `alone` that `sweep run` made."""
+    data = DataPlan(name="ionosphere", header=False)
+    done = make_plan(trials=20, data=data).model_copy(update={"name": "done", "note": HOSTILE})
+    book = JobQueue(database)
+    book.open()
+    book.submit(done)
+    book.claim()
+    book.end("done", ExitStatus(0))
+    for searched in (done, *tuning_plans(done).values()):
+        make_coordinator(database, searched, data_sha256=SHA256).run()
+    with database.reading() as connection:
+        study_id = find_study(connection, "done").study_id
+    keep(database, study_id, make_record(done, classes={"b": 9, HOSTILE: 107}))
+    store_study(database, make_plan(trials=4).model_copy(update={"name": "alone"}))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve both studies."""
+    with opened(tmp_path_factory.mktemp("service") / "studies.db") as database:
+        furnish(database)
+        file = database.file
+    assert isinstance(file, Path)
+    with running(file) as service:
+        yield service

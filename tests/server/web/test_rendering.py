@@ -1,0 +1,114 @@
+"""Laws of all pages: nothing in them that the security policy forbids, and the same frame around each."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import pairwise
+
+import pytest
+from starlette.requests import Request
+
+from sweep.report.theme import BLUE, DARK, GREY, GRID, INK, MUTED, PAPER, VERMILLION
+from sweep.server.web.rendering import ASSETS, PUBLIC, address, allows
+from sweep.store.database import Database
+from tests.report.test_html import taken_apart
+from tests.server.served import Site, site_of
+from tests.verdict.records import make_plan, store_study
+
+PATHS = ["/", "/new", "/new?template=smoke", "/studies/ionosphere", "/studies/ionosphere/run", "/docs", "/studies/none"]
+COLOURS = {
+    "paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "accent": BLUE, "warn": VERMILLION, "edge": GREY,
+}  # fmt: skip
+
+
+@pytest.fixture
+def site(database: Database) -> Site:
+    store_study(database, make_plan(trials=12))
+    return site_of(database)
+
+
+class TestPolicy:
+    @pytest.mark.parametrize("role", ["read", "admin"])
+    @pytest.mark.parametrize("path", PATHS)
+    def test_no_script_and_no_style_stands_inline(self, site: Site, path: str, role: str) -> None:
+        read = taken_apart(site.under(role).get(path).text)
+        assert [script for script in read.all("script") if not str(script.get("src")).startswith("/assets/")] == []
+        assert read.texts["script"] == [""] * len(read.all("script"))
+        assert read.all("style") == []
+        attributes = {name for _, each in read.elements for name in each}
+        assert not [name for name in attributes if name == "style" or name.startswith(("on", "hx-on"))]
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_everything_loaded_comes_from_here(self, site: Site, path: str) -> None:
+        read = taken_apart(site.get(path).text)
+        loaded = [each.get("src") or each.get("href") for tag in ("script", "link") for each in read.all(tag)]
+        assert all(str(place).startswith("/assets/") for place in loaded)
+        for place in loaded:
+            assert site.get(str(place)).status_code == 200
+
+    def test_no_template_switches_escaping_off_and_no_trigger_needs_eval(self) -> None:
+        for template in ASSETS.glob("*.html"):
+            text = template.read_text(encoding="utf-8")
+            assert not re.search(r"\|\s*safe|autoescape|js:|javascript:", text), template
+            assert not re.search(r'hx-trigger="[^"]*\[', text), template
+
+
+class TestFrame:
+    @pytest.mark.parametrize("path", PATHS)
+    def test_each_page_has_landmarks_a_way_past_them_and_headings_in_order(self, site: Site, path: str) -> None:
+        read = taken_apart(site.get(path).text)
+        assert [len(read.all(tag)) for tag in ("main", "header", "title")] == [1, 1, 1]
+        assert read.all("a")[0] == {"class": "skip", "href": "#main"}
+        assert read.all("html")[0]["lang"] == "en"
+        levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_names_of_elements_are_unique_and_lead_somewhere(self, site: Site, path: str) -> None:
+        read = taken_apart(site.get(path).text)
+        names = [each["id"] for _, each in read.elements if "id" in each]
+        assert len(names) == len(set(names))
+        pointed = [each.get(name) for _, each in read.elements for name in ("aria-labelledby", "for")]
+        assert {name for name in pointed if name} <= set(names)
+
+    def test_who_is_logged_in_by_a_cookie_can_log_out(self, site: Site) -> None:
+        assert "/logout" not in site.get("/").text
+        assert "/logout" in site.get("/", cookie="sweep-12345678=x").text
+
+
+class TestRoles:
+    @pytest.mark.parametrize(
+        ("role", "allowed"),
+        [
+            (None, ["read"]),
+            ("read", ["read"]),
+            ("run", ["read", "run"]),
+            ("admin", ["read", "run", "admin"]),
+            ("x", []),
+        ],
+    )
+    def test_each_role_may_what_those_below_it_may(self, role: str | None, allowed: list[str]) -> None:
+        request = Request({"type": "http"} | ({} if role is None else {"sweep.role": role}))
+        assert [each for each in ("read", "run", "admin") if allows(request, each)] == allowed
+
+
+class TestFiles:
+    def test_colours_are_those_of_the_report(self) -> None:
+        css = (PUBLIC / "app.css").read_text(encoding="utf-8")
+        for name, colour in COLOURS.items():
+            assert re.findall(f"--{name}: (#[0-9a-f]+);", css) == [colour, DARK[colour]]
+
+    def test_an_address_changes_with_its_file(self) -> None:
+        assert re.fullmatch(r"/assets/app\.css\?v=[0-9a-f]{12}", address("app.css"))
+        assert address("app.css") != address("app.js").replace("app.js", "app.css")
+
+    def test_what_others_have_written_is_what_they_have_published(self) -> None:
+        told = (PUBLIC / "vendor" / "README.md").read_text(encoding="utf-8")
+        (file,) = (PUBLIC / "vendor").glob("*.js")
+        assert file.name in told
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in told
+        assert file.name in (ASSETS / "layout.html").read_text(encoding="utf-8")
+        assert "Zero-Clause BSD" in (PUBLIC / "vendor" / "htmx-LICENSE.txt").read_text(encoding="utf-8")

@@ -1,0 +1,363 @@
+"""Laws of the record: what a study keeps, and that a stored trial is one that Optuna itself could have stored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.candidate import Candidate, from_params
+from sweep.config.study_file import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan, VerdictPlan
+from sweep.errors import BadInput, StorageFailed
+from sweep.schedules.open_loop import Cosine
+from sweep.search.distributions import SearchSpace
+from sweep.search.objective import attributes
+from sweep.search.sampler import propose
+from sweep.store.database import Database
+from sweep.store.optuna_schema import PACKAGES, FinishedTrial, cpu_name, git_commit, open_study, put_back, store
+from sweep.store.queries import find_study
+from tests.fakes import DATA_SHA256, make_plan, outcome_of
+
+PLAN = make_plan(nesterov=[True, False], recipes=())
+SPACE = SearchSpace(PLAN.search)
+CONSTANT = from_params({"schedule": "constant", "learning_rate": 0.1, "momentum": 0.25, "nesterov": True})
+STEP = from_params({"schedule": "step", "learning_rate": 0.02, "step.drop": 0.5, "step.epochs_drop": 3})
+
+
+def finished(candidate: Candidate, position: int = 0, **changes: Any) -> FinishedTrial:
+    outcome = outcome_of(candidate, (0, 1))
+    trial = FinishedTrial(
+        position=position,
+        params=SPACE.params(candidate),
+        distributions=SPACE.distributions(candidate.schedule.name),
+        value=outcome.value,
+        attributes=attributes(candidate, outcome),
+        began=datetime.now(UTC),
+    )
+    return replace(trial, **changes)
+
+
+def searching(**changes: Any) -> dict[str, Any]:
+    return {"search": make_plan(recipes=(), nesterov=[True, False], **changes).search}
+
+
+def opened_study(database: Database, name: str = "tiny") -> tuple[optuna.Study, int]:
+    study = open_study(database, PLAN.model_copy(update={"name": name}), DATA_SHA256)
+    return study, study._study_id
+
+
+def begun_study(database: Database) -> None:
+    """Hold the study with one trial: from now on its plan is fixed."""
+    store(database, opened_study(database)[1], [finished(CONSTANT)])
+
+
+def said(trial: FrozenTrial) -> tuple[Any, ...]:
+    """Return all that a trial says but its times."""
+    return (
+        trial.number,
+        trial.state,
+        trial.params,
+        trial.distributions,
+        trial.values,
+        trial.user_attrs,
+        trial.system_attrs,
+        trial.intermediate_values,
+    )
+
+
+class TestStore:
+    def test_a_stored_trial_is_the_one_that_optuna_stores(self, database: Database) -> None:
+        (ours, study_id), (optunas, _) = opened_study(database), opened_study(database, "other")
+        trials = [finished(CONSTANT, 0), finished(STEP, 1), finished(CONSTANT, 2, value=1.0)]
+        store(database, study_id, trials)
+        for trial in trials:
+            optunas.add_trial(
+                optuna.trial.create_trial(
+                    params=dict(trial.params),
+                    distributions=dict(trial.distributions),
+                    value=trial.value,
+                    user_attrs={**trial.attributes, "position": trial.position},
+                )
+            )
+        assert [said(trial) for trial in ours.trials] == [said(trial) for trial in optunas.trials]
+        assert [list(trial.params) for trial in ours.trials] == [list(trial.params) for trial in optunas.trials]
+
+    def test_its_times_are_those_that_optuna_gives(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+        store(database, study_id, [finished(CONSTANT, began=datetime.now(UTC) - timedelta(seconds=20))])
+        optunas, ours = study.trials
+        assert ours.datetime_complete is not None
+        assert optunas.datetime_complete is not None
+        assert abs(ours.datetime_complete - optunas.datetime_complete) < timedelta(seconds=10)
+        assert ours.duration is not None
+        assert timedelta(seconds=19) < ours.duration < timedelta(seconds=30)
+
+    def test_a_study_that_is_open_sees_what_is_stored_later(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        assert len(study.trials) == 0
+        store(database, study_id, [finished(CONSTANT)])
+        assert len(study.trials) == 1
+        store(database, study_id, [finished(STEP, 1)])
+        assert [trial.number for trial in study.trials] == [0, 1]
+        assert study.best_trial.params == SPACE.params(CONSTANT)
+
+    def test_numbers_follow_those_of_the_study_alone(self, database: Database) -> None:
+        (first, first_id), (second, second_id) = opened_study(database), opened_study(database, "other")
+        for study_id in (first_id, second_id, first_id):
+            store(database, study_id, [finished(CONSTANT), finished(STEP)])
+        assert [trial.number for trial in first.trials] == [0, 1, 2, 3]
+        assert [trial.number for trial in second.trials] == [0, 1]
+
+    def test_optuna_counts_on_from_them(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        store(database, study_id, [finished(CONSTANT)])
+        assert study.ask().number == 1
+
+    def test_a_whole_large_round_is_stored_in_order(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        store(database, study_id, [finished(STEP, position) for position in range(1024)])
+        assert [trial.user_attrs["position"] for trial in study.trials] == list(range(1024))
+
+    def test_no_trials_are_nothing_to_store(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        store(database, study_id, [])
+        assert study.trials == []
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_a_value_that_is_not_finite_is_refused_and_nothing_written(self, database: Database, value: float) -> None:
+        study, study_id = opened_study(database)
+        with pytest.raises(StorageFailed, match="trial at position 1 has the value"):
+            store(database, study_id, [finished(CONSTANT), finished(STEP, 1, value=value)])
+        assert study.trials == []
+
+    def test_an_attribute_that_is_not_json_is_refused_and_nothing_written(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            store(database, study_id, [finished(CONSTANT), finished(STEP, 1, attributes={"log_loss": math.nan})])
+        assert study.trials == []
+
+    def test_a_batch_is_stored_whole_or_not_at_all(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        with database.writing() as connection:
+            connection.execute(
+                sqlalchemy.text("""
+                    CREATE TRIGGER refuse BEFORE INSERT ON trial_user_attributes
+                    WHEN NEW.key = 'position' AND NEW.value_json = '1'
+                    BEGIN SELECT RAISE(ABORT, 'the second is refused'); END
+                """)
+            )
+        with pytest.raises(StorageFailed, match="the second is refused"):
+            store(database, study_id, [finished(CONSTANT), finished(STEP, 1)])
+        for table in ("trials", "trial_params", "trial_values", "trial_user_attributes"):
+            assert rows(database, table) == 0
+        store(database, study_id, [finished(CONSTANT), finished(STEP, 2)])
+        assert [trial.number for trial in study.trials] == [0, 1]
+
+
+class TestOpenStudy:
+    def test_a_study_keeps_what_traces_it(self, database: Database) -> None:
+        study, _ = opened_study(database)
+        assert study.user_attrs.keys() == {
+            "plan",
+            "data_sha256",
+            "versions",
+            "machine",
+            "commit",
+            "run_seeds",
+            "quoted_baseline",
+        }
+        assert Plan.model_validate(study.user_attrs["plan"]) == PLAN
+        assert study.user_attrs["data_sha256"] == DATA_SHA256
+        assert study.user_attrs["versions"].keys() == {"python", *PACKAGES}
+        assert study.user_attrs["versions"]["optuna"] == optuna.__version__
+        assert study.user_attrs["machine"]["cpu"] == cpu_name()
+        assert study.user_attrs["commit"] == git_commit()
+        seeds = study.user_attrs["run_seeds"]
+        assert list(seeds) == ["search", "selection", "confirmation", "new rows"]
+        assert (seeds["search"], seeds["selection"]) == (
+            {"first": 0, "number": 2},
+            {"first": 1_000_000_000, "number": 48},
+        )
+        assert study.user_attrs["quoted_baseline"] == 0.9569
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+
+    def test_a_study_is_found_again(self, database: Database) -> None:
+        first, second = opened_study(database)[0], opened_study(database)[0]
+        assert first._study_id == second._study_id
+        assert first.user_attrs == second.user_attrs
+
+    def test_a_study_whose_making_was_cut_short_is_completed(self, database: Database) -> None:
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="maximize")
+        assert "plan" in opened_study(database)[0].user_attrs
+
+    def test_a_study_without_trials_takes_another_plan(self, database: Database) -> None:
+        opened_study(database)
+        other = PLAN.model_copy(update={"training": TrainingPlan(epochs=51)} | searching(replicates=3))
+        study = open_study(database, other, "1" * 64)
+        assert Plan.model_validate(study.user_attrs["plan"]) == other
+        assert study.user_attrs["data_sha256"] == "1" * 64
+        assert study.user_attrs["run_seeds"]["search"] == {"first": 0, "number": 3}
+
+    def test_a_study_without_trials_forgets_a_baseline_that_is_quoted_no_more(self, database: Database) -> None:
+        opened_study(database)
+        open_study(database, PLAN.model_copy(update={"baseline": None}), DATA_SHA256)
+        with database.reading() as connection:
+            assert find_study(connection, "tiny").quoted_baseline is None
+
+    def test_another_budget_is_the_same_study_and_is_kept(self, database: Database) -> None:
+        begun_study(database)
+        more = make_plan(nesterov=[True, False], recipes=(), trials=99)
+        assert open_study(database, more, DATA_SHA256).user_attrs["plan"]["search"]["trials"] == 99
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"baseline": BaselinePlan(accuracy=0.5, source="the tutorial")},
+            {"baseline": None},
+            {"verdict": VerdictPlan(confirmation_seeds=128)},
+        ],
+        ids=["another baseline", "no baseline", "another verdict"],
+    )
+    def test_what_decides_after_the_search_may_change(self, database: Database, changed: dict[str, Any]) -> None:
+        begun_study(database)
+        wanted = PLAN.model_copy(update=changed)
+        study = open_study(database, wanted, DATA_SHA256)
+        assert Plan.model_validate(study.user_attrs["plan"]) == wanted
+        assert study.user_attrs["quoted_baseline"] == (wanted.baseline.accuracy if wanted.baseline else None)
+
+    @pytest.mark.parametrize("data", [DataPlan(file="elsewhere/rows.csv"), DataPlan(name="registered")])
+    def test_the_same_data_may_lie_elsewhere(self, database: Database, data: DataPlan) -> None:
+        begun_study(database)
+        study = open_study(database, PLAN.model_copy(update={"data": data, "note": "moved"}), DATA_SHA256)
+        assert Plan.model_validate(study.user_attrs["plan"]).data == data
+
+    @pytest.mark.parametrize(
+        ("field", "changed"),
+        [
+            ("data.label", {"data": DataPlan(file="rows.csv", label=0)}),
+            ("split.kind", {"split": SplitPlan(kind="stratified")}),
+            ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
+            ("training.epochs", {"training": TrainingPlan(epochs=51)}),
+            ("recipes", {"recipes": ({"schedule": "constant", "learning_rate": 0.2},)}),
+            ("search.replicates", searching(replicates=3)),
+            ("search.sampler_seed", searching(sampler_seed=1)),
+            ("search.metric", searching(metric="log_loss")),
+            ("search.learning_rate.low", searching(learning_rate={"low": 0.02, "high": 1.0, "log": True})),
+            ("search.schedules.step", searching(schedules={"constant": {}})),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_another_plan_is_bad_input_that_names_the_field(
+        self, database: Database, field: str, changed: dict[str, Any]
+    ) -> None:
+        begun_study(database)
+        with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
+            open_study(database, PLAN.model_copy(update=changed), DATA_SHA256)
+        assert raised.value.field == field
+
+    def test_a_plan_stored_before_there_was_a_metric_ranks_by_accuracy(self, database: Database) -> None:
+        begun_study(database)
+        old = PLAN.model_dump(mode="json")
+        del old["search"]["metric"]
+        opened_study(database)[0].set_user_attr("plan", old)
+        with database.reading() as connection:
+            assert find_study(connection, "tiny").metric == "accuracy"
+        with pytest.raises(BadInput, match=r"^search\.metric: .* has \"accuracy\", not \"log_loss\"; "):
+            open_study(database, PLAN.model_copy(update=searching(metric="log_loss")), DATA_SHA256)
+        assert opened_study(database)[0].user_attrs["plan"] == PLAN.model_dump(mode="json")
+
+    def test_a_refused_plan_leaves_the_stored_one(self, database: Database) -> None:
+        begun_study(database)
+        with pytest.raises(BadInput, match="search"):
+            open_study(database, make_plan(recipes=(), trials=99), DATA_SHA256)
+        assert opened_study(database)[0].user_attrs["plan"] == PLAN.model_dump(mode="json")
+
+    def test_a_study_of_somebody_else_that_minimizes_is_bad_input(self, database: Database) -> None:
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="minimize")
+        with pytest.raises(BadInput, match="maximize") as raised:
+            opened_study(database)
+        assert raised.value.field == "name"
+
+    def test_other_data_are_bad_input(self, database: Database) -> None:
+        begun_study(database)
+        with pytest.raises(BadInput, match="it has changed since the study `tiny` was begun") as raised:
+            open_study(database, PLAN, "1" * 64)
+        assert raised.value.field == "data.file"
+
+
+class TestPutBack:
+    def test_what_a_dead_process_left_running_waits_again(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        number = study.ask().number
+        assert put_back(database, study_id) == 1
+        assert [trial.state for trial in study.trials] == [TrialState.WAITING]
+        assert study.ask().number == number
+
+    def test_what_it_had_drawn_is_drawn_again(self, database: Database) -> None:
+        study, study_id = opened_study(database)
+        candidate = SPACE.suggest(study.ask())
+        put_back(database, study_id)
+        assert SPACE.suggest(study.ask()) == candidate
+
+    def test_other_states_and_other_studies_stay(self, database: Database) -> None:
+        (study, study_id), (other, _) = opened_study(database), opened_study(database, "other")
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+        study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+        study.enqueue_trial({"momentum": 0.5})
+        other.ask()
+        assert put_back(database, study_id) == 0
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
+        assert [trial.state for trial in other.trials] == [TrialState.RUNNING]
+
+
+def rows(database: Database, table: str) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(sqlalchemy.text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+
+
+# Spaces in which a value is a default, or one of many texts for the same list of points.
+ODD_SPACES: dict[str, dict[str, Any]] = {
+    "cosine": {"warmup": [0.0, 0.1], "floor": 0.0},
+    "warmup_stable_decay": {"warmup": [0.05, 0.1]},
+    "milestones": {"at": ["0.50  0.75", "0.3"]},
+    "piecewise_linear": {"points": ["0:1.0 1:0", "0:1 1:0.10"]},
+    "join": {"first": ['{"name":"triangular","cycles":2}', '{"name": "cosine", "final_ratio": 0.0}']},
+    "plateau": {"monitor": ["val_loss", "accuracy"]},
+}
+
+
+def test_whatever_a_search_may_draw_can_be_stored_and_read_back(database: Database) -> None:
+    plan = make_plan(recipes=(), schedules=ODD_SPACES)
+    space, study = SearchSpace(plan.search), open_study(database, plan, DATA_SHA256)
+    drawn = propose(space, [], 64, sampler_seed=0, round_number=0)
+    trials = [
+        replace(
+            finished(CONSTANT, position),
+            params=space.params(candidate),
+            distributions=space.distributions(candidate.schedule.name),
+        )
+        for position, candidate in enumerate(drawn)
+    ]
+    store(database, study._study_id, trials)
+    assert {candidate.schedule.name for candidate in drawn} == ODD_SPACES.keys()
+    assert [space.candidate(trial.params) for trial in study.trials] == drawn
+
+
+def test_a_stored_study_is_not_continued_under_other_default_spaces(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan() -> Plan:
+        return make_plan(recipes=(), schedules={"constant": {}, "cosine": {}})
+
+    study = open_study(database, plan(), DATA_SHA256)
+    store(database, study._study_id, [finished(CONSTANT)])
+    monkeypatch.setattr(Cosine, "default_space", {"final_ratio": 0.5})
+    with pytest.raises(BadInput, match=r"^search\.schedules\.cosine\.final_ratio"):
+        open_study(database, plan(), DATA_SHA256)

@@ -1,0 +1,400 @@
+"""Laws of the questions to a study, whoever filled it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import distribution_to_json as as_json
+
+from sweep.config.study_file import Metric
+from sweep.errors import NotFound, NotYet
+from sweep.search.distributions import SearchSpace
+from sweep.space import Value
+from sweep.store import queries
+from sweep.store.database import Database
+from sweep.store.optuna_schema import FinishedTrial, open_study, store
+from sweep.store.queries import AnyTrial, Best, Finished, Tried
+from tests.fakes import DATA_SHA256, make_plan
+
+PLAN = make_plan(recipes=())
+SPACE = SearchSpace(PLAN.search)
+
+
+def trial(
+    value: float, log_loss: float | None, schedule: str = "constant", position: int = 0, **attributes: Any
+) -> FinishedTrial:
+    own: dict[str, Value] = {"step.drop": 0.5, "step.epochs_drop": 2} if schedule == "step" else {}
+    return FinishedTrial(
+        position=position,
+        params={"schedule": schedule, "learning_rate": 0.1, "momentum": 0.5, **own},
+        distributions=SPACE.distributions(schedule),
+        value=value,
+        attributes={"log_loss": log_loss, "correct": [1, 2], **attributes},
+        began=datetime.now(UTC) - timedelta(seconds=10),
+    )
+
+
+def filled(
+    database: Database, trials: Iterable[FinishedTrial] = (), name: str = "tiny", metric: Metric = "accuracy"
+) -> optuna.Study:
+    study = open_study(database, make_plan(name, recipes=(), metric=metric), DATA_SHA256)
+    store(database, study._study_id, list(trials))
+    return study
+
+
+def best(database: Database, top: int, name: str = "tiny") -> list[Best]:
+    with database.reading() as connection:
+        return queries.best_trials(connection, queries.find_study(connection, name), top)
+
+
+def best_of_each_schedule(database: Database, name: str = "tiny") -> list[Tried]:
+    with database.reading() as connection:
+        return queries.best_of_each_schedule(connection, queries.find_study(connection, name))
+
+
+def status(database: Database, name: str = "tiny") -> queries.Status:
+    with database.reading() as connection:
+        return queries.status(connection, queries.find_study(connection, name).study_id)
+
+
+def plainly_optimized(database: Database, objective: Any, trials: int) -> optuna.Study:
+    """Fill a study with Optuna alone."""
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize", sampler=sampler)
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+class TestFindStudy:
+    def test_a_study_is_found_with_what_it_keeps(self, database: Database) -> None:
+        filled(database)
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+        assert (study.name, study.plan) == ("tiny", PLAN)
+        assert (study.quoted_baseline, study.quoted_source) == (0.9569, "the tutorial")
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [("tinny", "there is no study `tinny` in the database, did you mean `tiny`?"), ("x", "database$")],
+        ids=["near", "far"],
+    )
+    def test_an_unknown_study_names_the_nearest(self, database: Database, name: str, reason: str) -> None:
+        filled(database)
+        with database.reading() as connection, pytest.raises(NotFound, match=reason.replace("?", r"\?")) as raised:
+            queries.find_study(connection, name)
+        assert raised.value.field == "study"
+
+    def test_a_study_that_optuna_made_has_no_plan(self, database: Database) -> None:
+        plainly_optimized(database, lambda _trial: 0.0, 0)
+        with database.reading() as connection:
+            study = queries.find_study(connection, "plain")
+        assert (study.plan, study.metric, study.attributes) == (None, "accuracy", {})
+        assert (study.quoted_baseline, study.quoted_source) == (None, None)
+
+
+def every_trial(database: Database, name: str) -> pd.DataFrame:
+    with database.reading() as connection:
+        return queries.every_trial(connection, queries.find_study(connection, name))
+
+
+class TestEveryTrial:
+    def test_all_come_best_first_with_what_all_schedules_share(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3), trial(0.95, 0.2, "step"), trial(0.5, None)])
+        frame = every_trial(database, "tiny")
+        assert frame["number"].tolist() == [1, 0, 2]
+        assert frame["schedule"].tolist() == ["step", "constant", "constant"]
+        assert frame["learning_rate"].tolist() == [0.1] * 3
+        assert frame["momentum"].tolist() == [0.5] * 3
+
+    def test_what_a_trial_of_others_does_not_have_is_missing(self, database: Database) -> None:
+        plainly_optimized(database, lambda asked: asked.suggest_int("learning_rate", 1, 3), 4)
+        frame = every_trial(database, "plain")
+        assert frame["learning_rate"].tolist() == frame["value"].tolist()
+        assert frame[["schedule", "momentum"]].isna().all(axis=None)
+
+    def test_a_study_without_trials_has_none(self, database: Database) -> None:
+        filled(database)
+        assert every_trial(database, "tiny").empty
+
+
+class TestRanking:
+    def test_the_better_value_comes_first_and_the_log_loss_decides_between_equals(self, database: Database) -> None:
+        stands = [(0.9, 0.3), (0.95, 9e1), (0.9, 0.25), (0.9, None), (0.2, 0.1), (0.9, 1.5e-5)]
+        filled(database, [trial(*stand) for stand in stands])
+        assert [found.trial for found in best(database, 6)] == [1, 5, 2, 0, 3, 4]
+
+    def test_between_equals_in_both_the_earlier_comes_first(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 3)
+        assert [found.trial for found in best(database, 3)] == [0, 1, 2]
+
+    def test_no_more_than_asked_for_are_returned(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 3)
+        assert [len(best(database, top)) for top in (1, 2, 3, 4)] == [1, 2, 3, 3]
+
+    def test_a_trial_comes_with_its_params_and_attributes(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3, "step", position=7)])
+        (found,) = best(database, 1)
+        assert found == Best(
+            trial=0,
+            value=0.9,
+            log_loss=0.3,
+            params={
+                "schedule": "step",
+                "learning_rate": 0.1,
+                "momentum": 0.5,
+                "step.drop": 0.5,
+                "step.epochs_drop": 2,
+            },
+            attributes={"log_loss": 0.3, "correct": [1, 2], "position": 7},
+        )
+        assert list(found.params) == list(SPACE.distributions("step"))
+
+    def test_the_best_of_each_schedule_come_best_first(self, database: Database) -> None:
+        stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.8, 0.05), ("constant", 0.85, 0.1)]
+        filled(database, [trial(value, log_loss, schedule) for schedule, value, log_loss in stands])
+        found = best_of_each_schedule(database)
+        assert [(tried.best.trial, tried.count) for tried in found] == [(1, 2), (2, 2)]
+
+    def test_by_log_loss_the_lower_comes_first_and_the_value_decides_between_equals(self, database: Database) -> None:
+        stands = [(0.9, 0.3), (0.95, 9e1), (0.99, None), (0.95, 0.3), (0.2, 1.5e-5), (0.9, 0.3)]
+        filled(database, [trial(*stand) for stand in stands], metric="log_loss")
+        assert [found.trial for found in best(database, 6)] == [4, 3, 0, 5, 1, 2]
+
+    def test_by_log_loss_a_diverged_run_comes_behind_all_that_have_none(self, database: Database) -> None:
+        stands = [(0.9, 0.01, 1), (0.2, 5.0, 0), (0.95, 0.5, 9)]
+        filled(database, [trial(value, log_loss, diverged=runs) for value, log_loss, runs in stands], metric="log_loss")
+        assert [found.trial for found in best(database, 3)] == [1, 2, 0]
+
+    def test_the_best_of_each_schedule_are_those_by_the_metric(self, database: Database) -> None:
+        stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.7, 0.05), ("constant", 0.85, 0.2)]
+        filled(database, [trial(value, loss, schedule) for schedule, value, loss in stands], metric="log_loss")
+        found = best_of_each_schedule(database)
+        assert [(tried.best.trial, tried.count) for tried in found] == [(2, 2), (3, 2)]
+
+    @pytest.mark.parametrize("metric", get_args(Metric))
+    def test_sql_and_python_rank_random_trials_alike(self, database: Database, metric: Metric) -> None:
+        draw = random.Random(0)
+        trials = [
+            trial(
+                draw.choice([0.5, 0.9, 0.95]),
+                draw.choice([None, 0.1, 0.2, draw.random()]),
+                diverged=draw.choice([0, 0, 1, 2]),
+            )
+            for _ in range(1000)
+        ]
+        filled(database, trials, metric=metric)
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+            in_sql = queries.standings(connection, study)["trial_id"].tolist()
+            trials_here = queries.finished(connection, study.study_id)
+        in_python = sorted(trials_here, key=lambda found: found.rank_key(metric))
+        assert in_sql == [found.trial_id for found in in_python]
+
+    @pytest.mark.parametrize("metric", get_args(Metric))
+    @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
+    def test_a_log_loss_of_others_that_is_not_finite_is_none(
+        self, database: Database, metric: Metric, strange: float
+    ) -> None:
+        study = filled(database, [trial(0.9, 0.3)], metric=metric)
+        study.add_trial(optuna.trial.create_trial(value=0.9, user_attrs={"log_loss": strange}))
+        assert [found.trial for found in best(database, 2)] == [0, 1]
+        with database.reading() as connection:
+            assert [found.log_loss for found in queries.finished(connection, study._study_id)] == [0.3, math.inf]
+
+    def test_other_studies_and_other_states_do_not_count(self, database: Database) -> None:
+        filled(database, [trial(0.99, 0.1)], name="other")
+        study = filled(database, [trial(0.5, 0.3)])
+        study.ask()
+        study.enqueue_trial({"momentum": 0.5})
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+        assert [found.value for found in best(database, 5)] == [0.5]
+        assert queries.count_finished(database, "tiny") == 1
+
+    def test_a_study_without_a_finished_trial_has_none_yet(self, database: Database) -> None:
+        filled(database).ask()
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+            with pytest.raises(NotYet, match="the study `tiny` has no finished trial yet"):
+                queries.some_finished(connection, study)
+
+    def test_attributes_come_all_or_those_that_are_asked_for(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3, position=7)])
+        with database.reading() as connection:
+            study = queries.find_study(connection, "tiny")
+            (few,) = queries.best_trials(connection, study, 1, ("position", "none"))
+        assert few.attributes == {"position": 7}
+
+    def test_two_thousand_trials_rank_as_sorting_ranks_them(self, database: Database) -> None:
+        draw = random.Random(0)
+        stands = [(draw.randrange(100) / 100, draw.choice([None, draw.random()])) for _ in range(2000)]
+        filled(database, [trial(*stand, schedule=draw.choice(["constant", "step"])) for stand in stands])
+        order = sorted(range(2000), key=lambda number: (-stands[number][0], stands[number][1] or math.inf, number))
+        assert [found.trial for found in best(database, 2000)] == order
+        assert queries.count_finished(database, "tiny") == 2000
+
+
+class TestFinished:
+    def test_they_come_in_the_order_of_their_numbers(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3, position=3), trial(0.8, None, position=1)])
+        with database.reading() as connection:
+            assert queries.finished(connection, study._study_id) == [
+                Finished(1, 0.9, 0.3, 3),
+                Finished(2, 0.8, math.inf, 1),
+            ]
+
+    def test_a_trial_of_others_has_no_position(self, database: Database) -> None:
+        study = plainly_optimized(database, lambda trial: trial.suggest_float("x", 0, 1), 1)
+        with database.reading() as connection:
+            (found,) = queries.finished(connection, study._study_id)
+        assert (found.position, found.log_loss) == (None, math.inf)
+
+    def test_a_missing_database_and_an_unknown_study_have_none(
+        self, database: Database, new_database: Database
+    ) -> None:
+        assert queries.count_finished(new_database, "tiny") == 0
+        assert queries.count_finished(database, "tiny") == 0
+
+
+class TestStatus:
+    def test_trials_are_counted_by_state(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3)] * 3)
+        study.ask()
+        study.enqueue_trial({"momentum": 0.5})
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+        assert status(database).counts == {"complete": 3, "running": 1, "waiting": 1, "fail": 1}
+
+    def test_the_pace_is_that_of_the_latest_trials(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 30)
+        found = status(database)
+        assert found.rate == pytest.approx(3.0, rel=0.2)
+        assert found.idle_seconds == pytest.approx(0, abs=5)
+
+    def test_a_study_without_trials_has_no_pace(self, database: Database) -> None:
+        filled(database)
+        found = status(database)
+        assert (found.counts, found.rate, found.idle_seconds) == ({}, None, None)
+
+
+def numbers_after(database: Database, after: int | None, limit: int) -> list[int]:
+    with database.reading() as connection:
+        found = queries.trials_after(connection, queries.find_study(connection, "tiny"), after, limit)
+    return [trial.number for trial in found]
+
+
+def found_trial(database: Database, number: int, name: str = "tiny") -> tuple[AnyTrial | None, Best | None]:
+    """Return a trial as it is stored, and if it has finished."""
+    with database.reading() as connection:
+        study = queries.find_study(connection, name)
+        return queries.find_trial(connection, study, number), queries.finished_trial(connection, study, number)
+
+
+class TestTrialsByNumber:
+    def test_pages_join_to_the_whole_list(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)] * 3, name="other")
+        filled(database, [trial(0.9 - place / 100, 0.3) for place in range(10)])
+        assert numbers_after(database, None, 100) == list(range(10))
+        assert numbers_after(database, None, 4) == [0, 1, 2, 3]
+        assert numbers_after(database, 3, 4) == [4, 5, 6, 7]
+        assert numbers_after(database, 7, 4) == [8, 9]
+
+    @pytest.mark.parametrize("number", [10**6, 2**31, 10**30])
+    def test_a_number_beyond_the_last_has_none_after_it(self, database: Database, number: int) -> None:
+        filled(database, [trial(0.9, 0.3)])
+        assert numbers_after(database, number, 10) == []
+        assert numbers_after(database, -number, 10) == [0]
+
+    @pytest.mark.parametrize("number", [-1, 1, 2**31, 10**30])
+    def test_a_number_that_no_trial_has_finds_none(self, database: Database, number: int) -> None:
+        filled(database, [trial(0.9, 0.3)])
+        assert found_trial(database, number) == (None, None)
+
+    def test_every_state_is_there_and_a_value_where_it_is_finite(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3)])
+        study.add_trial(optuna.trial.create_trial(value=math.inf))
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+        study.enqueue_trial({"momentum": 0.5})
+        with database.reading() as connection:
+            found = queries.trials_after(connection, queries.find_study(connection, "tiny"), None, 9)
+        assert [(one.state, one.value) for one in found] == [
+            ("complete", 0.9),
+            ("complete", None),
+            ("fail", None),
+            ("waiting", None),
+        ]
+        assert found_trial(database, 1)[1] is found_trial(database, 2)[1] is None
+
+    def test_times_are_in_utc(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3)])
+        stored, _ = found_trial(database, 0)
+        assert stored is not None
+        assert stored.began is not None
+        assert stored.ended is not None
+        assert (stored.ended - stored.began).total_seconds() == pytest.approx(10, abs=5)
+        assert abs((datetime.now(UTC) - stored.ended).total_seconds()) < 60
+
+    def test_one_trial_comes_with_all_that_it_keeps(self, database: Database) -> None:
+        filled(database, [trial(0.9, 0.3, "step", position=7), trial(0.8, 0.2)])
+        stored, finished = found_trial(database, 0)
+        assert finished == best(database, 1)[0]
+        assert stored is not None
+        assert (stored.params, stored.attributes) == (finished.params, finished.attributes)
+
+
+class TestOptunaAlone:
+    def test_every_question_has_an_answer(self, database: Database) -> None:
+        study = plainly_optimized(
+            database, lambda trial: trial.suggest_float("x", 0, 1) * trial.suggest_categorical("y", [1, 2]), 6
+        )
+        ranked = sorted(study.trials, key=lambda trial: -(trial.value or 0))
+        found = best(database, 3, "plain")
+        assert [one.trial for one in found] == [trial.number for trial in ranked[:3]]
+        assert [one.params for one in found] == [trial.params for trial in ranked[:3]]
+        assert best_of_each_schedule(database, "plain") == []
+        assert status(database, "plain").counts == {"complete": 6}
+
+    def test_a_best_of_each_schedule_needs_no_more_than_the_param(self, database: Database) -> None:
+        plainly_optimized(database, lambda trial: len(trial.suggest_categorical("schedule", ["step", "time"])), 8)
+        assert {tried.best.schedule for tried in best_of_each_schedule(database, "plain")} == {"step", "time"}
+
+    def test_failed_trials_and_infinite_values_are_no_obstacle(self, database: Database) -> None:
+        values = iter([0.5, math.nan, math.inf, -math.inf, 0.25])
+        study = plainly_optimized(database, lambda _trial: next(values), 5)
+        assert [found.value for found in best(database, 5, "plain")] == [0.5, 0.25]
+        with database.reading() as connection:
+            assert [trial.value for trial in queries.finished(connection, study._study_id)] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value"),
+    [
+        (CategoricalDistribution(("a", "b")), "b"),
+        (CategoricalDistribution((True, False)), False),
+        (CategoricalDistribution((0.5, 0.9)), 0.9),
+        (IntDistribution(1, 40), 7),
+        (IntDistribution(1, 40, log=True), 7),
+        (FloatDistribution(1e-3, 1.0, log=True), 0.1),
+        (FloatDistribution(0.0, 0.9), 0.25),
+    ],
+    ids=repr,
+)
+def test_a_stored_number_stands_for_what_was_suggested(distribution: BaseDistribution, value: Value) -> None:
+    found = queries.external(distribution.to_internal_repr(value), as_json(distribution))
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"run_seeds": [0, 1]}, {"correct": [3]}, {"correct": 3, "run_seeds": [0]}, {"correct": ["a"], "run_seeds": [0]}],
+    ids=["seeds alone", "counts alone", "one number", "text"],
+)
+def test_a_trial_that_does_not_tell_seeds_and_counts_tells_no_counts(told: dict[str, Any]) -> None:
+    assert Best(0, 0.5, None, {}, told).correct == {}

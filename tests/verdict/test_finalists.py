@@ -1,0 +1,79 @@
+"""Laws of who races, over studies in a real database."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+
+from sweep.config.study_file import Plan
+from sweep.errors import StorageFailed
+from sweep.store.database import Database
+from sweep.store.queries import Best
+from sweep.verdict.finalists import as_candidate, finalists, within_noise
+from sweep.verdict.record import Contender
+from tests.fakes import make_coordinator, make_plan
+from tests.protocols import few
+
+PLAN = few(make_plan(), finalists=4)
+
+
+def searched(database: Database, plan: Plan = PLAN) -> list[Contender]:
+    make_coordinator(database, plan).run()
+    return finalists(database, plan)
+
+
+def trial(number: int, correct: list[int], schedule: str = "step") -> Best:
+    seeds = list(range(len(correct)))
+    return Best(number, 0.9, 0.1, {"schedule": schedule}, {"correct": correct, "run_seeds": seeds})
+
+
+def test_the_best_of_the_search_race_as_they_were_found(database: Database) -> None:
+    racing = searched(database)
+    study = optuna.load_study(storage=database.storage, study_name="tiny")
+    best = sorted(study.trials, key=lambda each: (-(each.value or 0), each.user_attrs["log_loss"]))
+    assert [contender.trial for contender in racing[:4]] == [each.number for each in best[:4]]
+    for contender, found in zip(racing, best[:4], strict=False):
+        assert contender.search is not None
+        assert list(contender.search.correct) == found.user_attrs["correct"]
+        assert as_candidate(contender).schedule.document == found.user_attrs["schedule"]
+
+
+def test_of_every_schedule_within_noise_the_best_races_too() -> None:
+    leader = trial(0, [115, 114, 115, 114, 115, 114])
+    near, far = trial(7, [114, 115, 114, 115, 114, 115], "rex"), trial(9, [80, 81, 80, 82, 81, 80], "time")
+    assert within_noise([leader, near, far]) == [leader, near]
+
+
+def test_trials_of_other_seeds_are_not_compared() -> None:
+    leader, other = trial(0, [115, 114]), trial(1, [115, 114, 115])
+    assert within_noise([leader, other]) == [leader]
+    assert within_noise([]) == []
+
+
+def test_nobody_races_twice(database: Database) -> None:
+    trials = [contender.trial for contender in searched(database)]
+    assert len(trials) == len(set(trials))
+
+
+def test_trials_of_others_take_no_part(database: Database) -> None:
+    make_coordinator(database, PLAN).run()
+    study = optuna.load_study(storage=database.storage, study_name="tiny")
+    study.add_trial(optuna.create_trial(value=2.0))
+    assert len(finalists(database, PLAN)) >= 3
+    assert all(contender.name in ("constant", "step") for contender in finalists(database, PLAN))
+
+
+def test_a_study_of_others_alone_has_nobody_to_race(database: Database) -> None:
+    study = optuna.create_study(storage=database.storage, study_name="tiny", direction="maximize")
+    study.add_trial(optuna.create_trial(value=1.0))
+    with pytest.raises(StorageFailed, match="no trial whose runs can be compared"):
+        finalists(database, PLAN)
+
+
+def test_of_many_schedules_within_noise_a_few_race_and_the_simplest(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = few(make_plan(), finalists=1)
+    make_coordinator(database, plan).run()
+    monkeypatch.setattr("sweep.verdict.finalists.within_noise", lambda ranked: ranked)
+    assert [contender.name for contender in finalists(database, plan)] == ["step", "constant"]

@@ -1,0 +1,78 @@
+"""Whole sweeps of small studies in simulated worlds; the benchmark's section `verdict` has the full size."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sweep.config.study_file import Plan
+from sweep.stats.verdict import Word
+from sweep.store.database import Database
+from sweep.verdict.analysis import Findings, required
+from sweep.verdict.record import Role
+from tests.bench.simulated import SimulatedTrainer, simulate
+from tests.bench.verdict_simulation import STATED_RUNS
+from tests.fakes import make_plan, opened
+from tests.protocols import few, made_dataset
+
+WORLDS = 16
+DATASET = made_dataset()
+
+
+def small(world: int, confirmation_seeds: int = 24, **search: Any) -> Plan:
+    return few(make_plan(f"world-{world}", trials=40, **search), confirmation_seeds=confirmation_seeds, splits=10)
+
+
+@pytest.fixture(scope="module")
+def nulls(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Findings]:
+    """Sweep worlds of identical candidates, ranked by accuracy and by log-loss in turns."""
+    file = tmp_path_factory.mktemp("null") / "studies.db"
+    shutil.copyfile(empty_file, file)
+    with opened(file) as database:
+        return [
+            simulate(database, small(world, metric=metric), DATASET, SimulatedTrainer(world), drawn=True)
+            for world, metric in zip(range(WORLDS), cycle(["accuracy", "log_loss"]), strict=False)
+        ]
+
+
+def test_sweeps_of_identical_candidates_rarely_say_better(nulls: list[Findings]) -> None:
+    verdicts = [(found.these_rows, found.new_rows) for found in nulls]
+    said = [{verdict.word for verdict in pair if verdict is not None} for pair in verdicts]
+    assert sum(Word.BETTER in words for words in said) <= stats.binom.ppf(0.99, WORLDS, 0.05)
+    assert all(new is not None for _, new in verdicts)
+
+
+def test_the_search_flatters_one_of_identical_candidates_and_the_confirmation_does_not(nulls: list[Findings]) -> None:
+    assert np.mean([found.optimism.total for found in nulls]) > 0.3
+    assert np.mean([found.winner.correct_mean for found in nulls]) == pytest.approx(114.2, abs=0.2)
+
+
+def test_a_sweep_that_optuna_samples_says_no_better_of_identical_candidates(database: Database) -> None:
+    found = simulate(database, small(0), DATASET, SimulatedTrainer(0))
+    assert found.looked_at == {"world-0": 40, "world-0.constant": 40, "world-0.rate": 10}
+    assert found.these_rows.word is Word.NO_BETTER
+
+
+def test_sweeps_find_one_row_at_the_stated_number_of_run_seeds(database: Database) -> None:
+    findings = [
+        simulate(database, small(world, STATED_RUNS), DATASET, SimulatedTrainer(world, planted=1.0), drawn=True)
+        for world in range(3)
+    ]
+    assert all(required(found.record, Role.WINNER).contender.name == "step" for found in findings)
+    assert [found.these_rows.word for found in findings] == [Word.BETTER] * 3
+
+
+def test_an_outcome_depends_on_candidate_seed_and_rows_alone() -> None:
+    first, second = make_plan().candidates
+    trainer = SimulatedTrainer(3)
+    alone = dict(trainer.train([second], [7]))[0]
+    together = dict(trainer.train([first, second], range(12)))[1]
+    assert (alone.correct[0], alone.log_loss[0]) == (together.correct[7], together.log_loss[7])
+    assert not np.array_equal(together.correct, dict(trainer.train([first], range(12)))[0].correct)
+    assert not np.array_equal(together.correct, dict(SimulatedTrainer(4).train([second], range(12)))[0].correct)

@@ -1,0 +1,167 @@
+"""Laws of the way from nothing to a verdict, over a fake trainer and a real database."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sweep.config.study_file import Plan
+from sweep.seeds import Stage, run_seeds
+from sweep.store import queries
+from sweep.store.database import Database
+from sweep.store.documents import read_documents
+from sweep.verdict.record import Role, VerdictRecord
+from sweep.verdict.status import is_made, read_record, work_left
+from tests.fakes import FakeTrainer, make_plan
+from tests.protocols import few, made_dataset, make_protocol
+
+PLAN = few(make_plan())
+
+
+def record_of(database: Database, name: str = "tiny") -> VerdictRecord:
+    found = read_record(database, name)
+    assert found is not None
+    return found
+
+
+def lasting(record: VerdictRecord) -> str:
+    """Return what does not depend on when it was made, nor on the numbers of trials, which count as they arrive."""
+    return re.sub(r'"trial":\d+', '"trial":0', record.model_copy(update={"seconds": 0.0}).model_dump_json())
+
+
+def documents(database: Database) -> dict[str, str]:
+    with database.reading() as connection:
+        return read_documents(connection, queries.find_study(connection, "tiny").study_id)
+
+
+class TestStages:
+    def test_everything_is_trained_in_order(self, database: Database) -> None:
+        told: list[tuple[str, int]] = []
+        assert make_protocol(database, PLAN, announce=lambda part, runs: told.append((part, runs))).run()
+        names = [part for part, _ in told]
+        assert names[:3] == ["schedules", "tuned constant", "tuned rate"]
+        assert names[3:] == ["race, look 1 of 2", "race, look 2 of 2", "confirmation", "new rows"]
+        assert told[0] == ("schedules", 40)
+
+    def test_no_run_seed_serves_two_stages(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        entry = record_of(database).entries[0]
+        assert entry.contender.search is not None
+        assert entry.contender.selection is not None
+        stages = [entry.contender.search, entry.contender.selection, entry.confirmation, entry.new_rows[0]]
+        seeds = [set(runs.run_seeds) for runs in stages]
+        assert sum(map(len, seeds)) == len(set().union(*seeds)) == 2 + 12 + 8 + 2
+
+    def test_all_candidates_of_a_stage_share_its_seeds(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        record = record_of(database)
+        assert len({entry.confirmation.run_seeds for entry in record.entries}) == 1
+        assert len({entry.new_rows[3].run_seeds for entry in record.entries}) == 1
+
+    def test_the_baselines_are_tuned_as_hard_as_the_winner(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        assert record_of(database).basis.trials == {"tiny": 20, "tiny.constant": 20, "tiny.rate": 5}
+        with database.reading() as connection:
+            for name in ("tiny.constant", "tiny.rate"):
+                study = queries.find_study(connection, name)
+                schedules = {tried.best.schedule for tried in queries.best_of_each_schedule(connection, study)}
+                assert schedules == {"constant"}
+
+    def test_the_confirmed_are_winner_baselines_and_reruns(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        record = record_of(database)
+        assert [entry.role for entry in record.entries] == [Role.WINNER, Role.CONSTANT, Role.RATE, Role.RERUN]
+        rerun = record.entries[-1].contender
+        assert (rerun.name, rerun.schedule["learning_rate"], rerun.trial) == ("constant", 0.01, None)
+        assert record.entries[0].contender == record.race[0]
+
+    def test_re_splits_are_drawn_without_the_study_s_own(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        new = record_of(database).new_rows
+        assert (new.split_seeds, new.train_rows, new.test_rows) == ((1, 2, 3, 4, 5, 6), 235, 116)
+        assert all(len(entry.new_rows) == 6 for entry in record_of(database).entries)
+
+    def test_rows_that_cannot_be_split_again_leave_a_reason(self, database: Database) -> None:
+        made = made_dataset(6)
+        alone = replace(made, targets=np.array([0, 1, 0, 0, 0, 0], np.int32))
+        assert make_protocol(database, PLAN, dataset=alone).run()
+        record = record_of(database)
+        assert str(record.new_rows.problem).startswith("split.kind: stratified must have at least 2 rows of each class")
+        assert record.entries[0].new_rows == ()
+
+
+class TestContinuing:
+    def test_what_is_made_is_not_made_again(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        before, trainer = record_of(database), FakeTrainer()
+        assert not work_left(database, PLAN, search_only=False)
+        assert make_protocol(database, PLAN, trainer).run()
+        assert (record_of(database), trainer.trained) == (before, [])
+
+    @pytest.mark.parametrize("after", [3, 25, 42, 47, 55, 61, 68, 75])
+    def test_stopped_anywhere_it_ends_as_if_it_had_not_been(
+        self, database: Database, new_database: Database, after: int
+    ) -> None:
+        make_protocol(new_database, PLAN).run()
+        with pytest.raises(KeyboardInterrupt):
+            make_protocol(database, PLAN, FakeTrainer(interrupted_after=after)).run()
+        assert make_protocol(database, PLAN).run()
+        assert lasting(record_of(database)) == lasting(record_of(new_database))
+
+    def test_a_finished_part_is_not_trained_again(self, database: Database) -> None:
+        whole = FakeTrainer()
+        with pytest.raises(KeyboardInterrupt):
+            make_protocol(database, PLAN, FakeTrainer(interrupted_after=90)).run()
+        assert any(name.startswith("part:") for name in documents(database))
+        make_protocol(database, PLAN, whole).run()
+        assert 0 < len(whole.trained) < 60
+
+    def test_the_parts_go_when_the_dossier_comes(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        assert documents(database).keys() == {"dossier"}
+
+    def test_more_trials_make_a_new_verdict_on_seeds_of_its_own(self, database: Database) -> None:
+        make_protocol(database, PLAN).run()
+        more = few(make_plan(trials=24))
+        assert not is_made(database, more) or work_left(database, more, search_only=False)
+        make_protocol(database, more).run()
+        record = record_of(database)
+        assert record.confirmations == 2
+        assert record.basis.trials["tiny"] == 24
+        assert record.entries[0].confirmation.run_seeds == tuple(run_seeds(Stage.CONFIRMATION, 8, first=8))
+
+    @pytest.mark.parametrize("changed", [few(make_plan(), splits=8), PLAN.model_copy(update={"baseline": None})])
+    def test_another_verdict_table_or_baseline_makes_a_new_verdict(self, database: Database, changed: Plan) -> None:
+        make_protocol(database, PLAN).run()
+        assert work_left(database, changed, search_only=False)
+        make_protocol(database, changed).run()
+        assert record_of(database).confirmations == 2
+        assert is_made(database, changed)
+
+    def test_a_search_alone_leaves_no_verdict(self, database: Database) -> None:
+        assert make_protocol(database, PLAN).run(search_only=True)
+        assert read_record(database, "tiny") is None
+        assert not work_left(database, PLAN, search_only=True)
+        assert work_left(database, PLAN, search_only=False)
+
+    def test_no_stage_begins_after_the_timeout(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        timeline = SimpleNamespace(now=0.0, perf_counter=time.perf_counter)
+        timeline.monotonic = lambda: timeline.now
+        for module in ("search.loop", "verdict.protocol"):
+            monkeypatch.setattr(f"sweep.{module}.time", timeline)
+
+        def let_a_second_pass() -> None:
+            timeline.now += 1
+
+        protocol = make_protocol(database, PLAN, FakeTrainer(before_each=let_a_second_pass))
+        ends = []
+        while not protocol.run(timeout_seconds=30):
+            ends.append(timeline.now)
+            assert len(ends) < 10
+        assert len(ends) >= 2
+        assert is_made(database, PLAN)

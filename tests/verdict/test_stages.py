@@ -1,0 +1,92 @@
+"""Laws of the race and of what the record keeps, without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from sweep.candidate import from_params
+from sweep.config.study_file import Metric
+from sweep.data.table import split_tail
+from sweep.verdict.finalists import as_candidate, as_contender
+from sweep.verdict.record import Contender, Runs
+from sweep.verdict.stages import joined, look_seeds, placed, ranked, scores, split_facts, to_curves, to_runs
+from tests.fakes import CLOCK, ROWS, outcome_of
+from tests.protocols import made_dataset
+
+STEP = from_params({"schedule": "step", "learning_rate": 0.3, "step.drop": 0.5, "step.epochs_drop": 2, "momentum": 0.6})
+
+
+def raced(correct: list[int], losses: Sequence[float | None], diverged: int = 0) -> Contender:
+    seeds = tuple(range(len(correct)))
+    runs = Runs(run_seeds=seeds, correct=tuple(correct), log_losses=tuple(losses), diverged=diverged)
+    return as_contender(STEP).model_copy(update={"selection": runs})
+
+
+@pytest.mark.parametrize(("number", "sizes"), [(48, [16, 16, 16]), (12, [6, 6]), (11, [11]), (2, [2]), (20, [7, 7, 6])])
+def test_the_first_look_has_enough_seeds_to_tell_anything(number: int, sizes: list[int]) -> None:
+    looks = look_seeds(number)
+    assert [len(look) for look in looks] == sizes
+    assert len(set().union(*looks)) == number
+
+
+@pytest.mark.parametrize(
+    ("metric", "order"),
+    [("accuracy", ["right", "tied", "calm", "wild"]), ("log_loss", ["calm", "right", "tied", "wild"])],
+)
+def test_the_metric_ranks_and_the_other_breaks_ties(metric: Metric, order: list[str]) -> None:
+    contenders = {
+        "wild": raced([3, 3], [0.01, None], diverged=1),
+        "calm": raced([4, 4], [0.1, 0.1]),
+        "tied": raced([5, 5], [0.3, 0.3]),
+        "right": raced([5, 5], [0.2, 0.2]),
+    }
+    best = ranked(list(contenders.values()), metric)
+    assert [next(name for name, each in contenders.items() if each is one) for one in best] == order
+
+
+def test_who_left_the_race_early_comes_behind_who_stayed() -> None:
+    lucky, steady = raced([116, 116], [0.0, 0.0]), raced([110] * 4, [0.1] * 4)
+    assert ranked([lucky, steady], "accuracy") == [steady, lucky]
+
+
+def test_of_those_that_cannot_be_told_apart_the_lowest_log_loss_wins() -> None:
+    most = raced([115, 114, 115, 114, 115, 115], [0.4] * 6)
+    calm = raced([114, 115, 114, 115, 115, 114], [0.1] * 6)
+    far = raced([90, 91, 90, 92, 90, 91], [0.01] * 6)
+    assert placed([most, calm, far], "accuracy") == [calm, most, far]
+    assert placed([most, calm, far], "log_loss") == [far, calm, most]
+
+
+def test_by_log_loss_a_diverged_run_loses_to_everybody() -> None:
+    table = scores([raced([5, 5], [0.01, None], diverged=1), raced([1, 1], [3.0, 9.0])], "log_loss")
+    assert table[0].max() < table[1].min()
+
+
+def test_a_contender_is_trained_as_it_was_found() -> None:
+    assert as_candidate(as_contender(STEP)) == STEP
+
+
+def test_two_looks_are_kept_as_one() -> None:
+    first, second = (to_runs(outcome_of(STEP, seeds)) for seeds in ([1, 2], [3]))
+    both = joined(first, second)
+    assert both == to_runs(outcome_of(STEP, [1, 2, 3]))
+    assert both.correct_mean == pytest.approx(np.mean(both.correct))
+
+
+def test_a_run_that_is_not_finite_has_no_log_loss() -> None:
+    runs = to_runs(outcome_of(STEP, [1, 2], diverged=[2]))
+    assert runs.log_losses[1] is None
+    assert (runs.diverged, runs.log_loss) == (1, runs.log_losses[0])
+    assert to_runs(outcome_of(STEP, [1, 2], diverged=[1, 2])).log_loss is None
+    assert to_curves(outcome_of(STEP, [2], diverged=[2])).loss == (None,) * CLOCK.epochs
+
+
+def test_the_split_is_told_with_its_doubts() -> None:
+    dataset = made_dataset()
+    facts = split_facts(dataset, split_tail(dataset, 0.33))
+    assert (facts.classes, facts.train_rows, facts.validation_rows) == (("b", "g"), 235, ROWS)
+    assert sum(facts.class_rows) == ROWS
+    assert "one validation row is 0.86 points" in facts.warnings
