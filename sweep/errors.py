@@ -51,14 +51,19 @@ class TrainingFailed(SweepError):
 
 
 class StorageFailed(SweepError):
-    """The database cannot be opened, is locked, or holds something unexpected."""
+    """The database cannot be opened, or holds something unexpected."""
+
+
+class Locked(StorageFailed):
+    """Another process writes the study, or serves the database; it can be tried again later."""
 
 
 class NotYet(StorageFailed):
     """The study has not come so far that the question has an answer."""
 
 
-EXIT_CODES: dict[type[SweepError], int] = {BadInput: 2, StorageFailed: 3, TrainingFailed: 1}
+# A class stands before its parents: the first that fits decides.
+EXIT_CODES: dict[type[SweepError], int] = {BadInput: 2, Locked: 4, StorageFailed: 3, TrainingFailed: 1}
 
 
 def exit_code(error: SweepError) -> int:

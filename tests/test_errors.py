@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from sweep.errors import BadInput, StorageFailed, SweepError, TrainingFailed, exit_code, first_problem, nearest
+from sweep.errors import BadInput, Locked, StorageFailed, SweepError, TrainingFailed, exit_code, first_problem, nearest
 from sweep.space import Space
 
 words = st.text(max_size=20)
@@ -58,16 +58,17 @@ class TestErrors:
             (TrainingFailed("why"), 1),
             (BadInput("field", "reason"), 2),
             (StorageFailed("why"), 3),
+            (Locked("why"), 4),
         ],
     )
     def test_each_class_has_its_exit_code(self, error: SweepError, code: int) -> None:
         assert exit_code(error) == code
 
     def test_a_subclass_exits_as_its_parent_does(self) -> None:
-        class Locked(StorageFailed):
+        class Unlisted(StorageFailed):
             """A kind of failure that the table does not list."""
 
-        assert exit_code(Locked("why")) == 3
+        assert exit_code(Unlisted("why")) == 3
 
 
 class TestNearest:

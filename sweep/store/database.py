@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from sweep.errors import BadInput, StorageFailed
+from sweep.errors import BadInput, Locked, StorageFailed
 
 if TYPE_CHECKING:
     import optuna
@@ -165,7 +165,8 @@ class Database:
         """Hold the study's lock, which the system frees however this process ends.
 
         Raises:
-            StorageFailed: if another process holds it.
+            Locked: if another process holds it.
+            StorageFailed: if the lock cannot be made.
         """
         with self._sole(study, f"another `sweep run` is writing the study `{study}` in `{self.shown}`."):
             yield
@@ -183,7 +184,7 @@ class Database:
             self._make_folder()
             lock.acquire()
         except Timeout as error:
-            raise StorageFailed(complaint) from error
+            raise Locked(complaint) from error
         except OSError as error:
             raise StorageFailed(f"`{self.shown}` cannot be locked: {error.strerror}.") from error
         with lock:

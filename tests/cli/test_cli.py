@@ -188,10 +188,10 @@ class TestStorage:
         ended = sweep(command, SMOKE, "--storage", f"sqlite:///{tmp_path}/text.db")
         assert_one_line(ended, 3, r".*text\.db`.* file is not a database\.")
 
-    def test_a_second_run_at_the_same_time_is_exit_code_3(self, sweep: Sweep, filled: Database) -> None:
+    def test_a_second_run_at_the_same_time_is_exit_code_4(self, sweep: Sweep, filled: Database) -> None:
         with filled.sole_writer("smoke"):
             ended = sweep("run", SMOKE, "--storage", filled.url)
-        assert_one_line(ended, 3, r"another `sweep run` is writing the study `smoke` in .*")
+        assert_one_line(ended, 4, r"another `sweep run` is writing the study `smoke` in .*")
 
     def test_a_study_without_trials_is_exit_code_3(self, sweep: Sweep, tmp_path: Path, plan: Plan) -> None:
         with opened(tmp_path / "studies.db") as database:

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import Connection
 
-from sweep.errors import BadInput, StorageFailed
+from sweep.errors import BadInput, Locked, StorageFailed
 from sweep.store import database as module
 from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
@@ -257,7 +257,7 @@ class TestSoleWriter:
         again = Database(database.url)
         with (
             database.sole_writer("tiny"),
-            pytest.raises(StorageFailed, match="another `sweep run` is writing the study `tiny`"),
+            pytest.raises(Locked, match="another `sweep run` is writing the study `tiny`"),
             again.sole_writer("tiny"),
         ):
             pass
@@ -292,7 +292,7 @@ class TestSoleWriter:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(StorageFailed, match="another `sweep run`"), database.sole_writer("tiny"):
+            with pytest.raises(Locked, match="another `sweep run`"), database.sole_writer("tiny"):
                 pass
             os.kill(holder.pid, signal.SIGKILL)
             holder.wait(10)
