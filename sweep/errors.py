@@ -116,3 +116,28 @@ def _reason(complaint: ErrorDetails) -> str:
     rule = RULES.get(complaint["type"]) or complaint["msg"].replace("Input should", "must", 1)
     given = complaint["input"]
     return f"{rule}." if isinstance(given, dict) else f"{rule}, got {reprlib.repr(given)}."
+
+
+SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}:/"
+# In quotation marks a path may hold spaces; outside, it begins where no word and no path goes before.
+QUOTED_PATH = re.compile(rf"""([`'"])((?:{SCHEME})?/(?:(?!\1).)*)\1""", re.DOTALL)
+BARE_PATH = re.compile(rf"""(?:{SCHEME}|(?<![\w.~/]))/[^\s`'"]+""")
+URL = re.compile(rf"({SCHEME})/[^/]*(.*)", re.DOTALL)
+
+
+def without_paths(text: str) -> str:
+    """Replace every absolute path and every URL in a text that leaves this machine by its last component.
+
+    >>> without_paths("`sqlite:////srv/sweep/studies.db` cannot be read: /tmp is full.")
+    '`studies.db` cannot be read: tmp is full.'
+    """
+
+    def last(path: str) -> str:
+        url = URL.fullmatch(path)
+        if url is None:
+            return path.rstrip("/").rpartition("/")[2] or "/"
+        # A URL that ends with its host, which may hold a password, becomes its scheme.
+        return re.split(r"[?#]", url[2])[0].rstrip("/").rpartition("/")[2] or url[1].rstrip(":/")
+
+    inside = QUOTED_PATH.sub(lambda found: f"{found[1]}{last(found[2])}{found[1]}", text)
+    return BARE_PATH.sub(lambda found: last(found[0]), inside)

@@ -24,8 +24,7 @@ from sweep.jobs.supervisor import Supervisor
 from sweep.server.app import create_app
 from sweep.server.metrics import Metrics
 from sweep.server.process import Place, Service, make_server
-from sweep.server.security.policy import Policy
-from sweep.server.security.rules import default_policy
+from sweep.server.security.rules import Policy, default_policy
 from sweep.server.security.tokens import AccessRole, Tokens, read_or_make
 from sweep.server.state import AppState
 from sweep.store.database import Database

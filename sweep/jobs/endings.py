@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from sweep.errors import without_paths
 from sweep.jobs.job import ExitStatus, Job, JobState, RequestedAction
-from sweep.redaction import without_paths
 
 MOST_CRASHES = 1  # that are tried again
 BAD_INPUT = 2

@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sweep.errors import StorageFailed, SweepError
+from sweep.errors import StorageFailed, SweepError, without_paths
 from sweep.jobs.job import ExitStatus, Job
 from sweep.jobs.process import Launcher, SweepProcess
 from sweep.jobs.progress import Progress
 from sweep.jobs.queue import JobQueue
-from sweep.redaction import without_paths
 
 LOOK_SECONDS = 1.0  # for studies that somebody else was writing, and for a database that was refused
 

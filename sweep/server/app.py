@@ -15,11 +15,10 @@ from starlette.types import ASGIApp
 from sweep.config.study_file import Plan
 from sweep.dashboard.app import mount
 from sweep.server.api import catalogue, docs, events, health, results, studies
-from sweep.server.errors import handle_errors
+from sweep.server.errors import ALWAYS, ProblemDetails, handle_errors
 from sweep.server.metrics import MeteredApp
-from sweep.server.responses import ALWAYS, ProblemDetails
 from sweep.server.security.guard import Guard
-from sweep.server.security.policy import Policy
+from sweep.server.security.rules import Policy
 from sweep.server.state import AppState
 from sweep.server.web import pages
 

@@ -1,69 +1,114 @@
-"""Every error of a route as `application/problem+json`: ours by their class, FastAPI's and Starlette's by theirs."""
+"""Refusals as `application/problem+json` (RFC 9457): how one is made, described in OpenAPI, and caught in routes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import json
+from http import HTTPStatus
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from sweep.errors import SweepError
-from sweep.server.problems import of_error, problem
+from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, without_paths
 
-Handler = Callable[[Request, Any], Awaitable[Response]]
+Problem: TypeAlias = tuple[int, list[tuple[str, str]], bytes]
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
+
+MEDIA_TYPE = "application/problem+json"
+LONGEST_DETAIL = 2000
+SOMEWHERE = "something went wrong here; the log says where."
+# The first class that fits counts, so subclasses come before their bases.
+STATUSES: dict[type[SweepError], int] = {
+    NotFound: 404,
+    NotYet: 404,
+    Conflict: 409,
+    BadInput: 422,
+    StorageFailed: 503,
+    SweepError: 500,
+}
+
+
+class ProblemDetails(BaseModel):
+    """Why a request was refused (RFC 9457).
+
+    Attributes:
+        field: the value that is wrong, by its dotted name; None if it is none in particular.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
 
 
 class Refused(Exception):
-    """A request that cannot be followed for how it is made, not for what it asks."""
+    """A request that is refused for its form, not for what it asks."""
 
     def __init__(self, status: int, detail: str, field: str | None = None) -> None:
         super().__init__(status, detail, field)
         self.status, self.detail, self.field = status, detail, field
 
 
-def answer(status: int, detail: str, field: str | None = None) -> Response:
-    """Return a problem as a response."""
-    status, headers, body = problem(status, detail, field)
-    return Response(body, status, {key: value for key, value in headers if key != "content-length"})
+def problem(status: int, detail: str, field: str | None = None) -> Problem:
+    """Return a problem's status, headers and body; no path of this machine is in it."""
+    phrase, detail = HTTPStatus(status).phrase, without_paths(detail[:LONGEST_DETAIL])
+    content = {"type": "about:blank", "title": phrase, "status": status, "detail": detail, "field": field}
+    body = json.dumps(content).encode()
+    return status, [("content-type", MEDIA_TYPE), ("content-length", str(len(body)))], body
 
 
-async def _refused(_request: Request, error: Refused) -> Response:
-    return answer(error.status, error.detail, error.field)
-
-
-async def _ours(_request: Request, error: SweepError) -> Response:
-    return answer(*of_error(error))
-
-
-async def _unprocessable(_request: Request, error: RequestValidationError) -> Response:
-    first = error.errors()[0]
-    where, *rest = (str(part) for part in first["loc"])
-    if first["type"] == "json_invalid":
-        return answer(400, "the body is not valid JSON.")
-    return answer(422, f"{first['msg'].removeprefix('Value error, ')}.", ".".join(rest) or where)
-
-
-async def _http(_request: Request, error: HTTPException) -> Response:
-    found = answer(error.status_code, f"{error.detail}.")
-    found.headers.update(error.headers or {})
-    return found
-
-
-async def _unexpected(_request: Request, _error: Exception) -> Response:
-    """Answer for an error that nobody foresaw; the guard, which it comes to next, writes it down."""
-    return answer(500, "something went wrong here; the log says where.")
+def of_error(error: Exception) -> tuple[int, str, str | None]:
+    """Return the status, detail and field of an error of a route."""
+    match error:
+        case Refused():
+            return error.status, error.detail, error.field
+        case SweepError():
+            status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+            return (status, error.reason, error.field) if isinstance(error, BadInput) else (status, str(error), None)
+        case RequestValidationError():
+            first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                return 400, "the body is not valid JSON.", None
+            where, *rest = (str(part) for part in first["loc"])
+            return 422, f"{first['msg'].removeprefix('Value error, ')}.", ".".join(rest) or where
+        case HTTPException():
+            return error.status_code, f"{error.detail}.", None
+    return 500, SOMEWHERE, None  # nobody foresaw it; the guard, which gets it next, logs it
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Let the app answer with problems alone."""
-    handlers: dict[type[Exception], Handler] = {
-        Refused: _refused,
-        SweepError: _ours,
-        RequestValidationError: _unprocessable,
-        HTTPException: _http,
-        Exception: _unexpected,
-    }
-    for kind, handler in handlers.items():
-        app.add_exception_handler(kind, handler)
+    """Make the app answer every error with a problem."""
+
+    async def answer(_request: Request, error: Exception) -> Response:
+        status, headers, body = problem(*of_error(error))
+        return Response(body, status, dict(headers) | dict(getattr(error, "headers", None) or {}))
+
+    for kind in (Refused, SweepError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def refusal(status: int, description: str) -> Responses:
+    """Return a refusal's entry for a route's `responses`."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {status: {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}}
+
+
+MISSING = refusal(404, "There is no such thing, or not yet")
+CONFLICT = refusal(409, "What is there does not allow it")
+OTHER_KIND = refusal(415, "The body is of another kind")
+# What any route may answer, because the guard is in front of all of them.
+ALWAYS = (
+    refusal(400, "The request cannot be read, or not in one way alone")
+    | refusal(401, "No valid token")
+    | refusal(403, "The token's role does not allow it, or the Origin is foreign")
+    | refusal(413, "The body is above 1 MiB")
+    | refusal(421, "The Host is not one of this service")
+    | refusal(422, "A value breaks a rule")
+    | refusal(429, "Too many of these requests; see Retry-After")
+    | refusal(503, "The database cannot be used now, or the service is ending")
+)

@@ -17,8 +17,7 @@ from sweep.jobs.supervisor import Supervisor
 from sweep.server.app import create_app
 from sweep.server.metrics import Metrics
 from sweep.server.process import Place, Server, make_server
-from sweep.server.security.policy import Limit
-from sweep.server.security.rules import default_policy
+from sweep.server.security.rules import Limit, default_policy
 from sweep.server.security.tokens import Tokens
 from sweep.server.state import AppState
 from sweep.store.database import Database

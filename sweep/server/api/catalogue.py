@@ -23,7 +23,7 @@ from sweep.schedules.catalogue import (
     schedule_from_texts,
 )
 from sweep.server import templates
-from sweep.server.responses import MISSING
+from sweep.server.errors import MISSING
 from sweep.server.state import State
 
 MOST_STEPS = 20_000

@@ -15,7 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sweep.errors import NotFound
 from sweep.jobs.studies import MOVING, StudyAnswer
 from sweep.server.api.studies import StudiesAnswer, StudyName, page
-from sweep.server.responses import MISSING
+from sweep.server.errors import MISSING
 from sweep.server.state import AppState, State
 
 HEARTBEAT_SECONDS = 2.0  # rounds that are stored show up at least so often

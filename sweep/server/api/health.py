@@ -6,8 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from sweep.server.errors import Refused
-from sweep.server.responses import refusal
+from sweep.server.errors import Refused, refusal
 from sweep.server.state import AppState, State
 
 router = APIRouter(tags=["health"])

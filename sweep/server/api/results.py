@@ -13,7 +13,7 @@ from sweep.export.script import Chosen, write_script
 from sweep.export.trial import choose, read_stored, schedule_answer
 from sweep.server.api import csv
 from sweep.server.api.studies import Limit, StudyName
-from sweep.server.responses import CONFLICT, MISSING, Responses
+from sweep.server.errors import CONFLICT, MISSING, Responses
 from sweep.server.state import AppState, State
 from sweep.store.database import Database
 from sweep.store.queries import HIGHEST_NUMBER

@@ -15,8 +15,7 @@ from sweep.errors import BadInput
 from sweep.jobs.queue import KEY_HEADER
 from sweep.jobs.studies import StudyAnswer
 from sweep.server.api.examples import STUDY_JSON, STUDY_TOML
-from sweep.server.errors import Refused
-from sweep.server.responses import CONFLICT, MISSING, OTHER_KIND
+from sweep.server.errors import CONFLICT, MISSING, OTHER_KIND, Refused
 from sweep.server.state import AppState, State
 
 LANGUAGES: dict[str, Literal["TOML", "JSON"]] = {"application/json": "JSON", "application/toml": "TOML"}

@@ -1,1 +1,1 @@
-"""What stands in front of every request: checks, roles, tokens, limits, headers."""
+"""What protects the service: checks of every request, roles, tokens, limits, headers."""

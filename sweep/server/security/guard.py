@@ -1,6 +1,6 @@
-"""The guard: the outermost ASGI layer, before which every request stands, whichever application it is for.
+"""The guard: the outermost ASGI layer, which every request to any of the applications must pass.
 
-It stands alone, and knows no framework, because what a framework checks ends where another application is mounted.
+It uses no framework, because a framework's checks end where another application is mounted.
 """
 
 from __future__ import annotations
@@ -11,40 +11,22 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import parse_qsl
 
-from sweep.server.problems import problem
-from sweep.server.security import login
-from sweep.server.security.checks import (
-    BODY_LIMIT_BYTES,
-    Caller,
-    Denied,
-    Headers,
-    Scope,
-    address_of,
-    asked_method,
-    caller_of,
-    check_form,
-    check_host,
-    check_length,
-    check_origin,
-    check_role,
-    has_body,
-    stranger,
-    too_long,
-)
-from sweep.server.security.limits import Buckets
-from sweep.server.security.policy import Policy
+from sweep.server.errors import SOMEWHERE, problem
+from sweep.server.security.checks import BODY_LIMIT_BYTES, Denied, Head, Headers, Scope, plain_page, too_long
+from sweep.server.security.rules import Buckets, Policy, content_policy, cost, own_policy, role_needed
 from sweep.server.security.tokens import AccessRole, Tokens
 
 LOG = logging.getLogger("sweep.server")
 DRAIN_SECONDS = 30
+MOST_FIELDS = 4  # of a login link's query
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-NO_FRAMES = "frame-ancestors 'none'"
 CONTENT_POLICY = b"content-security-policy"
 ALWAYS = {
     b"x-content-type-options": b"nosniff",
@@ -53,13 +35,16 @@ ALWAYS = {
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
 }
+# A redirect would continue the request of the page that held the link, without a SameSite=Strict cookie.
+WELCOME = plain_page("Logged in", "Going on to the studies.", '<meta http-equiv="refresh" content="0; url=/">')
+GOODBYE = plain_page("Logged out", "To log in again, open the login link.")
 
 
 class Guard:
-    """Lets through to an application what a policy allows, and hardens every answer.
+    """Passes on to an application what the policy allows, and hardens every answer.
 
     Attributes:
-        draining: the service is ending, so that nothing which changes something is let through.
+        draining: the service is ending, so requests that change something are refused.
     """
 
     def __init__(
@@ -78,118 +63,121 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._serve(scope, receive, Answer(send, scope, self._policy))
+            await self._serve(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})  # a server makes it a 403
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})  # which the server makes a 403
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = Head(scope, self._policy)
+        answer = Answer(send, scope, head)
         try:
-            check_host(scope, self._policy)
-            check_form(scope)
-            needed = self._policy.role_needed(asked_method(scope), scope["path"])
-            if needed is None:
-                await answer.page(*self._log_in_or_out(scope))
+            head.check_host()
+            head.check_form()
+            role = self._admit(head)
+            if role is None:
+                await answer.page(*self._log_in_or_out(head, scope))
                 return
-            caller = self._admit(scope, needed)
         except Denied as denied:
             await answer.deny(denied)
-        else:
-            state = {**scope.get("state", {}), "role": caller.role}
-            await self._pass_on({**scope, "state": state, "sweep.role": caller.role}, receive, answer)
-
-    async def _pass_on(self, scope: Scope, receive: Receive, answer: Answer) -> None:
-        """Let a request through; an error tells the log where it was, without what it was about."""
+            return
+        state = {**scope.get("state", {}), "role": role}
         try:
-            await self._app(scope, Body(receive, answer), answer)
-        except Exception as error:
+            await self._app({**scope, "state": state, "sweep.role": role}, Body(receive, answer), answer)
+        except Exception as error:  # the log says where it was, without what it was about
             if not answer.closed:
-                LOG.error("%s at %s", type(error).__name__, place_of(error))
-                await answer.fail()
+                frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+                LOG.error("%s at %s:%s", type(error).__name__, frame.f_globals.get("__name__"), line)
+                await answer.deny(Denied(500, SOMEWHERE))
 
-    def _admit(self, scope: Scope, needed: AccessRole) -> Caller:
-        """Return who asks; raise `Denied` if they may not, or not now."""
-        caller = caller_of(scope, self._policy, self._now())
-        check_role(scope, caller, needed)
-        check_origin(scope, self._policy, by_cookie=caller.by_cookie)
-        method = asked_method(scope)
-        if self.draining and method != "GET":
+    def _admit(self, head: Head) -> AccessRole | None:
+        """Return the caller's role, or None for a route of the guard's; raise `Denied` for what may not pass now."""
+        needed = role_needed(head.method, head.path)
+        if needed is None:
+            return None
+        caller = head.caller(self._now())
+        head.check_role(caller, needed)
+        head.check_origin(caller)
+        if self.draining and head.method != "GET":
             raise Denied(503, "the service is ending.", [("retry-after", str(DRAIN_SECONDS))])
-        check_length(scope)
-        self._take(caller.name, self._policy.cost(method, scope["path"]))
-        return caller
+        head.check_length()
+        limit = cost(head.method, head.path)
+        if limit is not None:
+            self._take(caller.name, limit)
+        return caller.role
 
-    def _log_in_or_out(self, scope: Scope) -> tuple[bytes, Headers]:
-        """Return a page and the headers that begin or end a session; raise `Denied` if there is none."""
-        act, allowed = (self._log_out, "POST") if scope["path"] == "/logout" else (self._log_in, "GET")
-        if asked_method(scope) != allowed:
-            raise Denied(405, f"must be {allowed}, got {scope['method']}.", [("allow", allowed)])
-        return act(scope, self._policy.tokens)
-
-    def _log_in(self, scope: Scope, tokens: Tokens | None) -> tuple[bytes, Headers]:
-        if tokens is None:
-            return login.WELCOME, []
-        role = tokens.role_of(login.given_token(scope.get("query_string", b"")))
-        if role is None:
-            # A right token is never held up: 256 bits need no limit, and nobody behind a proxy can lock out the rest.
-            self._take(address_of(scope), "login")
-            raise stranger(scope, "the token is not one of this service.")
-        return login.WELCOME, [login.session_cookie(tokens, role, self._now(), secure=self._policy.secure)]
-
-    def _log_out(self, scope: Scope, tokens: Tokens | None) -> tuple[bytes, Headers]:
-        caller = caller_of(scope, self._policy, self._now())
-        check_origin(scope, self._policy, by_cookie=caller.by_cookie)
-        return login.GOODBYE, [] if tokens is None else [login.ended_cookie(tokens, secure=self._policy.secure)]
-
-    def _take(self, who: str, limit: str | None) -> None:
-        wait = 0.0 if limit is None else self._buckets.take(who, limit)
+    def _take(self, caller: str, limit: str) -> None:
+        wait = self._buckets.take(caller, limit)
         if wait > 0:
             raise Denied(429, "too many of these requests.", [("retry-after", str(math.ceil(wait)))])
 
+    def _log_in_or_out(self, head: Head, scope: Scope) -> tuple[bytes, Headers]:
+        """Return a page and the headers that begin or end a session."""
+        tokens, allowed = self._policy.tokens, "POST" if head.path == "/logout" else "GET"
+        if head.method != allowed:
+            raise Denied(405, f"must be {allowed}, got {scope['method']}.", [("allow", allowed)])
+        if head.path == "/logout":
+            head.check_origin(head.caller(self._now()))
+            page, cookie = GOODBYE, ""
+        else:
+            page, cookie = WELCOME, "" if tokens is None else self._session(tokens, head, scope)
+        return page, [] if tokens is None else [tokens.set_cookie(cookie, secure=self._policy.secure)]
+
+    def _session(self, tokens: Tokens, head: Head, scope: Scope) -> str:
+        """Return the cookie for the token of a login link."""
+        role = tokens.role_of(given_token(scope.get("query_string", b"")))
+        if role is None:
+            # A right token is never delayed: 256 bits need no limit, and nobody behind a proxy can lock out the rest.
+            self._take(head.address, "login")
+            raise head.stranger("the token is not one of this service.")
+        return tokens.cookie(role, self._now())
+
+
+def given_token(query: bytes) -> str:
+    """Return the token of a login link; empty if there is none, or more than one."""
+    try:
+        fields = parse_qsl(query.decode("latin-1"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return ""
+    tokens = [value for name, value in fields if name == "token"]
+    return tokens[0] if len(tokens) == 1 else ""
+
 
 class Answer:
-    """What goes out: every answer with our headers, and none after the guard's own.
+    """The ASGI `send` of an application: hardens its answer, and drops what comes after one of the guard's own.
 
     Attributes:
-        begun: something has gone out.
         closed: the guard has answered, or has cut the answer off.
     """
 
-    def __init__(self, send: Send, scope: Scope, policy: Policy) -> None:
-        self.begun = self.closed = False
-        self._send, self._scope, self._policy = send, scope, policy
+    def __init__(self, send: Send, scope: Scope, head: Head) -> None:
+        self.closed, self._begun = False, False
+        self._send, self._scope, self._head = send, scope, head
 
     async def __call__(self, message: Message) -> None:
-        """Send on what an application sends."""
+        """Send a message of the application."""
         if self.closed:
             return
         if message["type"] == "http.response.start":
-            self.begun = True
-            path = self._scope["path"]
-            headers = harden(
-                message.get("headers", ()), self._policy.content_policy(path), self._policy.own_policy(path)
-            )
-            message = {**message, "headers": headers}
+            self._begun = True
+            message = {**message, "headers": harden(message.get("headers", ()), self._scope["path"])}
         await self._send(message)
 
     async def deny(self, denied: Denied) -> None:
-        """Answer with a problem, or the page that stands for it; if an answer has begun, cut it off."""
+        """Answer with a problem, or its page; if an answer has begun, cut it off."""
         status, headers, body = problem(denied.status, denied.detail)
-        if denied.page is not None:
-            headers, body = html(denied.page), denied.page
-        if has_body(self._scope):
-            headers.append(("connection", "close"))  # nobody will read the rest of it
-        await self._whole(status, headers + denied.headers, body)
+        closing = [("connection", "close")] if self._head.has_body else []  # nobody will read the rest of it
+        if denied.page is None:
+            await self._whole(status, [*headers, *closing, *denied.headers], body)
+        else:
+            await self.page(denied.page, [*closing, *denied.headers], status)
 
-    async def page(self, body: bytes, headers: Headers) -> None:
+    async def page(self, body: bytes, headers: Headers, status: int = 200) -> None:
         """Answer with a page."""
-        await self._whole(200, html(body) + headers, body)
-
-    async def fail(self) -> None:
-        """Say that something went wrong, if that can still be said."""
-        await self.deny(Denied(500, "something went wrong here; the log says where."))
+        kind = [("content-type", "text/html; charset=utf-8"), ("content-length", str(len(body)))]
+        await self._whole(status, [*kind, *headers], body)
 
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
-        if not self.begun:
+        if not self._begun:
             raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
             await self({"type": "http.response.start", "status": status, "headers": raw})
             await self({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
@@ -197,7 +185,7 @@ class Answer:
 
 
 class Body:
-    """What comes in: a body up to the limit; the rest of a longer one reaches nobody."""
+    """The ASGI `receive` of an application: passes on a body up to the limit, and drops the rest of a longer one."""
 
     def __init__(self, receive: Receive, answer: Answer) -> None:
         self._receive, self._answer, self._left = receive, answer, BODY_LIMIT_BYTES
@@ -213,31 +201,17 @@ class Body:
         return {"type": "http.disconnect"}
 
 
-def harden(headers: Iterable[tuple[bytes, bytes]], policy: str, own: bool) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers with ours; one with a policy of its own keeps that, but is never framed."""
-    named = [(name.lower(), value) for name, value in headers]
-    ours = {CONTENT_POLICY, *ALWAYS}
-    kept = [pair for pair in named if pair[0] not in ours and not pair[0].startswith(b"access-control-")]
-    theirs = [unframed(value) for name, value in named if name == CONTENT_POLICY and own]
-    kept += [(CONTENT_POLICY, value) for value in theirs or [policy.encode()]]
+def harden(headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers with ours; a page may keep a policy of its own, but is never framed."""
+    kept, policies = [], []
+    for name, value in ((name.lower(), value) for name, value in headers):
+        if name == CONTENT_POLICY and own_policy(path):
+            rules = [rule.strip() for rule in value.decode("latin-1").split(";")]
+            unframed = [rule for rule in rules if rule and not rule.lower().startswith("frame-ancestors")]
+            policies.append("; ".join([*unframed, "frame-ancestors 'none'"]).encode("latin-1"))
+        elif name not in (CONTENT_POLICY, *ALWAYS) and not name.startswith(b"access-control-"):
+            kept.append((name, value))
+    kept += [(CONTENT_POLICY, policy) for policy in policies or [content_policy(path).encode()]]
     if all(name != b"cache-control" for name, _ in kept):
         kept.append((b"cache-control", b"no-store"))
     return [*kept, *ALWAYS.items()]
-
-
-def unframed(policy: bytes) -> bytes:
-    """Return a Content-Security-Policy with its rule for frames replaced by ours."""
-    rules = [rule.strip() for rule in policy.decode("latin-1").split(";")]
-    kept = [rule for rule in rules if rule and not rule.lower().startswith("frame-ancestors")]
-    return "; ".join([*kept, NO_FRAMES]).encode("latin-1")
-
-
-def html(body: bytes) -> Headers:
-    """Return the headers of a page."""
-    return [("content-type", login.HTML), ("content-length", str(len(body)))]
-
-
-def place_of(error: Exception) -> str:
-    """Return the module and line that an error came from."""
-    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
-    return f"{frame.f_globals.get('__name__')}:{line}"

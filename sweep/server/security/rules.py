@@ -1,16 +1,14 @@
-"""What each route needs: a role, a Content-Security-Policy, a limit.
-
-It stands alone so that who reviews the service's doors reads tables. In each, the first row that fits counts.
-"""
+"""The tables of who may do what: the role, the Content-Security-Policy and the rate limit of each route."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from sweep.errors import BadInput
-from sweep.server.security.checks import read_host
-from sweep.server.security.policy import Limit, Policy
 from sweep.server.security.tokens import AccessRole, Tokens
 
 Rows = tuple[tuple[str, str, str], ...]
@@ -19,8 +17,10 @@ ANSWERED_BY_THE_GUARD = ("/login", "/logout")
 CHANGING = "POST|PATCH|DELETE"
 DASHBOARD_PAGE = r"/dashboard(/.*)?"
 DASHBOARD = r"/(dashboard|static|api|favicon\.ico)(/.*)?"
+HOST = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+MOST_BUCKETS = 4096
 
-# What stands in no row needs READ to be read, and ADMIN for everything else.
+# Methods, path, role; the first row that fits counts. Any other route needs READ for GET, and ADMIN for the rest.
 ROLES: Rows = (
     ("POST", r"/v1/studies", AccessRole.RUN),
     ("POST", r"/v1/studies/[^/]+/(stop|resume)", AccessRole.RUN),
@@ -31,6 +31,7 @@ ROLES: Rows = (
     ("POST", r"/studies/[^/]+/delete", AccessRole.ADMIN),
 )
 
+# Methods, path, name of the limit; the first row that fits counts.
 COSTS: Rows = (
     ("GET", r"/v1/studies/[^/]+/(report|verdict)|/studies/[^/]+", "report"),
     ("GET", r"/v1/studies/[^/]+/(trials\.csv|schedule|schedule\.py)", "export"),
@@ -39,13 +40,22 @@ COSTS: Rows = (
     (CHANGING, r".*", "write"),
 )
 
+
+@dataclass(frozen=True)
+class Limit:
+    """A rate limit: `burst` requests at once, then `per_second`."""
+
+    per_second: float
+    burst: int
+
+
 LIMITS = {
     "report": Limit(30 / 60, 10),
     "export": Limit(60 / 60, 20),
     "dashboard": Limit(20, 60),
     "write": Limit(20, 200),
     "preview": Limit(10, 20),
-    "login": Limit(10 / 60, 10),
+    "login": Limit(10 / 60, 10),  # of wrong tokens
 }
 
 STRICT = {
@@ -67,19 +77,50 @@ DRAWING = STRICT | {
 }
 
 
-def default_policy(tokens: Tokens | None, hosts: Iterable[str], *, secure: bool) -> Policy:
-    """Return the service's policy.
+@dataclass(frozen=True)
+class Policy:
+    """What differs from service to service.
 
-    Args:
-        tokens: None lets everybody be admin.
-        hosts: the names and addresses that it is called by, an IPv6 address in brackets.
-        secure: whether browsers reach it by TLS.
+    Attributes:
+        tokens: None makes every caller admin; Host and Origin are checked all the same.
+        hosts: the names of this service, as `read_host` returns them.
+        secure: whether browsers reach it by TLS, its own or a proxy's.
+        limits: by name.
+    """
+
+    tokens: Tokens | None
+    hosts: frozenset[str]
+    secure: bool
+    limits: Mapping[str, Limit]
+
+
+def default_policy(tokens: Tokens | None, hosts: Iterable[str], *, secure: bool) -> Policy:
+    """Return the service's policy; `hosts` are names and addresses without a port, IPv6 in brackets.
 
     Raises:
         BadInput: for a host that is none.
     """
-    names = frozenset(_name(host) for host in hosts)
-    return Policy(tokens, names, secure, role_needed, content_policy, own_policy, cost, LIMITS)
+    names = set()
+    for host in hosts:
+        found = read_host(host)
+        if found is None or found[1] is not None:
+            raise BadInput("allow-host", f"must be a host's name or address without a port, got {host!r}.")
+        names.add(found[0])
+    return Policy(tokens, frozenset(names), secure, LIMITS)
+
+
+def read_host(text: str) -> tuple[str, int | None] | None:
+    """Return a host in its canonical spelling, and its port if there is one; None for anything else."""
+    found = HOST.fullmatch(text)
+    if found is None:
+        return None
+    name = found["name"].lower().removesuffix(".")
+    if name.startswith("["):
+        try:
+            name = f"[{ipaddress.IPv6Address(name[1:-1])}]"
+        except ValueError:
+            return None
+    return name, None if found["port"] is None else int(found["port"])
 
 
 def role_needed(method: str, path: str) -> AccessRole | None:
@@ -97,8 +138,13 @@ def cost(method: str, path: str) -> str | None:
     return _first(COSTS, method, path)
 
 
+def _first(rows: Rows, method: str, path: str) -> str | None:
+    fits = (what for methods, place, what in rows if method in methods.split("|") and re.fullmatch(place, path))
+    return next(fits, None)
+
+
 def content_policy(path: str) -> str:
-    """Return the Content-Security-Policy of what answers at a path."""
+    """Return the Content-Security-Policy of the answer at a path."""
     rules = DRAWING if re.fullmatch(DASHBOARD_PAGE, path) else STRICT
     return "; ".join(f"{name} {sources}" for name, sources in rules.items())
 
@@ -108,13 +154,23 @@ def own_policy(path: str) -> bool:
     return not re.fullmatch(DASHBOARD, path)
 
 
-def _first(rows: Rows, method: str, path: str) -> str | None:
-    fits = (what for methods, place, what in rows if method in methods.split("|") and re.fullmatch(place, path))
-    return next(fits, None)
+class Buckets:
+    """Token buckets by caller and limit; of more than `MOST_BUCKETS`, the least recently used are dropped."""
 
+    def __init__(self, limits: Mapping[str, Limit], clock: Callable[[], float]) -> None:
+        self._limits, self._clock = limits, clock
+        self._kept: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
 
-def _name(host: str) -> str:
-    found = read_host(host)
-    if found is None or found[1] is not None:
-        raise BadInput("allow-host", f"must be a host's name or address without a port, got {host!r}.")
-    return found[0]
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, caller: str, name: str) -> float:
+        """Take one; return 0, or, if the bucket is empty, the seconds until it is not."""
+        limit, now = self._limits[name], self._clock()
+        left, before = self._kept.pop((caller, name), (float(limit.burst), now))
+        left = min(float(limit.burst), left + (now - before) * limit.per_second)
+        wait = max(0.0, (1 - left) / limit.per_second)
+        self._kept[caller, name] = (left if wait else left - 1, now)
+        if len(self._kept) > MOST_BUCKETS:
+            self._kept.popitem(last=False)
+        return wait

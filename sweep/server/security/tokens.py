@@ -1,7 +1,4 @@
-"""Who may do what: three roles, a token for each, and the cookie that stands for a token in a browser.
-
-It stands alone because all secrets are here: the file that keeps them, the comparisons and the signatures.
-"""
+"""The three roles, a token for each, the cookie that a browser gets for a token, and the file that keeps the tokens."""
 
 from __future__ import annotations
 
@@ -21,32 +18,31 @@ from sweep.errors import BadInput
 
 FIELD = "tokens"
 SHORTEST = 22  # base64 characters, which hold 132 bits
-WRITTEN = re.compile(r"[A-Za-z0-9._~-]+")  # stands in an address and in a header as it is
+PLAIN = re.compile(r"[A-Za-z0-9._~-]+")  # needs no escape in a URL or a header
 LARGEST_BYTES = 4096
-PRIVATE = 0o600
 SESSION_SECONDS = 30 * 24 * 3600
 COOKIE = re.compile(r"(?P<role>read|run|admin)\.(?P<expires>[1-9][0-9]{0,11})\.(?P<signature>[0-9a-f]{64})")
 
 
 class AccessRole(StrEnum):
-    """What somebody may do; each role may do all that those before it may."""
+    """What a caller may do; each role may do all that the roles before it may."""
 
     READ = "read"
     RUN = "run"
     ADMIN = "admin"
 
     def allows(self, needed: AccessRole) -> bool:
-        """Say whether this role may do what needs `needed`; the operator `<` would compare the words."""
+        """Say whether this role includes `needed`; the operator `<` would compare the words."""
         order = list(AccessRole)
         return order.index(self) >= order.index(needed)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A token for each role; none shows in what is printed of it.
+    """A token for each role; `repr` shows none of them.
 
     Raises:
-        BadInput: for a token that could be guessed or not be sent, or two equal ones.
+        BadInput: for a token that could be guessed or cannot be sent, or two equal ones.
     """
 
     read: str = field(repr=False)
@@ -54,15 +50,15 @@ class Tokens:
     admin: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse tokens that are none."""
-        tokens = [self.of(role) for role in AccessRole]
-        for role, token in zip(AccessRole, tokens, strict=True):
+        """Check the tokens."""
+        tokens = {role: self.of(role) for role in AccessRole}
+        for role, token in tokens.items():
             if len(token) < SHORTEST:
                 raise BadInput(FIELD, f"`{role}` must have at least {SHORTEST} characters, got {len(token)}.")
-            if not WRITTEN.fullmatch(token):
-                strange = next(character for character in token if not WRITTEN.fullmatch(character))
+            if not PLAIN.fullmatch(token):
+                strange = next(character for character in token if not PLAIN.fullmatch(character))
                 raise BadInput(FIELD, f"`{role}` must be letters, digits and `._~-` alone, got {strange!r} among them.")
-        if len(set(tokens)) < len(tokens):
+        if len(set(tokens.values())) < len(tokens):
             raise BadInput(FIELD, "must all differ, got two equal ones.")
 
     @classmethod
@@ -76,7 +72,7 @@ class Tokens:
         return token
 
     def role_of(self, token: str) -> AccessRole | None:
-        """Return whose token this is, in a time that does not tell how much of it was right."""
+        """Return the role of a token, in a time that does not depend on how much of it was right."""
         given, found = token.encode(errors="replace"), None
         for role in AccessRole:
             if hmac.compare_digest(given, self.of(role).encode()):
@@ -85,16 +81,16 @@ class Tokens:
 
     @property
     def cookie_name(self) -> str:
-        """The session cookie's name, of this service alone: a browser sends cookies to every port of a host."""
+        """The session cookie's name, unique to this service: a browser sends cookies to every port of a host."""
         return f"sweep-{hashlib.sha256(self.admin.encode()).hexdigest()[:8]}"
 
     def cookie(self, role: AccessRole, now: float) -> str:
-        """Return a session's cookie, `role.expires.signature`: not the token, and worth nothing without it."""
+        """Return a session's cookie, `role.expires.signature`, which does not contain the token."""
         expires = int(now) + SESSION_SECONDS
         return f"{role}.{expires}.{self._signature(role, expires)}"
 
     def role_of_cookie(self, value: str, now: float) -> AccessRole | None:
-        """Return whose session this is, unless it is over, forged, or signed with a token of old."""
+        """Return the role of a session; None if it has expired, is forged, or was signed with a former token."""
         found = COOKIE.fullmatch(value)
         if found is None:
             return None
@@ -105,12 +101,17 @@ class Tokens:
     def _signature(self, role: AccessRole, expires: int) -> str:
         return hmac.new(self.of(role).encode(), f"sweep session {role}.{expires}".encode(), "sha256").hexdigest()
 
+    def set_cookie(self, value: str, *, secure: bool) -> tuple[str, str]:
+        """Return the header that begins the session of a cookie, or ends the session if `value` is empty."""
+        seconds, tail = SESSION_SECONDS if value else 0, "; Secure" if secure else ""
+        return "set-cookie", f"{self.cookie_name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{tail}"
+
 
 def read_or_make(path: Path) -> tuple[Tokens, bool]:
-    """Return the tokens that a file keeps, and whether they were made just now because there was no file.
+    """Return the tokens of a file, and whether they were made just now because there was no file.
 
     Raises:
-        BadInput: if others can read the file, it belongs to somebody else, or holds no tokens.
+        BadInput: if others can read the file, it belongs to another user, or holds no tokens.
     """
     try:
         if not os.path.lexists(path):
@@ -118,60 +119,9 @@ def read_or_make(path: Path) -> tuple[Tokens, bool]:
             path.parent.mkdir(parents=True, exist_ok=True)
             if _write_new(path, made):
                 return made, True
-        return _parse(_read_private(path)), False
+        content = _read_private(path)
     except OSError as error:
         raise BadInput(FIELD, f"`{path}` cannot be read or made: {error.strerror}.") from error
-
-
-def _write_new(path: Path, tokens: Tokens) -> bool:
-    """Write a file that is whole and private from the start; return False if somebody else was quicker."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    content = json.dumps({role.value: tokens.of(role) for role in AccessRole})
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE)
-    try:
-        os.write(file, content.encode())
-        os.fsync(file)
-        path.hardlink_to(beside)  # which, unlike a rename, never takes the place of a file
-    except FileExistsError:
-        return False
-    finally:
-        os.close(file)
-        beside.unlink()
-    _sync_folder(path.parent)
-    return True
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _read_private(path: Path) -> bytes:
-    """Return what the file holds; what is checked is what is read, whatever becomes of the path in between."""
-    if path.is_symlink():
-        raise BadInput(FIELD, f"must be a regular file, and `{path}` is a link.")
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not hold us up
-    try:
-        _check_private(os.fstat(file), path)
-        return os.read(file, LARGEST_BYTES)
-    finally:
-        os.close(file)
-
-
-def _check_private(about: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(about.st_mode):
-        raise BadInput(FIELD, f"must be a regular file, and `{path}` is none.")
-    if about.st_uid != os.geteuid():
-        raise BadInput(FIELD, f"must belong to this user, and `{path}` belongs to user {about.st_uid}.")
-    if about.st_mode & 0o077:
-        mode = stat.S_IMODE(about.st_mode)
-        raise BadInput(FIELD, f"must have the mode 600, closed to group and others, and `{path}` has {mode:03o}.")
-
-
-def _parse(content: bytes) -> Tokens:
     try:
         found: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -179,4 +129,44 @@ def _parse(content: bytes) -> Tokens:
     names = {one.name for one in fields(Tokens)}
     if not isinstance(found, dict) or set(found) != names or not all(isinstance(one, str) for one in found.values()):
         raise BadInput(FIELD, f"must be a table of texts for {', '.join(AccessRole)}, and the file is none.")
-    return Tokens(**found)
+    return Tokens(**found), False
+
+
+def _write_new(path: Path, tokens: Tokens) -> bool:
+    """Write a file that is complete and private from the start; return False if another process was quicker."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(file, json.dumps({role.value: tokens.of(role) for role in AccessRole}).encode())
+        os.fsync(file)
+        path.hardlink_to(beside)  # which, unlike a rename, never replaces a file
+    except FileExistsError:
+        return False
+    finally:
+        os.close(file)
+        beside.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True
+
+
+def _read_private(path: Path) -> bytes:
+    """Return a private file's content; the open file is checked, so a path that changes meanwhile does no harm."""
+    if path.is_symlink():
+        raise BadInput(FIELD, f"must be a regular file, and `{path}` is a link.")
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not block us
+    try:
+        about = os.fstat(file)
+        if not stat.S_ISREG(about.st_mode):
+            raise BadInput(FIELD, f"must be a regular file, and `{path}` is none.")
+        if about.st_uid != os.geteuid():
+            raise BadInput(FIELD, f"must belong to this user, and `{path}` belongs to user {about.st_uid}.")
+        mode = stat.S_IMODE(about.st_mode)
+        if mode & 0o077:
+            raise BadInput(FIELD, f"must have the mode 600, closed to group and others, and `{path}` has {mode:03o}.")
+        return os.read(file, LARGEST_BYTES)
+    finally:
+        os.close(file)

@@ -21,10 +21,8 @@ from markupsafe import Markup
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from sweep.errors import SweepError
-from sweep.redaction import without_paths
-from sweep.server.errors import Refused
-from sweep.server.problems import of_error
+from sweep.errors import SweepError, without_paths
+from sweep.server.errors import Refused, of_error
 from sweep.server.web import presenters
 
 ASSETS = Path(__file__).parent / "assets"

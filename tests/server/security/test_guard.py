@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from sweep.server.security.checks import BODY_LIMIT_BYTES
 from sweep.server.security.guard import Guard
-from sweep.server.security.limits import MOST_BUCKETS, Buckets
-from sweep.server.security.policy import Limit
-from sweep.server.security.rules import default_policy
+from sweep.server.security.rules import MOST_BUCKETS, Buckets, Limit, default_policy
 from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
 from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, send_all
 

@@ -6,8 +6,7 @@ import logging
 
 import pytest
 
-from sweep.server.security.guard import Guard
-from sweep.server.security.login import given_token
+from sweep.server.security.guard import Guard, given_token
 from sweep.server.security.rules import default_policy
 from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
 from tests.server.driver import Client, Reached, Timeline

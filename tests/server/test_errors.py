@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, TrainingFailed
-from sweep.server.problems import of_error, problem
+from sweep.server.errors import of_error, problem
 
 
 class TestProblem:
