@@ -66,11 +66,24 @@ MAY_IMPORT |= {
     "report": (["sweep.report"], [*VOCABULARY, *USE_CASES, "sweep.report"]),
     "export": (["sweep.export"], [*VOCABULARY, *TRAINING, *USE_CASES, "sweep.export"]),
     "dashboard": (["sweep.dashboard"], [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.dashboard"]),
-    "jobs": (["sweep.jobs"], [*VOCABULARY, *USE_CASES, "sweep.jobs"]),
-    "client": (["sweep.client"], [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.jobs", "sweep.client"]),
+    "api": (
+        ["sweep.api"],
+        [*VOCABULARY, *TRAINING, *USE_CASES, "sweep.report", "sweep.export", "sweep.dashboard", "sweep.api"],
+    ),
+    "jobs": (["sweep.jobs"], [*VOCABULARY, *USE_CASES, "sweep.api", "sweep.jobs"]),
+    "client": (["sweep.client"], [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.api", "sweep.jobs", "sweep.client"]),
     "server": (
         ["sweep.server"],
-        [*VOCABULARY, *USE_CASES, "sweep.report", "sweep.export", "sweep.dashboard", "sweep.jobs", "sweep.server"],
+        [
+            *VOCABULARY,
+            *USE_CASES,
+            "sweep.report",
+            "sweep.export",
+            "sweep.dashboard",
+            "sweep.api",
+            "sweep.jobs",
+            "sweep.server",
+        ],
     ),
 }
 

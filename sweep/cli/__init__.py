@@ -81,6 +81,7 @@ def run(
     token_file: TokenFile = None,
 ) -> None:
     """Run or continue a study to its budget and its verdict, here or on a server."""
+    from sweep import api
     from sweep.cli.run import Limits, run_study
     from sweep.client.source import asked_server, is_told
 
@@ -92,7 +93,8 @@ def run(
     overrides = {key: value for key, value in named.items() if value is not None}
     address = asked_server(context, server, token_file)
     if address is None or (supervised and not is_told(context, "server")):  # which a service's environment may name
-        run_study(study_path(study), overrides, database(storage), Limits(workers, timeout, search_only, supervised))
+        handle = api.Study.open(study, storage=storage, overrides=overrides)
+        run_study(handle, Limits(workers, timeout, search_only, supervised))
         return
     from sweep.cli.run_remote import refuse_local, run_on_server
     from sweep.client.http import connect

@@ -14,6 +14,7 @@ from sweep.export.script import Chosen, write_script
 from sweep.export.trial import choose, read_stored, schedule_answer
 from sweep.files import check_place, replace_file
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.results import ScheduleAnswer
 
 FORMS = ("keras", "json", "model")
@@ -29,7 +30,7 @@ def export(path: Path, form: str, out: Path | None, trial: int | None, database:
     """
     check_options(form, out)
     study_file = read_study_file(path)
-    stored = read_stored(database, study_file.plan.name, trial)
+    stored = read_stored(StoredStudy(database, study_file.plan.name), trial)
     chosen, problem = choose(study_file, stored)
     if out is not None and form == "model":
         train_model(chosen, problem, stored.run_seeds[0], out)

@@ -25,7 +25,7 @@ from sweep.execution.worker import environment
 from sweep.files import check_place, make_folder
 from sweep.fit.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
 from sweep.schedules import Numbers, Schedule, Timeline
-from sweep.search.session import make_problem, read_data
+from sweep.search.session import make_spec, read_data
 from sweep.space import Value
 
 
@@ -62,7 +62,7 @@ def train_network(path: Path, parameters: Mapping[str, Value], options: TrainOpt
     study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
     candidate = read_candidate(options, parameters, study_file.plan)
     dataset = read_data(study_file)
-    problem = make_problem(study_file, dataset)
+    problem = make_spec(study_file, dataset)
     setting = describe_setting(study_file, dataset, candidate, options.seed)
     resumed = resume(options, setting, candidate, problem.timeline)
     end_epoch = find_end(options.stop_after, problem.epochs, resumed)

@@ -17,6 +17,7 @@ import typer
 from sweep.config.registry import NAME_PATTERN, NAME_RULE
 from sweep.errors import BadInput, NotFound
 from sweep.store.database import DEFAULT_STORAGE, Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.result import VerdictAnswer
 from sweep.verdict.results import BestAnswer, ScheduleAnswer, StatusAnswer
@@ -51,23 +52,23 @@ class Stored:
 
     def best(self, name: str, top: int) -> BestAnswer:
         """Read a study's best candidates."""
-        return results.read_best(self.database, name, top)
+        return results.read_best(StoredStudy(self.database, name), top)
 
     def status(self, name: str) -> StatusAnswer:
         """Read how far a study is."""
-        return results.read_status(self.database, name)
+        return results.read_status(StoredStudy(self.database, name))
 
     def verdict(self, name: str) -> VerdictAnswer:
         """Read a study's verdict."""
         from sweep.verdict.summary import read_verdict  # noqa: PLC0415 - SciPy takes a second
 
-        return read_verdict(self.database, name)
+        return read_verdict(StoredStudy(self.database, name))
 
     def report(self, name: str) -> str:
         """Write a study's report."""
         from sweep.report.report import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
 
-        return read_report(self.database, name).page
+        return read_report(StoredStudy(self.database, name)).page
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from sqlalchemy.engine import Connection
 
 from sweep.report.figures import Plot, effect_plot, ladder_plot, learning_plot, rates_plot
 from sweep.report.trial_figures import families_plot, known_trials
-from sweep.store import queries
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy, StudyReader
 from sweep.verdict.analysis import Findings, label_of, required, tells_setting
 from sweep.verdict.record import Contender, Role
 
@@ -47,11 +47,10 @@ def write_notes(database: Database, found: Findings) -> None:
 
     Notes that others wrote on trials stay, unless the trial is a finalist.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, found.study)
-        trials, study_id = queries.every_trial(connection, study), study.study_id
-        notes = trial_notes(connection, found, trials)
-        kept = read_kept(connection, database, study_id)
+    with StoredStudy(database, found.study).reading() as study:
+        trials, study_id = study.every_trial(), study.study_id
+        notes = trial_notes(study, found, trials)
+        kept = read_kept(study.connection, database, study_id)
     old = {key: told for key, told in kept.items() if is_ours(key, kept, notes)}
     new = compose(dashboard_plots(found, trials), study_note(found), notes)
     if without_versions(old) == without_versions(new):
@@ -83,12 +82,12 @@ def is_ours(key: str, kept: Mapping[str, Any], notes: Mapping[int, str]) -> bool
     return trial is None or trial in notes or was.startswith(FINALIST)
 
 
-def trial_notes(connection: Connection, found: Findings, trials: pd.DataFrame) -> dict[int, str]:
+def trial_notes(study: StudyReader, found: Findings, trials: pd.DataFrame) -> dict[int, str]:
     """Return a note for each of the first finalists, by its trial's id."""
     race = {contender.trial: place for place, contender in enumerate(found.record.race[:MOST_TRIALS], start=1)}
     frame = trials[trials["number"].isin(list(race))]
     notes = {}
-    for trial_id, trial in zip(frame["trial_id"].tolist(), queries.details(connection, frame), strict=True):
+    for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
         place = race[trial.trial]
         rates = trial.attributes.get("curves", {}).get("rate", [])
         notes[trial_id] = trial_note(found, place, found.record.race[place - 1]) + rate_chart(rates)

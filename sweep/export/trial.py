@@ -10,10 +10,8 @@ from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
 from sweep.export.script import Chosen
 from sweep.search.distributions import read_candidate
-from sweep.search.session import make_problem, read_data
-from sweep.store import queries
-from sweep.store.database import Database
-from sweep.store.queries import Best, Study
+from sweep.search.session import make_spec, read_data
+from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.verdict.record import Entry, Role, Runs
 from sweep.verdict.results import ScheduleAnswer
 from sweep.verdict.status import read_record
@@ -24,7 +22,7 @@ class Stored:
     """A finished trial, its study, how many have finished there, the best of them, and what confirmed it if it won."""
 
     trial: Best
-    study: Study
+    study: StudyReader
     trials: int
     best: int
     confirmation: Runs | None
@@ -35,7 +33,7 @@ class Stored:
         return self.trial.attributes.get("run_seeds") or [0]
 
 
-def read_stored(database: Database, name: str, number: int | None) -> Stored:
+def read_stored(stored: StoredStudy, number: int | None) -> Stored:
     """Read the trial `number` of the study called `name`; if it is None the verdict's winner, or else the best.
 
     Raises:
@@ -43,26 +41,25 @@ def read_stored(database: Database, name: str, number: int | None) -> Stored:
         BadInput: if the trial has no schedule.
         NotYet: if no trial has finished.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        finished, best = queries.some_finished(connection, study), queries.best_trials(connection, study, 1)
-    winner = _winner(database, name)
+    with stored.reading() as study:
+        finished, best = study.some_finished(), study.best_trials(1)
+    winner = _winner(stored)
     if number is None and winner is not None:
         number = winner.contender.trial
     found = next(iter(best), None)
     if number is not None and (found is None or found.trial != number):
-        with database.reading() as connection:
-            found = queries.finished_trial(connection, study, number)
+        with stored.reading() as study:
+            found = study.finished_trial(number)
     if found is None:
-        raise NotFound("trial", f"must be the number of a finished trial of `{name}`, got {number}.")
+        raise NotFound("trial", f"must be the number of a finished trial of `{stored.name}`, got {number}.")
     if not found.schedule:
-        raise BadInput("trial", f"trial {found.trial} of `{name}` has no schedule; something else made it.")
+        raise BadInput("trial", f"trial {found.trial} of `{stored.name}` has no schedule; something else made it.")
     confirmation = winner.confirmation if winner is not None and winner.contender.trial == found.trial else None
     return Stored(found, study, finished, best[0].trial, confirmation)
 
 
-def _winner(database: Database, name: str) -> Entry | None:
-    record = read_record(database, name)
+def _winner(stored: StoredStudy) -> Entry | None:
+    record = read_record(stored)
     return None if record is None else record.entry(Role.WINNER)
 
 
@@ -83,7 +80,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
     dataset, plan = read_data(kept), _with_function(kept)
     if stored.study.attributes.get("data_sha256", dataset.sha256) != dataset.sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
-    problem, confirmed = make_problem(kept, dataset), stored.confirmation
+    problem, confirmed = make_spec(kept, dataset), stored.confirmation
     chosen = Chosen(
         plan=plan,
         dataset=dataset,

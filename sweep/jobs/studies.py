@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from sweep.api import Study
 from sweep.config.registry import RegisteredData, Registry, read_registry
 from sweep.config.study_file import Plan, StudyFile
 from sweep.data.table import Dataset, read_csv
@@ -26,7 +27,8 @@ from sweep.jobs.progress import Progress
 from sweep.jobs.queue import TUNED, JobQueue, Submitted
 from sweep.store import queries
 from sweep.store.database import Database
-from sweep.verdict.results import StatusAnswer, read_best, read_status
+from sweep.store.queries import StoredStudy, StudyReader
+from sweep.verdict.results import StatusAnswer
 
 STOPPING, UNMANAGED = "stopping", "unmanaged"
 MOVING = (JobState.QUEUED, JobState.RUNNING, STOPPING)  # what is not at rest
@@ -118,9 +120,10 @@ class StudyService:
         Raises:
             NotFound: if it has not begun.
         """
-        with self.database.reading() as connection:
-            plan = queries.find_study(connection, name).plan
-        return Facts(read_status(self.database, name), best_of(self.database, name), plan)
+        with StoredStudy(self.database, name).reading() as found:
+            plan = found.plan
+        study = Study(StoredStudy(self.database, name))
+        return Facts(study.status(), best_of(study), plan)
 
     def study(self, name: str, order: Job | None, facts: Facts | None, pace: Progress | None = None) -> StudyAnswer:
         """Return where a study is.
@@ -175,7 +178,7 @@ class StudyService:
             raise NotFound("study", f"`{name}` keeps no study file; something else made it.")
         return plan
 
-    def study_file(self, study: queries.Study) -> StudyFile:
+    def study_file(self, study: StudyReader) -> StudyFile:
         """Return a stored study's plan with its data named by the registry, so that a server finds them.
 
         Raises:
@@ -237,9 +240,9 @@ class StudyService:
         self._refuse_tuned(name)
         return self.book.import_study(admit(named.model_dump(mode="json"), self.registry()))
 
-    def _found(self, name: str) -> queries.Study:
-        with self.database.reading() as connection:
-            return queries.find_study(connection, name)
+    def _found(self, name: str) -> StudyReader:
+        with StoredStudy(self.database, name).reading() as study:
+            return study
 
     def _refuse_tuned(self, name: str) -> None:
         if is_tuned(name, self.stored_names()):
@@ -273,10 +276,10 @@ def is_tuned(name: str, known: Collection[str]) -> bool:
     return suffix in TUNED and stem in known
 
 
-def best_of(database: Database, name: str) -> float | None:
+def best_of(study: Study) -> float | None:
     """Return the accuracy of a study's best candidate so far."""
     try:
-        return read_best(database, name, 1).best[0].value
+        return study.best(1).best[0].value
     except (NotFound, NotYet):
         return None
 

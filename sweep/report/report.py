@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sweep.report.html import Frame, policy, render
 from sweep.report.searched import read_searched
-from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import read_findings
 
 
@@ -22,12 +22,12 @@ class Report:
         return len(self.page)
 
 
-def read_report(database: Database, name: str, frame: Frame | None = None) -> Report:
+def read_report(stored: StoredStudy, frame: Frame | None = None) -> Report:
     """Return the report of a study; without a frame its page needs nothing else.
 
     Raises:
         NotFound: if there is no such study.
         NotYet: if it has no verdict yet.
     """
-    page = render(read_findings(database, name), read_searched(database, name), frame)
+    page = render(read_findings(stored), read_searched(stored), frame)
     return Report(page, f"{policy(frame)}; frame-ancestors 'none'")

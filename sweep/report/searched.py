@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sweep.store import queries
-from sweep.store.database import Database
-from sweep.store.queries import Best
+from sweep.store.queries import Best, StoredStudy
 
 MOST_TABLE_ROWS = 2000
 
@@ -30,14 +29,13 @@ class Searched:
     attributes: Mapping[str, Any]
 
 
-def read_searched(database: Database, name: str) -> Searched:
+def read_searched(stored: StoredStudy) -> Searched:
     """Return what the page shows of a study's search.
 
     Raises:
         NotFound: if there is no such study.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        trials = queries.every_trial(connection, study)
-        best = queries.details(connection, trials.head(MOST_TABLE_ROWS), queries.BRIEF)
+    with stored.reading() as study:
+        trials = study.every_trial()
+        best = study.details(trials.head(MOST_TABLE_ROWS), queries.BRIEF)
     return Searched(trials, best, study.attributes)

@@ -26,6 +26,7 @@ from sweep.search.sampler import propose, window
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.optuna_schema import FinishedTrial, put_back, store
+from sweep.store.queries import Finished, StoredStudy
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class SearchProgress:
 
     finished: int
     trials: int
-    best: queries.Finished | None
+    best: Finished | None
 
 
 @dataclass
@@ -74,6 +75,7 @@ class Coordinator:
         """Derive the search space and the study's key in the database, and put back what was left running."""
         self._space = SearchSpace(self.plan.search)
         self._study_id: int = self.study._study_id  # Optuna gives a study's key no public name
+        self._stored = StoredStudy(self.database, self.plan.name)
         self._run_seeds = tuple(range(self.plan.search.replicates))
         put_back(self.database, self._study_id)
 
@@ -93,15 +95,15 @@ class Coordinator:
         """Count what is stored."""
         return self._progress(self._finished())
 
-    def _progress(self, finished: Sequence[queries.Finished]) -> SearchProgress:
+    def _progress(self, finished: Sequence[Finished]) -> SearchProgress:
         best = min(finished, key=lambda trial: trial.rank_key(self.plan.search.metric), default=None)
         return SearchProgress(len(finished), self.plan.search.trials, best)
 
-    def _finished(self) -> list[queries.Finished]:
-        with self.seconds.spent_on("storage"), self.database.reading() as connection:
-            return queries.finished(connection, self._study_id)
+    def _finished(self) -> list[Finished]:
+        with self.seconds.spent_on("storage"), self._stored.reading() as study:
+            return study.finished()
 
-    def _train_round(self, finished: Sequence[queries.Finished]) -> None:
+    def _train_round(self, finished: Sequence[Finished]) -> None:
         """Train the first round with a candidate missing, and store what it finished, even if interrupted."""
         missing = missing_positions(finished, self.plan.search.trials)
         number = missing[0] // self.plan.search.round_size
@@ -118,7 +120,7 @@ class Coordinator:
                 trials = [self._trial(place, wanted[place], outcomes[place], began) for place in sorted(outcomes)]
                 store(self.database, self._study_id, trials)
 
-    def _round(self, number: int, first: int, finished: Sequence[queries.Finished]) -> list[Candidate]:
+    def _round(self, number: int, first: int, finished: Sequence[Finished]) -> list[Candidate]:
         """Propose a round: recipes first, then the sampler, who sees the trials of the rounds before."""
         size = self.plan.search.round_size
         recipes = list(self.plan.candidates[first : first + size])
@@ -148,8 +150,8 @@ class Coordinator:
 
     def _train_queued(self, most: int) -> int:
         """Train trials that somebody queued through Optuna; return how many there were."""
-        with self.database.reading() as connection:
-            waiting = min(most, queries.count_by_state(connection, self._study_id).get("waiting", 0))
+        with self._stored.reading() as study:
+            waiting = min(most, study.count_by_state().get("waiting", 0))
         if not waiting:
             return 0
         try:
@@ -175,7 +177,7 @@ class Coordinator:
         return claimed
 
 
-def missing_positions(finished: Sequence[queries.Finished], trials: int) -> list[int]:
+def missing_positions(finished: Sequence[Finished], trials: int) -> list[int]:
     """Return the positions still to be trained, in order; trials of others count towards the budget."""
     done = {trial.position for trial in finished if trial.position is not None}
     others = sum(trial.position is None for trial in finished)

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import optuna
+
 from sweep.config.study_file import Plan, StudyFile, check_rates, read_study_file
 from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
@@ -21,13 +23,18 @@ from sweep.search.distributions import SearchSpace
 from sweep.search.objective import Objective
 
 
+def quiet_optuna() -> None:
+    """Keep Optuna's own messages to warnings: a run shows its progress itself."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
 def read_data(study_file: StudyFile) -> Dataset:
     """Read the study file's data."""
     data = study_file.plan.data
     return read_csv(study_file.data_path, header=data.header, label=data.label)
 
 
-def make_problem(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
+def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
     """Return what all trainings of the study share."""
     plan = study_file.plan
     architecture = Architecture(
@@ -84,7 +91,7 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     """
     read = read_study_file(Path(study_file))
     check_rates(read.plan)
-    problem = make_problem(read, read_data(read))
+    problem = make_spec(read, read_data(read))
     replicates = read.plan.search.replicates
     with Pool(workers or default_workers()) as pool:
         trainer = PoolTrainer(pool, problem, tile_shape(problem, 1, replicates))

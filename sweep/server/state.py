@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias, TypeVar
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 
+from sweep.api import Study
 from sweep.errors import NotYet
 from sweep.jobs.job import Job
 from sweep.jobs.studies import Facts, StudyAnswer, StudyService
@@ -19,6 +20,7 @@ from sweep.server.cache import AnswerCache
 from sweep.server.metrics import Metrics
 from sweep.store import queries
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 
 LISTS = ("studies", "studies part", "queue")
 OF_ONE = ("study", "study as JSON", "study part", "version", "plan")
@@ -85,7 +87,11 @@ class AppState:
         question = ("facts", name, versions[name])
         return self.recent.get(question, lambda: self.service.facts(name), UNCHANGED_SECONDS)
 
-    def result(self, name: str, question: Hashable, read: Callable[[Database, str], Answer]) -> Answer:
+    def handle(self, name: str) -> Study:
+        """Return the handle of a study."""
+        return Study(StoredStudy(self.database, name))
+
+    def result(self, name: str, question: Hashable, read: Callable[[Study], Answer]) -> Answer:
         """Return what `read` reads of a study, at most a moment ago; it is read again only if the study has changed.
 
         Raises:
@@ -95,13 +101,13 @@ class AppState:
         version = self.recent.get(("version", name), lambda: self._versions([name]).get(name, ()))
         if not version and self.service.book.find(name) is not None:
             raise NotYet(f"the study `{name}` has no finished trial yet.")
-        return self.recent.get((question, name, version), lambda: read(self.database, name), UNCHANGED_SECONDS)
+        return self.recent.get((question, name, version), lambda: read(self.handle(name)), UNCHANGED_SECONDS)
 
-    def result_as_json(self, name: str, question: Hashable, read: Callable[[Database, str], BaseModel]) -> Response:
+    def result_as_json(self, name: str, question: Hashable, read: Callable[[Study], BaseModel]) -> Response:
         """Return the same as JSON, which is written once."""
 
-        def write(database: Database, study: str) -> bytes:
-            return read(database, study).model_dump_json().encode()
+        def write(study: Study) -> bytes:
+            return read(study).model_dump_json().encode()
 
         return as_json(self.result(name, question, write))
 

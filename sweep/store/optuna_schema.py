@@ -30,7 +30,7 @@ from sweep.errors import BadInput, StorageFailed
 from sweep.seeds import Stage, run_seeds
 from sweep.space import Value
 from sweep.store.database import Database
-from sweep.store.queries import count_finished
+from sweep.store.queries import StoredStudy
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
@@ -61,7 +61,7 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     )
     if study.directions != [StudyDirection.MAXIMIZE]:
         raise BadInput("name", f"the stored study `{plan.name}` does not maximize one value; choose another name.")
-    if count_finished(database, plan.name) and "plan" in study.user_attrs:
+    if StoredStudy(database, plan.name).count_finished() and "plan" in study.user_attrs:
         _check_same(study, plan, data_sha256)
     else:
         for key, value in provenance(data_sha256).items():

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -50,47 +51,6 @@ BEST_FIRST: dict[Metric, str] = {
     "accuracy": "value DESC, log_loss NULLS LAST, number",
     "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, number",
 }
-
-
-@dataclass(frozen=True)
-class Study:
-    """A stored study: its key in the database, and what it keeps of its study file."""
-
-    study_id: int
-    name: str
-    attributes: dict[str, Any]
-
-    @property
-    def plan(self) -> Plan | None:
-        """The study file, or None for a study that Optuna alone made."""
-        told = self.attributes.get("plan")
-        try:
-            return read_plan(told) if isinstance(told, dict) else None
-        except BadInput:  # somebody else's, or another version's
-            return None
-
-    @property
-    def metric(self) -> Metric:
-        """What ranks its trials: accuracy, unless the study file that it keeps says otherwise."""
-        return "log_loss" if self._section("search").get("metric") == "log_loss" else "accuracy"
-
-    @property
-    def quoted_baseline(self) -> float | None:
-        """The accuracy that the study file quotes from elsewhere."""
-        quoted = self.attributes.get("quoted_baseline")
-        return quoted if isinstance(quoted, float) and math.isfinite(quoted) else None
-
-    @property
-    def quoted_source(self) -> str | None:
-        """Where from."""
-        source = self._section("baseline").get("source")
-        return source if isinstance(source, str) else None
-
-    def _section(self, name: str) -> dict[str, Any]:
-        """Return a table of the study file, as it is kept; empty if something else stands there."""
-        plan = self.attributes.get("plan")
-        section = plan.get(name) if isinstance(plan, dict) else None
-        return section if isinstance(section, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -172,7 +132,229 @@ class Status:
     idle_seconds: float | None
 
 
-def find_study(connection: Connection, name: str) -> Study:
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study of a database, called by its name; it need not be there yet."""
+
+    database: Database
+    name: str
+
+    @contextmanager
+    def reading(self) -> Iterator[StudyReader]:
+        """Open a connection that cannot write, and find the study.
+
+        Raises:
+            NotFound: if there is no such study; it names the nearest.
+            StorageFailed: if the database cannot be read.
+        """
+        with self.database.reading() as connection:
+            yield find_study(connection, self.name)
+
+    def count_finished(self) -> int:
+        """Return the number of finished trials; 0 if the study or its database is not there."""
+        if not self.database.exists():
+            return 0
+        query = text("""
+            SELECT COUNT(*) FROM trials t JOIN studies s ON s.study_id = t.study_id
+            WHERE s.study_name = :name AND t.state = 'COMPLETE'
+        """)
+        try:
+            with self.database.reading() as connection:
+                return int(connection.execute(query, {"name": self.name}).scalar_one())
+        except SchemaMissing:
+            return 0
+
+    def is_being_written(self) -> bool:
+        """Say whether a `sweep run` holds the study's lock now."""
+        return self.database.is_being_written(self.name)
+
+
+@dataclass(frozen=True)
+class StudyReader:
+    """A study that was found, on an open connection: its key, what it keeps of its study file, and its trials.
+
+    What it keeps stays readable when the connection is closed; its trials do not.
+    """
+
+    connection: Connection
+    study_id: int
+    name: str
+    attributes: dict[str, Any]
+
+    @property
+    def plan(self) -> Plan | None:
+        """The study file, or None for a study that Optuna alone made."""
+        told = self.attributes.get("plan")
+        try:
+            return read_plan(told) if isinstance(told, dict) else None
+        except BadInput:  # somebody else's, or another version's
+            return None
+
+    @property
+    def metric(self) -> Metric:
+        """What ranks its trials: accuracy, unless the study file that it keeps says otherwise."""
+        return "log_loss" if self._section("search").get("metric") == "log_loss" else "accuracy"
+
+    @property
+    def quoted_baseline(self) -> float | None:
+        """The accuracy that the study file quotes from elsewhere."""
+        quoted = self.attributes.get("quoted_baseline")
+        return quoted if isinstance(quoted, float) and math.isfinite(quoted) else None
+
+    @property
+    def quoted_source(self) -> str | None:
+        """Where from."""
+        source = self._section("baseline").get("source")
+        return source if isinstance(source, str) else None
+
+    def _section(self, name: str) -> dict[str, Any]:
+        """Return a table of the study file, as it is kept; empty if something else stands there."""
+        plan = self.attributes.get("plan")
+        section = plan.get(name) if isinstance(plan, dict) else None
+        return section if isinstance(section, dict) else {}
+
+    def param_names(self) -> list[str]:
+        """Return the names of all params that a study's trials have, those of all schedules first."""
+        query = text("""
+            SELECT DISTINCT p.param_name FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+            WHERE t.study_id = :study
+        """)
+        names = self.connection.execute(query, {"study": self.study_id}).scalars()
+        return sorted(map(str, names), key=lambda name: ("." in name, name))
+
+    def some_finished(self) -> int:
+        """Return the number of finished trials of a study.
+
+        Raises:
+            NotYet: if there is none.
+        """
+        number = self.count_by_state().get("complete", 0)
+        if not number:
+            raise NotYet(f"the study `{self.name}` has no finished trial yet.")
+        return number
+
+    def finished(self) -> list[Finished]:
+        """Return what ranks each finished trial, oldest first."""
+        rows = self.connection.execute(text(FINISHED + OLDEST_FIRST), {"study": self.study_id})
+        return [
+            Finished(
+                row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position, row.diverged
+            )
+            for row in rows
+        ]
+
+    def best_trials(self, top: int, only: Collection[str] | None = None) -> list[Best]:
+        """Return the `top` finished trials by the study's metric, with all attributes or `only` these."""
+        return self.details(self.standings(top), only)
+
+    def finished_trial(self, number: int) -> Best | None:
+        """Return the finished trial of that number."""
+        if not 0 <= number <= HIGHEST_NUMBER:
+            return None
+        query, wanted = text(f"{FINISHED} AND t.number = :number"), {"study": self.study_id, "number": number}
+        return next(iter(self.details(read_frame(query, self.connection, params=wanted))), None)
+
+    def find_trial(self, number: int) -> AnyTrial | None:
+        """Return the trial of that number, whatever its state."""
+        found = self.trials_after(number - 1, 1) if 0 <= number <= HIGHEST_NUMBER else []
+        return next((trial for trial in found if trial.number == number), None)
+
+    def trials_after(self, after: int | None, limit: int, only: Collection[str] | None = None) -> list[AnyTrial]:
+        """Return the `limit` trials in any state whose numbers come next after `after`; None for the first."""
+        query = text(f"{ANY} AND t.number > :after{OLDEST_FIRST} LIMIT :limit")
+        told = query.columns(datetime_start=DateTime(), datetime_complete=DateTime())
+        least = -1 if after is None else max(-1, min(after, HIGHEST_NUMBER))
+        rows = self.connection.execute(told, {"study": self.study_id, "after": least, "limit": limit}).all()
+        ids = [row.trial_id for row in rows]
+        params, attributes = read_params(self.connection, ids), read_attributes(self.connection, ids, only)
+        return [
+            AnyTrial(
+                number=row.number,
+                state=str(row.state).lower(),
+                value=row.value,
+                began=_in_utc(row.datetime_start),
+                ended=_in_utc(row.datetime_complete),
+                params=params[row.trial_id],
+                attributes=attributes[row.trial_id],
+            )
+            for row in rows
+        ]
+
+    def best_of_each_schedule(self, only: Collection[str] | None = None) -> list[Tried]:
+        """Return every schedule that was tried with its best finished trial, best first."""
+        frame = self.standings()
+        query = text("""
+            SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+            WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name = 'schedule'
+        """)
+        schedules = read_frame(query, self.connection, params={"study": self.study_id})
+        joined = frame.merge(schedules, on="trial_id")
+        best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
+        trials = self.details(best, only)
+        return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
+
+    def every_trial(self) -> pd.DataFrame:
+        """Return the standings of all finished trials with the schedule, learning_rate and momentum of each.
+
+        What a trial does not have is None or NaN there, as in a study that others filled.
+        """
+        query = text("""
+            SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
+            FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+            WHERE t.study_id = :study AND t.state = 'COMPLETE'
+                AND p.param_name IN ('schedule', 'learning_rate', 'momentum')
+        """)
+        found: dict[str, dict[int, Value]] = {"schedule": {}, "learning_rate": {}, "momentum": {}}
+        for row in self.connection.execute(query, {"study": self.study_id}):
+            found[row.param_name][row.trial_id] = external(row.param_value, row.distribution_json)
+        frame = self.standings()
+        return frame.assign(
+            schedule=frame["trial_id"].map(found["schedule"]),
+            learning_rate=frame["trial_id"].map(found["learning_rate"]).astype(float),
+            momentum=frame["trial_id"].map(found["momentum"]).astype(float),
+        )
+
+    def standings(self, top: int | None = None) -> pd.DataFrame:
+        """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
+        limit = "" if top is None else f" LIMIT {int(top)}"
+        query = text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[self.metric]}{limit}")
+        return read_frame(query, self.connection, params={"study": self.study_id})
+
+    def details(self, frame: pd.DataFrame, only: Collection[str] | None = None) -> list[Best]:
+        """Return the trials of `frame`, in its order, with their params, and with all attributes or `only` these."""
+        ids = frame["trial_id"].tolist()
+        params, attributes = read_params(self.connection, ids), read_attributes(self.connection, ids, only)
+        columns = (ids, frame["number"].tolist(), frame["value"].tolist())
+        return [
+            Best(number, value, attributes[trial_id].get("log_loss"), params[trial_id], attributes[trial_id])
+            for trial_id, number, value in zip(*columns, strict=True)
+        ]
+
+    def status(self) -> Status:
+        """Count the trials by state, and measure the pace of the last hundred finished ones."""
+        counts = self.count_by_state()
+        latest = read_frame(
+            text("""
+                SELECT datetime_start, datetime_complete FROM trials
+                WHERE study_id = :study AND state = 'COMPLETE' ORDER BY number DESC LIMIT 100
+            """),
+            self.connection,
+            params={"study": self.study_id},
+            parse_dates=["datetime_start", "datetime_complete"],
+        )
+        if latest.empty:
+            return Status(counts, None, None)
+        last = latest["datetime_complete"].max()
+        seconds = (last - latest["datetime_start"].min()).total_seconds()
+        idle = (datetime.now(UTC).replace(tzinfo=None) - last.to_pydatetime()).total_seconds()
+        return Status(counts, len(latest) / seconds if seconds > 0 else None, idle)
+
+    def count_by_state(self) -> dict[str, int]:
+        """Return the number of trials in each of Optuna's states, by its name in small letters."""
+        return count_by_state(self.connection, self.study_id)
+
+
+def find_study(connection: Connection, name: str) -> StudyReader:
     """Return the study called `name`.
 
     Raises:
@@ -184,27 +366,12 @@ def find_study(connection: Connection, name: str) -> Study:
         raise NotFound("study", f"there is no study `{name}` in the database{nearest(name, found)}")
     query = text("SELECT key, value_json FROM study_user_attributes WHERE study_id = :study")
     attributes = {row.key: json.loads(row.value_json) for row in connection.execute(query, {"study": found[name]})}
-    return Study(found[name], name, attributes)
+    return StudyReader(connection, found[name], name, attributes)
 
 
 def study_names(connection: Connection) -> set[str]:
     """Return the names of all studies."""
     return {str(name) for name in connection.execute(text("SELECT study_name FROM studies")).scalars()}
-
-
-def count_finished(database: Database, name: str) -> int:
-    """Return the number of finished trials of the study called `name`; 0 if there is no such study."""
-    if not database.exists():
-        return 0
-    query = text("""
-        SELECT COUNT(*) FROM trials t JOIN studies s ON s.study_id = t.study_id
-        WHERE s.study_name = :name AND t.state = 'COMPLETE'
-    """)
-    try:
-        with database.reading() as connection:
-            return int(connection.execute(query, {"name": name}).scalar_one())
-    except SchemaMissing:
-        return 0
 
 
 def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[int, ...]]:
@@ -222,126 +389,8 @@ def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[
     return {str(row.study_name): tuple(int(number or 0) for number in row[1:]) for row in rows}
 
 
-def param_names(connection: Connection, study: Study) -> list[str]:
-    """Return the names of all params that a study's trials have, those of all schedules first."""
-    query = text("""
-        SELECT DISTINCT p.param_name FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-        WHERE t.study_id = :study
-    """)
-    names = connection.execute(query, {"study": study.study_id}).scalars()
-    return sorted(map(str, names), key=lambda name: ("." in name, name))
-
-
-def some_finished(connection: Connection, study: Study) -> int:
-    """Return the number of finished trials of a study.
-
-    Raises:
-        NotYet: if there is none.
-    """
-    number = count_by_state(connection, study.study_id).get("complete", 0)
-    if not number:
-        raise NotYet(f"the study `{study.name}` has no finished trial yet.")
-    return number
-
-
-def finished(connection: Connection, study_id: int) -> list[Finished]:
-    """Return what ranks each finished trial, oldest first."""
-    rows = connection.execute(text(FINISHED + OLDEST_FIRST), {"study": study_id})
-    return [
-        Finished(
-            row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position, row.diverged
-        )
-        for row in rows
-    ]
-
-
-def best_trials(connection: Connection, study: Study, top: int, only: Collection[str] | None = None) -> list[Best]:
-    """Return the `top` finished trials by the study's metric, with all attributes or `only` these."""
-    return details(connection, standings(connection, study, top), only)
-
-
-def finished_trial(connection: Connection, study: Study, number: int) -> Best | None:
-    """Return the finished trial of that number."""
-    if not 0 <= number <= HIGHEST_NUMBER:
-        return None
-    query, wanted = text(f"{FINISHED} AND t.number = :number"), {"study": study.study_id, "number": number}
-    return next(iter(details(connection, read_frame(query, connection, params=wanted))), None)
-
-
-def find_trial(connection: Connection, study: Study, number: int) -> AnyTrial | None:
-    """Return the trial of that number, whatever its state."""
-    found = trials_after(connection, study, number - 1, 1) if 0 <= number <= HIGHEST_NUMBER else []
-    return next((trial for trial in found if trial.number == number), None)
-
-
-def trials_after(
-    connection: Connection, study: Study, after: int | None, limit: int, only: Collection[str] | None = None
-) -> list[AnyTrial]:
-    """Return the `limit` trials, whatever their state, whose numbers come next after `after`; None for the first."""
-    query = text(f"{ANY} AND t.number > :after{OLDEST_FIRST} LIMIT :limit")
-    told = query.columns(datetime_start=DateTime(), datetime_complete=DateTime())
-    least = -1 if after is None else max(-1, min(after, HIGHEST_NUMBER))
-    rows = connection.execute(told, {"study": study.study_id, "after": least, "limit": limit}).all()
-    ids = [row.trial_id for row in rows]
-    params, attributes = read_params(connection, ids), read_attributes(connection, ids, only)
-    return [
-        AnyTrial(
-            number=row.number,
-            state=str(row.state).lower(),
-            value=row.value,
-            began=_in_utc(row.datetime_start),
-            ended=_in_utc(row.datetime_complete),
-            params=params[row.trial_id],
-            attributes=attributes[row.trial_id],
-        )
-        for row in rows
-    ]
-
-
 def _in_utc(naive: datetime | None) -> datetime | None:
     return None if naive is None else naive.replace(tzinfo=UTC)
-
-
-def best_of_each_schedule(connection: Connection, study: Study, only: Collection[str] | None = None) -> list[Tried]:
-    """Return every schedule that was tried with its best finished trial, best first."""
-    frame = standings(connection, study)
-    query = text("""
-        SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-        WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name = 'schedule'
-    """)
-    schedules = read_frame(query, connection, params={"study": study.study_id})
-    joined = frame.merge(schedules, on="trial_id")
-    best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
-    trials = details(connection, best, only)
-    return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
-
-
-def every_trial(connection: Connection, study: Study) -> pd.DataFrame:
-    """Return the standings of all finished trials with the schedule, learning_rate and momentum of each.
-
-    What a trial does not have is None or NaN there, as in a study that others filled.
-    """
-    query = text("""
-        SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
-        FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-        WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name IN ('schedule', 'learning_rate', 'momentum')
-    """)
-    found: dict[str, dict[int, Value]] = {"schedule": {}, "learning_rate": {}, "momentum": {}}
-    for row in connection.execute(query, {"study": study.study_id}):
-        found[row.param_name][row.trial_id] = external(row.param_value, row.distribution_json)
-    frame = standings(connection, study)
-    return frame.assign(
-        schedule=frame["trial_id"].map(found["schedule"]),
-        learning_rate=frame["trial_id"].map(found["learning_rate"]).astype(float),
-        momentum=frame["trial_id"].map(found["momentum"]).astype(float),
-    )
-
-
-def standings(connection: Connection, study: Study, top: int | None = None) -> pd.DataFrame:
-    """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
-    limit = "" if top is None else f" LIMIT {int(top)}"
-    query = text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[study.metric]}{limit}")
-    return read_frame(query, connection, params={"study": study.study_id})
 
 
 def read_frame(query: TextClause, connection: Connection, **options: Any) -> pd.DataFrame:
@@ -355,17 +404,6 @@ def read_frame(query: TextClause, connection: Connection, **options: Any) -> pd.
         return frame
     except pd.errors.DatabaseError as error:
         raise StorageFailed("the database cannot be read now.") from error
-
-
-def details(connection: Connection, frame: pd.DataFrame, only: Collection[str] | None = None) -> list[Best]:
-    """Return the trials of `frame`, in its order, with their params, and with all attributes or `only` these."""
-    ids = frame["trial_id"].tolist()
-    params, attributes = read_params(connection, ids), read_attributes(connection, ids, only)
-    columns = (ids, frame["number"].tolist(), frame["value"].tolist())
-    return [
-        Best(number, value, attributes[trial_id].get("log_loss"), params[trial_id], attributes[trial_id])
-        for trial_id, number, value in zip(*columns, strict=True)
-    ]
 
 
 def read_params(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Value]]:
@@ -426,23 +464,3 @@ def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:
     """Return the number of trials in each of Optuna's states, by its name in small letters."""
     query = text("SELECT state, COUNT(*) AS trials FROM trials WHERE study_id = :study GROUP BY state")
     return {str(row.state).lower(): int(row.trials) for row in connection.execute(query, {"study": study_id})}
-
-
-def status(connection: Connection, study_id: int) -> Status:
-    """Count the trials by state, and measure the pace of the last hundred finished ones."""
-    counts = count_by_state(connection, study_id)
-    latest = read_frame(
-        text("""
-            SELECT datetime_start, datetime_complete FROM trials
-            WHERE study_id = :study AND state = 'COMPLETE' ORDER BY number DESC LIMIT 100
-        """),
-        connection,
-        params={"study": study_id},
-        parse_dates=["datetime_start", "datetime_complete"],
-    )
-    if latest.empty:
-        return Status(counts, None, None)
-    last = latest["datetime_complete"].max()
-    seconds = (last - latest["datetime_start"].min()).total_seconds()
-    idle = (datetime.now(UTC).replace(tzinfo=None) - last.to_pydatetime()).total_seconds()
-    return Status(counts, len(latest) / seconds if seconds > 0 else None, idle)

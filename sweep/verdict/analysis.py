@@ -21,8 +21,7 @@ from sweep.stats.paired import compare
 from sweep.stats.power import pairs_needed
 from sweep.stats.selection import Optimism, indistinguishable, optimism, simplest
 from sweep.stats.verdict import Verdict, judge_new_rows, judge_these_rows, same_share
-from sweep.store import queries
-from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.record import Contender, Entry, Role, Runs, VerdictRecord
 from sweep.verdict.stages import scores
 from sweep.verdict.status import is_current, read_record
@@ -142,19 +141,19 @@ class Findings:
         return "the quoted one" if self.quoted is not None else "the first re-run"
 
 
-def read_findings(database: Database, name: str) -> Findings:
+def read_findings(stored: StoredStudy) -> Findings:
     """Return what the stored verdict of a study says.
 
     Raises:
         NotFound: if there is no such study.
         NotYet: if it has no verdict yet.
     """
-    with database.reading() as connection:
-        plan = queries.find_study(connection, name).plan
-    record = read_record(database, name)
+    with stored.reading() as found:
+        plan = found.plan
+    record = read_record(stored)
     if plan is None or record is None:
-        raise NotYet(f"the study `{name}` has no verdict yet; `sweep run` makes it.")
-    return find(plan, record, current=is_current(database, plan, record))
+        raise NotYet(f"the study `{stored.name}` has no verdict yet; `sweep run` makes it.")
+    return find(plan, record, current=is_current(stored.database, plan, record))
 
 
 def find(plan: Plan, record: VerdictRecord, *, current: bool = True) -> Findings:

@@ -13,9 +13,8 @@ from sweep.errors import StorageFailed
 from sweep.schedules import read_schedule
 from sweep.search.distributions import read_candidate
 from sweep.stats.selection import indistinguishable
-from sweep.store import queries
 from sweep.store.database import Database
-from sweep.store.queries import Best
+from sweep.store.queries import Best, StoredStudy
 from sweep.verdict.record import Contender, Runs
 
 
@@ -28,10 +27,9 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
     Raises:
         StorageFailed: if no trial has runs that could be compared.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, plan.name)
-        best = [trial for trial in queries.best_trials(connection, study, plan.verdict.finalists) if _can(trial)]
-        families = [tried.best for tried in queries.best_of_each_schedule(connection, study)]
+    with StoredStudy(database, plan.name).reading() as study:
+        best = [trial for trial in study.best_trials(plan.verdict.finalists) if _can(trial)]
+        families = [tried.best for tried in study.best_of_each_schedule()]
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
     seen = {trial.trial for trial in best}

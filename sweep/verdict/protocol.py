@@ -14,9 +14,9 @@ from sweep.config.study_file import Plan
 from sweep.data.table import Dataset, Split
 from sweep.execution.batches import Trainer
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
-from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
+from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import tuning_plans
 from sweep.verdict.finalists import finalists
 from sweep.verdict.record import Role, VerdictRecord
@@ -68,12 +68,13 @@ class Protocol:
     def _examine(self, deadline: float) -> bool:
         """Make the record and say so, or stop between two stages for want of time."""
         began = time.monotonic()
-        with self.database.reading() as connection:
-            study = queries.find_study(connection, self.plan.name)
-        before = read_record(self.database, self.plan.name)
+        stored = StoredStudy(self.database, self.plan.name)
+        with stored.reading() as study:
+            study_id = study.study_id
+        before = read_record(stored)
         plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
-        ledger = StageCache(self.database, study.study_id)
+        ledger = StageCache(self.database, study_id)
         stages = Stages(self.plan, self.dataset, self.narrow, ledger, self.announce)
         raced = stages.race(groups)
         if time.monotonic() >= deadline:

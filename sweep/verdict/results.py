@@ -19,8 +19,7 @@ from sweep.model import Answer
 from sweep.optimizer import Optimizer
 from sweep.space import Value
 from sweep.store import queries
-from sweep.store.database import Database
-from sweep.store.queries import AnyTrial, Best
+from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.verdict.status import is_current, read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
@@ -204,45 +203,42 @@ class ScheduleAnswer(Answer):
     batch_size: int
 
 
-def read_best(database: Database, name: str, top: int) -> BestAnswer:
+def read_best(stored: StoredStudy, top: int) -> BestAnswer:
     """Read the `top` trials of a study.
 
     Raises:
         NotFound: if there is no such study.
         NotYet: if none of its trials has finished.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        finished = queries.some_finished(connection, study)
-        best = queries.best_trials(connection, study, top, queries.BRIEF)
+    with stored.reading() as study:
+        finished = study.some_finished()
+        best = study.best_trials(top, queries.BRIEF)
     return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)))
 
 
-def read_families(database: Database, name: str) -> FamiliesAnswer:
+def read_families(stored: StoredStudy) -> FamiliesAnswer:
     """Read the best trial of every schedule that was tried.
 
     Raises:
         NotFound: if there is no such study.
         NotYet: if none of its trials has finished.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        finished = queries.some_finished(connection, study)
-        tried = queries.best_of_each_schedule(connection, study, queries.BRIEF)
+    with stored.reading() as study:
+        finished = study.some_finished()
+        tried = study.best_of_each_schedule(queries.BRIEF)
     families = tuple(Family(schedule=one.best.schedule, trials=one.count, best=_ranked(one.best)) for one in tried)
     return FamiliesAnswer(**_ranking(study, finished), families=families)
 
 
-def read_status(database: Database, name: str) -> StatusAnswer:
+def read_status(stored: StoredStudy) -> StatusAnswer:
     """Read how far a study is.
 
     Raises:
         NotFound: if there is no such study.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        found = queries.status(connection, study.study_id)
-    plan, running = study.plan, database.is_being_written(name)
+    with stored.reading() as study:
+        found = study.status()
+    plan, running = study.plan, stored.is_being_written()
     wanted = plan.search.trials if plan is not None else None
     left = max(0, wanted - found.counts.get("complete", 0)) if wanted is not None else None
     return StatusAnswer(
@@ -250,29 +246,28 @@ def read_status(database: Database, name: str) -> StatusAnswer:
         running=running,
         trials=found.counts,
         wanted=wanted,
-        verdict=verdict_state(database, name, plan),
+        verdict=verdict_state(stored, plan),
         candidates_per_second=found.rate,
         seconds_left=left / found.rate if running and left is not None and found.rate else None,
     )
 
 
-def verdict_state(database: Database, name: str, plan: Plan | None) -> VerdictState:
+def verdict_state(stored: StoredStudy, plan: Plan | None) -> VerdictState:
     """Return whether the study's verdict is made, and whether it still holds."""
-    record = read_record(database, name)
+    record = read_record(stored)
     if plan is None or record is None:
         return "none"
-    return "made" if is_current(database, plan, record) else "out of date"
+    return "made" if is_current(stored.database, plan, record) else "out of date"
 
 
-def read_trials(database: Database, name: str, after: int | None = None, limit: int = 100) -> TrialsAnswer:
+def read_trials(stored: StoredStudy, after: int | None = None, limit: int = 100) -> TrialsAnswer:
     """Read up to `limit` trials of a study, those with the lowest numbers above `after`.
 
     Raises:
         NotFound: if there is no such study.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        found = queries.trials_after(connection, study, after, limit + 1, queries.BRIEF)
+    with stored.reading() as study:
+        found = study.trials_after(after, limit + 1, queries.BRIEF)
     page = found[:limit]
     return TrialsAnswer(
         study=study.name,
@@ -281,17 +276,16 @@ def read_trials(database: Database, name: str, after: int | None = None, limit: 
     )
 
 
-def read_trial(database: Database, name: str, number: int) -> TrialAnswer:
+def read_trial(stored: StoredStudy, number: int) -> TrialAnswer:
     """Read one trial of a study.
 
     Raises:
         NotFound: if there is no such study, or no trial of that number in it.
     """
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        trial = queries.find_trial(connection, study, number)
+    with stored.reading() as study:
+        trial = study.find_trial(number)
     if trial is None:
-        raise NotFound("trial", f"the study `{name}` has no trial {number}.")
+        raise NotFound("trial", f"the study `{stored.name}` has no trial {number}.")
     kept = trial.attributes
     return TrialAnswer(
         **_listed(trial),
@@ -305,7 +299,7 @@ def read_trial(database: Database, name: str, number: int) -> TrialAnswer:
     )
 
 
-def _ranking(study: queries.Study, finished: int) -> dict[str, Any]:
+def _ranking(study: StudyReader, finished: int) -> dict[str, Any]:
     return {
         "study": study.name,
         "trials": finished,

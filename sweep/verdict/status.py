@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from sweep.config.study_file import Plan
 from sweep.seeds import STRIDE
-from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.documents import read_documents
+from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import tuning_plans
 from sweep.verdict.record import Basis, VerdictRecord
 
@@ -26,13 +26,13 @@ def searches(plan: Plan, *, search_only: bool) -> dict[str, Plan]:
 def basis(database: Database, plan: Plan) -> Basis:
     """Return what a verdict made now would rest on."""
     names = [searched.name for searched in searches(plan, search_only=False).values()]
-    counts = {name: queries.count_finished(database, name) for name in names}
+    counts = {name: StoredStudy(database, name).count_finished() for name in names}
     return Basis(trials=counts, verdict=plan.verdict, baseline=plan.baseline)
 
 
 def is_made(database: Database, plan: Plan) -> bool:
     """Say whether the study has a verdict that nothing has changed under."""
-    found = read_record(database, plan.name)
+    found = read_record(StoredStudy(database, plan.name))
     return found is not None and is_current(database, plan, found)
 
 
@@ -44,19 +44,18 @@ def is_current(database: Database, plan: Plan, record: VerdictRecord) -> bool:
 def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
     """Say whether anything is left to train."""
     left = any(
-        queries.count_finished(database, searched.name) < searched.search.trials
+        StoredStudy(database, searched.name).count_finished() < searched.search.trials
         for searched in searches(plan, search_only=search_only).values()
     )
     return left or not (search_only or is_made(database, plan))
 
 
-def read_record(database: Database, name: str) -> VerdictRecord | None:
+def read_record(stored: StoredStudy) -> VerdictRecord | None:
     """Return the record of the study called `name`; None if there is no such study, or no verdict yet."""
-    if not queries.count_finished(database, name):
+    if not stored.count_finished():
         return None
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        kept = read_documents(connection, study.study_id, DOSSIER).get(DOSSIER)
+    with stored.reading() as study:
+        kept = read_documents(study.connection, study.study_id, DOSSIER).get(DOSSIER)
     return None if kept is None else VerdictRecord.model_validate_json(kept)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sweep.stats.verdict import Verdict, Word
-from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict import analysis
 from sweep.verdict.analysis import Findings, Score, label_of, read_findings
 from sweep.verdict.record import Contender, Entry
@@ -27,14 +27,14 @@ from sweep.verdict.result import (
 )
 
 
-def read_verdict(database: Database, name: str) -> VerdictAnswer:
+def read_verdict(stored: StoredStudy) -> VerdictAnswer:
     """Read the verdict of a study.
 
     Raises:
         NotFound: if there is no such study.
         NotYet: if it has no verdict yet.
     """
-    return summarize(read_findings(database, name))
+    return summarize(read_findings(stored))
 
 
 def summarize(found: Findings) -> VerdictAnswer:

@@ -20,10 +20,10 @@ from sweep.execution.batches import Outcome, Trainer
 from sweep.search.distributions import SearchSpace
 from sweep.search.loop import Coordinator
 from sweep.search.objective import attributes
-from sweep.search.session import make_problem, read_data
-from sweep.store import queries
+from sweep.search.session import make_spec, read_data
 from sweep.store.database import Database
 from sweep.store.optuna_schema import FinishedTrial, open_study, store
+from sweep.store.queries import StoredStudy
 from tests.bench.workload import Workload
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ SMOKE = ROOT / "studies" / "smoke.toml"
 def read_default(**search: int) -> tuple[StudyFile, TrainingSpec]:
     """Return the study file, with values of its `search` table replaced, and its problem."""
     study_file = read_study_file(STUDY, {f"search.{key}": value for key, value in search.items()})
-    return study_file, make_problem(study_file, read_data(study_file))
+    return study_file, make_spec(study_file, read_data(study_file))
 
 
 def draw_candidates(plan: Plan, count: int) -> list[Candidate]:
@@ -50,7 +50,7 @@ def store_outcomes(
 ) -> None:
     """Train candidates and store them as the study's next finished trials."""
     space, began, study_id = SearchSpace(plan.search), datetime.now(UTC), study._study_id
-    first = queries.count_finished(database, plan.name)
+    first = StoredStudy(database, plan.name).count_finished()
     trials = [
         FinishedTrial(
             position=first + place,

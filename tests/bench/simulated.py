@@ -25,6 +25,7 @@ from sweep.execution.batches import Outcome
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
+from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import Findings, find
 from sweep.verdict.status import read_record, searches
 from tests.bench.default_study import draw_candidates, store_outcomes
@@ -163,6 +164,6 @@ def simulate(
             candidates = draw_candidates(searched, searched.search.trials)
             store_outcomes(database, study, searched, candidates, trainer)
     assert make_protocol(database, plan, trainer, dataset=dataset).run()
-    record = read_record(database, plan.name)
+    record = read_record(StoredStudy(database, plan.name))
     assert record is not None
     return find(plan, record)

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from sweep.report.html import render
 from sweep.report.searched import read_searched
 from sweep.report.theme import DARK, INK, PAPER
+from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import Findings, find
 from tests.browser.conftest import OpenPage
 from tests.fakes import opened
@@ -62,7 +63,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, found: Findings) -> list[s
     ]
     with opened(folder / "studies.db") as database:
         store_study(database, PLAN)
-        searched = read_searched(database, PLAN.name)
+        searched = read_searched(StoredStudy(database, PLAN.name))
     addresses = []
     for number, told in enumerate((found, *others)):
         place = folder / f"{number}.html"

@@ -17,6 +17,7 @@ import pytest
 import typer
 from rich.console import Console
 
+from sweep.api import Preparation
 from sweep.cli import app, main
 from sweep.cli.progress import progress_view
 from sweep.cli.run import Interruption, RunProgress
@@ -421,13 +422,14 @@ class TestLogLoss:
     ) -> None:
         monkeypatch.setattr("sweep.cli.progress.LINE_SECONDS", 0.0)
         console = Console(file=io.StringIO(), soft_wrap=True)
-        drawn = RunProgress(console, make_plan(metric=metric), Interruption(), progress_view(console))
-        drawn.announce("schedules", 40)
-        drawn.add_runs(16)
-        drawn.show(SearchProgress(8, 20, Finished(3, 0.975, 0.12345, 2)))
+        drawn = RunProgress(console, Interruption(), progress_view(console))
+        drawn.prepared(Preparation(make_plan(metric=metric), 235, 116, 1, work_left=True))
+        drawn.begin("schedules", 40)
+        drawn.trained(16)
+        drawn.searched(SearchProgress(8, 20, Finished(3, 0.975, 0.12345, 2)))
         assert isinstance(console.file, io.StringIO)
         lines = console.file.getvalue().splitlines()
-        assert lines == [
+        assert lines[1:] == [
             "schedules: 16/40 trainings, - a second",
             f"schedules: 16/40 trainings, - a second, {told}",
         ]

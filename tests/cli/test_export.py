@@ -21,8 +21,9 @@ from sweep.config.study_file import StudyFile, read_study_file
 from sweep.execution.batches import Outcome
 from sweep.execution.worker import ENVIRONMENT
 from sweep.schedules import ClosedLoop, Schedule, Timeline
-from sweep.search.session import make_problem, read_data
+from sweep.search.session import make_spec, read_data
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.status import read_record
 from tests.cli.conftest import Run
 from tests.fakes import FakeTrainer, make_coordinator, opened
@@ -85,7 +86,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     (folder / "study.toml").write_text(SMOKE.replace("trials = 12", "trials = 3") + PLATEAU, encoding="utf-8")
     study_file = read_study_file(folder / "study.toml")
     dataset = read_data(study_file)
-    trainer = RightClockTrainer(clock=make_problem(study_file, dataset).timeline)
+    trainer = RightClockTrainer(clock=make_spec(study_file, dataset).timeline)
     with opened(folder / "studies.db") as database:
         make_coordinator(database, study_file.plan, trainer, data_sha256=dataset.sha256).run()
         study = optuna.load_study(storage=database.storage, study_name="smoke")
@@ -191,7 +192,7 @@ def count_right(path: Path, filled: Filled) -> int:
     import keras
 
     model = keras.models.load_model(path)
-    problem = make_problem(filled.study_file, read_data(filled.study_file))
+    problem = make_spec(filled.study_file, read_data(filled.study_file))
     taken = model.predict(problem.split.validation_inputs, verbose=0)[:, 0] > 0.5
     return int((taken == problem.split.validation_targets).sum())
 
@@ -251,7 +252,7 @@ class TestWinner:
         study_file = read_study_file(path)
         with opened(tmp_path / "studies.db") as database:
             make_protocol(database, study_file.plan, dataset=read_data(study_file)).run()
-            record = read_record(database, "smoke")
+            record = read_record(StoredStudy(database, "smoke"))
             assert record is not None
             winner = record.entries[0]
             code, out, err = run("export", str(path), "--storage", database.url, "--as", "json")

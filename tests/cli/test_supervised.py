@@ -14,7 +14,7 @@ import pytest
 from sweep.execution.worker import environment
 from sweep.jobs.progress import Progress
 from sweep.store.database import Database
-from sweep.store.queries import count_finished
+from sweep.store.queries import StoredStudy
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +53,6 @@ def test_it_stops_when_its_supervisor_is_gone(tmp_path: Path) -> None:
         said = process.stderr.read().decode() if process.stderr is not None else ""
         assert process.wait(30) == 1
     assert "what is finished is stored" in said
-    assert count_finished(Database(f"sqlite:///{tmp_path / 's.db'}"), "smoke") > 0
+    assert StoredStudy(Database(f"sqlite:///{tmp_path / 's.db'}"), "smoke").count_finished() > 0
     with pytest.raises(ProcessLookupError):  # its trainers are gone, too
         os.killpg(process.pid, signal.SIGKILL)

@@ -9,6 +9,7 @@ import pytest
 
 from sweep.cli.tables import show_best, show_end, show_status
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.results import (
     BestAnswer,
     FamiliesAnswer,
@@ -28,7 +29,11 @@ def filled(database: Database) -> Database:
 
 
 def test_an_answer_that_went_through_json_draws_the_same(filled: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    best, families, status = read_best(filled, "tiny", 5), read_families(filled, "tiny"), read_status(filled, "tiny")
+    best, families, status = (
+        read_best(StoredStudy(filled, "tiny"), 5),
+        read_families(StoredStudy(filled, "tiny")),
+        read_status(StoredStudy(filled, "tiny")),
+    )
     drawn = []
     for afar in (False, True):
         if afar:
@@ -64,7 +69,7 @@ def test_a_status_tells_pace_and_time_left(capsys: pytest.CaptureFixture[str]) -
 def test_a_study_of_others_is_drawn_with_what_it_has(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize")
     study.add_trial(optuna.trial.create_trial(value=0.25))
-    show_end(read_best(database, "plain", 5), read_families(database, "plain"))
+    show_end(read_best(StoredStudy(database, "plain"), 5), read_families(StoredStudy(database, "plain")))
     told = capsys.readouterr().out
     assert "25.00%" in told
     assert "quoted" not in told
@@ -75,5 +80,5 @@ def test_values_that_are_all_infinite_are_drawn_as_an_empty_table(
 ) -> None:
     study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize")
     study.add_trial(optuna.trial.create_trial(value=math.inf))
-    show_best(read_best(database, "plain", 5))
+    show_best(read_best(StoredStudy(database, "plain"), 5))
     assert "best of 1 candidates" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from sweep.schedules import Schedule
 from sweep.search.session import read_data
 from sweep.space import Value
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import required
 from sweep.verdict.record import Role
 from sweep.verdict.results import ScheduleAnswer, read_best
@@ -63,19 +64,19 @@ def fill(database: Database, study_file: StudyFile) -> None:
 class TestReadStored:
     def test_it_is_the_best_unless_a_number_is_given(self, database: Database, study_file: StudyFile) -> None:
         fill(database, study_file)
-        best = read_best(database, "radar", 4).best
-        stored = read_stored(database, "radar", None)
+        best = read_best(StoredStudy(database, "radar"), 4).best
+        stored = read_stored(StoredStudy(database, "radar"), None)
         assert (stored.trial.trial, stored.best, stored.trials) == (best[0].trial, best[0].trial, 4)
         assert stored.confirmation is None
-        other = read_stored(database, "radar", best[3].trial)
+        other = read_stored(StoredStudy(database, "radar"), best[3].trial)
         assert (other.trial.trial, other.trial.params, other.best) == (best[3].trial, best[3].params, best[0].trial)
 
     def test_it_is_the_winner_of_the_verdict_if_there_is_one(self, database: Database, study_file: StudyFile) -> None:
         plan = few(study_file.plan)
         make_protocol(database, plan, dataset=read_data(study_file)).run()
-        record = read_record(database, "radar")
+        record = read_record(StoredStudy(database, "radar"))
         assert record is not None
-        winner, stored = required(record, Role.WINNER), read_stored(database, "radar", None)
+        winner, stored = required(record, Role.WINNER), read_stored(StoredStudy(database, "radar"), None)
         assert stored.trial.trial == winner.contender.trial
         assert stored.confirmation == winner.confirmation
         chosen, _ = choose(replace(study_file, plan=plan), stored)
@@ -90,29 +91,29 @@ class TestReadStored:
         optuna.load_study(storage=database.storage, study_name="radar").ask()
         line = f"trial: must be the number of a finished trial of `radar`, got {number}."
         with pytest.raises(NotFound, match=line):
-            read_stored(database, "radar", number)
+            read_stored(StoredStudy(database, "radar"), number)
 
     def test_a_study_that_is_not_there_is_not_found(self, database: Database) -> None:
         with pytest.raises(NotFound, match="there is no study `radar`"):
-            read_stored(database, "radar", None)
+            read_stored(StoredStudy(database, "radar"), None)
 
     def test_a_study_without_a_finished_trial_has_none_yet(self, database: Database, study_file: StudyFile) -> None:
         make_coordinator(database, study_file.plan)
         with pytest.raises(NotYet, match="the study `radar` has no finished trial yet"):
-            read_stored(database, "radar", 0)
+            read_stored(StoredStudy(database, "radar"), 0)
 
     @pytest.mark.parametrize("value", [0.5, float("inf")])
     def test_a_trial_of_others_cannot_be_exported(self, database: Database, value: float) -> None:
         study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize")
         study.add_trial(optuna.trial.create_trial(value=value))
         with pytest.raises(BadInput, match=r"trial: (trial 0 of `plain` has no schedule|must be the number)"):
-            read_stored(database, "plain", None)
+            read_stored(StoredStudy(database, "plain"), None)
 
 
 class TestChoose:
     def test_data_are_found_by_their_registered_name(self, database: Database, study_file: StudyFile) -> None:
         fill(database, study_file)
-        chosen, problem = choose(study_file, read_stored(database, "radar", None))
+        chosen, problem = choose(study_file, read_stored(StoredStudy(database, "radar"), None))
         assert len(chosen.dataset.targets) == 351
         assert chosen.data_place == study_file.data_path.resolve()
         assert (chosen.timeline, problem.split.validation_rows) == (problem.timeline, 116)
@@ -121,7 +122,7 @@ class TestChoose:
         self, database: Database, study_file: StudyFile, tmp_path: Path
     ) -> None:
         fill(database, study_file)
-        stored = read_stored(database, "radar", None)
+        stored = read_stored(StoredStudy(database, "radar"), None)
         ours, theirs = (write_script(choose(study_file, stored, place)[0]) for place in (None, Path("radar.csv")))
         assert f"DATA = Path({json.dumps(str(tmp_path / 'returns.csv'))})" in ours
         assert 'DATA = Path(__file__).with_name("radar.csv")\n' in theirs
@@ -133,7 +134,7 @@ class TestChoose:
         tables = TABLES | {"model": {"name": "mine"}}
         study_file = StudyFile(Path(), resolve(read_plan(tables), registry), registry)
         fill(database, study_file)
-        chosen, problem = choose(study_file, read_stored(database, "radar", None))
+        chosen, problem = choose(study_file, read_stored(StoredStudy(database, "radar"), None))
         assert problem.architecture.build == "tests.engines.models:normalised"
         script = write_script(chosen)
         assert "\nimport tests.engines.models\n" in script
@@ -143,7 +144,7 @@ class TestChoose:
         fill(database, study_file)
         training = study_file.plan.training.model_copy(update={"epochs": 30})
         changed = replace(study_file, plan=study_file.plan.model_copy(update={"training": training}))
-        chosen, _ = choose(changed, read_stored(database, "radar", None))
+        chosen, _ = choose(changed, read_stored(StoredStudy(database, "radar"), None))
         assert chosen.plan.training.epochs == 3
 
     def test_data_that_have_changed_are_refused(
@@ -153,7 +154,7 @@ class TestChoose:
         rows = (tmp_path / "returns.csv").read_text(encoding="utf-8").splitlines(keepends=True)
         (tmp_path / "returns.csv").write_text("".join(rows[1:]), encoding="utf-8")
         with pytest.raises(BadInput, match=r"data\.file: it has changed since the study `radar` was begun"):
-            choose(study_file, read_stored(database, "radar", None))
+            choose(study_file, read_stored(StoredStudy(database, "radar"), None))
 
 
 class TestScheduleAnswer:

@@ -11,6 +11,7 @@ from sweep.errors import NotFound, NotYet
 from sweep.report.html import Frame, plotly_script
 from sweep.report.report import read_report
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from tests.report.test_html import taken_apart
 from tests.verdict.records import keep, make_plan, make_record, store_study
 
@@ -37,19 +38,19 @@ def policy_in(page: str) -> str:
 
 def test_the_header_says_what_the_page_says_and_keeps_it_out_of_frames(judged: Database) -> None:
     for frame in (None, FRAME):
-        report = read_report(judged, PLAN.name, frame)
+        report = read_report(StoredStudy(judged, PLAN.name), frame)
         assert report.policy == f"{policy_in(report.page)}; frame-ancestors 'none'"
 
 
 def test_without_a_frame_it_needs_nothing_else(judged: Database) -> None:
-    report = read_report(judged, PLAN.name)
+    report = read_report(StoredStudy(judged, PLAN.name))
     assert plotly_script() in report.page
     assert "'self'" not in report.policy
     assert not re.search(r"<(link|nav|form)\b", report.page)
 
 
 def test_in_a_frame_it_loads_plotly_and_has_a_bar_at_its_top(judged: Database) -> None:
-    report = read_report(judged, PLAN.name, FRAME)
+    report = read_report(StoredStudy(judged, PLAN.name), FRAME)
     read = taken_apart(report.page)
     assert plotly_script() not in report.page
     assert [script["src"] for script in read.all("script") if "src" in script] == ["/plotly.js"]
@@ -60,13 +61,13 @@ def test_in_a_frame_it_loads_plotly_and_has_a_bar_at_its_top(judged: Database) -
 
 def test_out_of_date_it_offers_what_the_frame_has(judged: Database) -> None:
     store_study(judged, make_plan(trials=12))
-    assert taken_apart(read_report(judged, PLAN.name, FRAME).page).all("form") == [{"id": "renew"}]
-    assert "<code>sweep run</code> makes it anew" in read_report(judged, PLAN.name).page
+    assert taken_apart(read_report(StoredStudy(judged, PLAN.name), FRAME).page).all("form") == [{"id": "renew"}]
+    assert "<code>sweep run</code> makes it anew" in read_report(StoredStudy(judged, PLAN.name)).page
 
 
 def test_without_a_verdict_there_is_none(database: Database) -> None:
     store_study(database, PLAN)
     with pytest.raises(NotYet, match="has no verdict yet"):
-        read_report(database, PLAN.name)
+        read_report(StoredStudy(database, PLAN.name))
     with pytest.raises(NotFound, match="no study `other`"):
-        read_report(database, "other")
+        read_report(StoredStudy(database, "other"))

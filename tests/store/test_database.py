@@ -20,7 +20,7 @@ from sweep.errors import BadInput, Locked, StorageFailed
 from sweep.store import database as module
 from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
-from sweep.store.queries import count_finished
+from sweep.store.queries import StoredStudy
 from tests.fakes import DATA_SHA256, make_coordinator, make_plan, opened
 
 HOLDER = """
@@ -101,7 +101,7 @@ class TestUrl:
         with opened(tmp_path / name) as database:
             open_study(database, make_plan(), DATA_SHA256)
             assert (tmp_path / name).is_file()
-            assert count_finished(database, "tiny") == 0
+            assert StoredStudy(database, "tiny").count_finished() == 0
 
     def test_folders_are_made(self, tmp_path: Path) -> None:
         with opened(tmp_path / "new" / "deep" / "studies.db") as database, database.sole_writer("tiny"):
@@ -159,7 +159,7 @@ class TestReading:
         path = str(filled.file)
         subprocess.run([sys.executable, "-c", CUT_SHORT, path], check=False)
         assert Path(f"{path}-journal").is_file()
-        assert count_finished(filled, "tiny") == 20
+        assert StoredStudy(filled, "tiny").count_finished() == 20
         assert integrity(filled) == "ok"
 
 
@@ -243,7 +243,7 @@ class TestWriting:
     ) -> None:
         ended = subprocess.run([sys.executable, "-c", SCHEMA_CUT_SHORT, new_database.url, statement], check=False)
         assert ended.returncode == -signal.SIGKILL
-        assert count_finished(new_database, "tiny") == 0
+        assert StoredStudy(new_database, "tiny").count_finished() == 0
         assert make_coordinator(new_database, make_plan()).run().finished == 20
 
     def test_the_schema_is_made_once_by_many_that_open_a_new_file_at_once(self, new_database: Database) -> None:

@@ -21,7 +21,7 @@ from sweep.space import Value
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.optuna_schema import FinishedTrial, open_study, store
-from sweep.store.queries import AnyTrial, Best, Finished, Tried
+from sweep.store.queries import AnyTrial, Best, Finished, StoredStudy, Tried
 from tests.fakes import DATA_SHA256, make_plan
 
 PLAN = make_plan(recipes=())
@@ -51,18 +51,18 @@ def filled(
 
 
 def best(database: Database, top: int, name: str = "tiny") -> list[Best]:
-    with database.reading() as connection:
-        return queries.best_trials(connection, queries.find_study(connection, name), top)
+    with StoredStudy(database, name).reading() as found:
+        return found.best_trials(top)
 
 
 def best_of_each_schedule(database: Database, name: str = "tiny") -> list[Tried]:
-    with database.reading() as connection:
-        return queries.best_of_each_schedule(connection, queries.find_study(connection, name))
+    with StoredStudy(database, name).reading() as found:
+        return found.best_of_each_schedule()
 
 
 def status(database: Database, name: str = "tiny") -> queries.Status:
-    with database.reading() as connection:
-        return queries.status(connection, queries.find_study(connection, name).study_id)
+    with StoredStudy(database, name).reading() as found:
+        return found.status()
 
 
 def plainly_optimized(database: Database, objective: Any, trials: int) -> optuna.Study:
@@ -76,8 +76,8 @@ def plainly_optimized(database: Database, objective: Any, trials: int) -> optuna
 class TestFindStudy:
     def test_a_study_is_found_with_what_it_keeps(self, database: Database) -> None:
         filled(database)
-        with database.reading() as connection:
-            study = queries.find_study(connection, "tiny")
+        with StoredStudy(database, "tiny").reading() as study:
+            pass
         assert (study.name, study.plan) == ("tiny", PLAN)
         assert (study.quoted_baseline, study.quoted_source) == (0.9569, "the tutorial")
 
@@ -94,15 +94,15 @@ class TestFindStudy:
 
     def test_a_study_that_optuna_made_has_no_plan(self, database: Database) -> None:
         plainly_optimized(database, lambda _trial: 0.0, 0)
-        with database.reading() as connection:
-            study = queries.find_study(connection, "plain")
+        with StoredStudy(database, "plain").reading() as study:
+            pass
         assert (study.plan, study.metric, study.attributes) == (None, "accuracy", {})
         assert (study.quoted_baseline, study.quoted_source) == (None, None)
 
 
 def every_trial(database: Database, name: str) -> pd.DataFrame:
-    with database.reading() as connection:
-        return queries.every_trial(connection, queries.find_study(connection, name))
+    with StoredStudy(database, name).reading() as found:
+        return found.every_trial()
 
 
 class TestEveryTrial:
@@ -191,10 +191,9 @@ class TestRanking:
             for _ in range(1000)
         ]
         filled(database, trials, metric=metric)
-        with database.reading() as connection:
-            study = queries.find_study(connection, "tiny")
-            in_sql = queries.standings(connection, study)["trial_id"].tolist()
-            trials_here = queries.finished(connection, study.study_id)
+        with StoredStudy(database, "tiny").reading() as study:
+            in_sql = study.standings()["trial_id"].tolist()
+            trials_here = study.finished()
         in_python = sorted(trials_here, key=lambda found: found.rank_key(metric))
         assert in_sql == [found.trial_id for found in in_python]
 
@@ -206,8 +205,8 @@ class TestRanking:
         study = filled(database, [trial(0.9, 0.3)], metric=metric)
         study.add_trial(optuna.trial.create_trial(value=0.9, user_attrs={"log_loss": strange}))
         assert [found.trial for found in best(database, 2)] == [0, 1]
-        with database.reading() as connection:
-            assert [found.log_loss for found in queries.finished(connection, study._study_id)] == [0.3, math.inf]
+        with StoredStudy(database, study.study_name).reading() as found_study:
+            assert [found.log_loss for found in found_study.finished()] == [0.3, math.inf]
 
     def test_other_studies_and_other_states_do_not_count(self, database: Database) -> None:
         filled(database, [trial(0.99, 0.1)], name="other")
@@ -216,20 +215,20 @@ class TestRanking:
         study.enqueue_trial({"momentum": 0.5})
         study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
         assert [found.value for found in best(database, 5)] == [0.5]
-        assert queries.count_finished(database, "tiny") == 1
+        assert StoredStudy(database, "tiny").count_finished() == 1
 
     def test_a_study_without_a_finished_trial_has_none_yet(self, database: Database) -> None:
         filled(database).ask()
-        with database.reading() as connection:
-            study = queries.find_study(connection, "tiny")
-            with pytest.raises(NotYet, match="the study `tiny` has no finished trial yet"):
-                queries.some_finished(connection, study)
+        with (
+            StoredStudy(database, "tiny").reading() as study,
+            pytest.raises(NotYet, match="the study `tiny` has no finished trial yet"),
+        ):
+            study.some_finished()
 
     def test_attributes_come_all_or_those_that_are_asked_for(self, database: Database) -> None:
         filled(database, [trial(0.9, 0.3, position=7)])
-        with database.reading() as connection:
-            study = queries.find_study(connection, "tiny")
-            (few,) = queries.best_trials(connection, study, 1, ("position", "none"))
+        with StoredStudy(database, "tiny").reading() as study:
+            (few,) = study.best_trials(1, ("position", "none"))
         assert few.attributes == {"position": 7}
 
     def test_two_thousand_trials_rank_as_sorting_ranks_them(self, database: Database) -> None:
@@ -238,29 +237,29 @@ class TestRanking:
         filled(database, [trial(*stand, schedule=draw.choice(["constant", "step"])) for stand in stands])
         order = sorted(range(2000), key=lambda number: (-stands[number][0], stands[number][1] or math.inf, number))
         assert [found.trial for found in best(database, 2000)] == order
-        assert queries.count_finished(database, "tiny") == 2000
+        assert StoredStudy(database, "tiny").count_finished() == 2000
 
 
 class TestFinished:
     def test_they_come_in_the_order_of_their_numbers(self, database: Database) -> None:
         study = filled(database, [trial(0.9, 0.3, position=3), trial(0.8, None, position=1)])
-        with database.reading() as connection:
-            assert queries.finished(connection, study._study_id) == [
+        with StoredStudy(database, study.study_name).reading() as found_study:
+            assert found_study.finished() == [
                 Finished(1, 0.9, 0.3, 3),
                 Finished(2, 0.8, math.inf, 1),
             ]
 
     def test_a_trial_of_others_has_no_position(self, database: Database) -> None:
         study = plainly_optimized(database, lambda trial: trial.suggest_float("x", 0, 1), 1)
-        with database.reading() as connection:
-            (found,) = queries.finished(connection, study._study_id)
+        with StoredStudy(database, study.study_name).reading() as found_study:
+            (found,) = found_study.finished()
         assert (found.position, found.log_loss) == (None, math.inf)
 
     def test_a_missing_database_and_an_unknown_study_have_none(
         self, database: Database, new_database: Database
     ) -> None:
-        assert queries.count_finished(new_database, "tiny") == 0
-        assert queries.count_finished(database, "tiny") == 0
+        assert StoredStudy(new_database, "tiny").count_finished() == 0
+        assert StoredStudy(database, "tiny").count_finished() == 0
 
 
 class TestStatus:
@@ -284,16 +283,15 @@ class TestStatus:
 
 
 def numbers_after(database: Database, after: int | None, limit: int) -> list[int]:
-    with database.reading() as connection:
-        found = queries.trials_after(connection, queries.find_study(connection, "tiny"), after, limit)
+    with StoredStudy(database, "tiny").reading() as study:
+        found = study.trials_after(after, limit)
     return [trial.number for trial in found]
 
 
 def found_trial(database: Database, number: int, name: str = "tiny") -> tuple[AnyTrial | None, Best | None]:
     """Return a trial as it is stored, and if it has finished."""
-    with database.reading() as connection:
-        study = queries.find_study(connection, name)
-        return queries.find_trial(connection, study, number), queries.finished_trial(connection, study, number)
+    with StoredStudy(database, name).reading() as study:
+        return study.find_trial(number), study.finished_trial(number)
 
 
 class TestTrialsByNumber:
@@ -321,8 +319,8 @@ class TestTrialsByNumber:
         study.add_trial(optuna.trial.create_trial(value=math.inf))
         study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
         study.enqueue_trial({"momentum": 0.5})
-        with database.reading() as connection:
-            found = queries.trials_after(connection, queries.find_study(connection, "tiny"), None, 9)
+        with StoredStudy(database, "tiny").reading() as reader:
+            found = reader.trials_after(None, 9)
         assert [(one.state, one.value) for one in found] == [
             ("complete", 0.9),
             ("complete", None),
@@ -368,8 +366,8 @@ class TestOptunaAlone:
         values = iter([0.5, math.nan, math.inf, -math.inf, 0.25])
         study = plainly_optimized(database, lambda _trial: next(values), 5)
         assert [found.value for found in best(database, 5, "plain")] == [0.5, 0.25]
-        with database.reading() as connection:
-            assert [trial.value for trial in queries.finished(connection, study._study_id)] == [0.5, 0.25]
+        with StoredStudy(database, study.study_name).reading() as found_study:
+            assert [trial.value for trial in found_study.finished()] == [0.5, 0.25]
 
 
 @pytest.mark.parametrize(

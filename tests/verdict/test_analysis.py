@@ -12,6 +12,7 @@ from sweep.config.study_file import VerdictPlan
 from sweep.space import Value
 from sweep.stats.paired import compare
 from sweep.stats.verdict import Word
+from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import find, required, score
 from sweep.verdict.record import Contender, NewRows, Role, Runs, VerdictRecord
 from sweep.verdict.status import read_record
@@ -25,7 +26,7 @@ PLAN = few(make_plan())
 def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerdictRecord]:
     with opened(tmp_path_factory.mktemp("record") / "studies.db") as database:
         make_protocol(database, PLAN).run()
-        found = read_record(database, "tiny")
+        found = read_record(StoredStudy(database, "tiny"))
         assert found is not None
         yield found
 

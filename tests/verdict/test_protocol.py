@@ -15,6 +15,7 @@ from sweep.seeds import Stage, run_seeds
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.documents import read_documents
+from sweep.store.queries import StoredStudy
 from sweep.verdict.record import Role, VerdictRecord
 from sweep.verdict.status import is_made, read_record, work_left
 from tests.fakes import FakeTrainer, make_plan
@@ -24,7 +25,7 @@ PLAN = few(make_plan())
 
 
 def record_of(database: Database, name: str = "tiny") -> VerdictRecord:
-    found = read_record(database, name)
+    found = read_record(StoredStudy(database, name))
     assert found is not None
     return found
 
@@ -69,7 +70,7 @@ class TestStages:
         with database.reading() as connection:
             for name in ("tiny.constant", "tiny.rate"):
                 study = queries.find_study(connection, name)
-                schedules = {tried.best.schedule for tried in queries.best_of_each_schedule(connection, study)}
+                schedules = {tried.best.schedule for tried in study.best_of_each_schedule()}
                 assert schedules == {"constant"}
 
     def test_the_confirmed_are_winner_baselines_and_reruns(self, database: Database) -> None:
@@ -145,7 +146,7 @@ class TestContinuing:
 
     def test_a_search_alone_leaves_no_verdict(self, database: Database) -> None:
         assert make_protocol(database, PLAN).run(search_only=True)
-        assert read_record(database, "tiny") is None
+        assert read_record(StoredStudy(database, "tiny")) is None
         assert not work_left(database, PLAN, search_only=True)
         assert work_left(database, PLAN, search_only=False)
 

@@ -16,6 +16,7 @@ from sweep.errors import NotFound, NotYet
 from sweep.model import Answer
 from sweep.schedules import Schedule
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.results import (
     BestAnswer,
     FamiliesAnswer,
@@ -47,11 +48,11 @@ def filled(database: Database) -> Database:
 
 def ask_all(database: Database, name: str = "tiny") -> list[Answer]:
     return [
-        read_best(database, name, 3),
-        read_families(database, name),
-        read_status(database, name),
-        read_trials(database, name),
-        read_trial(database, name, 0),
+        read_best(StoredStudy(database, name), 3),
+        read_families(StoredStudy(database, name)),
+        read_status(StoredStudy(database, name)),
+        read_trials(StoredStudy(database, name)),
+        read_trial(StoredStudy(database, name), 0),
     ]
 
 
@@ -63,11 +64,11 @@ def test_each_comes_back_from_json_as_it_was(filled: Database) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda database: read_best(database, "tinny", 1),
-        lambda database: read_families(database, "tinny"),
-        lambda database: read_status(database, "tinny"),
-        lambda database: read_trials(database, "tinny"),
-        lambda database: read_trial(database, "tinny", 0),
+        lambda database: read_best(StoredStudy(database, "tinny"), 1),
+        lambda database: read_families(StoredStudy(database, "tinny")),
+        lambda database: read_status(StoredStudy(database, "tinny")),
+        lambda database: read_trials(StoredStudy(database, "tinny")),
+        lambda database: read_trial(StoredStudy(database, "tinny"), 0),
     ],
     ids=["best", "families", "status", "trials", "trial"],
 )
@@ -78,7 +79,10 @@ def test_a_study_that_is_not_there_is_not_found(filled: Database, ask: Callable[
 
 @pytest.mark.parametrize(
     "read",
-    [lambda database: read_best(database, "tiny", 1), lambda database: read_families(database, "tiny")],
+    [
+        lambda database: read_best(StoredStudy(database, "tiny"), 1),
+        lambda database: read_families(StoredStudy(database, "tiny")),
+    ],
     ids=["best", "families"],
 )
 def test_a_study_without_a_finished_trial_has_no_best_yet(
@@ -91,7 +95,7 @@ def test_a_study_without_a_finished_trial_has_no_best_yet(
 
 class TestBest:
     def test_a_trial_is_told_with_its_setting_and_its_runs(self, filled: Database) -> None:
-        found = read_best(filled, "tiny", 20)
+        found = read_best(StoredStudy(filled, "tiny"), 20)
         assert (found.study, found.trials, found.metric) == ("tiny", 20, "accuracy")
         assert (found.quoted_baseline, found.quoted_source) == (0.9569, "the tutorial")
         (told,) = [trial for trial in found.best if trial.trial == 1]
@@ -101,15 +105,15 @@ class TestBest:
         assert told.value == pytest.approx(sum(told.correct) / 2 / 116)
 
     def test_no_more_than_asked_for_are_told(self, filled: Database) -> None:
-        assert read_best(filled, "tiny", 20).best[:2] == read_best(filled, "tiny", 2).best
+        assert read_best(StoredStudy(filled, "tiny"), 20).best[:2] == read_best(StoredStudy(filled, "tiny"), 2).best
 
 
 class TestFamilies:
     def test_each_schedule_has_its_number_of_trials_and_its_best(self, filled: Database) -> None:
-        found = read_families(filled, "tiny")
+        found = read_families(StoredStudy(filled, "tiny"))
         assert {family.schedule for family in found.families} == {"constant", "step"}
         assert sum(family.trials for family in found.families) == found.trials == 20
-        assert found.families[0].best == read_best(filled, "tiny", 1).best[0]
+        assert found.families[0].best == read_best(StoredStudy(filled, "tiny"), 1).best[0]
 
 
 class TestStatus:
@@ -117,25 +121,25 @@ class TestStatus:
         coordinator = make_coordinator(database, make_plan())
         coordinator.study.ask()
         coordinator.study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
-        found = read_status(database, "tiny")
+        found = read_status(StoredStudy(database, "tiny"))
         assert found == StatusAnswer(
             study="tiny", running=False, trials={"fail": 1, "running": 1}, wanted=20, verdict="none"
         )
 
     def test_a_study_is_running_while_its_lock_is_held_and_tells_the_time_left_then(self, filled: Database) -> None:
-        resting = read_status(filled, "tiny")
+        resting = read_status(StoredStudy(filled, "tiny"))
         assert (resting.running, resting.seconds_left) == (False, None)
         with filled.sole_writer("tiny"):
-            running = read_status(filled, "tiny")
+            running = read_status(StoredStudy(filled, "tiny"))
         assert (running.running, running.seconds_left) == (True, 0)
 
 
 class TestTrials:
     def test_pages_end_where_the_next_begins_until_none_is_left(self, filled: Database) -> None:
-        whole, pages, after = read_trials(filled, "tiny", limit=20), [], None
+        whole, pages, after = read_trials(StoredStudy(filled, "tiny"), limit=20), [], None
         assert (len(whole.trials), whole.next_after) == (20, None)
         for _ in range(3):
-            page = read_trials(filled, "tiny", after, 8)
+            page = read_trials(StoredStudy(filled, "tiny"), after, 8)
             pages.append(page)
             after = page.next_after
         assert [page.next_after for page in pages] == [7, 15, None]
@@ -145,18 +149,18 @@ class TestTrials:
         coordinator = make_coordinator(database, make_plan())
         coordinator.study.enqueue_trial({"momentum": 0.5})
         coordinator.study.add_trial(optuna.trial.create_trial(value=math.inf))
-        waiting, infinite = read_trials(database, "tiny").trials
+        waiting, infinite = read_trials(StoredStudy(database, "tiny")).trials
         assert (waiting.state, waiting.value, waiting.replicates, waiting.ended) == ("waiting", None, 0, None)
         assert (infinite.state, infinite.value, infinite.momentum) == ("complete", None, None)
 
     def test_a_study_without_trials_has_an_empty_page(self, database: Database) -> None:
         make_coordinator(database, make_plan())
-        assert read_trials(database, "tiny") == TrialsAnswer(study="tiny", trials=(), next_after=None)
+        assert read_trials(StoredStudy(database, "tiny")) == TrialsAnswer(study="tiny", trials=(), next_after=None)
 
 
 class TestTrial:
     def test_it_tells_every_run_and_the_curves(self, filled: Database) -> None:
-        found = read_trial(filled, "tiny", 1)
+        found = read_trial(StoredStudy(filled, "tiny"), 1)
         assert found.model_dump(include=set(SETTING)) == SETTING
         assert [(run.run_seed, run.log_loss is None) for run in found.runs] == [(0, True), (1, False)]
         assert tuple(run.correct for run in found.runs) == found.correct
@@ -167,7 +171,7 @@ class TestTrial:
         assert found.curves.validation_accuracy == (0.5, 0.5, 0.5)
 
     def test_it_tells_the_whole_schedule(self, filled: Database) -> None:
-        whole = read_trial(filled, "tiny", 1).whole_schedule
+        whole = read_trial(StoredStudy(filled, "tiny"), 1).whole_schedule
         assert whole is not None
         assert Schedule.from_json(json.dumps(whole)).parameters == {
             "drop": 0.5,
@@ -177,13 +181,13 @@ class TestTrial:
         }
 
     def test_a_page_tells_the_same_of_it(self, filled: Database) -> None:
-        listed, whole = read_trials(filled, "tiny").trials[1], read_trial(filled, "tiny", 1)
+        listed, whole = read_trials(StoredStudy(filled, "tiny")).trials[1], read_trial(StoredStudy(filled, "tiny"), 1)
         assert whole.model_dump(include=set(type(listed).model_fields)) == listed.model_dump()
 
     @pytest.mark.parametrize("number", [-1, 20, 2**31, 10**30])
     def test_a_number_that_no_trial_has_is_not_found(self, filled: Database, number: int) -> None:
         with pytest.raises(NotFound, match=f"trial: the study `tiny` has no trial {number}.") as raised:
-            read_trial(filled, "tiny", number)
+            read_trial(StoredStudy(filled, "tiny"), number)
         assert raised.value.field == "trial"
 
 
@@ -232,7 +236,7 @@ def test_a_study_that_others_filled_answers_whatever_it_keeps(database: Database
 def test_values_that_are_all_infinite_leave_an_empty_list(database: Database) -> None:
     study = optuna.create_study(storage=database.storage, study_name="plain", direction="maximize")
     study.add_trial(optuna.trial.create_trial(value=math.inf))
-    found = read_best(database, "plain", 5)
+    found = read_best(StoredStudy(database, "plain"), 5)
     assert (found.trials, found.best) == (1, ())
 
 

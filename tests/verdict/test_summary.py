@@ -7,6 +7,7 @@ import pytest
 from sweep.errors import NotFound, NotYet
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import find, label_of, required
 from sweep.verdict.record import Role
 from sweep.verdict.result import Judged, Unresolved
@@ -58,18 +59,18 @@ def test_it_says_whom_there_is_to_beat(quoted: bool, whom: str) -> None:
 class TestReading:
     def test_a_stored_verdict_is_told_as_it_was_found(self, database: Database) -> None:
         keep(database, store_study(database, PLAN), DOSSIER)
-        assert read_verdict(database, "ionosphere") == summarize(find(PLAN, DOSSIER))
+        assert read_verdict(StoredStudy(database, "ionosphere")) == summarize(find(PLAN, DOSSIER))
 
     def test_more_trials_put_it_out_of_date(self, database: Database) -> None:
         keep(database, store_study(database, PLAN), DOSSIER)
         store_study(database, make_plan(trials=24))
-        assert not read_verdict(database, "ionosphere").current
+        assert not read_verdict(StoredStudy(database, "ionosphere")).current
 
     def test_a_study_without_one_has_none_yet(self, database: Database) -> None:
         store_study(database, PLAN)
         with pytest.raises(NotYet, match="the study `ionosphere` has no verdict yet; `sweep run` makes it"):
-            read_verdict(database, "ionosphere")
+            read_verdict(StoredStudy(database, "ionosphere"))
 
     def test_a_study_that_is_not_there_is_not_found(self, database: Database) -> None:
         with pytest.raises(NotFound, match="there is no study `ionosphere`"):
-            read_verdict(database, "ionosphere")
+            read_verdict(StoredStudy(database, "ionosphere"))

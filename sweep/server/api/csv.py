@@ -10,9 +10,8 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sweep.store import queries
-from sweep.store.database import Database
-from sweep.verdict.results import ListedTrial, TrialsAnswer, read_trials
+from sweep.api import Study
+from sweep.verdict.results import ListedTrial, TrialsAnswer
 
 PAGE_ROWS = 500
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
@@ -20,25 +19,24 @@ FACTS = ("trial", "state", "value", "log_loss", "correct_mean", "validation_rows
 TIMES = ("began", "ended")
 
 
-def lines(database: Database, name: str) -> Iterator[str]:
+def lines(study: Study) -> Iterator[str]:
     """Return the lines of the table, the heading first.
 
     Raises:
         NotFound: at once, if there is no such study.
     """
-    with database.reading() as connection:
-        params = queries.param_names(connection, queries.find_study(connection, name))
-    first = read_trials(database, name, None, PAGE_ROWS)
-    return _lines(database, params, first)
+    with study.stored.reading() as found:
+        params = found.param_names()
+    return _lines(study, params, study.trials(limit=PAGE_ROWS))
 
 
-def _lines(database: Database, params: Sequence[str], page: TrialsAnswer) -> Iterator[str]:
+def _lines(study: Study, params: Sequence[str], page: TrialsAnswer) -> Iterator[str]:
     yield _line([*FACTS, *params, *TIMES])
     while True:
         yield "".join(_line(_cells(trial, params)) for trial in page.trials)
         if page.next_after is None:
             return
-        page = read_trials(database, page.study, page.next_after, PAGE_ROWS)
+        page = study.trials(page.next_after, PAGE_ROWS)
 
 
 def _cells(trial: ListedTrial, params: Sequence[str]) -> list[Any]:

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Response
 from fastapi import Path as FromPath
 from fastapi.responses import StreamingResponse
 
+from sweep.api import Study
 from sweep.export.script import Chosen, write_script
 from sweep.export.trial import choose, read_stored, schedule_answer
 from sweep.server.api import csv
 from sweep.server.api.studies import Limit, StudyName
 from sweep.server.errors import CONFLICT, MISSING, Responses
 from sweep.server.state import AppState, State
-from sweep.store.database import Database
-from sweep.store.queries import HIGHEST_NUMBER
+from sweep.store.queries import HIGHEST_NUMBER, StoredStudy
 from sweep.verdict.result import VerdictAnswer
 from sweep.verdict.results import (
     BestAnswer,
@@ -24,10 +24,6 @@ from sweep.verdict.results import (
     ScheduleAnswer,
     TrialAnswer,
     TrialsAnswer,
-    read_best,
-    read_families,
-    read_trial,
-    read_trials,
 )
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["results"])
@@ -40,33 +36,25 @@ TABLE: Responses = {200: {"content": {"text/csv": {}}}}
 @router.get("/best", response_model=BestAnswer, responses=MISSING)
 def show_best(name: StudyName, state: State, top: Annotated[int, Query(ge=1, le=500)] = 5) -> Response:
     """Show the best candidates, best first."""
-
-    def read(database: Database, study: str) -> BestAnswer:
-        return read_best(database, study, top)
-
-    return state.result_as_json(name, ("best", top), read)
+    return state.result_as_json(name, ("best", top), lambda study: study.best(top))
 
 
 @router.get("/families", response_model=FamiliesAnswer, responses=MISSING)
 def show_families(name: StudyName, state: State) -> Response:
     """Show every schedule that was tried, with its best candidate."""
-    return state.result_as_json(name, "families", read_families)
+    return state.result_as_json(name, "families", Study.families)
 
 
 @router.get("/verdict", response_model=VerdictAnswer, responses=MISSING)
 def show_verdict(name: StudyName, state: State) -> Response:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
-    from sweep.verdict.summary import read_verdict  # noqa: PLC0415 - SciPy takes a second, and only some ask
-
-    return state.result_as_json(name, "verdict", read_verdict)
+    return state.result_as_json(name, "verdict", Study.verdict)
 
 
 @router.get("/report", response_class=Response, responses=PAGE | MISSING)
 def show_report(name: StudyName, state: State) -> Response:
     """Show the verdict with all its figures as one page that needs nothing else."""
-    from sweep.report.report import read_report  # noqa: PLC0415 - as above
-
-    report = state.result(name, "report", read_report)
+    report = state.result(name, "report", Study.report)
     return Response(report.page, media_type="text/html", headers={"Content-Security-Policy": report.policy})
 
 
@@ -78,46 +66,38 @@ def list_trials(
     after: Annotated[int | None, Query(ge=-1, le=HIGHEST_NUMBER, description="Begin behind this number.")] = None,
 ) -> Response:
     """List the trials by number, in every state."""
-
-    def read(database: Database, study: str) -> TrialsAnswer:
-        return read_trials(database, study, after, limit)
-
-    return state.result_as_json(name, ("trials", after, limit), read)
+    return state.result_as_json(name, ("trials", after, limit), lambda study: study.trials(after, limit))
 
 
 @router.get("/trials.csv", response_class=StreamingResponse, responses=TABLE | MISSING)
 def download_trials(name: StudyName, state: State) -> StreamingResponse:
     """Download all trials as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return StreamingResponse(csv.lines(state.database, name), media_type="text/csv", headers=headers)
+    return StreamingResponse(csv.lines(state.handle(name)), media_type="text/csv", headers=headers)
 
 
 @router.get("/trials/{number}", response_model=TrialAnswer, responses=MISSING)
 def show_trial(name: StudyName, number: Annotated[int, FromPath(ge=0, le=HIGHEST_NUMBER)], state: State) -> Response:
     """Show one trial with its runs and its curves by epoch."""
-
-    def read(database: Database, study: str) -> TrialAnswer:
-        return read_trial(database, study, number)
-
-    return state.result_as_json(name, ("trial", number), read)
+    return state.result_as_json(name, ("trial", number), lambda study: study.trial(number))
 
 
 @router.get("/schedule", response_model=ScheduleAnswer, responses=MISSING | CONFLICT)
 def show_schedule(name: StudyName, state: State) -> Response:
     """Show the winner's schedule, or the best so far, as data that `Schedule.from_json` reads."""
-    return state.result_as_json(name, "schedule", lambda _database, _study: schedule_answer(chosen(state, name)))
+    return state.result_as_json(name, "schedule", lambda _study: schedule_answer(chosen(state, name)))
 
 
 @router.get("/schedule.py", response_class=Response, responses=SCRIPT | MISSING | CONFLICT)
 def show_script(name: StudyName, state: State) -> Response:
     """Show the same as a script that needs Keras and pandas alone."""
-    text = state.result(name, "script", lambda _database, _study: write_script(chosen(state, name)))
+    text = state.result(name, "script", lambda _study: write_script(chosen(state, name)))
     headers = {"Content-Disposition": f'attachment; filename="{name}.py"'}
     return Response(text, media_type="text/x-python", headers=headers)
 
 
 def chosen(state: AppState, name: str) -> Chosen:
     """Return the winner of a study, or its best candidate, with data that the registry has."""
-    stored = read_stored(state.database, name, None)
+    stored = read_stored(StoredStudy(state.database, name), None)
     study_file = state.service.study_file(stored.study)
     return choose(study_file, stored, data_place=Path(study_file.data_path.name))[0]

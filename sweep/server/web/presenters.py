@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sweep.api import Study
 from sweep.candidate import describe
 from sweep.config.registry import NAME_PATTERN
 from sweep.errors import SweepError
@@ -17,7 +18,6 @@ from sweep.jobs.job import JobState
 from sweep.jobs.studies import MOVING, STOPPING, UNMANAGED, StudyAnswer
 from sweep.server.state import AppState
 from sweep.space import Value
-from sweep.store.database import Database
 from sweep.verdict.result import Unresolved
 
 MARKS = {
@@ -169,11 +169,9 @@ def verdict_of(app: AppState, study: StudyAnswer) -> str:
     return f"{told} (out of date)" if study.verdict == "out of date" else told
 
 
-def read_words(database: Database, name: str) -> str:
+def read_words(study: Study) -> str:
     """Return both verdicts as the report's heading has them, in one line."""
-    from sweep.verdict.summary import read_verdict  # noqa: PLC0415 - SciPy takes a second, and only some ask
-
-    found = read_verdict(database, name)
+    found = study.verdict()
     new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
     return f"these rows: {found.on_these_rows.word}; new rows: {new}"
 

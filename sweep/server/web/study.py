@@ -20,9 +20,8 @@ from sweep.server.state import AppState, State
 from sweep.server.web.form import read_form
 from sweep.server.web.presenters import row_of
 from sweep.server.web.rendering import PageRoute, address, allows, fragment, look_again, page, reason_of
-from sweep.store import queries
-from sweep.store.database import Database
-from sweep.verdict.results import BestAnswer, RankedTrial, read_best
+from sweep.store.queries import StoredStudy
+from sweep.verdict.results import RankedTrial
 
 TOP = 10
 
@@ -148,21 +147,16 @@ def run_part(request: Request, name: str, state: AppState) -> str:
 def best_of(state: AppState, name: str) -> tuple[RankedTrial, ...]:
     """Return the best candidates so far."""
     try:
-        return state.result(name, "best of its page", read_top).best
+        return state.result(name, "best of its page", lambda study: study.best(TOP)).best
     except (NotFound, NotYet):
         return ()
-
-
-def read_top(database: Database, name: str) -> BestAnswer:
-    """Return the best candidates that the page shows."""
-    return read_best(database, name, TOP)
 
 
 def dashboard_number(state: AppState, name: str) -> int | None:
     """Return the number under which optuna-dashboard shows a study; None if it has not begun."""
     try:
-        with state.database.reading() as connection:
-            return queries.find_study(connection, name).study_id
+        with StoredStudy(state.database, name).reading() as study:
+            return study.study_id
     except NotFound:
         return None
 
@@ -170,7 +164,6 @@ def dashboard_number(state: AppState, name: str) -> int | None:
 def report_page(request: Request, name: str, state: AppState) -> Response:
     """Return a study's report, with a bar that leads to all the rest."""
     from sweep.report.html import Frame, plotly_version  # noqa: PLC0415 - plotly and SciPy take a second
-    from sweep.report.report import read_report  # noqa: PLC0415 - as above
 
     may_run, moving = allows(request, "run"), row_of(state, name).moving
     around = {"name": name, "dashboard": dashboard_number(state, name), "may_run": may_run, "moving": moving}
@@ -182,5 +175,5 @@ def report_page(request: Request, name: str, state: AppState) -> Response:
         icon=address("icon.svg"),
     )
     question = ("report in its frame", may_run, moving)
-    report = state.result(name, question, lambda database, study: read_report(database, study, frame))
+    report = state.result(name, question, lambda study: study.report(frame))
     return HTMLResponse(report.page, headers={"Content-Security-Policy": report.policy})

@@ -1,0 +1,357 @@
+"""The handle of one study: run it, and ask what it found; command line, server and Python all call this.
+
+Methods import what they need when they are called, because `sweep best` must load neither TensorFlow nor SciPy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from sweep.config.study_file import Plan, StudyFile, check_rates, read_as_written, read_study_file
+from sweep.errors import BadInput
+from sweep.space import Value
+from sweep.store.database import DEFAULT_STORAGE, Database
+from sweep.store.queries import StoredStudy
+from sweep.verdict import results
+from sweep.verdict.results import (
+    BestAnswer,
+    FamiliesAnswer,
+    ScheduleAnswer,
+    StatusAnswer,
+    TrialAnswer,
+    TrialsAnswer,
+)
+from sweep.verdict.status import searches, work_left
+
+if TYPE_CHECKING:
+    from sweep.engines.spec import TrainingSpec
+    from sweep.export.script import Chosen
+    from sweep.report.html import Frame
+    from sweep.report.report import Report
+    from sweep.search.loop import SearchProgress, Seconds
+    from sweep.verdict.result import VerdictAnswer
+
+DEFAULT_STUDY = "studies/ionosphere.toml"
+STUDIES = Path("studies")
+
+Form: TypeAlias = Literal["keras", "json"]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a run is about to do: its study file, its rows, its worker processes, and whether work is left."""
+
+    plan: Plan
+    train_rows: int
+    validation_rows: int
+    workers: int
+    work_left: bool
+
+
+class RunListener(Protocol):
+    """What a run reports while it goes on; an exception raised here, such as `KeyboardInterrupt`, stops the run."""
+
+    def prepared(self, preparation: Preparation) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which all training happens."""
+
+    def begin(self, part: str, trainings: int) -> None:
+        """Begin a part of so many trainings."""
+
+    def trained(self, trainings: int) -> None:
+        """Count trainings that have just finished."""
+
+    def searched(self, progress: SearchProgress) -> None:
+        """Note where a search stands after a round."""
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def prepared(self, preparation: Preparation) -> contextlib.AbstractContextManager[None]:
+        """Return an empty context."""
+        del preparation
+        return contextlib.nullcontext()
+
+    def begin(self, part: str, trainings: int) -> None:
+        """Show nothing."""
+
+    def trained(self, trainings: int) -> None:
+        """Show nothing."""
+
+    def searched(self, progress: SearchProgress) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        finished: whether all that was asked for is done; a run with a timeout may end before.
+        trained: whether anything was left to train when it began.
+        seconds: where its time went.
+    """
+
+    finished: bool
+    trained: bool
+    seconds: Seconds
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study: its database, its name there, and the study file that it is made from, if there is one.
+
+    Args:
+        stored: database and name.
+        path: the study file; None for a study that is only read.
+        overrides: values in place of the study file's, by dotted name, e.g. `{"search.trials": 400}`.
+
+    >>> study = Study.open("studies/smoke.toml", storage="sqlite:///studies/example.db")
+    >>> study.name, study.exists()
+    ('smoke', False)
+    """
+
+    stored: StoredStudy
+    path: Path | None = None
+    overrides: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls,
+        study: str | Path = DEFAULT_STUDY,
+        *,
+        storage: str | None = None,
+        overrides: Mapping[str, Value] | None = None,
+    ) -> Study:
+        """Return the handle of a study; nothing is made or read in the database yet.
+
+        Args:
+            study: a study file, or a study's name; a name also finds the study file `studies/NAME.toml`.
+            storage: SQLAlchemy URL of the database, `sqlite:///studies/sweeps.db` by default.
+            overrides: values in place of the study file's, by dotted name.
+
+        Raises:
+            BadInput: for a study file that cannot be read, or a storage that is no database URL.
+        """
+        path = study_path(study)
+        is_file = path.suffix == ".toml" or path.is_file()
+        name = read_as_written(path).name if is_file else str(study)
+        database = Database(storage or DEFAULT_STORAGE)
+        return cls(StoredStudy(database, name), path, overrides or {})
+
+    @property
+    def name(self) -> str:
+        """The study's name in the database."""
+        return self.stored.name
+
+    @property
+    def database(self) -> Database:
+        """The database that keeps the study."""
+        return self.stored.database
+
+    def exists(self) -> bool:
+        """Say whether the database holds a finished trial of the study."""
+        return self.stored.count_finished() > 0
+
+    def study_file(self) -> StudyFile:
+        """Read and check the study file, with the overrides in it.
+
+        Raises:
+            BadInput: if there is none, or it breaks a rule.
+        """
+        if self.path is None:
+            raise BadInput("study", f"`{self.name}` was opened without a study file.")
+        return read_study_file(self.path, self.overrides)
+
+    def run(
+        self,
+        *,
+        workers: int | None = None,
+        timeout_seconds: float | None = None,
+        search_only: bool = False,
+        listener: RunListener | None = None,
+    ) -> RunResult:
+        """Run or continue the study to its budget and its verdict; what is finished is stored, whatever happens.
+
+        Args:
+            workers: trainer processes; one for each processor core by default.
+            timeout_seconds: no round of a search and no stage of the verdict begins after it.
+            search_only: whether to stop before the verdict.
+            listener: what is told of the progress; may stop the run by an exception.
+
+        Raises:
+            BadInput: for a study file or data that are wrong, or unlike those of the stored study.
+            StorageFailed: if the database cannot be used, or another process writes the study.
+            TrainingFailed: if a trainer cannot train what it was given.
+        """
+        from sweep.execution.local import Pool  # noqa: PLC0415
+        from sweep.search.session import (  # noqa: PLC0415
+            default_workers,
+            make_spec,
+            make_trainer,
+            quiet_optuna,
+            read_data,
+        )
+
+        quiet_optuna()
+        listener, study_file = listener or Silent(), self.study_file()
+        plan = study_file.plan
+        check_rates(plan)
+        searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
+        with self.database.sole_writer(plan.name), contextlib.ExitStack() as stack:
+            pool = Pool(workers or default_workers())
+            left = work_left(self.database, plan, search_only=search_only)
+            if left:
+                stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
+            from sweep.verdict.protocol import Protocol as VerdictProtocol  # noqa: PLC0415
+
+            dataset = read_data(study_file)
+            spec = make_spec(study_file, dataset)
+            trainer = make_trainer(pool, spec, plan, on_runs=listener.trained)
+            narrow = trainer.narrow(plan.verdict.confirmation_seeds)
+            if not search_only:  # a search alone does not repay another program
+                trainer = trainer.with_few(narrow)
+            protocol = VerdictProtocol(
+                self.database, plan, dataset, spec.split, trainer, narrow, listener.begin, listener.searched
+            )
+            split = spec.split
+            with listener.prepared(Preparation(plan, split.train_rows, split.validation_rows, pool.workers, left)):
+                finished = protocol.run(timeout_seconds, search_only=search_only)
+            if finished and left and not search_only:
+                self._write_notes()
+        return RunResult(finished, left, protocol.seconds)
+
+    def _write_notes(self) -> None:
+        """Show the verdict in optuna-dashboard as well."""
+        from sweep.dashboard.notes import write_notes  # noqa: PLC0415
+        from sweep.verdict.analysis import read_findings  # noqa: PLC0415
+
+        write_notes(self.database, read_findings(self.stored))
+
+    def status(self) -> StatusAnswer:
+        """Return how far the study is: counts by state, pace, time left, whether its verdict is made.
+
+        Raises:
+            NotFound: if there is no such study.
+        """
+        return results.read_status(self.stored)
+
+    def best(self, top: int = 5) -> BestAnswer:
+        """Return the `top` best candidates of the search, best first.
+
+        Raises:
+            NotFound: if there is no such study.
+            NotYet: if none of its trials has finished.
+        """
+        return results.read_best(self.stored, top)
+
+    def families(self) -> FamiliesAnswer:
+        """Return every schedule that was tried with its best candidate; raises as `best` does."""
+        return results.read_families(self.stored)
+
+    def trials(self, after: int | None = None, limit: int = 100) -> TrialsAnswer:
+        """Return up to `limit` trials in any state, those with the lowest numbers above `after`.
+
+        Raises:
+            NotFound: if there is no such study.
+        """
+        return results.read_trials(self.stored, after, limit)
+
+    def trial(self, number: int) -> TrialAnswer:
+        """Return one trial with its runs and its curves by epoch.
+
+        Raises:
+            NotFound: if there is no such study, or no such trial.
+        """
+        return results.read_trial(self.stored, number)
+
+    def verdict(self) -> VerdictAnswer:
+        """Return the verdict: is the best schedule really better than a constant rate, and how sure is that?
+
+        Raises:
+            NotFound: if there is no such study.
+            NotYet: if it has no verdict yet.
+        """
+        from sweep.verdict.summary import read_verdict  # noqa: PLC0415 - SciPy takes a second
+
+        return read_verdict(self.stored)
+
+    def report(self, frame: Frame | None = None) -> Report:
+        """Return the verdict with all its figures as one HTML page; raises as `verdict` does.
+
+        Args:
+            frame: what is around it where it is a page of the service; None for a page that needs nothing else.
+        """
+        from sweep.report.report import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
+
+        return read_report(self.stored, frame)
+
+    def exported(
+        self, trial: int | None = None, study_file: StudyFile | None = None, data_place: Path | None = None
+    ) -> tuple[Chosen, TrainingSpec]:
+        """Return a trial with all that a training of it needs: the verdict's winner, or else the best, by default.
+
+        Args:
+            trial: its number.
+            study_file: where the data are found; the study's own file by default.
+            data_place: where a script looks for the data; where they are here by default.
+
+        Raises:
+            NotFound: if the study or the trial is not there, or the trial has not finished.
+            NotYet: if no trial has finished.
+            BadInput: if the trial has no schedule, or the data are not those of the study.
+        """
+        from sweep.export.trial import choose, read_stored  # noqa: PLC0415
+
+        study_file = study_file or self.study_file()
+        return choose(study_file, read_stored(self.stored, trial), data_place)
+
+    def schedule(self, trial: int | None = None) -> ScheduleAnswer:
+        """Return a trial's schedule as data that `Schedule.from_json` reads; raises as `exported` does."""
+        from sweep.export.trial import schedule_answer  # noqa: PLC0415
+
+        return schedule_answer(self.exported(trial)[0])
+
+    def script(self, trial: int | None = None) -> str:
+        """Return a trial as a script that needs Keras and pandas alone; raises as `exported` does."""
+        from sweep.export.script import write_script  # noqa: PLC0415
+
+        return write_script(self.exported(trial)[0])
+
+    def export(self, form: Form = "keras", trial: int | None = None) -> str:
+        """Return a trial as a script (`keras`) or as data (`json`); raises as `exported` does."""
+        if form == "keras":
+            return self.script(trial)
+        return self.schedule(trial).model_dump_json(indent=2, ensure_ascii=True) + "\n"
+
+
+def study_path(study: str | Path) -> Path:
+    """Return the study file that a word means: a path, or a name in `studies/`."""
+    path = Path(study)
+    named = STUDIES / f"{study}.toml"
+    return named if path.suffix != ".toml" and not path.is_file() and named.is_file() else path
+
+
+def run(study: str | Path = DEFAULT_STUDY, *, storage: str | None = None, workers: int | None = None) -> Study:
+    """Run or continue a study to its verdict, and return its handle.
+
+    Raises:
+        SweepError: as `Study.run` does.
+    """
+    opened = Study.open(study, storage=storage)
+    opened.run(workers=workers)
+    return opened
+
+
+def compare(study: str | Path = DEFAULT_STUDY, *, storage: str | None = None) -> VerdictAnswer:
+    """Return a study's verdict: is the best schedule really better than a constant rate?
+
+    Raises:
+        NotFound: if there is no such study.
+        NotYet: if it has no verdict yet.
+    """
+    return Study.open(study, storage=storage).verdict()
