@@ -17,6 +17,7 @@ from sweep.space import Value
 from sweep.store.database import DEFAULT_STORAGE, Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
+from sweep.verdict.baselines import searches
 from sweep.verdict.results import (
     BestAnswer,
     FamiliesAnswer,
@@ -25,7 +26,7 @@ from sweep.verdict.results import (
     TrialAnswer,
     TrialsAnswer,
 )
-from sweep.verdict.status import searches, work_left
+from sweep.verdict.status import work_left
 
 if TYPE_CHECKING:
     from sweep.engines.spec import TrainingSpec

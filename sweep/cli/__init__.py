@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.errors import BadInput, SweepError, exit_code
+from sweep.store import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sweep.store.database import Database
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
-STORAGE_VARIABLE = "SWEEP_STORAGE"
 SERVER_VARIABLE = "SWEEP_SERVER"
 INTERRUPTED = 130  # what typer returns after a Ctrl-C; ours is 1, as for everything that did not end well
 

@@ -18,8 +18,8 @@ from sweep.client.http import Client, Unavailable
 from sweep.client.source import Served, path_of
 from sweep.client.submit import is_finished, place, read_draft
 from sweep.errors import BadInput, StorageFailed, SweepError
-from sweep.jobs.job import JobState
 from sweep.jobs.progress import Progress
+from sweep.jobs.queue import JobState
 from sweep.jobs.studies import MOVING, StudyAnswer
 from sweep.space import Value
 

@@ -18,11 +18,11 @@ from rich.console import Console
 from sweep.client.http import Client, Unavailable
 from sweep.client.source import path_of
 from sweep.config.registry import RegisteredData, RegisteredModel, Registry
-from sweep.config.study_file import DataPlan, Plan, StudyFile, read_as_written, resolve
+from sweep.config.study_file import Plan, StudyFile, read_as_written, resolve
 from sweep.errors import BadInput, Conflict, NotFound
-from sweep.jobs.job import JobState
-from sweep.jobs.queue import KEY_HEADER
-from sweep.jobs.studies import MOVING, DatasetAnswer, StudyAnswer
+from sweep.jobs.admission import DatasetAnswer, named_data
+from sweep.jobs.queue import KEY_HEADER, JobState
+from sweep.jobs.studies import MOVING, StudyAnswer
 from sweep.model import Answer
 from sweep.search.session import read_data
 from sweep.space import Value
@@ -76,23 +76,8 @@ def read_draft(client: Client, path: Path, overrides: Mapping[str, Value]) -> Dr
     datasets = client.read("/v1/datasets", Datasets).datasets
     registry = registry_of(client, datasets)
     if plan.data.file is not None:
-        plan = plan.model_copy(update={"data": find_data(plan, path, datasets)})
+        plan = named_data(plan, read_data(StudyFile(path, plan)).sha256, datasets)
     return Draft(resolve(plan, registry), datasets)
-
-
-def find_data(plan: Plan, path: Path, datasets: Sequence[DatasetAnswer]) -> DataPlan:
-    """Return the name of the server's data set that is the plan's file, read in the same way.
-
-    Raises:
-        NotFound: if there is none.
-    """
-    digest, told = read_data(StudyFile(path, plan)).sha256, plan.data
-    for known in datasets:
-        if (known.sha256, known.header, known.label) == (digest, told.header, told.label):
-            return DataPlan(name=known.name, header=known.header, label=known.label)
-    names = ", ".join(known.name for known in datasets) or "none"
-    reason = f"no data set in the server's registry is the same file, read in the same way; it has: {names}."
-    raise NotFound("data.file", reason)
 
 
 def registry_of(client: Client, datasets: Sequence[DatasetAnswer]) -> Registry:

@@ -1,1 +1,1 @@
-"""Studies ordered through the service: a persistent queue, and the supervisor that runs it."""
+"""Studies that a server runs: a persistent queue, the supervisor of its processes, and the service over both."""

@@ -1,7 +1,4 @@
-"""How far a running sweep is, as its process tells it to whoever supervises it: one JSON line each time.
-
-It stands alone because the process that writes these lines and the one that reads them share nothing else.
-"""
+"""The progress of a running sweep, as its process prints it for the supervisor: one JSON document a line."""
 
 from __future__ import annotations
 

@@ -1,16 +1,17 @@
-"""The order book: every study that was asked for, kept in the study database beside Optuna's tables.
+"""The persistent job queue: a table beside Optuna's that outlives the server, each change of it one transaction.
 
-It stands alone because it is all that a restart of the service finds: an order that was acknowledged stands here, and
-each change of its state is one transaction.
+The names of its tables and columns, and the values in them, are those of the first version: old databases are read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+import signal
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -18,20 +19,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from sweep.config.study_file import Plan, read_plan
-from sweep.errors import BadInput, Conflict, NotFound, nearest
-from sweep.jobs.endings import next_state
-from sweep.jobs.job import ExitStatus, Job, JobState, RequestedAction
+from sweep.errors import EXIT_CODES, BadInput, Conflict, Locked, NotFound, nearest, without_paths
 from sweep.store.database import Database
 from sweep.store.queries import find_study, study_names
 from sweep.store.removal import delete_studies
-from sweep.verdict.baselines import tuning_plans
+from sweep.verdict.baselines import possible_names, searched_names, tuned_owner
 
+CRASHES_RETRIED = 1
 KEYS_KEPT = timedelta(days=7)
 KEY_HEADER = "Idempotency-Key"
-TUNED = ("constant", "rate")  # what follows a study's name in those of its tuned baselines
 
 METADATA = sa.MetaData()
-ORDERS = sa.Table(
+JOBS = sa.Table(
     "sweep_orders",
     METADATA,
     sa.Column("name", sa.String(64), primary_key=True),
@@ -53,22 +52,117 @@ KEYS = sa.Table(
 )
 
 
+class JobState(StrEnum):
+    """The state of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class RequestedAction(StrEnum):
+    """An action requested for a running job; cleared when its process exits."""
+
+    STOP = "stop"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study in the queue.
+
+    Attributes:
+        name: the study's name.
+        plan: its study file, with the newest budget.
+        state: queued, running, stopped, done or failed.
+        requested: the action requested for it, if it is running.
+        crashes: of its process since it was submitted or resumed.
+        reason: why it failed, or what its last crash was.
+        created: when it was submitted.
+    """
+
+    name: str
+    plan: Plan
+    state: JobState
+    requested: RequestedAction | None
+    crashes: int
+    reason: str | None
+    created: datetime
+
+
 @dataclass(frozen=True)
 class Submitted:
-    """An order as it is now, and whether the same request had placed it before."""
+    """A job as it is now, and whether an earlier request under the same key submitted it."""
 
-    order: Job
+    job: Job
     replayed: bool
 
 
 @dataclass(frozen=True)
+class ExitStatus:
+    """How a process ended.
+
+    Attributes:
+        code: its exit code, negative for the signal that killed it.
+        message: its last line on standard error, which is the reason if it ended by an error.
+        called_off: whether the server ended it because the server itself ends.
+    """
+
+    code: int
+    message: str = ""
+    called_off: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why the process ended, without a path of this machine.
+
+        >>> ExitStatus(-9).reason
+        'its process was killed by SIGKILL, as the system does when memory runs out'
+        >>> ExitStatus(2, "error: data.file: it has changed.").reason
+        'data.file: it has changed.'
+        """
+        if self.code < 0:
+            try:
+                name = signal.Signals(-self.code).name
+            except ValueError:  # a real-time signal has no name
+                name = f"signal {-self.code}"
+            memory = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+            return f"its process was killed by {name}{memory}"
+        if self.message.startswith("error: "):
+            return without_paths(self.message.removeprefix("error: "))
+        return f"its process ended with exit code {self.code}"
+
+
+def next_state(job: Job, status: ExitStatus) -> dict[str, Any]:
+    """Return the columns that change when a running job's process has ended.
+
+    A process that ended because the server asked it to leaves its job as requested. One that ended by itself, and not
+    well, has crashed; it is tried once more, except after bad input, which would be bad again.
+    """
+    ended = {"wish": None}
+    if status.code == 0 and job.requested is not RequestedAction.RESTART:
+        return ended | {"state": JobState.DONE, "reason": None}
+    if job.requested is RequestedAction.STOP:
+        return ended | {"state": JobState.STOPPED}
+    locked = status.code == EXIT_CODES[Locked]  # somebody began a `sweep run` of this study by hand in between
+    if status.called_off or locked or job.requested is RequestedAction.RESTART:
+        return ended | {"state": JobState.QUEUED}
+    crashes = job.crashes + 1
+    again = crashes <= CRASHES_RETRIED and status.code != EXIT_CODES[BadInput]
+    state = JobState.QUEUED if again else JobState.FAILED
+    return ended | {"state": state, "crashes": crashes, "reason": status.reason}
+
+
+@dataclass(frozen=True)
 class JobQueue:
-    """The orders in one database; their order of words is the queue's."""
+    """The jobs in one database, in the order in which they run."""
 
     database: Database
 
     def open(self) -> None:
-        """Make Optuna's schema and the book's own tables, unless they are there."""
+        """Create Optuna's schema and the queue's own tables, unless they exist."""
         self.database.make_tables(METADATA)
 
     def submit(self, plan: Plan, key: str | None = None, digest: str = "") -> Submitted:
@@ -76,270 +170,245 @@ class JobQueue:
 
         Args:
             plan: the study.
-            key: under which the same request may come again, and then changes nothing.
-            digest: of the request, by which it is known to be the same.
+            key: idempotency key: a second request under it changes nothing.
+            digest: of the request; another digest under the same key is another request.
 
         Raises:
             BadInput: for another request under the same key.
-            Conflict: if the name is taken, or that of a study's tuned baseline.
+            Conflict: if the name is taken, or is that of a study's tuned baseline.
         """
-        with self.database.writing() as connection:
-            if key is not None and (before := _placed_before(connection, key, digest)) is not None:
+        with self._changing() as jobs:
+            if key is not None and (before := jobs.submitted_before(key, digest)) is not None:
                 return Submitted(before, replayed=True)
-            _check_free(connection, plan)
-            _insert(connection, plan, JobState.QUEUED)
+            jobs.check_free(plan.name)
+            jobs.insert(plan, JobState.QUEUED)
             if key is not None:
-                _keep_key(connection, key, digest, plan.name)
-            return Submitted(_read(connection, plan.name), replayed=False)
+                jobs.connection.execute(KEYS.insert().values(key=key, digest=digest, name=plan.name, created=_now()))
+            return Submitted(jobs.read(plan.name), replayed=False)
 
     def import_study(self, plan: Plan) -> Job:
-        """Take in a study that `sweep run` made, stopped, unless it is in the book already."""
-        with self.database.writing() as connection:
-            if _row(connection, plan.name) is None:
-                _insert(connection, plan, JobState.STOPPED)
-            return _read(connection, plan.name)
+        """Add a study that `sweep run` made as a stopped job, unless there is a job for it."""
+        with self._changing() as jobs:
+            if jobs.row(plan.name) is None:
+                jobs.insert(plan, JobState.STOPPED)
+            return jobs.read(plan.name)
 
     def find(self, name: str) -> Job | None:
-        """Return the order of a study; None for a study that nobody ordered."""
-        return self.orders([name]).get(name)
+        """Return the job of a study; None for a study without one."""
+        return self.jobs([name]).get(name)
 
-    def orders(self, names: Collection[str] | None = None) -> dict[str, Job]:
-        """Return all orders, or those of the studies in `names`, by name; one of another version may be left out."""
-        query = sa.select(ORDERS) if names is None else sa.select(ORDERS).where(ORDERS.c.name.in_(names))
+    def jobs(self, names: Collection[str] | None = None) -> dict[str, Job]:
+        """Return all jobs, or those of the studies in `names`, by name; a job of another version may be left out."""
+        query = sa.select(JOBS) if names is None else sa.select(JOBS).where(JOBS.c.name.in_(names))
         with self.database.reading() as connection:
             rows = connection.execute(query).mappings().all()
         found = {}
         for row in rows:
             with suppress(BadInput):
-                found[row["name"]] = _order(row)
+                found[row["name"]] = _job(row)
         return found
 
     def names(self) -> list[str]:
-        """Return the names of all orders."""
+        """Return the names of all jobs in alphabetical order."""
         with self.database.reading() as connection:
-            return list(connection.execute(sa.select(ORDERS.c.name).order_by(ORDERS.c.name)).scalars())
+            return list(connection.execute(sa.select(JOBS.c.name).order_by(JOBS.c.name)).scalars())
 
     def queued(self) -> list[str]:
-        """Return the names of the orders that wait, first in the queue first."""
-        waiting = sa.select(ORDERS.c.name).where(ORDERS.c.state == JobState.QUEUED).order_by(ORDERS.c.place)
+        """Return the names of the queued jobs, the next to run first."""
+        waiting = sa.select(JOBS.c.name).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.place)
         with self.database.reading() as connection:
             return list(connection.execute(waiting).scalars())
 
+    def count(self) -> dict[JobState, int]:
+        """Return the number of jobs in each state."""
+        query = sa.select(JOBS.c.state, sa.func.count().label("jobs")).group_by(JOBS.c.state)
+        with self.database.reading() as connection:
+            found = {JobState(row["state"]): int(row["jobs"]) for row in connection.execute(query).mappings()}
+        return {state: found.get(state, 0) for state in JobState}
+
     def stop(self, name: str) -> Job:
-        """Take an order out of the queue, or wish that its process stops.
+        """Take a job out of the queue, or request that its process stops.
 
         Raises:
-            NotFound: if there is no such order.
-            Conflict: if it is at rest.
+            NotFound: if there is no such job.
+            Conflict: if it is neither queued nor running.
         """
 
-        def stopped(order: Job, _connection: Connection) -> dict[str, Any]:
-            if order.state is JobState.QUEUED:
+        def stopped(job: Job) -> dict[str, Any]:
+            if job.state is JobState.QUEUED:
                 return {"state": JobState.STOPPED}
-            if order.state is JobState.RUNNING:
+            if job.state is JobState.RUNNING:
                 return {"wish": RequestedAction.STOP}
-            raise Conflict("study", f"`{name}` is {order.state}, so there is nothing to stop.")
+            raise Conflict("study", f"`{name}` is {job.state}, so there is nothing to stop.")
 
         return self._change(name, stopped)
 
     def resume(self, name: str) -> Job:
-        """Put an order that rests at the end of the queue.
+        """Put a stopped, done or failed job at the end of the queue.
 
         Raises:
-            NotFound: if there is no such order.
-            Conflict: if it waits or runs already.
+            NotFound: if there is no such job.
+            Conflict: if it is queued or running already.
         """
 
-        def resumed(order: Job, connection: Connection) -> dict[str, Any]:
-            if order.state in (JobState.QUEUED, JobState.RUNNING):
-                raise Conflict("study", f"`{name}` is {order.state} already.")
-            return _queued(connection)
+        def resumed(job: Job) -> dict[str, Any]:
+            if job.state in (JobState.QUEUED, JobState.RUNNING):
+                raise Conflict("study", f"`{name}` is {job.state} already.")
+            return _at_the_end()
 
         return self._change(name, resumed)
 
     def raise_budget(self, name: str, trials: int) -> Job:
-        """Set a study's number of trials in all; what is done is queued again, what runs goes on with it.
+        """Set a study's number of trials in all; a done job is queued again, a running one restarts with it.
 
         Raises:
-            NotFound: if there is no such order.
+            NotFound: if there is no such job.
             BadInput: if it is no more than before.
         """
 
-        def raised(order: Job, connection: Connection) -> dict[str, Any]:
-            before = order.plan.search.trials
+        def raised(job: Job) -> dict[str, Any]:
+            before = job.plan.search.trials
             if trials <= before:
                 raise BadInput("trials", f"must be above the study's {before}, got {trials}.")
-            search = order.plan.search.model_copy(update={"trials": trials})
-            plan = {"plan": order.plan.model_copy(update={"search": search}).model_dump_json()}
-            if order.state is JobState.RUNNING:
-                return plan | ({"wish": RequestedAction.RESTART} if order.wish is None else {})
-            return plan | (_queued(connection) if order.state is JobState.DONE else {})
+            search = job.plan.search.model_copy(update={"trials": trials})
+            plan = {"plan": job.plan.model_copy(update={"search": search}).model_dump_json()}
+            if job.state is JobState.RUNNING:
+                return plan | ({"wish": RequestedAction.RESTART} if job.requested is None else {})
+            return plan | (_at_the_end() if job.state is JobState.DONE else {})
 
         return self._change(name, raised)
 
     def delete(self, name: str) -> None:
-        """Delete a study with its tuned baselines, and its order if it has one.
+        """Delete a study with its tuned baselines, and its job if it has one.
 
         Raises:
             NotFound: if there is neither.
             Conflict: if it runs, here or by somebody's `sweep run`.
         """
+        running = Conflict("study", f"`{name}` is running; stop it first.")
         if self.database.is_being_written(name):
-            raise still_running(name)
-        if name not in self.names() and not self._is_stored(name):
-            raise NotFound("study", f"there is no study `{name}`.")
-        with self.database.sole_writer(name), self.database.writing() as connection:
-            row = _row(connection, name)
-            if row is not None and row["state"] == JobState.RUNNING:
-                raise still_running(name)
-            delete_studies(connection, self.database.tables, _family(connection, name, row))
-            connection.execute(ORDERS.delete().where(ORDERS.c.name == name))
-
-    def _is_stored(self, name: str) -> bool:
+            raise running
         with self.database.reading() as connection:
-            return name in study_names(connection)
+            stored = study_names(connection)
+        if name not in stored and name not in self.names():
+            raise NotFound("study", f"there is no study `{name}`.")
+        with self.database.sole_writer(name), self._changing() as jobs:
+            row = jobs.row(name)
+            if row is not None and row["state"] == JobState.RUNNING:
+                raise running
+            delete_studies(jobs.connection, self.database.tables, jobs.family(name))
+            jobs.connection.execute(JOBS.delete().where(JOBS.c.name == name))
 
     def claim(self, blocked: Collection[str] = ()) -> Job | None:
-        """Let the first queued order run, and return it; those in `blocked` keep their place and wait."""
-        waiting = sa.select(ORDERS).where(ORDERS.c.state == JobState.QUEUED, ORDERS.c.name.not_in(blocked))
-        first = waiting.order_by(ORDERS.c.place).limit(1).with_for_update()  # which SQLite's one writer does not need
-        with self.database.writing() as connection:
-            while (row := connection.execute(first).mappings().first()) is not None:
+        """Mark the first queued job as running, and return it; those in `blocked` keep their places."""
+        waiting = sa.select(JOBS).where(JOBS.c.state == JobState.QUEUED, JOBS.c.name.not_in(blocked))
+        first = waiting.order_by(JOBS.c.place).limit(1).with_for_update()  # which SQLite's one writer does not need
+        with self._changing() as jobs:
+            while (row := jobs.connection.execute(first).mappings().first()) is not None:
                 try:
-                    _update(connection, row["name"], {"state": JobState.RUNNING, "wish": None})
-                    return _read(connection, row["name"])
-                except BadInput as error:  # an order from another version
-                    _update(connection, row["name"], {"state": JobState.FAILED, "reason": str(error)})
+                    jobs.update(row["name"], {"state": JobState.RUNNING, "wish": None})
+                    return jobs.read(row["name"])
+                except BadInput as error:  # a job of another version
+                    jobs.update(row["name"], {"state": JobState.FAILED, "reason": str(error)})
         return None
 
-    def end(self, name: str, ending: ExitStatus) -> Job:
-        """Write down how a running order's process ended, and what becomes of it."""
-        return self._change(name, lambda order, _connection: next_state(order, ending))
+    def end(self, name: str, status: ExitStatus) -> Job:
+        """Store how a running job's process ended, and the state that follows from it."""
+        return self._change(name, lambda job: next_state(job, status))
 
     def recover(self) -> Sequence[str]:
-        """Queue again, in their places, the orders that a dead service left running; return their names."""
-        running = ORDERS.c.state == JobState.RUNNING
+        """Queue again, in their places, the jobs that a dead server left running; return their names."""
+        running = JOBS.c.state == JobState.RUNNING
+        stopped = running & (JOBS.c.wish == RequestedAction.STOP)
         with self.database.writing() as connection:
-            names = connection.execute(sa.select(ORDERS.c.name).where(running).order_by(ORDERS.c.place)).scalars().all()
-            stopped = running & (ORDERS.c.wish == RequestedAction.STOP)
-            connection.execute(ORDERS.update().where(stopped).values(state=JobState.STOPPED, wish=None))
-            connection.execute(ORDERS.update().where(running).values(state=JobState.QUEUED, wish=None))
+            names = connection.execute(sa.select(JOBS.c.name).where(running).order_by(JOBS.c.place)).scalars().all()
+            connection.execute(JOBS.update().where(stopped).values(state=JobState.STOPPED, wish=None))
+            connection.execute(JOBS.update().where(running).values(state=JobState.QUEUED, wish=None))
         return names
 
-    def count(self) -> dict[JobState, int]:
-        """Return the number of orders in each state."""
-        query = sa.select(ORDERS.c.state, sa.func.count().label("orders")).group_by(ORDERS.c.state)
-        with self.database.reading() as connection:
-            found = {JobState(row["state"]): int(row["orders"]) for row in connection.execute(query).mappings()}
-        return {state: found.get(state, 0) for state in JobState}
-
-    def _change(self, name: str, decide: Callable[[Job, Connection], dict[str, Any]]) -> Job:
-        """Change what `decide` returns, by what it is shown, in one transaction."""
+    @contextmanager
+    def _changing(self) -> Iterator[_Transaction]:
         with self.database.writing() as connection:
-            connection.execute(sa.select(ORDERS.c.name).where(ORDERS.c.name == name).with_for_update())
-            _update(connection, name, decide(_read(connection, name), connection))
-            return _read(connection, name)
+            yield _Transaction(connection)
+
+    def _change(self, name: str, decide: Callable[[Job], dict[str, Any]]) -> Job:
+        """Change the columns that `decide` returns for the job, in one transaction."""
+        with self._changing() as jobs:
+            jobs.connection.execute(sa.select(JOBS.c.name).where(JOBS.c.name == name).with_for_update())
+            jobs.update(name, decide(jobs.read(name)))
+            return jobs.read(name)
 
 
-def still_running(name: str) -> Conflict:
-    """Return why a study cannot be deleted now."""
-    return Conflict("study", f"`{name}` is running; stop it first.")
+@dataclass(frozen=True)
+class _Transaction:
+    """What one transaction reads and changes."""
+
+    connection: Connection
+
+    def row(self, name: str) -> RowMapping | None:
+        return self.connection.execute(sa.select(JOBS).where(JOBS.c.name == name)).mappings().first()
+
+    def read(self, name: str) -> Job:
+        row = self.row(name)
+        if row is None:
+            names = self.connection.execute(sa.select(JOBS.c.name)).scalars()
+            raise NotFound("study", f"there is no order for a study `{name}`{nearest(name, names)}")
+        return _job(row)
+
+    def insert(self, plan: Plan, state: JobState) -> None:
+        values = _at_the_end() | {"name": plan.name, "plan": plan.model_dump_json(), "created": _now(), "state": state}
+        self.connection.execute(JOBS.insert().values(**values))
+
+    def update(self, name: str, values: dict[str, Any]) -> None:
+        if values:
+            self.connection.execute(JOBS.update().where(JOBS.c.name == name).values(**values))
+
+    def submitted_before(self, key: str, digest: str) -> Job | None:
+        self.connection.execute(KEYS.delete().where(KEYS.c.created < _now() - KEYS_KEPT))
+        kept = self.connection.execute(sa.select(KEYS).where(KEYS.c.key == key)).mappings().first()
+        if kept is None:
+            return None
+        if kept["digest"] != digest:
+            raise BadInput(KEY_HEADER, "was given to another request before.")
+        row = self.row(kept["name"])
+        if row is None or row["created"] > kept["created"]:
+            raise Conflict(KEY_HEADER, f"made the study `{kept['name']}`, which has been deleted since.")
+        return _job(row)
+
+    def check_free(self, name: str) -> None:
+        """Raise `Conflict` if a study has the name already, or would share a tuned baseline's."""
+        known = {*study_names(self.connection), *self.connection.execute(sa.select(JOBS.c.name)).scalars()}
+        if name in known:
+            raise Conflict("name", f"there is a study `{name}` already.")
+        if taken := known & {*possible_names(name), tuned_owner(name)}:
+            raise Conflict("name", f"`{name}` and the study `{min(taken)}` would share a tuned baseline's name.")
+
+    def family(self, name: str) -> set[str]:
+        """Return the names of a study and of those tuned baselines that belong to it."""
+        row = self.row(name)
+        try:
+            plan = find_study(self.connection, name).plan if row is None else _job(row).plan
+        except BadInput:  # a plan of another version, or no such study
+            plan = None
+        return {name} if plan is None else searched_names(plan)
 
 
-def _placed_before(connection: Connection, key: str, digest: str) -> Job | None:
-    old = datetime.now(UTC).replace(tzinfo=None) - KEYS_KEPT
-    connection.execute(KEYS.delete().where(KEYS.c.created < old))
-    kept = connection.execute(sa.select(KEYS).where(KEYS.c.key == key)).mappings().first()
-    if kept is None:
-        return None
-    if kept["digest"] != digest:
-        raise BadInput(KEY_HEADER, "was given to another request before.")
-    row = _row(connection, kept["name"])
-    if row is None or row["created"] > kept["created"]:
-        raise Conflict(KEY_HEADER, f"made the study `{kept['name']}`, which has been deleted since.")
-    return _order(row)
-
-
-def _keep_key(connection: Connection, key: str, digest: str, name: str) -> None:
-    now = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute(KEYS.insert().values(key=key, digest=digest, name=name, created=now))
-
-
-def _check_free(connection: Connection, plan: Plan) -> None:
-    """Raise `Conflict` if a study has the name already, or would share a tuned baseline's."""
-    own = {f"{plan.name}.{suffix}" for suffix in TUNED}
-    stem, _, suffix = plan.name.rpartition(".")
-    owners = {stem} if suffix in TUNED else set()
-    taken = _names_among(connection, {plan.name, *own, *owners})
-    if plan.name in taken:
-        raise Conflict("name", f"there is a study `{plan.name}` already.")
-    if taken:
-        other = min(taken)
-        raise Conflict("name", f"`{plan.name}` and the study `{other}` would share a tuned baseline's name.")
-
-
-def _names_among(connection: Connection, names: Collection[str]) -> set[str]:
-    stored = sa.text("SELECT study_name FROM studies WHERE study_name IN :names").bindparams(
-        sa.bindparam("names", expanding=True)
-    )
-    ordered = sa.select(ORDERS.c.name).where(ORDERS.c.name.in_(names))
-    found = {*connection.execute(stored, {"names": list(names)}).scalars(), *connection.execute(ordered).scalars()}
-    return {str(name) for name in found}
-
-
-def _family(connection: Connection, name: str, row: RowMapping | None) -> set[str]:
-    """Return the names of a study and of those tuned baselines that are its own."""
-    try:
-        plan = _stored_plan(connection, name) if row is None else _order(row).plan
-        return {name} if plan is None else {name, *(tuned.name for tuned in tuning_plans(plan).values())}
-    except BadInput:  # a plan of another version, or one that was searched only
-        return {name}
-
-
-def _stored_plan(connection: Connection, name: str) -> Plan | None:
-    """Return the study file that a stored study keeps; None for a study that others made, or none."""
-    try:
-        return find_study(connection, name).plan
-    except NotFound:
-        return None
-
-
-def _insert(connection: Connection, plan: Plan, state: JobState) -> None:
-    values = _queued(connection) | {"state": state}
-    now = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute(ORDERS.insert().values(name=plan.name, plan=plan.model_dump_json(), created=now, **values))
-
-
-def _queued(connection: Connection) -> dict[str, Any]:
-    """Return the values of an order at the end of the queue."""
-    last = connection.execute(sa.select(sa.func.max(ORDERS.c.place))).scalar() or 0
+def _at_the_end() -> dict[str, Any]:
+    """Return the columns of a job at the end of the queue."""
+    last = sa.select(sa.func.coalesce(sa.func.max(JOBS.c.place), 0)).correlate(None).scalar_subquery()
     return {"state": JobState.QUEUED, "wish": None, "place": last + 1, "crashes": 0, "reason": None}
 
 
-def _update(connection: Connection, name: str, values: dict[str, Any]) -> None:
-    if values:
-        connection.execute(ORDERS.update().where(ORDERS.c.name == name).values(**values))
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _row(connection: Connection, name: str) -> RowMapping | None:
-    return connection.execute(sa.select(ORDERS).where(ORDERS.c.name == name)).mappings().first()
-
-
-def _read(connection: Connection, name: str) -> Job:
-    row = _row(connection, name)
-    if row is None:
-        names = connection.execute(sa.select(ORDERS.c.name)).scalars()
-        raise NotFound("study", f"there is no order for a study `{name}`{nearest(name, names)}")
-    return _order(row)
-
-
-def _order(row: RowMapping) -> Job:
+def _job(row: RowMapping) -> Job:
     return Job(
         name=row["name"],
         plan=_plan(row["plan"]),
         state=JobState(row["state"]),
-        wish=RequestedAction(row["wish"]) if row["wish"] else None,
-        place=row["place"],
+        requested=RequestedAction(row["wish"]) if row["wish"] else None,
         crashes=row["crashes"],
         reason=row["reason"],
         created=row["created"].replace(tzinfo=UTC),
@@ -348,5 +417,5 @@ def _order(row: RowMapping) -> Job:
 
 @lru_cache(maxsize=128)
 def _plan(text: str) -> Plan:
-    """Check a study file once, as it is asked for again and again."""
+    """Check a study file once, since it is read again and again."""
     return read_plan(json.loads(text))

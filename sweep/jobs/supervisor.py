@@ -1,7 +1,6 @@
-"""The supervisor: takes orders from the book in turn, has each run in a process of its own, and writes down its end.
+"""The supervisor: claims queued jobs, runs each in a process of its own, and stores how it ended.
 
-It stands alone because it is the only one that starts and ends processes. All that it must not forget stands in the
-book; what it holds itself is gone with it, and is found anew by the next.
+All state that must survive is in the queue; what the supervisor itself holds is lost with it and not needed again.
 """
 
 from __future__ import annotations
@@ -15,40 +14,38 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sweep.errors import StorageFailed, SweepError, without_paths
-from sweep.jobs.job import ExitStatus, Job
 from sweep.jobs.process import Launcher, SweepProcess
 from sweep.jobs.progress import Progress
-from sweep.jobs.queue import JobQueue
+from sweep.jobs.queue import ExitStatus, Job, JobQueue
 
-LOOK_SECONDS = 1.0  # for studies that somebody else was writing, and for a database that was refused
-
-
+RETRY_SECONDS = 1.0  # between looks at a study that somebody else writes, or at a database that failed
 DRAIN_SECONDS = 25.0
 LOG = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
 class Supervisor:
-    """Runs at most `parallel` orders at once.
+    """Runs at most `parallel` jobs at once.
 
-    `on_end` is told of each process that has ended, for counting.
+    Attributes:
+        progress: the last progress of each running job.
     """
 
     def __init__(
         self,
-        book: JobQueue,
+        queue: JobQueue,
         launcher: Launcher,
         *,
         parallel: int = 1,
-        on_end: Callable[[ExitStatus], None] = lambda _ending: None,
+        on_end: Callable[[ExitStatus], None] = lambda _status: None,
     ) -> None:
         self.progress: dict[str, Progress] = {}
-        self._book = book
+        self._queue = queue
         self._launcher = launcher
         self._parallel = parallel
         self._on_end = on_end
         self._running: dict[str, SweepProcess] = {}
-        self._watches: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._changed = asyncio.Condition()
         self._draining = False
@@ -60,33 +57,34 @@ class Supervisor:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing more is begun."""
+        """Whether no more jobs are started."""
         return self._draining
 
     async def run(self) -> None:
-        """Do orders until cancelled or drained; those that a dead service left running come first."""
-        await retry(self._book.recover)
+        """Run jobs until cancelled or drained, beginning with those that a dead server left running."""
+        await retry(self._queue.recover)
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
             while not self._draining:
+                # Cleared before the queue is read, so that a change made while it is read wakes the next round.
                 self._woken.clear()
                 blocked = await self._start_queued(Path(folder))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS if blocked else None)
+                    await asyncio.wait_for(self._woken.wait(), RETRY_SECONDS if blocked else None)
             await self._all_ended()
 
     def wake(self) -> None:
-        """Look at the book again, since something was ordered, stopped or changed there."""
+        """Read the queue again, since a job was submitted, stopped or changed."""
         self._woken.set()
 
-    async def apply_request(self, order: Job) -> None:
-        """Let a running order's process know of a wish that the book holds, and everybody of the change."""
-        if order.wish is not None and order.name in self._running:
-            self._running[order.name].stop()
+    async def apply_request(self, job: Job) -> None:
+        """Stop a running job's process if an action is requested for it, and announce the change."""
+        if job.requested is not None and job.name in self._running:
+            self._running[job.name].stop()
         self.wake()
         await self.tell()
 
     async def drain(self) -> None:
-        """Begin nothing more, and have what runs stop and wait for the next start."""
+        """Start nothing more; stop what runs, and queue it for the next start of the server."""
         self._draining = True
         for process in self._running.values():
             process.stop(called_off=True)
@@ -94,23 +92,23 @@ class Supervisor:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._all_ended()
-        except TimeoutError:  # the database cannot be written; the next start finds these orders running
+        except TimeoutError:  # the database cannot be written; the next start recovers these jobs
             LOG.error("the ends of %s could not be written down", ", ".join(self._running))
             self.kill()
             self._running.clear()
 
     def kill(self) -> None:
-        """End every process at once."""
+        """Kill every process at once."""
         for process in self._running.values():
             process.kill()
 
     async def tell(self) -> None:
-        """Let those who follow know that something has changed."""
+        """Announce a change to everybody who iterates over `changes`."""
         async with self._changed:
             self._changed.notify_all()
 
     async def changes(self, patience_seconds: float) -> AsyncIterator[None]:
-        """Yield now, and again whenever something changes, or after so long without a change."""
+        """Yield now, and again after every change, or after so many seconds without one."""
         while True:
             yield
             with contextlib.suppress(TimeoutError):
@@ -118,74 +116,73 @@ class Supervisor:
                     await self._changed.wait()
 
     async def _start_queued(self, folder: Path) -> bool:
-        """Start what there is room for; say whether something waits for a study that somebody else is writing."""
+        """Start as many jobs as may run; say whether to look again soon, without being woken."""
         blocked: set[str] = set()
+
+        def claim() -> Job | None:
+            # A study that somebody writes by hand would end with exit code 4 at once: leave it in its place for now.
+            blocked.update(name for name in self._queue.queued() if self._queue.database.is_being_written(name))
+            return self._queue.claim(blocked)
+
         while len(self._running) < self._parallel and not self._draining:
-            order = await retry(lambda: self._claim(blocked))
-            if order is None:
+            job = await retry(claim)
+            if job is None:
                 break
-            if not await self._start(order, folder):
+            if not await self._start(job, folder):
                 return True
         return bool(blocked)
 
-    def _claim(self, blocked: set[str]) -> Job | None:
-        """Claim the first order whose study nobody writes, and collect those that somebody does."""
-        blocked.update(name for name in self._book.queued() if self._book.database.is_being_written(name))
-        return self._book.claim(blocked)
+    async def _start(self, job: Job, folder: Path) -> bool:
+        """Start a job's process; put the job back if the system cannot start one now."""
 
-    async def _start(self, order: Job, folder: Path) -> bool:
-        """Start an order's process; put the order back if the system gives none now."""
-
-        def told(pace: Progress) -> None:
-            self.progress[order.name] = pace
+        def on_progress(progress: Progress) -> None:
+            self.progress[job.name] = progress
             self._spawn(self.tell())
 
         try:
-            process = await self._launcher.start(order, folder, told)
+            process = await self._launcher.start(job, folder, on_progress)
         except OSError as error:
-            LOG.error("the study %s cannot be started, trying again: %s", order.name, error.strerror)
-            await retry(lambda: self._book.end(order.name, ExitStatus(1, called_off=True)))
+            LOG.error("the study %s cannot be started, trying again: %s", job.name, error.strerror)
+            await retry(lambda: self._queue.end(job.name, ExitStatus(1, called_off=True)))
             return False
-        self._running[order.name] = process
-        self._spawn(self._watch(order, process))
-        await self._stop_if_wished(order, process)
+        self._running[job.name] = process
+        self._spawn(self._watch(job, process))
+        now = await retry(lambda: self._queue.find(job.name))
+        # A request that came between the claim and the start found no process to stop.
+        if self._draining or (now is not None and now.requested is not None):
+            process.stop(called_off=self._draining)
         return True
 
-    async def _stop_if_wished(self, order: Job, process: SweepProcess) -> None:
-        """Heed a wish that came between the claim and the start."""
-        now = await retry(lambda: self._book.find(order.name))
-        if self._draining or (now is not None and now.wish is not None):
-            process.stop(called_off=self._draining)
-
-    async def _watch(self, order: Job, process: SweepProcess) -> None:
-        ending = await process.wait()
+    async def _watch(self, job: Job, process: SweepProcess) -> None:
+        status = await process.wait()
         try:
-            await retry(lambda: self._book.end(order.name, ending))
-        except SweepError as error:  # somebody has taken the order out of the book by hand
-            LOG.error("the end of the study %s cannot be written down: %s", order.name, type(error).__name__)
+            await retry(lambda: self._queue.end(job.name, status))
+        except SweepError as error:  # somebody has deleted the job's row by hand
+            LOG.error("the end of the study %s cannot be written down: %s", job.name, type(error).__name__)
         finally:
-            self._running.pop(order.name, None)
-            self.progress.pop(order.name, None)
-        self._on_end(ending)
+            self._running.pop(job.name, None)
+            self.progress.pop(job.name, None)
+        self._on_end(status)
         self.wake()
         await self.tell()
 
     async def _all_ended(self) -> None:
+        # A job leaves `_running` only once its end is stored, so both are waited for.
         while self._running:
             await asyncio.wait({asyncio.create_task(process.wait()) for process in self._running.values()})
-            await asyncio.gather(*self._watches, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._watches.add(task)
-        task.add_done_callback(self._watches.discard)
+        self._tasks.add(task)  # the event loop itself keeps weak references only
+        task.add_done_callback(self._tasks.discard)
 
 
 async def retry(ask: Callable[[], Answer]) -> Answer:
-    """Ask the book in a thread, again and again while the database fails: what is due there must be done."""
+    """Ask the queue in a thread, again and again while the database fails: what is due there must be done."""
     while True:
         try:
             return await asyncio.to_thread(ask)
         except StorageFailed as error:
             LOG.warning("the order book cannot be used, trying again: %s", without_paths(str(error)))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)

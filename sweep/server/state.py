@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from sweep.api import Study
 from sweep.errors import NotYet
-from sweep.jobs.job import Job
+from sweep.jobs.queue import Job
 from sweep.jobs.studies import Facts, StudyAnswer, StudyService
 from sweep.jobs.supervisor import Supervisor
 from sweep.server.cache import AnswerCache
@@ -67,17 +67,17 @@ class AppState:
 
     def queue(self) -> list[str]:
         """Return the names of the studies that wait, first in the queue first."""
-        return self.recent.get(("queue",), self.service.book.queued)
+        return self.recent.get(("queue",), self.service.queue.queued)
 
     def _look(self, names: Sequence[str]) -> list[StudyAnswer]:
         generation = self.recent.generation
-        orders, versions = self.service.book.orders(names), self._versions(names)
+        jobs, versions = self.service.queue.jobs(names), self._versions(names)
         for name in names:
             self.recent.put(("version", name), versions.get(name, ()), generation)
         return [
-            self.service.study(name, orders.get(name), self._facts(name, versions), self.supervisor.progress.get(name))
+            self.service.study(name, jobs.get(name), self._facts(name, versions), self.supervisor.progress.get(name))
             for name in names
-            if name in orders or name in versions or len(names) == 1
+            if name in jobs or name in versions or len(names) == 1
         ]
 
     def _facts(self, name: str, versions: Mapping[str, tuple[int, ...]]) -> Facts | None:
@@ -99,7 +99,7 @@ class AppState:
             NotYet: if it has no such result yet.
         """
         version = self.recent.get(("version", name), lambda: self._versions([name]).get(name, ()))
-        if not version and self.service.book.find(name) is not None:
+        if not version and self.service.queue.find(name) is not None:
             raise NotYet(f"the study `{name}` has no finished trial yet.")
         return self.recent.get((question, name, version), lambda: read(self.handle(name)), UNCHANGED_SECONDS)
 

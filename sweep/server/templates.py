@@ -17,7 +17,7 @@ def read(state: AppState) -> list[Plan]:
         try:
             study_file = read_study_file(path)
             digest = hashlib.sha256(study_file.data_path.read_bytes()).hexdigest()
-            named = named_data(study_file.plan, digest, state.service.registered())
+            named = named_data(study_file.plan, digest, state.service.datasets())
             found.append(admit(named.model_dump(mode="json"), state.service.registry()))
         except (SweepError, OSError):
             continue

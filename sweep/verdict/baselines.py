@@ -1,15 +1,25 @@
-"""What a winner is held against: the settings that were quoted, and constant rates tuned as hard as it was.
+"""What a winner is compared with: the quoted settings, and constant rates tuned as hard as it was.
 
 A tuned baseline is a study of its own, with the search's data, budget, seeds and sampler, so that it may be looked at,
-stopped and continued like any other.
+stopped and continued like any other. Its name is the study's name and a suffix.
 """
 
 from __future__ import annotations
 
 from sweep.candidate import Candidate
 from sweep.config.study_file import Plan, read_plan, recipe_candidate
+from sweep.errors import BadInput
 from sweep.space import Value, extremes
 from sweep.verdict.record import Role
+
+SEARCH = "schedules"
+SUFFIXES = {Role.CONSTANT: "constant", Role.RATE: "rate"}
+
+
+def searches(plan: Plan, *, search_only: bool) -> dict[str, Plan]:
+    """Return the plan of each search by what it is called while it runs, the study's own first."""
+    tuning = {} if search_only else {str(role): tuned for role, tuned in tuning_plans(plan).items()}
+    return {SEARCH: plan} | tuning
 
 
 def tuning_plans(plan: Plan) -> dict[Role, Plan]:
@@ -22,11 +32,46 @@ def tuning_plans(plan: Plan) -> dict[Role, Plan]:
     Raises:
         BadInput: if the study's name leaves no room for theirs.
     """
-    plans = {Role.CONSTANT: _tuning(plan, "constant", {})}
+    plans = {Role.CONSTANT: _tuning(plan, Role.CONSTANT, {})}
     if len(set(extremes(plan.search.momentum))) > 1:
         few = max(1, plan.search.trials // 4)
-        plans[Role.RATE] = _tuning(plan, "rate", {"momentum": reruns(plan)[0].momentum, "trials": few})
+        plans[Role.RATE] = _tuning(plan, Role.RATE, {"momentum": reruns(plan)[0].momentum, "trials": few})
     return plans
+
+
+def _tuning(plan: Plan, role: Role, fixed: dict[str, Value]) -> Plan:
+    """Return the plan of a search over constant rates, with some of what it would vary `fixed`."""
+    tables = plan.model_dump(mode="json", exclude={"baseline", "recipes"})
+    search = tables["search"] | fixed | {"schedules": {"constant": {}}}
+    name = f"{plan.name}.{SUFFIXES[role]}"
+    return read_plan(tables | {"name": name, "search": search})
+
+
+def searched_names(plan: Plan) -> set[str]:
+    """Return the names of a plan's study and of its tuned baselines."""
+    try:
+        return {searched.name for searched in searches(plan, search_only=False).values()}
+    except BadInput:  # its name leaves no room for theirs, so it was searched only
+        return {plan.name}
+
+
+def possible_names(name: str) -> set[str]:
+    """Return the names that tuned baselines of a study may have.
+
+    >>> sorted(possible_names("ionosphere"))
+    ['ionosphere.constant', 'ionosphere.rate']
+    """
+    return {f"{name}.{suffix}" for suffix in SUFFIXES.values()}
+
+
+def tuned_owner(name: str) -> str | None:
+    """Return the study whose tuned baseline has this name; None if it is no name of a tuned baseline.
+
+    >>> tuned_owner("ionosphere.rate")
+    'ionosphere'
+    """
+    stem, _, suffix = name.rpartition(".")
+    return stem if suffix in SUFFIXES.values() else None
 
 
 def reruns(plan: Plan) -> tuple[Candidate, ...]:
@@ -37,11 +82,3 @@ def reruns(plan: Plan) -> tuple[Candidate, ...]:
         "momentum": plan.optimizer.usual_momentum,
     }
     return plan.quoted or (recipe_candidate(usual),)
-
-
-def _tuning(plan: Plan, suffix: str, fixed: dict[str, Value]) -> Plan:
-    """Return the plan of a search over constant rates, with some of what it would vary `fixed`."""
-    tables = plan.model_dump(mode="json", exclude={"baseline", "recipes"})
-    search = tables["search"] | fixed | {"schedules": {"constant": {}}}
-    name = f"{plan.name}.{suffix}"
-    return read_plan(tables | {"name": name, "search": search})

@@ -17,12 +17,12 @@ from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
 from sweep.store.queries import StoredStudy
-from sweep.verdict.baselines import tuning_plans
+from sweep.verdict.baselines import searches, tuning_plans
 from sweep.verdict.finalists import finalists
 from sweep.verdict.record import Role, VerdictRecord
 from sweep.verdict.stage_cache import StageCache
 from sweep.verdict.stages import Stages, split_facts
-from sweep.verdict.status import basis, is_made, next_seed, read_record, searches
+from sweep.verdict.status import basis, is_made, next_seed, read_record
 
 
 @dataclass

@@ -10,17 +10,10 @@ from sweep.seeds import STRIDE
 from sweep.store.database import Database
 from sweep.store.documents import read_documents
 from sweep.store.queries import StoredStudy
-from sweep.verdict.baselines import tuning_plans
+from sweep.verdict.baselines import searches
 from sweep.verdict.record import Basis, VerdictRecord
 
-SEARCH = "schedules"
 DOSSIER = "dossier"
-
-
-def searches(plan: Plan, *, search_only: bool) -> dict[str, Plan]:
-    """Return the plan of each search by what it is called while it runs, the study's own first."""
-    tuning = {} if search_only else {str(role): tuned for role, tuned in tuning_plans(plan).items()}
-    return {SEARCH: plan} | tuning
 
 
 def basis(database: Database, plan: Plan) -> Basis:

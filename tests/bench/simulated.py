@@ -27,7 +27,8 @@ from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import Findings, find
-from sweep.verdict.status import read_record, searches
+from sweep.verdict.baselines import searches
+from sweep.verdict.status import read_record
 from tests.bench.default_study import draw_candidates, store_outcomes
 from tests.protocols import make_protocol
 

@@ -25,10 +25,10 @@ from sweep.client.http import Client
 from sweep.config.study_file import DataPlan, Plan, read_study_file
 from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.execution.worker import environment
-from sweep.jobs.job import JobState
+from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.progress import Progress
-from sweep.jobs.queue import ORDERS, JobQueue
-from sweep.jobs.studies import DatasetAnswer, StudyAnswer
+from sweep.jobs.queue import JOBS, JobQueue, JobState
+from sweep.jobs.studies import StudyAnswer
 from sweep.search.session import read_data
 from sweep.store.database import Database
 from tests.cli import fake_sweep
@@ -133,7 +133,7 @@ class TestOrder:
         code, out, err = run("run", write(("epochs = 5", "epochs = 6")), "--server", service.address)
         assert (code, out) == (2, "")
         assert err == "error: training.epochs: the stored study `smoke` has 5, not 6; give the study another name.\n"
-        assert book.orders()["smoke"].state is JobState.STOPPED
+        assert book.jobs()["smoke"].state is JobState.STOPPED
 
     def test_a_verdict_of_ones_own_is_said_to_stay_the_servers(
         self, run: Run, service: Serving, write: Write, book: JobQueue
@@ -179,7 +179,7 @@ class TestOrder:
         read = read_study_file(path)
         make_coordinator(database, read.plan, data_sha256=read_data(read).sha256).run()
         assert run("run", path, "--server", service.address, "--trials", 16)[0] == 1
-        order = book.orders()["smoke"]
+        order = book.jobs()["smoke"]
         assert (order.state, order.plan.data.name, order.plan.search.trials) == (JobState.FAILED, "ionosphere", 16)
 
     def test_names_need_no_registry_here(self, service: Serving, write: Write, tmp_path: Path, book: JobQueue) -> None:
@@ -193,7 +193,7 @@ class TestOrder:
             timeout=PATIENCE_SECONDS,
         )
         assert ended.returncode == 1, ended.stderr
-        assert book.orders()["smoke"].plan.data == DataPlan(name="ionosphere", header=False, label=-1)
+        assert book.jobs()["smoke"].plan.data == DataPlan(name="ionosphere", header=False, label=-1)
 
 
 def place_at_rest(book: JobQueue, plan: Plan, state: JobState) -> None:
@@ -202,7 +202,7 @@ def place_at_rest(book: JobQueue, plan: Plan, state: JobState) -> None:
     book.stop(plan.name)
     if state is not JobState.STOPPED:
         with book.database.writing() as connection:
-            connection.execute(ORDERS.update().values(state=state))
+            connection.execute(JOBS.update().values(state=state))
 
 
 class TestRefused:
@@ -324,7 +324,7 @@ class TestEnds:
                 f"detached; the study {name} goes on on the server. To stop it there: "
                 f"{service.address}/studies/{name}, or POST {service.address}/v1/studies/{name}/stop"
             )
-        assert [order.state for order in book.orders().values()] == [JobState.RUNNING, JobState.QUEUED]
+        assert [order.state for order in book.jobs().values()] == [JobState.RUNNING, JobState.QUEUED]
 
     def test_a_study_that_is_stopped_there_says_so(self, run: Run, service: Serving, write: Write) -> None:
         path = write(note="wait")

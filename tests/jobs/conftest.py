@@ -1,4 +1,4 @@
-"""An order book in a real database, and supervisors whose processes stand in for sweeps."""
+"""A job queue in a real database, and supervisors whose processes stand in for sweeps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from sweep.config.study_file import Plan
-from sweep.jobs.job import Job
 from sweep.jobs.process import Launcher
-from sweep.jobs.queue import JobQueue
+from sweep.jobs.queue import Job, JobQueue
 from sweep.jobs.supervisor import Supervisor
 from sweep.store.database import Database
 from tests.fakes import make_plan
@@ -23,8 +22,8 @@ PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
-def book(database: Database) -> JobQueue:
-    """Hold no order."""
+def queue(database: Database) -> JobQueue:
+    """Hold no job."""
     found = JobQueue(database)
     found.open()
     return found
@@ -35,8 +34,8 @@ def plan_of(name: str, note: str = "", **search: Any) -> Plan:
     return make_plan(name, **search).model_copy(update={"note": note})
 
 
-def supervisor_of(book: JobQueue, **options: Any) -> Supervisor:
-    return Supervisor(book, Launcher(book.database, command=STAND_IN), **options)
+def supervisor_of(queue: JobQueue, **options: Any) -> Supervisor:
+    return Supervisor(queue, Launcher(queue.database, command=STAND_IN), **options)
 
 
 async def until(supervisor: Supervisor, done: Callable[[], bool]) -> None:
@@ -47,7 +46,7 @@ async def until(supervisor: Supervisor, done: Callable[[], bool]) -> None:
                 return
 
 
-def found(book: JobQueue, name: str) -> Job:
-    order = book.find(name)
-    assert order is not None
-    return order
+def found(queue: JobQueue, name: str) -> Job:
+    job = queue.find(name)
+    assert job is not None
+    return job

@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-PACE = {"part": "schedules", "done": 1, "wanted": 2}
+PROGRESS = {"part": "schedules", "done": 1, "wanted": 2}
 
 
 def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     print("a line that is no progress", flush=True)
-    print(json.dumps(PACE), flush=True)
+    print(json.dumps(PROGRESS), flush=True)
     word, _, detail = plan["note"].partition(" ")
     if word == "kill":
         os.kill(os.getpid(), int(detail))
@@ -32,7 +32,7 @@ def main() -> None:
         time.sleep(600)
     if word == "long":
         print("x" * 200_000, flush=True)
-        print(json.dumps(PACE | {"done": 2}), flush=True)
+        print(json.dumps(PROGRESS | {"done": 2}), flush=True)
 
 
 if __name__ == "__main__":

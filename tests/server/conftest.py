@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweep.config.study_file import DataPlan
-from sweep.jobs.job import ExitStatus
-from sweep.jobs.queue import JobQueue
+from sweep.jobs.queue import ExitStatus, JobQueue
 from sweep.store.database import Database
 from sweep.store.queries import find_study
 from sweep.verdict.baselines import tuning_plans

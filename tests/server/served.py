@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from sweep.jobs.job import JobState
-from sweep.jobs.queue import JobQueue
+from sweep.jobs.queue import JobQueue, JobState
 from sweep.jobs.studies import StudyService
 from sweep.server.api import docs, studies
 from sweep.server.errors import handle_errors
@@ -54,7 +53,7 @@ class Site:
         return taken_apart(answer.text)
 
     def job_state(self, name: str) -> JobState:
-        return found(self.state.service.book, name).state
+        return found(self.state.service.queue, name).state
 
     async def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         async def known(scope: Any, receive: Any, send: Any) -> None:

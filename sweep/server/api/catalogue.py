@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from sweep.config.study_file import Plan
 from sweep.errors import BadInput, NotFound, nearest
-from sweep.jobs.admission import require_ours
-from sweep.jobs.studies import DatasetAnswer, ModelAnswer
+from sweep.jobs.admission import DatasetAnswer, require_ours
+from sweep.jobs.studies import ModelAnswer
 from sweep.schedules import CATALOGUE
 from sweep.schedules.catalogue import (
     CatalogueAnswer,

@@ -29,7 +29,7 @@ def readyz(state: State) -> Health:
     """Say that the database can be read, and orders be taken."""
     if state.supervisor.draining:
         raise Refused(503, "the service is ending.")
-    state.service.book.count()
+    state.service.queue.count()
     return Health()
 
 
@@ -43,7 +43,7 @@ def metrics(state: State) -> Response:
 def observe(state: AppState) -> None:
     """Set what is looked at only when somebody asks."""
     counts = state.counts
-    for job_state, number in state.service.book.count().items():
+    for job_state, number in state.service.queue.count().items():
         counts.orders.labels(str(job_state)).set(number)
     counts.rate.clear()
     for study, pace in dict(state.supervisor.progress).items():

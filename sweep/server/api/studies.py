@@ -85,11 +85,11 @@ STUDY_FILE: dict[str, Any] = {
 async def order_study(request: Request, response: Response, state: State, key: Key = None) -> StudyAnswer:
     """Order a study: it is queued, and begins when its turn comes."""
     tables = await asyncio.to_thread(read_tables, request.headers.get("content-type", ""), await request.body())
-    placed = await asyncio.to_thread(state.service.order, tables, key)
+    placed = await asyncio.to_thread(state.service.submit, tables, key)
     if placed.replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = f"/v1/studies/{placed.order.name}"
-    return await state.act(lambda: placed.order)
+    response.headers["Location"] = f"/v1/studies/{placed.job.name}"
+    return await state.act(lambda: placed.job)
 
 
 @router.get("", response_model=StudiesAnswer)

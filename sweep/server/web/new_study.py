@@ -14,8 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sweep.config.study_file import Plan
 from sweep.errors import BadInput, NotFound, nearest
-from sweep.jobs.job import Job
-from sweep.jobs.queue import KEY_HEADER
+from sweep.jobs.queue import KEY_HEADER, Job
 from sweep.schedules.catalogue import list_catalogue
 from sweep.server import templates
 from sweep.server.api.catalogue import REGISTRY_SECONDS
@@ -94,7 +93,7 @@ def find(plans: Mapping[str, Plan], name: str) -> Plan:
 
 def place(state: AppState, plan: Plan, filled: Filled, key: str) -> Job:
     """Order the study of a form; sent again under its key, it is the same order."""
-    return state.service.order(to_tables(plan, filled), key if KEY.fullmatch(key) else None).order
+    return state.service.submit(to_tables(plan, filled), key if KEY.fullmatch(key) else None).job
 
 
 def refused(request: Request, state: AppState, plan: Plan, filled: Filled, key: str, error: BadInput) -> HTMLResponse:
@@ -139,5 +138,5 @@ def preview_part(state: AppState, plan: Plan, filled: Filled) -> str:
 
 def train_rows(state: AppState, plan: Plan) -> int:
     """Return how many rows a training has, or what it has for most data if these cannot be read."""
-    found = state.service.registered().get(plan.data.name or "")
-    return max(1, int(len(found[1].targets) * (1 - plan.split.fraction))) if found else SOME_ROWS
+    rows = {known.name: known.rows for known in state.service.datasets()}.get(plan.data.name or "")
+    return max(1, int(rows * (1 - plan.split.fraction))) if rows else SOME_ROWS

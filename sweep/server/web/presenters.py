@@ -14,7 +14,7 @@ from sweep.api import Study
 from sweep.candidate import describe
 from sweep.config.registry import NAME_PATTERN
 from sweep.errors import SweepError
-from sweep.jobs.job import JobState
+from sweep.jobs.queue import JobState
 from sweep.jobs.studies import MOVING, STOPPING, UNMANAGED, StudyAnswer
 from sweep.server.state import AppState
 from sweep.space import Value

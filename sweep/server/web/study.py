@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sweep.errors import BadInput, NotFound, NotYet
-from sweep.jobs.job import Job
+from sweep.jobs.queue import Job
 from sweep.schedules.catalogue import read_value
 from sweep.server.api.studies import StudyName
 from sweep.server.state import AppState, State

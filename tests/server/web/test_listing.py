@@ -17,7 +17,7 @@ def site(database: Database) -> Site:
 
 
 def test_what_is_queued_stands_on_the_first_page_alone(site: Site) -> None:
-    book = site.state.service.book
+    book = site.state.service.queue
     for number in range(LISTED + 1):
         book.import_study(plan_of(f"a{number:02}"))
     book.submit(plan_of("z"))
@@ -36,5 +36,5 @@ def test_tuned_baselines_are_left_out(site: Site, database: Database) -> None:
 
 
 def test_a_study_that_goes_while_it_is_looked_at_is_left_out(site: Site) -> None:
-    site.state.service.book.submit(plan_of("here"))
+    site.state.service.queue.submit(plan_of("here"))
     assert [row.study.study for row in rows(site.state, ["gone", "here"])] == ["here"]

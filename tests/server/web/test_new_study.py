@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.jobs.job import JobState
+from sweep.jobs.queue import JobState
 from sweep.schedules import CATALOGUE
 from sweep.server.web.new_study import SOME_ROWS, known, train_rows
 from sweep.store.database import Database

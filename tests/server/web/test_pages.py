@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from sweep.jobs.job import ExitStatus
+from sweep.jobs.queue import ExitStatus
 from sweep.server.web.listing import LISTED
 from sweep.server.web.rendering import FOREVER, address
 from sweep.store.database import Database
@@ -37,8 +37,8 @@ class TestStudies:
         assert {"/dashboard", "/docs"} <= set(hrefs(site.under("read")))
 
     def test_each_study_leads_to_its_page_and_tells_its_state(self, site: Site) -> None:
-        site.state.service.book.submit(plan_of("one", "a note"))
-        site.state.service.book.submit(plan_of("two"))
+        site.state.service.queue.submit(plan_of("one", "a note"))
+        site.state.service.queue.submit(plan_of("two"))
         read = site.read("/")
         assert {"/studies/one", "/studies/two"} <= {link.get("href") for link in read.all("a")}
         assert "○ queued" in said(read, "li")
@@ -48,7 +48,7 @@ class TestStudies:
         assert said(read, "p").startswith("2 running or queued, 0 at rest.")
 
     def test_what_moves_comes_first(self, site: Site) -> None:
-        book = site.state.service.book
+        book = site.state.service.queue
         for name in ("a", "b", "c"):
             book.submit(plan_of(name))
         for name in ("a", "b"):
@@ -70,16 +70,16 @@ class TestStudies:
         assert "these rows: better; new rows: not resolved (out of date)" in said(site.read("/"), "dd")
 
     def test_a_failure_is_told_with_its_reason(self, site: Site) -> None:
-        site.state.service.book.submit(plan_of("one"))
-        site.state.service.book.claim()
-        site.state.service.book.end("one", ExitStatus(2, f"error: data.file: {HOSTILE} is wrong."))
+        site.state.service.queue.submit(plan_of("one"))
+        site.state.service.queue.claim()
+        site.state.service.queue.end("one", ExitStatus(2, f"error: data.file: {HOSTILE} is wrong."))
         read = site.read("/")
         assert "✕ failed" in said(read, "li")
         assert f"data.file: {HOSTILE} is wrong." in said(read, "li")
         assert read.all("img") == []
 
     def test_a_note_shows_as_it_stands(self, site: Site) -> None:
-        site.state.service.book.submit(plan_of("one", HOSTILE))
+        site.state.service.queue.submit(plan_of("one", HOSTILE))
         read = site.read("/")
         assert read.all("img") == []
         assert HOSTILE in said(read, "p")
@@ -93,7 +93,7 @@ class TestStudies:
         assert not any(str(link["href"]).startswith("/studies") for link in read.all("a"))
 
     def test_a_long_list_is_cut_into_pages(self, site: Site) -> None:
-        book = site.state.service.book
+        book = site.state.service.queue
         names = [f"s{number:03}" for number in range(LISTED + 2)]
         for name in names:
             book.import_study(plan_of(name))
@@ -107,18 +107,18 @@ class TestStudies:
 class TestLiveness:
     def test_an_open_page_asks_often_while_something_moves_and_seldom_otherwise(self, site: Site) -> None:
         assert site.read("/").all("div", id="studies")[0]["hx-trigger"] == "every 10s, refresh"
-        site.state.service.book.submit(plan_of("one"))
+        site.state.service.queue.submit(plan_of("one"))
         site.state.recent.forget()
         assert site.read("/").all("div", id="studies")[0]["hx-trigger"] == "every 2s, refresh"
 
     def test_the_part_is_what_the_page_holds(self, site: Site) -> None:
-        site.state.service.book.submit(plan_of("one"))
+        site.state.service.queue.submit(plan_of("one"))
         part = site.get("/parts/studies").text
         assert part in site.get("/").text
         assert part.startswith("<div")
 
     def test_only_one_short_line_is_read_out(self, site: Site) -> None:
-        site.state.service.book.submit(plan_of("one"))
+        site.state.service.queue.submit(plan_of("one"))
         told = [each for tag, each in site.read("/parts/studies").elements if each.keys() & {"role", "aria-live"}]
         assert told == [{"role": "status", "class": "told"}]
 

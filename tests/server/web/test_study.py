@@ -11,8 +11,8 @@ import optuna
 import pytest
 
 from sweep.config.study_file import DataPlan
-from sweep.jobs.job import ExitStatus, JobState
 from sweep.jobs.progress import Progress
+from sweep.jobs.queue import ExitStatus, JobState
 from sweep.report.html import plotly_version
 from sweep.store.database import Database
 from tests.fakes import make_coordinator, opened
@@ -42,7 +42,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def submit(site: Site, name: str = "one", note: str = "") -> None:
     """Order a study that the registry's data fit."""
     plan = plan_of(name, note).model_copy(update={"data": DataPlan(name="ionosphere", header=False)})
-    site.state.service.book.submit(plan)
+    site.state.service.queue.submit(plan)
 
 
 def forms(read: Parsed) -> list[str]:
@@ -61,7 +61,7 @@ class TestProgress:
 
     def test_while_it_runs_it_tells_part_pace_and_time_left(self, site: Site) -> None:
         submit(site)
-        site.state.service.book.claim()
+        site.state.service.queue.claim()
         site.state.supervisor.progress["one"] = Progress(part="race", done=40, wanted=100, trainings_per_second=2.0)
         read = site.read("/parts/studies/one")
         assert "● running: race" in said(read, "p")
@@ -77,8 +77,8 @@ class TestProgress:
 
     def test_a_failure_tells_its_reason(self, site: Site) -> None:
         submit(site)
-        site.state.service.book.claim()
-        site.state.service.book.end("one", ExitStatus(2, "error: data.file: it has changed."))
+        site.state.service.queue.claim()
+        site.state.service.queue.end("one", ExitStatus(2, "error: data.file: it has changed."))
         assert "Why it failed: data.file: it has changed." in said(site.read("/studies/one"), "p")
 
     def test_what_can_be_taken_home_is_linked_once_there_is_something(self, site: Site, database: Database) -> None:
@@ -147,7 +147,7 @@ class TestActions:
 
     def test_one_that_runs_is_not_deleted(self, site: Site) -> None:
         submit(site)
-        site.state.service.book.claim()
+        site.state.service.queue.claim()
         answer = site.post("/studies/one/delete", {"confirm": "one"})
         assert answer.status_code == 409
         assert "`one` is running; stop it first." in answer.text
