@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
 
 from sweep.errors import BadInput, first_problem, nearest
+from sweep.model import StrictModel
 from sweep.schedules import Schedule, build, schedule_class
 from sweep.schedules.base import MODIFIERS
 from sweep.space import Value
 
 
-class Candidate(BaseModel):
+class Candidate(StrictModel):
     """A schedule and a momentum, checked once, when made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     schedule: SerializeAsAny[Schedule]
     momentum: float = Field(default=0.0, ge=0, lt=1)
@@ -74,8 +73,6 @@ def describe(params: Mapping[str, Value], *, momentum: bool = True) -> str:
     own = {key: value for key, value in own.items() if value or key not in MODIFIERS}
     shared = {"momentum": params["momentum"]} if momentum and "momentum" in params else {}
     first = str(name) if rate is None else f"{name} {rate:.3g}"
-    return ", ".join([first, *(_said(key, value) for key, value in (own | shared).items())])
-
-
-def _said(key: str, value: Value) -> str:
-    return f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+    values = (own | shared).items()
+    words = [f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in values]
+    return ", ".join([first, *words])

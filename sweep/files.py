@@ -1,7 +1,4 @@
-"""Files written whole: beside their place first, then put there at once.
-
-It stands alone because whoever is killed while writing, in whatever layer, must leave the old file or the new one.
-"""
+"""Atomic file replacement: a process killed while it writes leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ def replace_file(path: Path, write: Callable[[Path], object], field: str) -> Non
 
 
 def find_places(path: Path, field: str) -> tuple[Path, Path]:
-    """Return the file that `path` means in the end, as a link stays one, and the one to write beside it.
+    """Return the file that `path` resolves to, so that a link stays one, and the file to write beside it.
 
     Raises:
         BadInput: if it is there and no file, such as a folder, a device or a pipe.

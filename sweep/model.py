@@ -1,14 +1,17 @@
-"""What every answer is: frozen, and all of it JSON with finite numbers, for programs, pages and terminals alike.
-
-It stands alone because a client reads answers without what computes them.
-"""
+"""The two bases of all pydantic models: what users write is strict, what programs answer is lenient."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 
+class StrictModel(BaseModel):
+    """Input that somebody wrote: frozen, of exact types, finite, and without keys that nothing reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
 class Answer(BaseModel):
-    """One answer; a reader leaves out fields that it does not know, so that an older client reads a newer server."""
+    """An answer, as JSON with finite numbers; unknown fields are ignored, so an older client reads a newer server."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from sweep.errors import BadInput, nearest
+from sweep.model import StrictModel
 
 Factor = Annotated[float, Field(ge=0)]
 
 
-class LayeredOptimizer(BaseModel):
+class LayeredOptimizer(StrictModel):
     """What every optimizer has: a learning rate that layers may take a share of, and what Keras takes by default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     usual_rate: ClassVar[float] = 0.001
     usual_momentum: ClassVar[float] = 0.0
@@ -118,10 +117,6 @@ def layer_factors(optimizer: Optimizer, layers: Sequence[str]) -> dict[str, floa
         return {layer: optimizer.layer_decay**depth for layer, depth in zip(layers, depths, strict=True)}
     for name in optimizer.layer_rates:
         if name not in layers:
-            raise BadInput("optimizer.layer_rates", _unknown_layer(name, layers))
+            known = f"{nearest(name, layers)}; there are {', '.join(layers)}" if layers else ""
+            raise BadInput("optimizer.layer_rates", f"there is no layer `{name}` with weights to train{known}")
     return {layer: optimizer.layer_rates.get(layer, 1.0) for layer in layers}
-
-
-def _unknown_layer(name: str, layers: Sequence[str]) -> str:
-    known = f"{nearest(name, layers)}; there are {', '.join(layers)}" if layers else ""
-    return f"there is no layer `{name}` with weights to train{known}"

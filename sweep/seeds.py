@@ -1,7 +1,6 @@
-"""Which seeds each stage of a study takes: known before the search, and never the same for two stages.
+"""Run seeds of each stage of a study: fixed before the search, and disjoint.
 
-It stands alone because a verdict is honest only if the runs that found a winner, the runs that chose it and the runs
-that judge it share nothing.
+A verdict is unbiased only if the runs that found a winner, chose it and judge it share no seeds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What a search may draw one parameter from: a range of numbers, a list of choices, or one fixed value.
 
-A study file writes `{low = 0.001, high = 1.0, log = true}`, `["a", "b"]` or `0.9`. This module knows no
-optimizer; `sweep.search.distributions` turns each of these into Optuna's distributions. Whether a range is drawn in
-whole numbers is the parameter's business, not the range's.
+A study file writes `{low = 0.001, high = 1.0, log = true}`, `["a", "b"]` or `0.9`; `sweep.search.distributions`
+turns each into Optuna's distributions. The parameter, not the range, says whether whole numbers are drawn.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
+
+from sweep.model import StrictModel
 
 Value: TypeAlias = float | int | bool | str
 
@@ -19,10 +20,8 @@ Value: TypeAlias = float | int | bool | str
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class Range(BaseModel):
+class Range(StrictModel):
     """Numbers from `low` to `high`, both included; spread evenly in the logarithm if `log`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     low: FiniteFloat | Integer
     high: FiniteFloat | Integer

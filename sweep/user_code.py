@@ -1,6 +1,6 @@
-"""The user's own functions, by name: `module:function`, as study files and command lines have them.
+"""The user's own functions, imported by name: `module:function`.
 
-They stand alone because finding one runs code that is not ours: whatever goes wrong there is the input's fault.
+Importing runs code that is not ours, so whatever goes wrong there is reported as bad input.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Names that an operator gives to data sets and models, so that others need not name a file or a function.
+"""The registry: an allow-list of data sets and models that study files may reference by name.
 
-A study file says `[data] name = "ionosphere"`; what that means stands in `data/registry.toml`, or where the variable
-`SWEEP_REGISTRY` says. It stands alone because over HTTP these names are all that may be asked for.
+It is `data/registry.toml`, or the file that the variable `SWEEP_REGISTRY` names; over HTTP
+a study may name nothing else.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from sweep.errors import BadInput, NotFound, first_problem, nearest
+from sweep.model import StrictModel
 from sweep.user_code import FORM
 
 VARIABLE = "SWEEP_REGISTRY"
@@ -26,10 +27,8 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
 
 
-class RegisteredData(BaseModel):
+class RegisteredData(StrictModel):
     """A data set: its file, relative to the registry, and how to read it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     file: str
     header: bool = True
@@ -37,10 +36,8 @@ class RegisteredData(BaseModel):
     about: str = ""
 
 
-class RegisteredModel(BaseModel):
+class RegisteredModel(StrictModel):
     """A model: the function `(features, classes) -> Keras model` that builds it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     build: FunctionName
     about: str = ""
@@ -49,14 +46,12 @@ class RegisteredModel(BaseModel):
 Registered = TypeVar("Registered", RegisteredData, RegisteredModel)
 
 
-class Registry(BaseModel):
+class Registry(StrictModel):
     """Data sets and models by name, and the registry file that their paths are relative to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     path: Annotated[Path, Field(strict=False)] = Path(DEFAULT)
-    datasets: dict[Name, RegisteredData] = {}
-    models: dict[Name, RegisteredModel] = {}
+    datasets: dict[Name, RegisteredData] = Field(default={})
+    models: dict[Name, RegisteredModel] = Field(default={})
 
     def data(self, name: str) -> RegisteredData:
         """Return the data set called `name`.

@@ -1,7 +1,7 @@
 """The study file: what to train, on what, what to try, and how much of it.
 
-A `Plan` is a study file that passed every check, so the layers below never check again. It is also what the
-database keeps of the study file, and what decides whether a stored study may be continued.
+A `Plan` is a study file that passed every check, so no other layer checks again. The database keeps it, and a stored
+study may be continued only by a plan that agrees with the stored one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sweep.candidate import Candidate, from_params
 from sweep.config.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Registry, read_registry
 from sweep.errors import BadInput, field_name, first_problem, nearest
+from sweep.model import StrictModel
 from sweep.optimizer import Optimizer, Sgd
-from sweep.schedules import CATALOGUE, Schedule, Timeline, schedule_class
+from sweep.schedules import CATALOGUE, Timeline, schedule_class
 from sweep.space import Range, Space, Value, contains, extremes
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -29,6 +30,7 @@ Units = Annotated[int, Field(ge=1, le=65_536)]
 Metric: TypeAlias = Literal["accuracy", "log_loss"]
 Note = Annotated[str, Field(max_length=1000)]
 
+SHARED = ("learning_rate", "momentum", "nesterov")
 OF_ANOTHER = "unknown key for this `name`; another one has it."
 PATTERNS = {
     "name": NAME_RULE,
@@ -38,13 +40,7 @@ PATTERNS = {
 }
 
 
-class Section(BaseModel):
-    """A table of the study file: frozen, and without keys that nobody reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DataPlan(Section):
+class DataPlan(StrictModel):
     """Where the rows come from: a `file`, relative to the study file, or the `name` of a registered data set.
 
     The registry tells how to read a registered one, so `header` and `label` are filled in from there.
@@ -64,7 +60,7 @@ class DataPlan(Section):
         return self
 
 
-class SplitPlan(Section):
+class SplitPlan(StrictModel):
     """Which rows validate: the last `fraction` of them, or a stratified draw with a seed of its own."""
 
     kind: Literal["tail", "stratified"] = "tail"
@@ -72,7 +68,7 @@ class SplitPlan(Section):
     split_seed: Seed = 0
 
 
-class ModelPlan(Section):
+class ModelPlan(StrictModel):
     """The network: hidden layers of these sizes, or what `build` (`module:function`) returns; or a registered `name`.
 
     `build(features, classes)` returns a Keras model with one sigmoid output for two classes, and with one
@@ -91,14 +87,14 @@ class ModelPlan(Section):
         return self
 
 
-class TrainingPlan(Section):
+class TrainingPlan(StrictModel):
     """How long each training is."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     batch_size: Count = 28
 
 
-class SearchPlan(Section):
+class SearchPlan(StrictModel):
     """What to try, how often, in which order, and what ranks it."""
 
     trials: Count = 200
@@ -121,8 +117,12 @@ class SearchPlan(Section):
 
     @model_validator(mode="after")
     def _shared_parameters_can_be_made(self) -> Self:
-        for field in ("learning_rate", "momentum", "nesterov"):
-            check_candidate_space(field, getattr(self, field))
+        for field in SHARED:
+            for value in extremes(getattr(self, field)):
+                try:
+                    from_params({"schedule": "constant", "learning_rate": 0.1, field: value})
+                except BadInput as error:
+                    raise BadInput(f"search.{field}", error.reason) from error
         return self
 
 
@@ -135,27 +135,30 @@ def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
     field = f"search.schedules.{name}"
     kind = schedule_class(name, field)
     for key in spaces:
+        if key in kind.model_fields and key not in kind.own_parameters():
+            raise BadInput(f"{field}.{key}", f"unknown key; all schedules share `search.{key}`")
         if key not in kind.own_parameters():
-            raise BadInput(f"{field}.{key}", unknown_parameter(key, kind))
+            near = nearest(f"{field}.{key}", [f"{field}.{own}" for own in kind.own_parameters()])
+            raise BadInput(f"{field}.{key}", f"unknown key{near}")
     chosen = kind.default_space | dict(spaces)
+    first = next(corners(chosen))
     for values in corners(chosen):
         try:
             kind.model_validate({"learning_rate": 0.1, **values})
         except ValidationError as error:
             raise first_problem(error, field) from error
-    return {key: canonical(kind, chosen, key) for key in kind.own_parameters() if key in chosen}
 
-
-def canonical(kind: type[Schedule], spaces: Mapping[str, Space], key: str) -> Space:
-    """Return a parameter's space with its values as a schedule writes them: one list of points has many texts."""
-    first, space = next(corners(spaces)), spaces[key]
-    if isinstance(space, Range):
-        return space
-
-    def write(value: Value) -> Value:
+    def as_the_schedule_writes_it(key: str, value: Value) -> Value:  # one list of points has many texts
         return kind.model_validate({"learning_rate": 0.1, **first, key: value}).parameters.get(key, value)
 
-    return tuple(write(value) for value in space) if isinstance(space, tuple) else write(space)
+    resolved: dict[str, Space] = {}
+    for key in (key for key in kind.own_parameters() if key in chosen):
+        space = chosen[key]
+        if isinstance(space, tuple):
+            resolved[key] = tuple(as_the_schedule_writes_it(key, value) for value in space)
+        else:
+            resolved[key] = space if isinstance(space, Range) else as_the_schedule_writes_it(key, space)
+    return resolved
 
 
 def corners(spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
@@ -166,24 +169,7 @@ def corners(spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
         yield from ({**first, key: value} for value in extremes(space)[1:])
 
 
-def unknown_parameter(key: str, kind: type[Schedule]) -> str:
-    """Return what is wrong with a parameter that a schedule does not have, or does not have for itself."""
-    if key in kind.model_fields:
-        return f"unknown key; all schedules share `search.{key}`"
-    field = f"search.schedules.{kind.name}"
-    return "unknown key" + nearest(f"{field}.{key}", [f"{field}.{own}" for own in kind.own_parameters()])
-
-
-def check_candidate_space(field: str, space: Space) -> None:
-    """Raise `BadInput` for a shared parameter's space with an impossible end."""
-    for value in extremes(space):
-        try:
-            from_params({"schedule": "constant", "learning_rate": 0.1, field: value})
-        except BadInput as error:
-            raise BadInput(f"search.{field}", error.reason) from error
-
-
-class BaselinePlan(Section):
+class BaselinePlan(StrictModel):
     """A result quoted from elsewhere, and the settings that it may have been reached with, to be run again."""
 
     accuracy: float = Field(ge=0, le=1)
@@ -201,7 +187,7 @@ class BaselinePlan(Section):
         return recipes
 
 
-class VerdictPlan(Section):
+class VerdictPlan(StrictModel):
     """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
 
     `finalists` are the best candidates of each search that race; `smallest_effect` is the smallest difference worth
@@ -216,7 +202,7 @@ class VerdictPlan(Section):
     smallest_effect: float = Field(default=1.0, gt=0)
 
 
-class Plan(Section):
+class Plan(StrictModel):
     """A whole study file, checked; `note` is for people."""
 
     name: Name
@@ -273,7 +259,7 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
         raise BadInput(f"{field}.{error.field}", error.reason) from error
     if name not in search.schedules:
         raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
-    shared = {key: getattr(search, key) for key in ("learning_rate", "momentum", "nesterov")}
+    shared = {key: getattr(search, key) for key in SHARED}
     own = {f"{name}.{key}": space for key, space in search.schedules[name].items()}
     fields, stated = type(candidate.schedule).model_fields, candidate.schedule.parameters
     for key in (key for key in stated if key in recipe and f"{name}.{key}" not in own):
@@ -290,9 +276,10 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
 
 def recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
     """Build the candidate that a recipe describes, its own parameters by their short names."""
-    shared = {"schedule", "learning_rate", "momentum", "nesterov"}
     name = recipe.get("schedule", "")
-    return from_params({key if key in shared else f"{name}.{key}": value for key, value in recipe.items()})
+    return from_params(
+        {key if key in ("schedule", *SHARED) else f"{name}.{key}": value for key, value in recipe.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -362,10 +349,7 @@ def resolve(plan: Plan, registry: Registry) -> Plan:
 
 
 def check_rates(plan: Plan) -> None:
-    """Raise `BadInput` if a schedule gives no rate, as a function of the user's own may do.
-
-    It stands apart because it runs the user's code, which only a training may do.
-    """
+    """Raise `BadInput` if a schedule gives no rate, as a user's function may do; this runs the user's code."""
     timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=1)
     for name, spaces in plan.search.schedules.items():
         for values, rate in product(corners(spaces), extremes(plan.search.learning_rate)):
@@ -384,7 +368,7 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
     try:
         return Plan.model_validate(tables)
     except ValidationError as error:
-        raise _unknown_key(error) or _unfitting_pattern(error) or first_problem(error) from error
+        raise _complaint(error) from error
 
 
 def _read_tables(path: Path) -> dict[str, Any]:
@@ -393,8 +377,10 @@ def _read_tables(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         siblings = [str(sibling) for sibling in path.parent.glob("*.toml")]
         raise BadInput("study", f"there is no file `{path}`{nearest(str(path), siblings)}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("study", f"`{path}` cannot be read: {_reason(error)}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput("study", f"`{path}` cannot be read: it is not UTF-8 text.") from error
+    except OSError as error:
+        raise BadInput("study", f"`{path}` cannot be read: {error.strerror or error}.") from error
     try:
         return parse_tables(text, "JSON" if path.suffix == ".json" else "TOML")
     except BadInput as error:
@@ -407,8 +393,12 @@ def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]
     Raises:
         BadInput: on `study` for text that is not of that language, or no table.
     """
+
+    def refuse_constant(word: str) -> Any:
+        raise ValueError(f"{word} is no number")
+
     try:
-        tables = json.loads(text, parse_constant=_refuse_constant) if language == "JSON" else tomllib.loads(text)
+        tables = json.loads(text, parse_constant=refuse_constant) if language == "JSON" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput("study", f"is not valid {language}: {error}.") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
@@ -418,46 +408,27 @@ def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]
     return tables
 
 
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
-
-
-def _unknown_key(error: ValidationError) -> BadInput | None:
-    """Return the complaint about the first unknown key: a typo explains the missing key beside it."""
-    for complaint in error.errors(include_url=False):
-        if complaint["type"] == "extra_forbidden":
-            parts = field_name(complaint["loc"]).split(".")
-            known = _keys_beside(parts[:-1])
-            parents = ".".join(parts[:-1])
-            near = nearest(parts[-1], known).replace("`", f"`{parents}." if parents else "`", 1)
-            return BadInput(".".join(parts), f"unknown key{near}" if parts[-1] not in known else OF_ANOTHER)
-    return None
-
-
-def _unfitting_pattern(error: ValidationError) -> BadInput | None:
-    """Return the first complaint if it is about a pattern, in words instead of the pattern."""
-    complaint = error.errors(include_url=False)[0]
-    field = field_name(complaint["loc"])
-    if complaint["type"] != "string_pattern_mismatch":
-        return None
-    return BadInput(field, f"must be {PATTERNS[field]}, got {complaint['input']!r}.")
+def _complaint(error: ValidationError) -> BadInput:
+    """Return pydantic's first complaint in words; an unknown key comes first, as a typo explains the missing key."""
+    complaints = error.errors(include_url=False)
+    unknown = next((complaint for complaint in complaints if complaint["type"] == "extra_forbidden"), None)
+    if unknown is not None:
+        *parents, key = field_name(unknown["loc"]).split(".")
+        known, prefix = _keys_beside(parents), "".join(f"{parent}." for parent in parents)
+        near = nearest(key, known).replace("`", f"`{prefix}", 1)
+        return BadInput(prefix + key, f"unknown key{near}" if key not in known else OF_ANOTHER)
+    field = field_name(complaints[0]["loc"])
+    if complaints[0]["type"] == "string_pattern_mismatch":
+        return BadInput(field, f"must be {PATTERNS[field]}, got {complaints[0]['input']!r}.")
+    return first_problem(error)
 
 
 def _keys_beside(parents: list[str]) -> list[str]:
+    """Return the keys of the table at `parents`, of all its forms if it has several, such as an optimizer's."""
     model: Any = Plan
     for parent in parents:
         field = model.model_fields.get(parent) if isinstance(model, type) and hasattr(model, "model_fields") else None
         model = field.annotation if field else Range
-    options = (
-        [model] if hasattr(model, "model_fields") else [_bare(option) for option in getattr(model, "__args__", ())]
-    )
-    return [key for option in options if hasattr(option, "model_fields") for key in option.model_fields]
-
-
-def _bare(option: Any) -> Any:
-    """Return the model inside an `Annotated`."""
-    return getattr(option, "__origin__", option)
+    forms = [model] if hasattr(model, "model_fields") else list(getattr(model, "__args__", ()))
+    bare = [getattr(form, "__origin__", form) for form in forms]  # the model inside an `Annotated`
+    return [key for form in bare if hasattr(form, "model_fields") for key in form.model_fields]
