@@ -1,7 +1,4 @@
-"""Answers that are at most a moment old: however many ask the same at once, it is computed once.
-
-It stands alone because this is what keeps a hundred open pages from slowing the sweep that they show.
-"""
+"""A cache of answers that are at most a moment old; an answer that many ask for at once is computed once."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ TIDY_SECONDS = 0.5
 
 @dataclass
 class Kept:
-    """A place for one answer; whoever makes it holds the lock."""
+    """The place of one answer; `lock` is held while the answer is made."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     answer: Any = None
@@ -33,7 +30,11 @@ class Kept:
 
 
 class AnswerCache:
-    """Keeps answers by question for some seconds; the least recently asked go first."""
+    """Answers by question, each for some seconds; the least recently used are dropped first.
+
+    Attributes:
+        generation: how often something was forgotten; an answer read before that must not be put in afterwards.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,8 +44,10 @@ class AnswerCache:
         self.generation = 0
 
     def get(self, question: Hashable, make: Callable[[], Answer], seconds: float = 1.0) -> Answer:
-        """Return the answer that is kept, or make it; what `make` raises is not kept."""
-        kept = self._place(question)
+        """Return the kept answer, or make it; an exception of `make` is not kept."""
+        with self._lock:
+            kept = self._kept.setdefault(question, Kept())
+            self._kept.move_to_end(question)
         with kept.lock:
             if self._clock() >= kept.until:
                 kept.answer = make()
@@ -54,26 +57,20 @@ class AnswerCache:
             return answer
 
     def put(self, question: Hashable, answer: Any, generation: int, seconds: float = 1.0) -> None:
-        """Keep an answer that was made with others, unless something was forgotten since that `generation`."""
+        """Keep an answer, unless something was forgotten since `generation`, when it was read."""
         with self._lock:
             if generation == self.generation:
                 self._kept[question] = Kept(answer=answer, until=self._clock() + seconds)
 
-    def forget(self, is_stale: Callable[[Hashable], bool] = lambda _question: True) -> None:
-        """Keep no answer to these questions: something was changed by whoever asks next."""
+    def forget(self, is_stale: Callable[[Any], bool] = lambda _question: True) -> None:
+        """Drop the answers to these questions."""
         with self._lock:
             self.generation += 1
             for question in filter(is_stale, list(self._kept)):
                 del self._kept[question]
 
-    def _place(self, question: Hashable) -> Kept:
-        with self._lock:
-            kept = self._kept.setdefault(question, Kept())
-            self._kept.move_to_end(question)
-            return kept
-
     def _tidy(self) -> None:
-        """Now and then, forget what is too old, and what was asked least recently of what is too much."""
+        """Drop what is too old, then what was used least recently of what is too much; at most every half second."""
         now = self._clock()
         with self._lock:
             if now < self._tidy_at:

@@ -1,7 +1,4 @@
-"""What the service counts, and the ASGI layer that counts requests, for Prometheus.
-
-It stands alone because it is a layer around all routes and a part of none.
-"""
+"""The service's Prometheus metrics, and the ASGI layer that counts requests."""
 
 from __future__ import annotations
 
@@ -18,28 +15,21 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
-    """What is counted; one for each service, so that two in one process do not share."""
+    """The metrics of one service; two services in one process share none."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        self.requests = Counter(
-            "sweep_requests", "Requests by route and status.", ("method", "route", "status"), registry=self.registry
-        )
+        of = self.registry = CollectorRegistry()
+        ProcessCollector(registry=of)
+        PlatformCollector(registry=of)
+        names = ("method", "route", "status")
+        self.requests = Counter("sweep_requests", "Requests by route and status.", names, registry=of)
         self.seconds = Histogram(
-            "sweep_request_seconds",
-            "Time to the end of the answer.",
-            ("route",),
-            buckets=BUCKETS,
-            registry=self.registry,
+            "sweep_request_seconds", "Time to the end of the answer.", ("route",), buckets=BUCKETS, registry=of
         )
-        self.orders = Gauge("sweep_orders", "Orders by state.", ("state",), registry=self.registry)
-        self.endings = Counter(
-            "sweep_run_endings", "Processes that ended, by exit code.", ("code",), registry=self.registry
-        )
+        self.orders = Gauge("sweep_orders", "Orders by state.", ("state",), registry=of)
+        self.endings = Counter("sweep_run_endings", "Processes that ended, by exit code.", ("code",), registry=of)
         self.rate = Gauge(
-            "sweep_trainings_per_second", "Trainings a second of a running study.", ("study",), registry=self.registry
+            "sweep_trainings_per_second", "Trainings a second of a running study.", ("study",), registry=of
         )
 
     def count_ending(self, ending: ExitStatus) -> None:
@@ -48,10 +38,10 @@ class Metrics:
 
 
 class MeteredApp:
-    """An ASGI layer that counts requests, by the route that served them and not by their paths."""
+    """An ASGI layer that counts requests by the pattern of their route, so that no path is kept."""
 
-    def __init__(self, app: ASGIApp, counts: Metrics) -> None:
-        self._app, self._counts = app, counts
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request and count it."""
@@ -69,12 +59,6 @@ class MeteredApp:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = route_of(scope)
-            self._counts.requests.labels(scope["method"], route, status).inc()
-            self._counts.seconds.labels(route).observe(time.perf_counter() - began)
-
-
-def route_of(scope: Scope) -> str:
-    """Return the pattern of the route that served a request; `other` where there was none."""
-    path = getattr(scope.get("route"), "path", None)
-    return str(path) if path else "other"
+            route = getattr(scope.get("route"), "path", None) or "other"
+            self._metrics.requests.labels(scope["method"], route, status).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - began)

@@ -1,7 +1,4 @@
-"""One running service: its socket, its signals, its end.
-
-It stands alone because here an operator's SIGTERM meets running sweeps: the first drains, the second ends at once.
-"""
+"""One running service: its socket, its signals, its end."""
 
 from __future__ import annotations
 
@@ -41,7 +38,10 @@ class Place:
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if it is one too many, or says nothing: it needs no token to be opened."""
+    """A connection, closed if it is one too many or stays silent, because it needs no token to be opened.
+
+    Uvicorn's public settings limit neither: `limit_concurrency` keeps the connection for a 503.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
         """Take the connection, or close it."""
@@ -49,67 +49,68 @@ class Connection(H11Protocol):
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
-        self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
-
-    def _close_if_silent(self) -> None:
-        if self.cycle is None:
-            self.transport.abort()
+        self.loop.call_later(HEAD_SECONDS, lambda: transport.abort() if self.cycle is None else None)
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, but for the signals, which drain first."""
+    """Uvicorn's server without its signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to us."""
+        """Leave the signals to `Service`."""
         yield
 
 
 @dataclass
 class Service:
-    """A service that runs until it is told to end."""
+    """A service that runs until a signal ends it.
+
+    Attributes:
+        signals: how many have come.
+    """
 
     state: AppState
     guard: Guard
     server: Server
-    told: int = 0
+    signals: int = 0
 
     async def run(self, listener: socket.socket) -> None:
-        """Serve what comes in at `listener` and do orders, until a signal ends both."""
+        """Serve `listener` and run the queue's jobs, until a signal ends both."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self.end)
-        orders = asyncio.create_task(self.state.supervisor.run())
-        orders.add_done_callback(self._orders_ended)
+        jobs = asyncio.create_task(self.state.supervisor.run())
+        jobs.add_done_callback(self._jobs_ended)
         try:
             await self.server.serve([listener])
         finally:
-            await self._drain()
-            orders.cancel()
+            await self.drain()
+            jobs.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await orders
+                await jobs
 
     def end(self) -> None:
-        """Drain at the first call; at the second, end every process and this one."""
-        self.told += 1
-        if self.told > 1:
+        """Drain at the first call; at the second, kill every process and exit."""
+        self.signals += 1
+        if self.signals > 1:
             LOG.warning("told twice: ending at once")
             self.state.supervisor.kill()
             os._exit(1)
         LOG.info("ending: nothing new is begun, running sweeps store what is finished")
-        self._draining = asyncio.create_task(self._drain())
+        self._draining = asyncio.create_task(self.drain())
 
-    async def _drain(self) -> None:
+    async def drain(self) -> None:
+        """Refuse changes, stop the running jobs, end the streams, then the server."""
         self.guard.draining = True
         await self.state.supervisor.drain()
         self.state.closing.set()
         await self.state.supervisor.tell()
         self.server.should_exit = True
 
-    def _orders_ended(self, orders: asyncio.Task[None]) -> None:
-        """End the service if its supervisor has failed, or orders would wait for ever."""
-        if not orders.cancelled() and orders.exception() is not None:
-            LOG.error("the supervisor has failed: %s", type(orders.exception()).__name__)
+    def _jobs_ended(self, jobs: asyncio.Task[None]) -> None:
+        """End the service if its supervisor has failed, because queued jobs would wait for ever."""
+        if not jobs.cancelled() and jobs.exception() is not None:
+            LOG.error("the supervisor has failed: %s", type(jobs.exception()).__name__)
             self.server.should_exit = True
 
 

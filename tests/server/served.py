@@ -16,7 +16,8 @@ from sweep.server.api import docs, studies
 from sweep.server.errors import handle_errors
 from sweep.server.metrics import Metrics
 from sweep.server.state import AppState
-from sweep.server.web import pages
+from sweep.server.web import new_study, pages
+from sweep.server.web.rendering import PUBLIC, Assets
 from sweep.store.database import Database
 from tests.jobs.conftest import found, supervisor_of
 from tests.report.test_html import Parsed, taken_apart
@@ -71,9 +72,9 @@ def site_of(database: Database, templates: Path = ROOT / "studies") -> Site:
     state = AppState(StudyService(database, book), supervisor_of(book), templates, Metrics())
     app = FastAPI(title="sweep", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.state = state
-    for part in (studies, docs, pages):
+    for part in (studies, docs, pages, new_study):
         app.include_router(part.router)
-    app.mount("/assets", pages.assets())
+    app.mount("/assets", Assets(directory=PUBLIC))
     handle_errors(app)
     return Site(state, app)
 

@@ -1,4 +1,4 @@
-"""Routes of what a study file may name: schedules with their curves, data sets and models; and study files to copy."""
+"""Routes of what a study file may name: schedules and their rates, data sets and models; and templates to copy."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from sweep.schedules.catalogue import (
     read_timeline,
     schedule_from_texts,
 )
-from sweep.server import templates
 from sweep.server.errors import MISSING
-from sweep.server.state import State
+from sweep.server.state import REGISTRY_SECONDS, State
 
 MOST_STEPS = 20_000
 LONGEST_TEXT = 2_000
 CATALOGUE_SECONDS = 3600.0
-REGISTRY_SECONDS = 2.0
 OPTIONS = {"epochs", "steps_per_epoch", "momentum"}
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -56,7 +54,7 @@ class TemplatesAnswer(BaseModel):
 @router.get("/schedules", response_model=CatalogueAnswer)
 def list_schedules(state: State) -> Response:
     """List the schedules: formula, parameters with their defaults, where each comes from."""
-    return state.json("catalogue", list_catalogue, CATALOGUE_SECONDS)
+    return state.json(("catalogue",), list_catalogue, CATALOGUE_SECONDS)
 
 
 @router.get("/schedules/{schedule}", response_model=RatesAnswer, responses=MISSING)
@@ -94,16 +92,18 @@ def parameters(request: Request) -> dict[str, str]:
 @router.get("/datasets", response_model=DatasetsAnswer)
 def list_datasets(state: State) -> Response:
     """List the registered data sets, with the SHA-256 of their files."""
-    return state.json("datasets", lambda: DatasetsAnswer(datasets=tuple(state.service.datasets())), REGISTRY_SECONDS)
+    return state.json(("datasets",), lambda: DatasetsAnswer(datasets=tuple(state.service.datasets())), REGISTRY_SECONDS)
 
 
 @router.get("/models", response_model=ModelsAnswer)
 def list_models(state: State) -> Response:
     """List the registered models."""
-    return state.json("models", lambda: ModelsAnswer(models=tuple(state.service.models())), REGISTRY_SECONDS)
+    return state.json(("models",), lambda: ModelsAnswer(models=tuple(state.service.models())), REGISTRY_SECONDS)
 
 
 @router.get("/templates", response_model=TemplatesAnswer)
 def list_templates(state: State) -> Response:
     """List study files to begin from."""
-    return state.json("templates", lambda: TemplatesAnswer(templates=tuple(templates.read(state))), REGISTRY_SECONDS)
+    return state.json(
+        ("templates",), lambda: TemplatesAnswer(templates=tuple(state.template_plans())), REGISTRY_SECONDS
+    )

@@ -1,4 +1,4 @@
-"""Whether the service lives, whether it can be used, and what it counts, for whoever watches over it."""
+"""Routes for monitoring: whether the process lives, whether the service is usable, and its metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from sweep.server.errors import Refused, refusal
-from sweep.server.state import AppState, State
+from sweep.server.state import State
 
 router = APIRouter(tags=["health"])
 
@@ -36,15 +36,9 @@ def readyz(state: State) -> Health:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(state: State) -> Response:
     """Count requests, orders and processes, for Prometheus."""
-    observe(state)
-    return Response(generate_latest(state.counts.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def observe(state: AppState) -> None:
-    """Set what is looked at only when somebody asks."""
-    counts = state.counts
     for job_state, number in state.service.queue.count().items():
-        counts.orders.labels(str(job_state)).set(number)
-    counts.rate.clear()
-    for study, pace in dict(state.supervisor.progress).items():
-        counts.rate.labels(study).set(pace.trainings_per_second or 0.0)
+        state.metrics.orders.labels(str(job_state)).set(number)
+    state.metrics.rate.clear()
+    for study, progress in dict(state.supervisor.progress).items():
+        state.metrics.rate.labels(study).set(progress.trainings_per_second or 0.0)
+    return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

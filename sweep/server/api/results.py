@@ -1,9 +1,12 @@
-"""Routes of results: best candidates, the verdict, the report, trials, and the schedule to take home."""
+"""Routes of results: best candidates, the verdict, the report, trials as JSON and CSV, and the schedule to export."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi import Path as FromPath
@@ -12,25 +15,23 @@ from fastapi.responses import StreamingResponse
 from sweep.api import Study
 from sweep.export.script import Chosen, write_script
 from sweep.export.trial import choose, read_stored, schedule_answer
-from sweep.server.api import csv
 from sweep.server.api.studies import Limit, StudyName
 from sweep.server.errors import CONFLICT, MISSING, Responses
 from sweep.server.state import AppState, State
-from sweep.store.queries import HIGHEST_NUMBER, StoredStudy
+from sweep.store.queries import HIGHEST_NUMBER
 from sweep.verdict.result import VerdictAnswer
-from sweep.verdict.results import (
-    BestAnswer,
-    FamiliesAnswer,
-    ScheduleAnswer,
-    TrialAnswer,
-    TrialsAnswer,
-)
+from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, TrialAnswer, TrialsAnswer
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["results"])
 
 PAGE: Responses = {200: {"content": {"text/html": {}}}}
 SCRIPT: Responses = {200: {"content": {"text/x-python": {}}}}
 TABLE: Responses = {200: {"content": {"text/csv": {}}}}
+
+PAGE_ROWS = 500
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")  # begin what a spreadsheet would run
+FACTS = ("trial", "state", "value", "log_loss", "correct_mean", "validation_rows", "replicates", "diverged")
+TIMES = ("began", "ended")
 
 
 @router.get("/best", response_model=BestAnswer, responses=MISSING)
@@ -73,7 +74,49 @@ def list_trials(
 def download_trials(name: StudyName, state: State) -> StreamingResponse:
     """Download all trials as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return StreamingResponse(csv.lines(state.handle(name)), media_type="text/csv", headers=headers)
+    return StreamingResponse(csv_lines(state.handle(name)), media_type="text/csv", headers=headers)
+
+
+def csv_lines(study: Study) -> Iterator[str]:
+    """Return all trials as CSV, the heading first, then some hundred lines at a time.
+
+    Raises:
+        NotFound: at once, if there is no such study.
+    """
+    with study.stored.reading() as found:
+        params = found.param_names()
+    first = study.trials(limit=PAGE_ROWS)
+
+    def row(cells: list[Any]) -> str:
+        buffer = io.StringIO()
+        csv.writer(buffer).writerow([harmless(cell) for cell in cells])
+        return buffer.getvalue()
+
+    def lines(page: TrialsAnswer) -> Iterator[str]:
+        yield row([*FACTS, *params, *TIMES])
+        while True:
+            yield "".join(
+                row(
+                    [getattr(trial, fact) for fact in FACTS]
+                    + [trial.params.get(name) for name in params]
+                    + [getattr(trial, time) for time in TIMES]
+                )
+                for trial in page.trials
+            )
+            if page.next_after is None:
+                return
+            page = study.trials(page.next_after, PAGE_ROWS)
+
+    return lines(first)
+
+
+def harmless(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula; numbers stay as they are.
+
+    >>> harmless("=1+1"), harmless("-0.5"), harmless(-0.5), harmless("step")
+    ("'=1+1", "'-0.5", -0.5, 'step')
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 @router.get("/trials/{number}", response_model=TrialAnswer, responses=MISSING)
@@ -85,19 +128,19 @@ def show_trial(name: StudyName, number: Annotated[int, FromPath(ge=0, le=HIGHEST
 @router.get("/schedule", response_model=ScheduleAnswer, responses=MISSING | CONFLICT)
 def show_schedule(name: StudyName, state: State) -> Response:
     """Show the winner's schedule, or the best so far, as data that `Schedule.from_json` reads."""
-    return state.result_as_json(name, "schedule", lambda _study: schedule_answer(chosen(state, name)))
+    return state.result_as_json(name, "schedule", lambda study: schedule_answer(exported(state, study)))
 
 
 @router.get("/schedule.py", response_class=Response, responses=SCRIPT | MISSING | CONFLICT)
 def show_script(name: StudyName, state: State) -> Response:
     """Show the same as a script that needs Keras and pandas alone."""
-    text = state.result(name, "script", lambda _study: write_script(chosen(state, name)))
+    text = state.result(name, "script", lambda study: write_script(exported(state, study)))
     headers = {"Content-Disposition": f'attachment; filename="{name}.py"'}
     return Response(text, media_type="text/x-python", headers=headers)
 
 
-def chosen(state: AppState, name: str) -> Chosen:
+def exported(state: AppState, study: Study) -> Chosen:
     """Return the winner of a study, or its best candidate, with data that the registry has."""
-    stored = read_stored(StoredStudy(state.database, name), None)
+    stored = read_stored(study.stored, None)
     study_file = state.service.study_file(stored.study)
     return choose(study_file, stored, data_place=Path(study_file.data_path.name))[0]

@@ -1,42 +1,163 @@
-"""The page that begins a study: its form, the preview beside it, and the order that it makes."""
+"""The page that begins a study: its form, the preview beside it, and the order that it makes.
+
+A template, which is a study file of the operator's, fills in the form; the form's texts make another study file.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from sweep.config.study_file import Plan
+from sweep.config.study_file import Plan, check_recipe, read_plan
 from sweep.errors import BadInput, NotFound, nearest
 from sweep.jobs.queue import KEY_HEADER, Job
-from sweep.schedules.catalogue import list_catalogue
-from sweep.server import templates
-from sweep.server.api.catalogue import REGISTRY_SECONDS
+from sweep.schedules.catalogue import list_catalogue, read_value
 from sweep.server.state import AppState, State
-from sweep.server.web import form
-from sweep.server.web.form import LABELS, Filled, blamed, from_pairs, from_plan, read_form, to_preview, to_tables
+from sweep.server.web.pages import MOST_FIELDS, FormError, read_form
 from sweep.server.web.preview import HEIGHT, WIDTH, Drawing, draw_all
 from sweep.server.web.rendering import PageRoute, fragment, page, reason_of
+from sweep.space import Range, Space, Value, extremes
+
+# The label of each field, and the value of a study file that it holds.
+FIELDS = {
+    "name": ("Name", "name"),
+    "note": ("Note", "note"),
+    "trials": ("Candidates", "search.trials"),
+    "replicates": ("Trainings of each", "search.replicates"),
+    "epochs": ("Epochs", "training.epochs"),
+    "batch_size": ("Batch size", "training.batch_size"),
+    "learning_rate_low": ("Learning rate, from", "search.learning_rate"),
+    "learning_rate_high": ("Learning rate, to", "search.learning_rate.high"),
+    "momentum_low": ("Momentum, from", "search.momentum"),
+    "momentum_high": ("Momentum, to", "search.momentum.high"),
+    "hidden": ("Hidden units", "model.hidden"),
+    "split": ("Validation rows", "split"),
+    "schedules": ("Schedules", "search.schedules"),
+}
+LABELS = {field: label for field, (label, _) in FIELDS.items()}
+TEXTS = tuple(field for field in FIELDS if field != "schedules")
+NUMBERS = {field: FIELDS[field][1].split(".") for field in ("trials", "replicates", "epochs", "batch_size")}
+RANGES = ("learning_rate", "momentum")  # each of two fields, `_low` and `_high`
+# What a preview of the schedules depends on; the other fields may hold anything meanwhile.
+DRAWN = ("epochs", "batch_size", "learning_rate_low", "learning_rate_high", "split")
 
 KEY = re.compile(r"[!-~]{1,200}")
-FOREIGN = "function"  # calls what its user wrote, which is nothing to be ordered from afar
+FOREIGN = "function"  # calls its user's own code, which a server does not run
 SOME_ROWS = 235
 SENT_BEFORE = "this form was sent before with other values. Send it once more if you want this study as well."
 
 
 @dataclass(frozen=True)
-class FormError:
-    """Why a form was refused: the status and the reason of the answer, and the field that holds what is wrong."""
+class Filled:
+    """A form as it is filled in: the texts of its fields, and the schedules that are ticked."""
 
-    status: int
-    field: str | None
-    reason: str
+    texts: Mapping[str, str]
+    schedules: tuple[str, ...]
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[str, str]]) -> Filled:
+        """Return a form as it was sent; what it has no field for is left out."""
+        given = list(pairs)
+        texts = {field: text.replace("\r\n", "\n") for field, text in given if field in TEXTS}
+        return cls(texts, tuple(dict.fromkeys(text for field, text in given if field == "schedules")))
+
+    @classmethod
+    def from_plan(cls, plan: Plan, taken: Collection[str]) -> Filled:
+        """Return a form filled in as a template says, under a name that is not taken."""
+        texts = {"name": free_name(plan.name, taken), "note": plan.note, "split": plan.split.kind}
+        texts |= {field: str(getattr(getattr(plan, table), key)) for field, (table, key) in NUMBERS.items()}
+        for name in RANGES:
+            space: Space = getattr(plan.search, name)
+            # A list of choices has no extremes, so its fields stay empty.
+            ends = ("", "") if isinstance(space, tuple) else extremes(space)
+            texts |= {f"{name}_low": str(ends[0]), f"{name}_high": str(ends[-1])}
+        texts["hidden"] = ", ".join(map(str, plan.model.hidden))
+        return cls(texts, tuple(plan.search.schedules))
+
+    def text(self, field: str) -> str:
+        """Return the text of a field."""
+        return self.texts.get(field, "")
+
+    def tables(self, template: Plan) -> dict[str, Any]:
+        """Return the tables of the study file that the form describes; what it has no field for is the template's.
+
+        Of the template's recipes, those are kept that the new search could draw itself.
+
+        Raises:
+            BadInput: naming the first value that cannot be.
+        """
+        tables = template.model_dump(mode="json") | {"recipes": []}
+        tables |= {"name": self.text("name").strip(), "note": self.text("note").strip()}
+        for field, (table, key) in NUMBERS.items():
+            tables[table][key] = _number(f"{table}.{key}", self.text(field))
+        for name in RANGES:
+            tables["search"][name] = self._space(name, getattr(template.search, name))
+        own = template.search.model_dump(mode="json")["schedules"]
+        tables["search"]["schedules"] = {name: own.get(name, {}) for name in self.schedules}
+        tables["split"]["kind"] = self.text("split")
+        if template.model.name is None:
+            tables["model"]["hidden"] = [read_value(word) for word in self.text("hidden").replace(",", " ").split()]
+        search, recipes = read_plan(tables).search, []
+        for recipe in template.recipes:
+            try:
+                check_recipe("recipes", recipe, search)
+            except BadInput:
+                continue
+            recipes.append(dict(recipe))
+        return tables | {"recipes": recipes}
+
+    def _space(self, name: str, before: Space) -> Any:
+        """Return the space of a shared parameter: a range, one value if both ends are the same, or as before."""
+        low, high = (self.text(f"{name}_{end}") for end in ("low", "high"))
+        if not low.strip() and not high.strip():
+            return before.model_dump() if isinstance(before, Range) else before
+        ends = {"low": _number(f"search.{name}.low", low), "high": _number(f"search.{name}.high", high)}
+        if ends["low"] == ends["high"]:
+            return ends["low"]
+        return ends | {"log": before.log if isinstance(before, Range) else name == "learning_rate"}
+
+    def drawn_plan(self, template: Plan) -> Plan:
+        """Return the plan whose schedules are drawn before the whole form is filled in.
+
+        Raises:
+            BadInput: if one of the fields that they depend on is wrong.
+        """
+        rest = Filled.from_plan(template, [])
+        texts = dict(rest.texts) | {field: self.text(field) for field in DRAWN}
+        return read_plan(replace(self, texts=texts).tables(template))
+
+
+def _number(key: str, text: str) -> Value:
+    if not text.strip():
+        raise BadInput(key, "is missing.")
+    return read_value(text.strip())
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name for a study that is like another one.
+
+    >>> free_name("smoke", []), free_name("smoke", ["smoke", "smoke-2"])
+    ('smoke', 'smoke-3')
+    """
+    names = (name if number == 1 else f"{name[:56]}-{number}" for number in range(1, len(taken) + 2))
+    return next(each for each in names if each not in taken)
+
+
+def blamed(key: str) -> str | None:
+    """Return the field of the form that holds a study file's wrong value; None if none does.
+
+    >>> blamed("search.learning_rate.high"), blamed("model.hidden.0"), blamed("data.name")
+    ('learning_rate_high', 'hidden', None)
+    """
+    fits = [(held, field) for field, (_, held) in FIELDS.items() if key == held or key.startswith(f"{held}.")]
+    return max(fits, key=lambda fit: len(fit[0]))[1] if fits else None
 
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute, default_response_class=HTMLResponse)
@@ -45,63 +166,52 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute, default_respo
 @router.get("/new")
 def show_form(request: Request, state: State, template: Annotated[str, Query(max_length=64)] = "") -> Response:
     """Show the form, filled in as a template says."""
-    plans = known(state)
+    plans = state.template_plans()
     if not plans:
         return page(request, "no-template.html")
-    plan = find(plans, template) if template else next(iter(plans.values()))
-    return form_page(request, state, plan, from_plan(plan, state.service.names()), secrets.token_urlsafe(18))
+    plan = find(state, template) if template else plans[0]
+    return form_page(request, state, plan, Filled.from_plan(plan, state.service.names()), secrets.token_urlsafe(18))
 
 
 @router.get("/parts/preview")
 def preview(request: Request, state: State) -> Response:
     """Draw the schedules that are ticked in the form."""
-    pairs = request.query_params.multi_items()[: form.MOST_FIELDS]
-    plan = find(known(state), dict(pairs).get("template", ""))
-    return HTMLResponse(preview_part(state, plan, from_pairs(pairs)))
+    pairs = request.query_params.multi_items()[:MOST_FIELDS]
+    return HTMLResponse(preview_part(state, find(state, dict(pairs).get("template", "")), Filled.from_pairs(pairs)))
 
 
 @router.post("/new")
 async def order(request: Request, state: State) -> Response:
     """Order the study that the form describes, or show the form again with what is wrong."""
     pairs = await read_form(request)
-    plan = find(await asyncio.to_thread(known, state), dict(pairs).get("template", ""))
-    key, filled = dict(pairs).get("key", ""), from_pairs(pairs)
+    plan = await asyncio.to_thread(find, state, dict(pairs).get("template", ""))
+    key, filled = dict(pairs).get("key", ""), Filled.from_pairs(pairs)
+
+    def submit() -> Job:
+        """Order the study; the same form sent again under its key is the same order."""
+        return state.service.submit(filled.tables(plan), key if KEY.fullmatch(key) else None).job
+
     try:
-        placed = await asyncio.to_thread(place, state, plan, filled, key)
+        job = await asyncio.to_thread(submit)
     except BadInput as error:
-        return await asyncio.to_thread(refused, request, state, plan, filled, key, error)
-    await state.act(lambda: placed)
-    return RedirectResponse(f"/studies/{placed.name}", 303)
+        status, reason = reason_of(error)
+        again, reason = (secrets.token_urlsafe(18), SENT_BEFORE) if error.field == KEY_HEADER else (key, reason)
+        problem = FormError(blamed(error.field), status, reason)
+        return await asyncio.to_thread(form_page, request, state, plan, filled, again, problem)
+    await state.act(lambda: job)
+    return RedirectResponse(f"/studies/{job.name}", 303)
 
 
-def known(state: AppState) -> dict[str, Plan]:
-    """Return the templates by name."""
-    plans = state.recent.get("template plans", lambda: templates.read(state), REGISTRY_SECONDS)
-    return {plan.name: plan for plan in plans}
-
-
-def find(plans: Mapping[str, Plan], name: str) -> Plan:
+def find(state: AppState, name: str) -> Plan:
     """Return the template called `name`.
 
     Raises:
         NotFound: if there is none.
     """
+    plans = {plan.name: plan for plan in state.template_plans()}
     if name not in plans:
         raise NotFound("template", f"there is no template `{name}`{nearest(name, plans) or '.'}")
     return plans[name]
-
-
-def place(state: AppState, plan: Plan, filled: Filled, key: str) -> Job:
-    """Order the study of a form; sent again under its key, it is the same order."""
-    return state.service.submit(to_tables(plan, filled), key if KEY.fullmatch(key) else None).job
-
-
-def refused(request: Request, state: AppState, plan: Plan, filled: Filled, key: str, error: BadInput) -> HTMLResponse:
-    """Return the form as it was filled in, with the reason why it was refused."""
-    status, reason = reason_of(error)
-    if error.field == KEY_HEADER:
-        key, reason = secrets.token_urlsafe(18), SENT_BEFORE
-    return form_page(request, state, plan, filled, key, FormError(status, blamed(error.field), reason))
 
 
 def form_page(
@@ -114,7 +224,7 @@ def form_page(
         "new.html",
         status=200 if problem is None else problem.status,
         template=plan,
-        templates=list(known(state)),
+        templates=list(dict.fromkeys(each.name for each in state.template_plans())),
         filled=filled,
         key=key,
         problem=problem,
@@ -128,11 +238,11 @@ def preview_part(state: AppState, plan: Plan, filled: Filled) -> str:
     """Return drawings of the schedules that are ticked, or why there are none."""
     drawings: list[Drawing] = []
     try:
-        chosen = to_preview(plan, filled)
+        chosen = filled.drawn_plan(plan)
         drawings, reason = draw_all(chosen, train_rows(state, chosen)), ""
     except BadInput as error:
-        field, told = blamed(error.field), reason_of(error)[1]
-        reason = f"{LABELS[field]}: {told}" if field else told
+        field, reason = blamed(error.field), reason_of(error)[1]
+        reason = f"{LABELS[field]}: {reason}" if field else reason
     return fragment("preview-part.html", drawings=drawings, reason=reason, width=WIDTH, height=HEIGHT)
 
 

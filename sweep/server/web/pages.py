@@ -1,54 +1,87 @@
-"""The pages for people: the list of studies here, a study's own pages and the form that begins one beside it.
+"""The pages of the studies: the list, and of one study its report, or how far it is and the forms that change it.
 
-They say what the routes under `/v1` say, from the same studies. What changes is drawn here and fetched again by htmx.
+They say what the routes under `/v1` say; htmx fetches again what changes. A form that is refused comes back with the
+reason; one that is done redirects, so that reloading the page does nothing twice.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse
-from starlette.staticfiles import StaticFiles
+from fastapi.responses import HTMLResponse, RedirectResponse
 
-from sweep.errors import NotFound
+from sweep.errors import BadInput, NotFound, NotYet
+from sweep.jobs.queue import Job
+from sweep.schedules.catalogue import read_value
+from sweep.server.api.studies import StudyName
+from sweep.server.errors import Refused
+from sweep.server.security.tokens import AccessRole
 from sweep.server.state import AppState, State
-from sweep.server.web import new_study, study
-from sweep.server.web.listing import list_studies
-from sweep.server.web.rendering import FOREVER, PUBLIC, Assets, PageRoute, allows, fragment, look_again, page
+from sweep.server.web.presenters import list_studies, row_of
+from sweep.server.web.rendering import FOREVER, PageRoute, address, allows, fragment, look_again, page, reason_of
+from sweep.verdict.results import RankedTrial
 
+TOP = 10
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 200
+
+After = Annotated[str, Query(max_length=512)]
 router = APIRouter(include_in_schema=False, route_class=PageRoute, default_response_class=HTMLResponse)
-router.include_router(new_study.router)
-router.include_router(study.router)
 
 
-def assets() -> StaticFiles:
-    """Return the files that pages load."""
-    return Assets(directory=PUBLIC)
+@dataclass(frozen=True)
+class FormError:
+    """Why a form was refused: the form or its field, the status and the reason of the answer, and what was typed."""
+
+    place: str | None
+    status: int
+    reason: str
+    typed: str = ""
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """Return the pairs of a form that was sent.
+
+    Raises:
+        Refused: for a body that is no such form.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Refused(415, f"must be {FORM}.", "Content-Type")
+    try:
+        text = (await request.body()).decode("utf-8")
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError as error:  # no UTF-8, or too many fields
+        raise Refused(400, "the form cannot be read.") from error
 
 
 @router.get("/")
-def show_studies(request: Request, state: State, after: Annotated[str, Query(max_length=512)] = "") -> Response:
+def show_studies(request: Request, state: State, after: After = "") -> Response:
     """Show the studies."""
     return page(request, "studies.html", part=studies_part(request, state, after))
 
 
 @router.get("/parts/studies")
-def refresh_studies(request: Request, state: State, after: Annotated[str, Query(max_length=512)] = "") -> Response:
+def refresh_studies(request: Request, state: State, after: After = "") -> Response:
     """Show the studies again."""
     return HTMLResponse(studies_part(request, state, after))
 
 
 def studies_part(request: Request, state: AppState, after: str) -> str:
     """Return the list of studies, which is drawn once for all who ask at the same time."""
-    may_run = allows(request, "run")
+    may_run = allows(request, AccessRole.RUN)
 
     def draw() -> str:
         listing = list_studies(state, after)
         seconds = look_again(any(row.moving for row in listing.rows))
         return fragment("studies-part.html", listing=listing, after=after, seconds=seconds, may_run=may_run)
 
-    return state.recent.get(("studies part", after, may_run), draw)
+    return state.cache.get(("studies part", after, may_run), draw)
 
 
 @router.get("/assets/plotly-{version}.min.js")
@@ -59,3 +92,118 @@ def load_plotly(version: str) -> Response:
     if version != plotly_version():
         raise NotFound("version", f"there is no plotly {version} here.")
     return Response(plotly_script(), media_type="text/javascript", headers={"Cache-Control": FOREVER})
+
+
+@router.get("/studies/{name}")
+def show_study(request: Request, name: StudyName, state: State) -> Response:
+    """Show a study's report in a bar that leads to all the rest, or how far it is if it has none yet."""
+    if state.study(name).verdict == "none":
+        return run_page(request, name, state)
+    from sweep.report.html import Frame, plotly_version  # noqa: PLC0415 - plotly and SciPy take a second
+
+    may_run, moving = allows(request, AccessRole.RUN), row_of(state, name).moving
+    around = {"name": name, "dashboard": dashboard_number(state, name), "may_run": may_run, "moving": moving}
+    frame = Frame(
+        bar=fragment("bar.html", **around),
+        renew=fragment("renew.html", **around),
+        plotly=f"/assets/plotly-{plotly_version()}.min.js",
+        stylesheet=address("bar.css"),
+        icon=address("icon.svg"),
+    )
+    question = ("report in its frame", may_run, moving)
+    report = state.result(name, question, lambda study: study.report(frame))
+    return HTMLResponse(report.page, headers={"Content-Security-Policy": report.policy})
+
+
+@router.get("/studies/{name}/run")
+def show_run(request: Request, name: StudyName, state: State) -> Response:
+    """Show how far a study is, and what can be done with it."""
+    return run_page(request, name, state)
+
+
+@router.get("/parts/studies/{name}")
+def refresh_study(request: Request, name: StudyName, state: State) -> Response:
+    """Show again how far a study is."""
+    return HTMLResponse(run_part(request, name, state))
+
+
+def run_page(request: Request, name: str, state: AppState, problem: FormError | None = None) -> HTMLResponse:
+    """Return the page of how far a study is, and why a form of it was refused."""
+    study, part = state.study(name), run_part(request, name, state)
+    status = 200 if problem is None else problem.status
+    return page(request, "study.html", status, study=study, part=part, problem=problem)
+
+
+def run_part(request: Request, name: str, state: AppState) -> str:
+    """Return what changes on that page, drawn once for all who ask at the same time."""
+    may_run = allows(request, AccessRole.RUN)
+
+    def draw() -> str:
+        best: tuple[RankedTrial, ...] = ()
+        row, number = row_of(state, name), dashboard_number(state, name)
+        with suppress(NotFound, NotYet):
+            best = state.result(name, "best of its page", lambda study: study.best(TOP)).best
+        shown = {"row": row, "best": best, "dashboard": number, "seconds": look_again(row.moving)}
+        return fragment("study-part.html", may_run=may_run, **shown)
+
+    return state.cache.get(("study part", name, may_run), draw)
+
+
+def dashboard_number(state: AppState, name: str) -> int | None:
+    """Return the number under which optuna-dashboard shows a study; None if it has not begun."""
+    try:
+        with state.handle(name).stored.reading() as study:
+            return study.study_id
+    except NotFound:
+        return None
+
+
+@router.post("/studies/{name}/stop")
+async def stop(request: Request, name: StudyName, state: State) -> Response:
+    """Stop a study."""
+    return await attempt(request, name, state, lambda: state.act(lambda: state.service.stop(name)), "stop")
+
+
+@router.post("/studies/{name}/resume")
+async def resume(request: Request, name: StudyName, state: State) -> Response:
+    """Resume a study."""
+    return await attempt(request, name, state, lambda: state.act(lambda: state.service.resume(name)), "resume")
+
+
+@router.post("/studies/{name}/budget")
+async def raise_budget(request: Request, name: StudyName, state: State) -> Response:
+    """Raise a study's number of candidates."""
+    typed = dict(await read_form(request)).get("trials", "")
+
+    def raised() -> Job:
+        trials = read_value(typed.strip())
+        if type(trials) is not int:
+            raise BadInput("trials", f"must be a whole number, got `{typed[:40]}`.")
+        return state.service.raise_budget(name, trials)
+
+    return await attempt(request, name, state, lambda: state.act(raised), "budget", typed)
+
+
+@router.post("/studies/{name}/delete")
+async def delete(request: Request, name: StudyName, state: State) -> Response:
+    """Delete a study whose name was typed once more."""
+    typed = dict(await read_form(request)).get("confirm", "").strip()
+
+    async def deleted() -> None:
+        if typed != name:
+            raise BadInput("confirm", f"type the study's name, {name}, to delete it.")
+        await state.delete(name)
+
+    return await attempt(request, name, state, deleted, "delete", typed)
+
+
+async def attempt(
+    request: Request, name: str, state: AppState, act: Callable[[], Awaitable[object]], form: str, typed: str = ""
+) -> Response:
+    """Act and redirect to the page, or to the list after `delete`; or show the page with the reason why not."""
+    try:
+        await act()
+    except BadInput as error:
+        problem = FormError(form, *reason_of(error), typed)
+        return await asyncio.to_thread(run_page, request, name, state, problem)
+    return RedirectResponse("/" if form == "delete" else f"/studies/{name}/run", 303)

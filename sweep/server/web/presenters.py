@@ -1,25 +1,23 @@
-"""What pages say of a study: its state, how far it is, how good, and for how long still.
-
-It stands alone so that templates hold no arithmetic.
-"""
+"""The view models of the pages: what they say about a study or a list of studies, so that templates compute nothing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 from sweep.api import Study
 from sweep.candidate import describe
 from sweep.config.registry import NAME_PATTERN
-from sweep.errors import SweepError
+from sweep.errors import NotFound, SweepError
 from sweep.jobs.queue import JobState
 from sweep.jobs.studies import MOVING, STOPPING, UNMANAGED, StudyAnswer
 from sweep.server.state import AppState
 from sweep.space import Value
 from sweep.verdict.result import Unresolved
 
+LISTED = 50  # studies at rest on one page: each costs a few queries whenever somebody looks
 MARKS = {
     JobState.QUEUED: "○",
     JobState.RUNNING: "●",
@@ -33,15 +31,7 @@ MARKS = {
 
 @dataclass(frozen=True)
 class ProgressBar:
-    """How far a study is.
-
-    Attributes:
-        done: of what is counted now.
-        wanted: of that in all; at least 1.
-        label: both in words.
-        pace: how fast it goes, in words; empty if nobody knows.
-        left: how long the rest takes, in words; empty if nobody knows.
-    """
+    """How far a study is: `done` of `wanted`, at least 1; and in words, empty where it is unknown."""
 
     done: int
     wanted: int
@@ -55,31 +45,83 @@ class Row:
     """A study as a list or its page shows it.
 
     Attributes:
-        state: where it is, in words.
-        mark: the same as a sign.
-        moving: whether it is about to change.
-        progress: how far it is; None if it has no number of trials to come to.
-        against: how its best candidate compares with the quoted baseline, in words.
+        behind: how many studies are before it in the queue.
         verdict: what it says of these rows and of new rows; empty without one.
     """
 
     study: StudyAnswer
-    state: str
-    mark: str
-    moving: bool
-    progress: ProgressBar | None
-    against: str
-    verdict: str
+    behind: int = 0
+    verdict: str = ""
 
     @property
     def has_page(self) -> bool:
-        """Whether the study's name is one that an address may hold; others' studies are called anything."""
+        """Whether the study's name may be a part of an address; studies of other programs have any name."""
         return re.fullmatch(NAME_PATTERN, self.study.study) is not None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether a `sweep run` that this service did not start writes the study."""
+        return self.study.running and self.study.state not in (JobState.RUNNING, STOPPING)
+
+    @property
+    def state(self) -> str:
+        """The study's state in words."""
+        known = self.study.state
+        if self.is_elsewhere:
+            return "run by hand" if known == UNMANAGED else f"{known}, while somebody runs it by hand"
+        if known == JobState.QUEUED and self.behind:
+            return f"queued, behind {self.behind} other{'s'[: self.behind - 1]}"
+        return "not ordered here" if known == UNMANAGED else known
+
+    @property
+    def mark(self) -> str:
+        """The same as a sign."""
+        return MARKS[JobState.RUNNING if self.is_elsewhere else self.study.state]
+
+    @property
+    def moving(self) -> bool:
+        """Whether the study is about to change."""
+        return self.study.state in MOVING or self.study.running
 
     @property
     def under_way(self) -> bool:
         """Whether its progress is not over."""
         return self.progress is not None and (self.moving or self.progress.done < self.progress.wanted)
+
+    @property
+    def progress(self) -> ProgressBar | None:
+        """How far the part is that its process is in, or else its search; None for one without a number of trials."""
+        study, part = self.study, self.study.progress
+        if part is not None:
+            speed = part.trainings_per_second
+            return ProgressBar(
+                done=min(part.done, max(1, part.wanted)),
+                wanted=max(1, part.wanted),
+                label=f"{part.part}: {part.done:,} of {part.wanted:,} trainings",
+                pace=f"{speed:,.0f} trainings a second" if speed else "",
+                left=f"{left((part.wanted - part.done) / speed)} in this part" if speed else "",
+            )
+        if not study.wanted:
+            return None
+        done, speed = study.trials.get("complete", 0), study.candidates_per_second
+        return ProgressBar(
+            done=min(done, study.wanted),
+            wanted=study.wanted,
+            label=f"{done:,} of {study.wanted:,} candidates",
+            pace=f"{speed:,.1f} candidates a second" if speed and study.running else "",
+            left="" if study.seconds_left is None else left(study.seconds_left),
+        )
+
+    @property
+    def against(self) -> str:
+        """How the best candidate compares with the quoted baseline, in words; empty if one of them is missing."""
+        best, quoted = self.study.best, self.study.quoted_baseline
+        if best is None or quoted is None:
+            return ""
+        points = round(100 * (best - quoted), 2)
+        if points == 0:
+            return f"as the quoted {percent(quoted)}"
+        return f"{abs(points):.2f} points {'above' if points > 0 else 'below'} the quoted {percent(quoted)}"
 
 
 def row_of(app: AppState, name: str) -> Row:
@@ -88,85 +130,15 @@ def row_of(app: AppState, name: str) -> Row:
     Raises:
         NotFound: if there is no such study.
     """
-    study = app.study(name)
-    return Row(
-        study=study,
-        state=state_of(app, study),
-        mark=MARKS[JobState.RUNNING] if is_elsewhere(study) else MARKS[study.state],
-        moving=study.state in MOVING or study.running,
-        progress=progress_of(study),
-        against=against(study),
-        verdict=verdict_of(app, study),
-    )
-
-
-def is_elsewhere(study: StudyAnswer) -> bool:
-    """Say whether somebody's `sweep run` writes a study that this service does not run."""
-    return study.running and study.state not in (JobState.RUNNING, STOPPING)
-
-
-def state_of(app: AppState, study: StudyAnswer) -> str:
-    """Return a study's state in words."""
-    if is_elsewhere(study):
-        return f"{study.state}, while somebody runs it by hand" if study.state != UNMANAGED else "run by hand"
+    study, behind, verdict = app.study(name), 0, ""
     if study.state == JobState.QUEUED:
-        return queued(app.queue(), study.study)
-    return "not ordered here" if study.state == UNMANAGED else study.state
-
-
-def queued(names: Sequence[str], name: str) -> str:
-    """Return how long a queued study has to wait.
-
-    >>> queued(["a", "b", "c"], "c")
-    'queued, behind 2 others'
-    """
-    before = names.index(name) if name in names else 0
-    return "queued" if before == 0 else f"queued, behind {before} other{'s'[: before - 1]}"
-
-
-def progress_of(study: StudyAnswer) -> ProgressBar | None:
-    """Return how far a study is: in what its process does now, or else in its search."""
-    pace = study.progress
-    if pace is not None:
-        speed = pace.trainings_per_second
-        return ProgressBar(
-            done=min(pace.done, max(1, pace.wanted)),
-            wanted=max(1, pace.wanted),
-            label=f"{pace.part}: {pace.done:,} of {pace.wanted:,} trainings",
-            pace=f"{speed:,.0f} trainings a second" if speed else "",
-            left=f"{left((pace.wanted - pace.done) / speed)} in this part" if speed else "",
-        )
-    if not study.wanted:
-        return None
-    done, speed = study.trials.get("complete", 0), study.candidates_per_second
-    return ProgressBar(
-        done=min(done, study.wanted),
-        wanted=study.wanted,
-        label=f"{done:,} of {study.wanted:,} candidates",
-        pace=f"{speed:,.1f} candidates a second" if speed and study.running else "",
-        left="" if study.seconds_left is None else left(study.seconds_left),
-    )
-
-
-def against(study: StudyAnswer) -> str:
-    """Return how a study's best candidate compares with the quoted baseline."""
-    if study.best is None or study.quoted_baseline is None:
-        return ""
-    points, quoted = round(100 * (study.best - study.quoted_baseline), 2), percent(study.quoted_baseline)
-    if points == 0:
-        return f"as the quoted {quoted}"
-    return f"{abs(points):.2f} points {'above' if points > 0 else 'below'} the quoted {quoted}"
-
-
-def verdict_of(app: AppState, study: StudyAnswer) -> str:
-    """Return both verdicts on a study in as few words as can be; empty if there is none that can be read."""
-    if study.verdict == "none":
-        return ""
-    try:
-        told = app.result(study.study, "verdict in words", read_words)
-    except SweepError:
-        return ""
-    return f"{told} (out of date)" if study.verdict == "out of date" else told
+        queue = app.queue()
+        behind = queue.index(name) if name in queue else 0
+    if study.verdict != "none":
+        with suppress(SweepError):
+            words = app.result(name, "verdict in words", read_words)
+            verdict = f"{words} (out of date)" if study.verdict == "out of date" else words
+    return Row(study, behind, verdict)
 
 
 def read_words(study: Study) -> str:
@@ -176,6 +148,43 @@ def read_words(study: Study) -> str:
     return f"these rows: {found.on_these_rows.word}; new rows: {new}"
 
 
+@dataclass(frozen=True)
+class Listing:
+    """A page of studies, those that move first; the counts are of all pages.
+
+    Attributes:
+        next_after: the name behind which the next page begins; None on the last.
+    """
+
+    rows: tuple[Row, ...]
+    moving: int
+    resting: int
+    next_after: str | None
+
+    @property
+    def summary(self) -> str:
+        """How many studies there are, in one line."""
+        if not self.moving and not self.resting:
+            return "No study yet."
+        if not self.moving:
+            return f"{self.resting} at rest, nothing running or queued."
+        return f"{self.moving} running or queued, {self.resting} at rest."
+
+
+def list_studies(app: AppState, after: str) -> Listing:
+    """Return the page of studies behind the name `after`; only the first shows those that move."""
+    moving = dict.fromkeys((*app.supervisor.running, *app.queue()))
+    resting = [name for name in app.service.names() if name not in moving]
+    behind = [name for name in resting if name > after]
+    shown = [*(() if after else moving), *behind[:LISTED]]
+    app.studies(shown)  # reads them together; each row then finds its own in the cache
+    rows = []
+    for name in shown:
+        with suppress(NotFound):  # deleted meanwhile
+            rows.append(row_of(app, name))
+    return Listing(tuple(rows), len(moving), len(resting), behind[LISTED - 1] if len(behind) > LISTED else None)
+
+
 def percent(share: float) -> str:
     """Return a share as the report shows accuracies.
 
@@ -183,15 +192,6 @@ def percent(share: float) -> str:
     '95.69%'
     """
     return f"{share:.2%}"
-
-
-def grouped(number: int) -> str:
-    """Return a number with its thousands apart.
-
-    >>> grouped(12345)
-    '12,345'
-    """
-    return f"{number:,}"
 
 
 def left(seconds: float) -> str:
@@ -210,11 +210,15 @@ def left(seconds: float) -> str:
 
 
 def setting(params: Mapping[str, Value]) -> str:
-    """Return what was tried in one line; a study of others' may call anything a learning rate."""
+    """Return what was tried in one line; in a study of another program the learning rate may be text."""
     odd = isinstance(params.get("learning_rate"), str)
     return describe({key: value for key, value in params.items() if not (odd and key == "learning_rate")})
 
 
-def moment(time: datetime) -> str:
-    """Return a time as a person reads it, in UTC."""
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+# What templates call by name.
+FILTERS = {
+    "percent": percent,
+    "setting": setting,
+    "grouped": "{:,}".format,
+    "time": lambda time: f"{time:%Y-%m-%d %H:%M} UTC",
+}

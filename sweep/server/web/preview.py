@@ -1,6 +1,6 @@
-"""Small drawings of the schedules in a search space: each at the extremes and in the middle of its own parameters.
+"""Small drawings of the schedules in a search space, each at the extremes and in the middle of its own parameters.
 
-They are SVG without any style of their own, so that they need nothing that the pages' security policy forbids.
+They are SVG without inline styles, which the pages' security policy forbids.
 """
 
 from __future__ import annotations
@@ -52,19 +52,23 @@ def draw_all(plan: Plan, train_rows: int) -> list[Drawing]:
     steps = -(-train_rows // plan.training.batch_size)
     if plan.training.epochs * steps > MOST_BATCHES:
         raise BadInput("epochs", f"trainings of more than {MOST_BATCHES:,} batches are not drawn.")
-    timeline, rate = (
-        Timeline(epochs=plan.training.epochs, steps_per_epoch=steps),
-        middle_rate(plan.search.learning_rate),
-    )
+    timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=steps)
+    rate = middle_rate(plan.search.learning_rate)
     return [draw(CATALOGUE[name], spaces, rate, timeline) for name, spaces in plan.search.schedules.items()]
 
 
 def draw(kind: type[Schedule], spaces: Mapping[str, Space], rate: float, timeline: Timeline) -> Drawing:
-    """Draw one schedule at a learning rate; curves that cannot be told from each other are drawn once."""
+    """Draw one schedule at a learning rate; equal curves are drawn once, and labelled by what differs between them."""
+    varied = [key for key, space in spaces.items() if isinstance(space, Range | tuple)]
     found: dict[bytes, tuple[Numbers, str]] = {}
     for setting in settings(kind, spaces):
         rates = build(kind, {"learning_rate": rate, **setting}).rates(timeline)
-        found.setdefault(rates.tobytes(), (rates, described(spaces, setting)))
+        values = {key: setting[key] for key in varied}
+        texts = [
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {typed(value)}"
+            for key, value in values.items()
+        ]
+        found.setdefault(rates.tobytes(), (rates, ", ".join(texts)))
     highest = max(float(rates.max()) for rates, _ in found.values())
     curves = tuple(Curve(path(rates, highest), label) for rates, label in found.values())
     return Drawing(kind.name, kind.formula, timeline.epochs, f"{highest:.3g}", curves)
@@ -96,17 +100,6 @@ def middle_rate(space: Space) -> float:
     """Return the geometric middle of the learning rates."""
     values = [float(value) for value in spread(space, whole=False)]
     return math.sqrt(values[0] * values[-1])
-
-
-def described(spaces: Mapping[str, Space], setting: Mapping[str, Value]) -> str:
-    """Return the values that differ between a schedule's curves, in one line."""
-    varied = [key for key, space in spaces.items() if isinstance(space, Range | tuple)]
-    return ", ".join(f"{key} {short(setting[key])}" for key in varied)
-
-
-def short(value: Value) -> str:
-    """Return a value to three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else typed(value)
 
 
 def path(rates: Numbers, highest: float) -> str:

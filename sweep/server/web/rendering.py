@@ -1,7 +1,4 @@
-"""How a page is made: its template, the files that it loads, what its reader may do, and what stands there if it fails.
-
-It stands alone because every page needs all of this, and no page more of a template engine.
-"""
+"""How a page is made: its template, the files that it loads, what its reader may do, and the page of an error."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -23,12 +20,12 @@ from starlette.types import Scope
 
 from sweep.errors import SweepError, without_paths
 from sweep.server.errors import Refused, of_error
-from sweep.server.web import presenters
+from sweep.server.security.tokens import AccessRole
+from sweep.server.web.presenters import FILTERS
 
 ASSETS = Path(__file__).parent / "assets"
 PUBLIC = ASSETS / "public"
-ROLES = ("read", "run", "admin")  # each may do what those before it may
-MOVING_SECONDS, RESTING_SECONDS = 2, 10  # between two looks of an open page
+MOVING_SECONDS, RESTING_SECONDS = 2, 10  # between two requests of an open page
 FOREVER = "private, max-age=31536000, immutable"
 HEADINGS = {
     403: "Your token does not allow this",
@@ -37,21 +34,13 @@ HEADINGS = {
     503: "The studies cannot be read now",
 }
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-
 
 @cache
 def environment() -> Environment:
-    """Return the engine that fills in templates; whatever is not a template's own text is escaped."""
+    """Return Jinja's environment; whatever is not a template's own text is escaped."""
     folder = FileSystemLoader(ASSETS)
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {
-        "percent": presenters.percent,
-        "grouped": presenters.grouped,
-        "time": presenters.moment,
-        "setting": presenters.setting,
-    }
-    made.filters["without_paths"] = without_paths
+    made.filters |= {**FILTERS, "without_paths": without_paths}
     made.globals["address"] = address
     return made
 
@@ -62,16 +51,16 @@ def fragment(file: str, **values: Any) -> Markup:
 
 
 def page(request: Request, file: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a whole page for whoever asks."""
-    may = {f"may_{role}": allows(request, role) for role in ROLES}
+    """Return a whole page for the reader who sent `request`."""
+    may = {f"may_{role}": allows(request, role) for role in AccessRole}
     here = {"path": request.url.path, "logged_in": any(name.startswith("sweep-") for name in request.cookies)}
     return HTMLResponse(fragment(file, **may, **here, **values), status)
 
 
-def allows(request: Request, role: str) -> bool:
+def allows(request: Request, role: AccessRole) -> bool:
     """Say whether the reader's role, which the guard found, includes `role`; without a guard it is the lowest."""
-    own = str(request.scope.get("sweep.role", ROLES[0]))
-    return own in ROLES and ROLES.index(own) >= ROLES.index(role)
+    own = request.scope.get("sweep.role", AccessRole.READ)
+    return own in tuple(AccessRole) and AccessRole(own).allows(role)
 
 
 @cache
@@ -87,7 +76,7 @@ def look_again(moving: bool) -> int:
 
 
 class Assets(StaticFiles):
-    """The public files; one that is asked for by its version stays in the browser."""
+    """The public files; the browser keeps one that is asked for by its version."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file."""
@@ -102,29 +91,23 @@ class PageRoute(APIRoute):
 
     def get_route_handler(self) -> Any:
         """Return the route's handler, with its errors as pages."""
-        inner: Handler = super().get_route_handler()
+        inner: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             try:
                 return await inner(request)
             except (RequestValidationError, Refused, SweepError) as error:
-                return refusal(request, *reason_of(error))
+                status, detail = reason_of(error)
+                heading = HEADINGS.get(status, HTTPStatus(status).phrase)
+                return page(request, "error.html", status, heading=heading, detail=detail)
 
         return handle
 
 
 def reason_of(error: RequestValidationError | Refused | SweepError) -> tuple[int, str]:
-    """Return the status of the answer to an error, and what it says, which names no place on this machine."""
-    if isinstance(error, Refused):
-        return error.status, error.detail
-    if isinstance(error, SweepError):
-        status, detail, _ = of_error(error)
-        return status, without_paths(detail)
-    in_path = error.errors()[0]["loc"][0] == "path"
-    return (404, "No study has such a name.") if in_path else (422, "The address is wrong.")
-
-
-def refusal(request: Request, status: int, detail: str) -> HTMLResponse:
-    """Return a page that says why there is no other."""
-    heading = HEADINGS.get(status, HTTPStatus(status).phrase)
-    return page(request, "error.html", status, heading=heading, detail=detail)
+    """Return the status of the answer to an error, and what a page says of it, without paths of this machine."""
+    if isinstance(error, RequestValidationError):
+        in_path = error.errors()[0]["loc"][0] == "path"
+        return (404, "No study has such a name.") if in_path else (422, "The address is wrong.")
+    status, detail, _ = of_error(error)
+    return status, without_paths(detail)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sweep.config.study_file import DataPlan, ModelPlan, Plan, read_plan
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE
-from sweep.server.web.form import LABELS, TEXTS, Filled, blamed, free_name, from_pairs, from_plan, to_preview, to_tables
+from sweep.server.web.new_study import LABELS, TEXTS, Filled, blamed, free_name
 from sweep.space import Range
 from tests.fakes import make_plan
 
@@ -21,23 +21,23 @@ TEMPLATE = make_plan().model_copy(update={"data": DATA, "note": "a note"})
 
 
 def filled(**texts: str) -> Filled:
-    usual = from_plan(TEMPLATE, [])
+    usual = Filled.from_plan(TEMPLATE, [])
     return replace(usual, texts=dict(usual.texts) | texts)
 
 
 def planned(form: Filled, template: Plan = TEMPLATE) -> Plan:
-    return read_plan(to_tables(template, form))
+    return read_plan(form.tables(template))
 
 
 def refusal(form: Filled, template: Plan = TEMPLATE) -> BadInput:
     with pytest.raises(BadInput, match=r".") as caught:
-        to_tables(template, form)
+        form.tables(template)
     return caught.value
 
 
 class TestTemplate:
     def test_a_form_that_nobody_changes_gives_the_template_back(self) -> None:
-        assert planned(from_plan(TEMPLATE, [])) == TEMPLATE
+        assert planned(Filled.from_plan(TEMPLATE, [])) == TEMPLATE
 
     @pytest.mark.parametrize(
         "search",
@@ -50,11 +50,11 @@ class TestTemplate:
     )
     def test_so_does_one_of_any_spaces(self, search: dict[str, Any]) -> None:
         template = make_plan(recipes=(), **search).model_copy(update={"data": DATA})
-        assert planned(from_plan(template, []), template) == template
+        assert planned(Filled.from_plan(template, []), template) == template
 
     def test_a_network_of_the_registry_stays(self) -> None:
         template = TEMPLATE.model_copy(update={"model": ModelPlan(name="mine")})
-        assert planned(from_plan(template, []), template).model == template.model
+        assert planned(Filled.from_plan(template, []), template).model == template.model
 
     @given(st.lists(st.text(min_size=1, max_size=64), max_size=8), st.text(min_size=1, max_size=64))
     def test_its_name_is_one_that_is_free_and_short_enough(self, taken: list[str], name: str) -> None:
@@ -104,15 +104,15 @@ class TestTables:
 
     def test_what_the_form_has_no_field_for_is_not_taken_from_it(self) -> None:
         pairs = [
-            *from_plan(TEMPLATE, []).texts.items(),
+            *Filled.from_plan(TEMPLATE, []).texts.items(),
             ("schedules", "step"),
             ("data.file", "/etc/passwd"),
             ("x", "y"),
         ]
-        assert planned(from_pairs(pairs)) == planned(replace(filled(), schedules=("step",)))
+        assert planned(Filled.from_pairs(pairs)) == planned(replace(filled(), schedules=("step",)))
 
     def test_a_schedule_that_is_ticked_twice_counts_once(self) -> None:
-        assert from_pairs([("schedules", "step"), ("schedules", "step")]).schedules == ("step",)
+        assert Filled.from_pairs([("schedules", "step"), ("schedules", "step")]).schedules == ("step",)
 
 
 class TestRefusal:
@@ -156,7 +156,9 @@ class TestRefusal:
 
     @given(st.dictionaries(st.sampled_from(TEXTS), st.text(max_size=40)), st.lists(st.text(max_size=12), max_size=4))
     def test_any_texts_make_a_study_or_a_refusal(self, texts: dict[str, str], schedules: list[str]) -> None:
-        form = from_pairs([*(dict(filled().texts) | texts).items(), *(("schedules", each) for each in schedules)])
+        form = Filled.from_pairs(
+            [*(dict(filled().texts) | texts).items(), *(("schedules", each) for each in schedules)]
+        )
         data, field = DATA, "name"
         try:
             data = planned(form).data
@@ -168,6 +170,6 @@ class TestRefusal:
 
 class TestPreview:
     def test_it_waits_for_nothing_that_it_does_not_show(self) -> None:
-        shown = to_preview(TEMPLATE, filled(name="", trials="", hidden="many", note="x" * 2000, epochs="9"))
+        shown = filled(name="", trials="", hidden="many", note="x" * 2000, epochs="9").drawn_plan(TEMPLATE)
         assert shown.training.epochs == 9
         assert list(shown.search.schedules) == list(TEMPLATE.search.schedules)

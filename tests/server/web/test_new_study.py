@@ -8,7 +8,7 @@ import pytest
 
 from sweep.jobs.queue import JobState
 from sweep.schedules import CATALOGUE
-from sweep.server.web.new_study import SOME_ROWS, known, train_rows
+from sweep.server.web.new_study import SOME_ROWS, find, train_rows
 from sweep.store.database import Database
 from tests.report.test_html import Parsed, said, taken_apart
 from tests.server.served import HOSTILE, Site, form, site_of
@@ -190,7 +190,7 @@ class TestPreview:
         assert site.post("/new", fields).status_code == 303
 
     def test_rows_are_those_of_the_registered_data(self, site: Site) -> None:
-        plan = known(site.state)["smoke"]
+        plan = find(site.state, "smoke")
         assert train_rows(site.state, plan) == 235
         data = plan.data.model_copy(update={"name": "gone"})
         assert train_rows(site.state, plan.model_copy(update={"data": data})) == SOME_ROWS

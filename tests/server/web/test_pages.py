@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from sweep.jobs.queue import ExitStatus
-from sweep.server.web.listing import LISTED
+from sweep.server.web.presenters import LISTED
 from sweep.server.web.rendering import FOREVER, address
 from sweep.store.database import Database
 from tests.fakes import make_coordinator
@@ -66,7 +66,7 @@ class TestStudies:
         keep(database, store_study(database, plan), make_record(plan))
         assert "these rows: better; new rows: not resolved" in said(site.read("/"), "dd")
         store_study(database, make_plan(trials=24))
-        site.state.recent.forget()
+        site.state.cache.forget()
         assert "these rows: better; new rows: not resolved (out of date)" in said(site.read("/"), "dd")
 
     def test_a_failure_is_told_with_its_reason(self, site: Site) -> None:
@@ -108,7 +108,7 @@ class TestLiveness:
     def test_an_open_page_asks_often_while_something_moves_and_seldom_otherwise(self, site: Site) -> None:
         assert site.read("/").all("div", id="studies")[0]["hx-trigger"] == "every 10s, refresh"
         site.state.service.queue.submit(plan_of("one"))
-        site.state.recent.forget()
+        site.state.cache.forget()
         assert site.read("/").all("div", id="studies")[0]["hx-trigger"] == "every 2s, refresh"
 
     def test_the_part_is_what_the_page_holds(self, site: Site) -> None:

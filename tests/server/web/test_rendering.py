@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from sweep.report.theme import BLUE, DARK, GREY, GRID, INK, MUTED, PAPER, VERMILLION
+from sweep.server.security.tokens import AccessRole
 from sweep.server.web.rendering import ASSETS, PUBLIC, address, allows
 from sweep.store.database import Database
 from tests.report.test_html import taken_apart
@@ -92,7 +93,7 @@ class TestRoles:
     )
     def test_each_role_may_what_those_below_it_may(self, role: str | None, allowed: list[str]) -> None:
         request = Request({"type": "http"} | ({} if role is None else {"sweep.role": role}))
-        assert [each for each in ("read", "run", "admin") if allows(request, each)] == allowed
+        assert [each for each in AccessRole if allows(request, each)] == allowed
 
 
 class TestFiles:
