@@ -174,6 +174,7 @@ class Study:
         workers: int | None = None,
         timeout_seconds: float | None = None,
         search_only: bool = False,
+        keep_programs: bool = True,
         listener: RunListener | None = None,
     ) -> RunResult:
         """Run or continue the study to its budget and its verdict; what is finished is stored, whatever happens.
@@ -182,6 +183,7 @@ class Study:
             workers: trainer processes; one for each processor core by default.
             timeout_seconds: no round of a search and no stage of the verdict begins after it.
             search_only: whether to stop before the verdict.
+            keep_programs: whether to use the compile cache, which `SWEEP_CACHE` names.
             listener: what is told of the progress; may stop the run by an exception.
 
         Raises:
@@ -189,6 +191,7 @@ class Study:
             StorageFailed: if the database cannot be used, or another process writes the study.
             TrainingFailed: if a trainer cannot train what it was given.
         """
+        from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
         from sweep.execution.local import Pool  # noqa: PLC0415
         from sweep.search.session import (  # noqa: PLC0415
             default_workers,
@@ -204,7 +207,8 @@ class Study:
         check_rates(plan)
         searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
         with self.database.sole_writer(plan.name), contextlib.ExitStack() as stack:
-            pool = Pool(workers or default_workers())
+            cache = default_cache() if keep_programs else CompileCache(None)
+            pool = Pool(workers or default_workers(), cache)
             left = work_left(self.database, plan, search_only=search_only)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest

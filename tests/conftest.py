@@ -1,15 +1,24 @@
-"""A real SQLite database for each test, closed at its end."""
+"""A real SQLite database for each test, closed at its end; one compile cache for all that the session starts."""
 
 from __future__ import annotations
 
+import atexit
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sweep.execution.compile_cache import CompileCache
+from sweep.execution.worker import environment
 from sweep.store.database import Database
 from tests.fakes import opened
+
+# Set before anything loads TensorFlow, and inherited by every process that a test starts.
+COMPILED = CompileCache(Path(__file__).parents[1] / ".pytest_cache" / "xla")
+os.environ |= {"TF_XLA_FLAGS": environment(COMPILED.open()).get("TF_XLA_FLAGS", "")}
+atexit.register(COMPILED.close)
 
 
 @pytest.fixture(scope="session")

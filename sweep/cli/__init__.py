@@ -73,6 +73,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="The sampler's seed.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no round after it.")] = None,
     search_only: Annotated[bool, typer.Option("--search-only", help="Stop before the verdict.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compile anew, and keep no compiled program.")] = False,
     supervised: Annotated[
         bool, typer.Option("--supervised", help="Tell progress as JSON lines, and stop when standard input ends.")
     ] = False,
@@ -94,12 +95,13 @@ def run(
     address = asked_server(context, server, token_file)
     if address is None or (supervised and not is_told(context, "server")):  # which a service's environment may name
         handle = api.Study.open(study, storage=storage, overrides=overrides)
-        run_study(handle, Limits(workers, timeout, search_only, supervised))
+        run_study(handle, Limits(workers, timeout, search_only, supervised, no_cache))
         return
     from sweep.cli.run_remote import refuse_local, run_on_server
     from sweep.client.http import connect
 
-    refuse_local(workers=workers, timeout=timeout, search_only=search_only, supervised=supervised)
+    options = {"search_only": search_only, "supervised": supervised, "no_cache": no_cache}
+    refuse_local(workers=workers, timeout=timeout, **options)
     with connect(address, token_file) as client:
         run_on_server(client, study_path(study), overrides)
 

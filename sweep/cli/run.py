@@ -35,6 +35,7 @@ def run_study(study: Study, limits: Limits) -> None:
                 workers=limits.workers,
                 timeout_seconds=limits.timeout,
                 search_only=limits.search_only,
+                keep_programs=not limits.no_cache,
                 listener=progress,
             )
         except KeyboardInterrupt as interrupt:
@@ -71,6 +72,7 @@ class Limits:
     timeout: float | None = None
     search_only: bool = False
     supervised: bool = False
+    no_cache: bool = False
 
 
 class Interruption:

@@ -28,6 +28,7 @@ THERE = {  # what holds on a server instead
     "workers": "a server has its own number of workers",
     "timeout": "a server goes on to the end of the budget",
     "search_only": "a server always goes on to the verdict",
+    "no_cache": "a server has its own cache",
     "supervised": "a server supervises its sweeps itself",
 }
 MOMENTS, MOMENT_SECONDS = 5, 0.5  # until a study counts as queued behind others

@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from sweep.engines.spec import Curves, MemberBatch, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution import worker
+from sweep.execution.compile_cache import CompileCache, default_cache
 
 TRIES = 3
 STOP_SECONDS = 5.0
@@ -42,6 +44,7 @@ class Pool:
     """`workers` single-thread trainer processes, started at once and kept until `close`."""
 
     workers: int
+    cache: CompileCache = field(default_factory=default_cache)
     restarts: int = field(default=0, init=False)
     _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
 
@@ -94,9 +97,10 @@ class Pool:
     def close(self) -> None:
         """End every trainer and wait until it is gone."""
         self._end(self._trainers)
+        self.cache.close()
 
     def _fill_up(self) -> None:
-        self._trainers += [_start() for _ in range(self.workers - len(self._trainers))]
+        self._trainers += [_start(self.cache.open()) for _ in range(self.workers - len(self._trainers))]
 
     def _end(self, trainers: Sequence[WorkerProcess]) -> None:
         self._trainers = [trainer for trainer in self._trainers if trainer not in trainers]
@@ -121,14 +125,14 @@ class Pool:
         self._fill_up()
 
 
-def _start() -> WorkerProcess:
+def _start(cache: Path | None) -> WorkerProcess:
     ours, theirs = socket.socketpair()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the trainer
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-m", worker.__name__, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env=worker.environment(),
+            env=worker.environment(cache),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -14,9 +14,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError, TrainingFailed
+from sweep.execution.compile_cache import FLAG
 
 if TYPE_CHECKING:
     from sweep.engines.population import Population
@@ -34,10 +36,11 @@ ENVIRONMENT = {
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
 
-def environment() -> dict[str, str]:
-    """Return the environment that a trainer process runs in."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
-    return os.environ | ENVIRONMENT | {"XLA_FLAGS": flags}
+def environment(cache: Path | None = None) -> dict[str, str]:
+    """Return the environment that a trainer process runs in; `cache` is the folder for compiled programs."""
+    wanted = {"XLA_FLAGS": XLA_FLAGS} | ({} if cache is None else {"TF_XLA_FLAGS": f"{FLAG}={cache}"})
+    flags = {name: " ".join(dict.fromkeys([*os.environ.get(name, "").split(), flag])) for name, flag in wanted.items()}
+    return os.environ | ENVIRONMENT | flags
 
 
 def main(descriptor: int) -> None:

@@ -249,6 +249,7 @@ class TestRefused:
         [
             (["--workers", 2], "workers: .*; a server has its own number of workers."),
             (["--timeout", 2], "timeout: .*; a server goes on to the end of the budget."),
+            (["--no-cache"], "no-cache: .*; a server has its own cache."),
             (["--search-only"], "search-only: .*; a server always goes on to the verdict."),
             (["--supervised"], "supervised: .*; a server supervises its sweeps itself."),
         ],
