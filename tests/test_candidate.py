@@ -14,11 +14,16 @@ from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE, Schedule, schedule_class
 from sweep.schedules.closed_loop import PlateauRebound
-from sweep.schedules.constant import Constant
-from sweep.schedules.milestones import Milestones
-from sweep.schedules.one_cycle import OneCycle
-from sweep.schedules.step import Step, StepFromZero
-from sweep.schedules.time import Time, TimeByBatch, TimeCompounding
+from sweep.schedules.open_loop import (
+    constant,
+    milestones,
+    one_cycle,
+    step,
+    step_from_zero,
+    time_by_batch,
+    time_by_epoch,
+    time_compounding,
+)
 from sweep.space import Value
 
 rates = st.floats(0, 1e6, exclude_min=True)
@@ -26,12 +31,12 @@ decays = st.none() | st.floats(0, 1e6)
 drops, periods = st.floats(0, 1, exclude_min=True), st.integers(1, 10_000)
 ratios, inner = st.floats(0, 1), st.floats(0, 1, exclude_min=True, exclude_max=True)
 schedules: st.SearchStrategy[Schedule] = st.one_of(
-    st.builds(OneCycle, learning_rate=rates, peak_at=inner, momentum_dip=ratios, floor=ratios),
+    st.builds(one_cycle, learning_rate=rates, peak_at=inner, momentum_dip=ratios, floor=ratios),
     st.builds(PlateauRebound, learning_rate=rates, factor=inner, patience=periods, reductions=periods),
-    st.builds(Milestones, learning_rate=rates, at=st.lists(ratios, min_size=1, unique=True).map(sorted), drop=drops),
-    st.builds(Constant, learning_rate=rates),
-    *(st.builds(kind, learning_rate=rates, decay=decays) for kind in (Time, TimeCompounding, TimeByBatch)),
-    *(st.builds(kind, learning_rate=rates, drop=drops, epochs_drop=periods) for kind in (Step, StepFromZero)),
+    st.builds(milestones, learning_rate=rates, at=st.lists(ratios, min_size=1, unique=True).map(sorted), drop=drops),
+    st.builds(constant, learning_rate=rates),
+    *(st.builds(kind, learning_rate=rates, decay=decays) for kind in (time_by_epoch, time_compounding, time_by_batch)),
+    *(st.builds(kind, learning_rate=rates, drop=drops, epochs_drop=periods) for kind in (step, step_from_zero)),
 )
 candidates = st.builds(
     Candidate, schedule=schedules, momentum=st.floats(0, 1, exclude_max=True), nesterov=st.booleans()
@@ -50,7 +55,7 @@ class TestParams:
         assert type(again.schedule) is type(candidate.schedule)
 
     def test_own_parameters_stand_under_the_schedules_name(self) -> None:
-        candidate = Candidate(schedule=Step(learning_rate=0.1, drop=0.5, epochs_drop=10), momentum=0.9)
+        candidate = Candidate(schedule=step(learning_rate=0.1, drop=0.5, epochs_drop=10), momentum=0.9)
         modifiers = {"step.warmup": 0.0, "step.floor": 0.0}
         assert candidate.params == {**STEP, **modifiers, "momentum": 0.9, "nesterov": False}
 

@@ -1,7 +1,4 @@
-"""The catalogue of schedules, and the rates of any of them before anything is trained, for whoever asks.
-
-It stands alone because it reads no study: it loads neither a database's libraries nor any that draw.
-"""
+"""The catalogue: every schedule by its name, how it is read, and its rates before anything is trained."""
 
 from __future__ import annotations
 
@@ -11,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from pydantic import BaseModel
 
 from sweep.errors import BadInput, nearest
 from sweep.model import Answer
-from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, Timeline, build, schedule_class
-from sweep.schedules.base import MODIFIERS
+from sweep.schedules import closed_loop, composed, open_loop
+from sweep.schedules.base import MODIFIERS, ClosedLoop, Schedule, build
+from sweep.schedules.timeline import Numbers, Timeline
 from sweep.space import Value
 
 Kind: TypeAlias = Literal["open-loop", "closed-loop"]
@@ -26,6 +25,46 @@ MOST_STEPS = 10_000_000
 INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 SWITCH = {"true": True, "false": False}
+
+# Every schedule that these modules define, in the order of their definition.
+CATALOGUE: dict[str, type[Schedule]] = {
+    member.name: member
+    for module in (open_loop, composed, closed_loop)
+    for member in vars(module).values()
+    if isinstance(member, type) and issubclass(member, Schedule) and member.__module__ == module.__name__
+}
+
+
+def schedule_class(name: str, field: str) -> type[Schedule]:
+    """Return the schedule called `name`; `field` is what an error should blame."""
+    if name not in CATALOGUE:
+        known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
+        raise BadInput(field, f"there is no schedule `{name}`{known}" if name else f"is missing{known}")
+    return CATALOGUE[name]
+
+
+def closed_loop_class(name: str) -> type[ClosedLoop]:
+    """Return the closed-loop schedule called `name`, which there must be."""
+    kind = CATALOGUE[name]
+    assert issubclass(kind, ClosedLoop)
+    return kind
+
+
+def read_schedule(values: Mapping[str, Any]) -> Schedule:
+    """Make the schedule that `values` describe: its `name`, `learning_rate` and own parameters.
+
+    Raises:
+        BadInput: for an unknown schedule, a missing or unknown parameter, or a value outside its range.
+
+    >>> read_schedule({"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}).used_parameters
+    {'drop': 0.5, 'epochs_drop': 10}
+    """
+    rest = dict(values)
+    kind = schedule_class(str(rest.pop("name", "")), "name")
+    unknown = next((key for key in rest if key not in kind.model_fields), None)
+    if unknown is not None:
+        raise BadInput(unknown, f"unknown key{nearest(unknown, kind.model_fields)}")
+    return build(kind, rest)
 
 
 class CatalogueEntry(Answer):
@@ -78,12 +117,12 @@ def list_catalogue() -> CatalogueAnswer:
                 kind=kind_of(schedule),
                 formula=schedule.formula,
                 source=schedule.source,
-                parameters=_schemas(schedule.model_json_schema(), own_parameters(schedule)),
+                parameters=_schemas(schedule, own_parameters(schedule)),
             )
             for name, schedule in CATALOGUE.items()
         ),
-        shared=_schemas(Schedule.model_json_schema(), ["learning_rate"]),
-        modifiers=_schemas(Schedule.model_json_schema(), MODIFIERS),
+        shared=_schemas(Schedule, ["learning_rate"]),
+        modifiers=_schemas(Schedule, MODIFIERS),
     )
 
 
@@ -97,11 +136,11 @@ def own_parameters(schedule: type[Schedule]) -> list[str]:
     return [name for name in schedule.own_parameters() if name not in MODIFIERS]
 
 
-def _schemas(schema: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    required = schema["required"]
+def _schemas(schedule: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
+    schema = schedule.model_json_schema()
     return {
         name: {key: value for key, value in schema["properties"][name].items() if key != "title"}
-        | {"required": name in required}
+        | {"required": name in schema["required"]}
         for name in names
     }
 
@@ -181,8 +220,8 @@ def schedule_from_texts(name: str, texts: Mapping[str, str]) -> Schedule:
     Raises:
         BadInput: for an unknown schedule, an unknown or missing parameter, or a value outside its range.
 
-    >>> schedule_from_texts("step", {"drop": "0.5", "epochs_drop": "10"}).learning_rate
-    0.1
+    >>> schedule_from_texts("step", {"drop": "0.5", "epochs_drop": "10"}).by_epoch(10)[-1]
+    0.05
     """
     values = {key: read_value(text) for key, text in texts.items()}
     return make_schedule(name, {"learning_rate": LEARNING_RATE} | values)
@@ -200,13 +239,10 @@ def make_schedule(name: str, values: Mapping[str, Value], written: Callable[[str
     for key, field in kind.model_fields.items():
         if field.is_required() and key not in values:
             raise BadInput(key, f"is missing; give {written(key)} ({field.description}).")
-    wanted = kind.model_json_schema()["properties"]
-    return build(kind, {key: _as_text(value, wanted[key]) for key, value in values.items()})
-
-
-def _as_text(value: Value, wanted: Mapping[str, Any]) -> Value:
-    """Return the text of a number where text is wanted: the 0.5 of `at=0.5` may be a list of one."""
-    return str(value) if wanted.get("type") == "string" else value
+    schemas = kind.model_json_schema()["properties"]
+    # The 0.5 of `at=0.5` may be a list of one, which is text.
+    texts = {key: str(value) for key, value in values.items() if schemas[key].get("type") == "string"}
+    return build(kind, {**values, **texts})
 
 
 def require_known(

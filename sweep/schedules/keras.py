@@ -1,7 +1,7 @@
 """Schedules as Keras 3 takes them, for models that know nothing of us.
 
-They stand alone because Keras takes seconds to load, and nothing else here needs it. An open-loop schedule becomes
-a `LearningRateSchedule`; one that watches the training becomes a `Callback`, and so does a momentum that changes.
+An open-loop schedule becomes a `LearningRateSchedule`; one that watches the training becomes a `Callback`, and so
+does a momentum that changes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from sweep.errors import BadInput
 from sweep.schedules.base import ClosedLoop, Schedule
+from sweep.schedules.source import FollowedMomentum
 from sweep.schedules.timeline import Numbers, Timeline
 
 
@@ -23,7 +24,7 @@ def to_keras(schedule: Schedule, timeline: Timeline) -> RateTable | ClosedLoopRa
     """Return the schedule as a `LearningRateSchedule`, or as a `Callback` if it watches the training."""
     if isinstance(schedule, ClosedLoop):
         return ClosedLoopRates(schedule, timeline)
-    return RateTable(schedule.document, timeline, schedule.rates(timeline))
+    return RateTable(schedule, timeline, schedule.rates(timeline))
 
 
 @keras.saving.register_keras_serializable(package="sweep")
@@ -34,9 +35,9 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
     it holds the rates as well, since to load a model must not mean to call whatever function it names.
     """
 
-    def __init__(self, document: Mapping[str, Any], timeline: Timeline, rates: Numbers) -> None:
+    def __init__(self, schedule: Schedule, timeline: Timeline, rates: Numbers) -> None:
         super().__init__()
-        self.document = document
+        self.schedule = schedule
         self.timeline = timeline
         self.rates = rates
 
@@ -48,8 +49,8 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs: the schedule's document and the length of the training."""
         length = {"epochs": self.timeline.epochs, "steps_per_epoch": self.timeline.steps_per_epoch}
-        rates = {"rates": self.rates.tolist()} if _names_a_function(self.document) else {}
-        return {"schedule": dict(self.document), **length, **rates}
+        rates = {"rates": self.rates.tolist()} if self.schedule.foreign_functions else {}
+        return {"schedule": self.schedule.document, **length, **rates}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RateTable:
@@ -58,18 +59,13 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
         Raises:
             BadInput: for a document that is no schedule, or names a function without the rates that it returned.
         """
-        document = config["schedule"]
+        schedule = Schedule.from_json(json.dumps(config["schedule"]))
         timeline = Timeline(epochs=config["epochs"], steps_per_epoch=config["steps_per_epoch"])
-        if not _names_a_function(document):
-            return cls(document, timeline, Schedule.from_json(json.dumps(document)).rates(timeline))
+        if not schedule.foreign_functions:
+            return cls(schedule, timeline, schedule.rates(timeline))
         if "rates" not in config:
             raise BadInput("schedule", "must hold the rates of a function, which a saved model may not call.")
-        return cls(document, timeline, np.array(config["rates"]))
-
-
-def _names_a_function(document: Mapping[str, Any]) -> bool:
-    """Say whether a schedule, or one joined into it, is a function of the user's own."""
-    return "function" in json.dumps(document)
+        return cls(schedule, timeline, np.array(config["rates"]))
 
 
 class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -93,7 +89,7 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
 
     @state.setter
     def state(self, state: Mapping[str, float | str]) -> None:
-        _check_state(state, {})
+        self._check_state(state, {})
 
     def on_train_begin(self, logs: object = None) -> None:
         """Make sure that the rate can be set.
@@ -104,8 +100,7 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         del logs
         if isinstance(self.model.optimizer.get_config().get("learning_rate"), Mapping):
             raise BadInput("optimizer.learning_rate", "must be a number to be set by a callback, got a schedule.")
-        if np.ptp(self._table, axis=1).any():
-            _require_single_steps(self.model)
+        require_single_steps(self.model, self._table)
         self.rates.clear()
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -137,6 +132,12 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
     def _set_learning_rate(self, rate: float) -> None:
         self.model.optimizer.learning_rate = rate
 
+    @staticmethod
+    def _check_state(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        if given.keys() != wanted.keys():
+            names = [", ".join(names) or "nothing" for names in (wanted, given)]
+            raise BadInput("state", f"must hold {names[0]}, got {names[1]}.")
+
 
 class ClosedLoopRates(RatesByStep):
     """Set the learning rate by a schedule that watches the training, for `Model.fit`."""
@@ -147,7 +148,7 @@ class ClosedLoopRates(RatesByStep):
         super().__init__(schedule.base_rates(timeline), set_rate)
         self.schedule = schedule
         self._first_watched = schedule.first_watched(timeline)
-        self._state = schedule.begin()
+        self._state = dict(schedule.initial_state)
         self._continues = False
 
     @property
@@ -157,14 +158,14 @@ class ClosedLoopRates(RatesByStep):
 
     @state.setter
     def state(self, state: Mapping[str, float | str]) -> None:
-        _check_state(state, self._state)
+        self._check_state(state, self._state)
         self._state = {name: float(value) for name, value in state.items()}
         self._continues = True
 
     def on_train_begin(self, logs: object = None) -> None:
-        """Begin anew, as Keras' own callbacks do, unless a state was set to continue from."""
+        """Begin with the initial state, as Keras' own callbacks do, unless a state was set to continue from."""
         super().on_train_begin(logs)
-        self._state = self._state if self._continues else self.schedule.begin()
+        self._state = self._state if self._continues else dict(self.schedule.initial_state)
         self._continues = False
 
     def row(self, epoch: int) -> Numbers:
@@ -186,12 +187,6 @@ class ClosedLoopRates(RatesByStep):
         super().on_epoch_end(epoch, logs)
 
 
-def _check_state(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    if given.keys() != wanted.keys():
-        names = [", ".join(names) or "nothing" for names in (wanted, given)]
-        raise BadInput("state", f"must hold {names[0]}, got {names[1]}.")
-
-
 class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Set the momentum of every step, Adam's `beta_1`, from a table `[epochs, steps_per_epoch]`.
 
@@ -202,8 +197,8 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
         super().__init__()
         self.momenta = momenta
         self._row = momenta[0]
+        self._variable: Any = None
         self._before: list[tuple[Any, str, float]] = []
-        self._followed: FollowedMomentum | None = None
 
     def on_train_begin(self, logs: object = None) -> None:
         """Let the optimizer read its momentum from a variable.
@@ -215,15 +210,14 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
         if keras.backend.backend() != "tensorflow":
             reason = f"can follow a schedule under TensorFlow only, got the backend {keras.backend.backend()}."
             raise BadInput("momentum", reason)
-        model = self.model
-        if np.ptp(self.momenta, axis=1).any():
-            _require_single_steps(model)
-        optimizers = getattr(model.optimizer, "optimizers", [model.optimizer])
-        self._before = [(optimizer, *_momentum_of(optimizer)) for optimizer in optimizers]
-        self._followed = FollowedMomentum(self._before[0][2])
-        for optimizer, name, _ in self._before:
-            setattr(optimizer, name, self._followed)
-        model.make_train_function(force=True)  # a step that was traced before holds the old number
+        require_single_steps(self.model, self.momenta)
+        optimizers = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])
+        self._before = [(optimizer, *self._momentum_of(optimizer)) for optimizer in optimizers]
+        first = self._before[0][2]
+        self._variable = keras.Variable(first, trainable=False, dtype=keras.config.floatx(), name="momentum")
+        for optimizer, name, momentum in self._before:
+            setattr(optimizer, name, FollowedMomentum(momentum, self._variable))
+        self.model.make_train_function(force=True)  # a step that was traced before holds the old number
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Turn to the epoch's row of the table."""
@@ -233,8 +227,7 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Set the momentum before the step that uses it."""
         del logs
-        if self._followed is not None:
-            self._followed.variable.assign(self._row[min(batch, len(self._row) - 1)])
+        self._variable.assign(self._row[min(batch, len(self._row) - 1)])
 
     def on_train_end(self, logs: object = None) -> None:
         """Give the optimizer its own momentum back."""
@@ -243,49 +236,19 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
             setattr(optimizer, name, momentum)
         self.model.make_train_function(force=True)
 
+    @staticmethod
+    def _momentum_of(optimizer: Any) -> tuple[str, float]:
+        name = next((name for name in ("beta_1", "momentum") if hasattr(optimizer, name)), None)
+        if name is None:
+            raise BadInput("optimizer", f"must have a momentum or beta_1, got {type(optimizer).__name__}.")
+        momentum = getattr(optimizer, name)
+        if not momentum > 0:
+            raise BadInput(f"optimizer.{name}", f"must be above 0 to follow a schedule, got {momentum}.")
+        return name, float(momentum)
 
-def _require_single_steps(model: keras.Model) -> None:
-    """Raise `BadInput` if Keras calls back less often than it trains."""
-    if model.steps_per_execution > 1:
+
+def require_single_steps(model: keras.Model, table: Numbers) -> None:
+    """Raise `BadInput` if a table changes within an epoch and Keras calls back less often than it trains."""
+    if np.ptp(table, axis=1).any() and model.steps_per_execution > 1:
         reason = f"must be 1 for a schedule that changes within an epoch, got {model.steps_per_execution}."
         raise BadInput("steps_per_execution", reason)
-
-
-def _momentum_of(optimizer: Any) -> tuple[str, float]:
-    name = next((name for name in ("beta_1", "momentum") if hasattr(optimizer, name)), None)
-    if name is None:
-        raise BadInput("optimizer", f"must have a momentum or beta_1, got {type(optimizer).__name__}.")
-    momentum = getattr(optimizer, name)
-    if not momentum > 0:
-        raise BadInput(f"optimizer.{name}", f"must be above 0 to follow a schedule, got {momentum}.")
-    return name, float(momentum)
-
-
-class FollowedMomentum(float):
-    """A momentum that is a number to Python and a variable to TensorFlow.
-
-    Keras 3 reads the momentum as a Python number while it traces a step, which fixes it for good. It asks that
-    number whether it is 0, saves it, and converts it to a tensor; only the last must give what changes. A Keras
-    variable in its place would fail at the first and be saved among the optimizer's slots.
-    """
-
-    variable: keras.Variable
-
-    def __new__(cls, momentum: float) -> FollowedMomentum:
-        """Make the number and its variable."""
-        made = super().__new__(cls, momentum)
-        made.variable = keras.Variable(momentum, trainable=False, dtype=keras.config.floatx(), name="momentum")
-        return made
-
-    @property
-    def dtype(self) -> str:
-        """The variable's type, which Keras looks for before it multiplies."""
-        return str(self.variable.dtype)
-
-    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """Return the variable's value; TensorFlow asks for it."""
-        return self.variable.__tf_tensor__(dtype, name)
-
-    def __rsub__(self, other: float) -> Any:
-        """Return `other` minus the variable's value, which Adam asks for."""
-        return other - keras.ops.convert_to_tensor(self.variable)

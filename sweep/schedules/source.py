@@ -1,7 +1,7 @@
-"""A schedule as source text that runs with NumPy alone: the form that leaves with `sweep export`.
+"""What leaves with `sweep export`: a schedule as source text that runs with NumPy alone, and a momentum for Keras.
 
-A schedule's function leaves as it is written, without what only type checkers read. Around it stand the time that it
-is a function of, warm-up and floor where they are used, and the call that makes the table of rates.
+A schedule's function leaves as it is written, without what only type checkers read. Around it are the time that it is
+a function of, warm-up and floor where they are used, and the call that makes the table of rates.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import inspect
 import json
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from sweep.schedules.base import ClosedLoop, OpenLoop, Schedule
-from sweep.schedules.function import Function, takes_rate
+from sweep.schedules.base import ClosedLoop, OpenLoop, Schedule, accepted
+from sweep.schedules.composed import Function, takes_rate
 from sweep.schedules.timeline import Timeline
 from sweep.user_code import find_function
 
 LINE = 100
-FOR_CHECKERS = re.compile(r"  # (type: ignore|noqa).*")
+TABLE = "(EPOCHS, STEPS_PER_EPOCH)"
 
 # What a function may read of the time: of the whole training, and of a part of it.
 WHOLE = {
@@ -41,6 +42,32 @@ PART = {
     "budget": "(end - begin) / STEPS_PER_EPOCH",
     "part": "lambda first, last: part(begin + first, begin + last)",
 }
+
+
+class FollowedMomentum(float):
+    """A momentum that is a number to Python and a variable to TensorFlow.
+
+    Keras 3 reads the momentum as a Python number while it traces a step, which fixes it for good. It asks whether the
+    number is 0, saves it, and converts it to a tensor; only the last must give what changes. A Keras variable in its
+    place would fail at the first and be saved among the optimizer's own variables.
+    """
+
+    variable: Any
+    dtype: str
+
+    def __new__(cls, momentum: float, variable: Any) -> Self:
+        """Make the number, which stays as it is, and let TensorFlow read `variable` in its place."""
+        made = super().__new__(cls, momentum)
+        made.variable, made.dtype = variable, str(variable.dtype)
+        return made
+
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        """Return the variable's value; TensorFlow asks for it."""
+        return self.variable.__tf_tensor__(dtype, name)
+
+    def __rsub__(self, other: Any) -> Any:
+        """Return `other` minus the variable's value, which Adam asks for."""
+        return other - self.variable.value
 
 
 @dataclass(frozen=True)
@@ -66,8 +93,13 @@ class Code:
 
     @property
     def text(self) -> str:
-        """All definitions."""
-        return arrange(self.blocks)
+        """All definitions: two blank lines around a function, one elsewhere."""
+        text, last = "", ""
+        for block in self.blocks:
+            if last:
+                text += "\n\n\n" if any(one.startswith("def ") for one in (last, block)) else "\n\n"
+            text, last = text + block, block
+        return text
 
 
 @dataclass(frozen=True)
@@ -90,25 +122,31 @@ class Call:
 
 def write_code(schedule: Schedule, timeline: Timeline, momentum: float = 0.0) -> Code:
     """Return a schedule as source text; `momentum`, the highest, is in it if the schedule moves it."""
-    writer = Writer()
+    writer = Writer(momentum)
     tables = [writer.rates(schedule, "rates").after("RATES = ")]
     moves = bool(np.ptp(schedule.momenta(timeline, momentum)) > 0)
     if moves:
-        tables.append(writer.momenta(schedule, "momenta", momentum).after("MOMENTA = "))
+        tables.append(writer.momenta(schedule, "momenta").after("MOMENTA = "))
+    next_state, first_watched = None, 0
     if isinstance(schedule, ClosedLoop):
         rule = writer.define(function_text(type(schedule).advance))
-        tables += [settings_of(schedule, writer.texts[rule]), f"STATE = {literal(schedule.begin())}"]
+        read = set(re.findall(r"\bschedule\.(\w+)", writer.texts[rule]))
+        own = tuple(f"{key}={literal(getattr(schedule, key))}" for key in schedule.numbers() if key in read)
+        tables += [Call("SimpleNamespace", own).after("SETTINGS = "), f"STATE = {literal(schedule.initial_state)}"]
+        sign = "-" if schedule.sign < 0 else ""
+        next_state = f'{rule}(np, self.state, {sign}logs["{schedule.monitor}"], SETTINGS)'
+        first_watched = schedule.first_watched(timeline)
     definitions = [*writer.texts.values(), "\n".join(tables)]
     blocks = (*time_of(definitions), *definitions)
     imports = ("from types import SimpleNamespace",) if any("SimpleNamespace(" in block for block in blocks) else ()
-    first_watched = schedule.first_watched(timeline) if isinstance(schedule, ClosedLoop) else 0
-    return Code(imports, tuple(writer.modules), blocks, moves, next_state(schedule), first_watched)
+    return Code(imports, tuple(writer.modules), blocks, moves, next_state, first_watched)
 
 
 @dataclass
 class Writer:
-    """Collects what the table of a schedule needs: functions by name, in the order of need, and modules."""
+    """Collects what the tables of a schedule need: functions by name, in the order of need, and modules."""
 
+    momentum: float
     texts: dict[str, str] = field(default_factory=dict)
     modules: dict[str, None] = field(default_factory=dict)
 
@@ -120,45 +158,70 @@ class Writer:
 
     def rates(self, schedule: Schedule, name: str) -> Call:
         """Return the call that gives a schedule's rates at `time`; functions made for it begin with `name`."""
-        plain = self._plain_rates(schedule, name)
+        rate = literal(schedule.learning_rate)
+        if isinstance(schedule, OpenLoop):
+            own = {key: self._argument(schedule, key, f"{name}_{key}", self.rates) for key in schedule.settings}
+            plain = self._call(type(schedule).function, own)
+        elif isinstance(schedule, Function):
+            plain = Call(self._by_epoch(schedule.function, name), ("time", f"learning_rate={rate}"))
+        else:
+            plain = Call("np.full", (TABLE, rate))
         floor = 0 if isinstance(schedule, ClosedLoop) else schedule.floor
         if not schedule.warmup and not floor:
             return plain
-        return Call(self.define(modified(schedule, name, plain, floor)), ("time",))
+        what = f"the rate {'that rises from 0, then follows' if schedule.warmup else 'of'} `{schedule.name}`"
+        lines = after_warmup(schedule, plain, "rate = ")
+        lines += [f"    rate = np.maximum(rate, {literal(floor)} * {rate})"] if floor else []
+        if schedule.warmup:
+            lines.append("    return rate * np.minimum(1, time.batch / warm_up) if warm_up else rate")
+        else:
+            lines[-1] = lines[-1].replace("rate =", "return", 1)
+        return self._curve(name, what + (", but never less than the floor" if floor else ""), lines)
 
-    def _plain_rates(self, schedule: Schedule, name: str) -> Call:
-        """Return the call without warm-up and floor."""
-        if isinstance(schedule, OpenLoop):
-            own = {key: self._own(schedule, key, value, name) for key, value in schedule.settings.items()}
-            return self._call(type(schedule).function, own)
-        rate = literal(schedule.learning_rate)
-        if isinstance(schedule, Function):
-            return Call(self.define(self._by_epoch(schedule.function, name)), ("time", f"learning_rate={rate}"))
-        return Call("np.full", ("(EPOCHS, STEPS_PER_EPOCH)", rate))
+    def momenta(self, schedule: Schedule, name: str) -> Call:
+        """Return the call that gives the momentum at `time`; functions made for it begin with `name`."""
+        constant = Call("np.full", (TABLE, literal(self.momentum)))
+        if not isinstance(schedule, OpenLoop):
+            return constant
+        function = type(schedule).momentum_function
+        if any(isinstance(part, Schedule) for _, part in schedule):  # it joins momenta as it joins rates
+            own = {key: self._argument(schedule, key, f"{name}_{key}", self.momenta) for key in schedule.settings}
+            plain = self._call(type(schedule).function, own)
+        elif function is not None:
+            own = {key: literal(value) for key, value in schedule.settings.items()}
+            plain = self._call(function, {"momentum": literal(self.momentum)} | own)
+        else:
+            return constant
+        if not schedule.warmup:
+            return plain
+        what = "the momentum, which stays during the warm-up"
+        return self._curve(name, what, after_warmup(schedule, plain, "return "))
 
-    def _own(self, schedule: Schedule, key: str, value: object, name: str) -> str:
+    def _argument(self, schedule: Schedule, key: str, name: str, of_part: Callable[[Schedule, str], Call]) -> str:
         """Return an argument; a schedule within the schedule becomes a function of the time."""
-        nested = getattr(schedule, key)
-        if not isinstance(nested, Schedule):
-            return literal(value)
-        return self._curve(f"{name}_{key}", f"the rate of `{nested.name}`", self.rates(nested, f"{name}_{key}"))
+        part = getattr(schedule, key)
+        if not isinstance(part, Schedule):
+            return literal(part)
+        call = of_part(part, name)
+        if call.function != name:
+            what = f"the {'rate' if of_part == self.rates else 'momentum'} of `{part.name}`"
+            self._curve(name, what, [call.after("    return ")])
+        return name
 
-    def _curve(self, name: str, what: str, call: Call) -> str:
-        if call.function == name:
-            return name
-        return self.define(f'def {name}(time):\n    """Return {what}."""\n{call.after("    return ")}')
+    def _curve(self, name: str, what: str, lines: list[str]) -> Call:
+        """Define a function of the time; return its call."""
+        return Call(self.define("\n".join([f"def {name}(time):", f'    """Return {what}."""', *lines])), ("time",))
 
     def _call(self, function: Callable[..., Any], own: Mapping[str, str]) -> Call:
-        text = function_text(function)
-        accepted = {key: value for key, value in own.items() if key in inspect.signature(function).parameters}
-        return Call(self.define(text), ("time", *[f"{key}={value}" for key, value in accepted.items()]))
+        arguments = [f"{key}={value}" for key, value in accepted(function, own).items()]
+        return Call(self.define(function_text(function)), ("time", *arguments))
 
     def _by_epoch(self, name: str, prefix: str) -> str:
-        """Return the function that asks the user's own one for the rate of each epoch."""
+        """Define the function that asks the user's own one for the rate of each epoch; return its name."""
         module, _, attribute = name.partition(":")
         self.modules[module] = None
         rate = ", rates[-1] if rates else learning_rate" if takes_rate(find_function(name, "function")) else ""
-        return (
+        return self.define(
             f"def {prefix}_by_epoch(time, learning_rate):\n"
             f'    """Return what `{attribute}` returns for each epoch."""\n'
             "    rates = []\n"
@@ -167,73 +230,14 @@ class Writer:
             "    return np.array(rates, dtype=float)[time.epoch.astype(int)]"
         )
 
-    def momenta(self, schedule: Schedule, name: str, momentum: float) -> Call:
-        """Return the call that gives the momentum at `time`; functions made for it begin with `name`."""
-        plain = self._plain_momenta(schedule, name, momentum)
-        if not schedule.warmup or plain.function == "np.full":
-            return plain
-        lines = [*warmup_lines(schedule), on_own_time(plain).after("    return ")]
-        what = '    """Return the momentum, which stays during the warm-up."""'
-        return Call(self.define("\n".join([f"def {name}(time):", what, *lines])), ("time",))
 
-    def _plain_momenta(self, schedule: Schedule, name: str, momentum: float) -> Call:
-        """Return the call without warm-up; schedules within the schedule join their momenta as it joins their rates."""
-        nested = {key: part for key, part in schedule if isinstance(part, Schedule)}
-        if isinstance(schedule, OpenLoop) and nested:
-            own = {key: literal(value) for key, value in schedule.settings.items() if key not in nested}
-            curves = {key: self._momentum_curve(part, f"{name}_{key}", momentum) for key, part in nested.items()}
-            return self._call(type(schedule).function, curves | own)
-        function = type(schedule).momentum_function if isinstance(schedule, OpenLoop) else None
-        if function is not None:
-            own = {key: literal(value) for key, value in schedule.settings.items() if key != "learning_rate"}
-            return self._call(function, {"momentum": literal(momentum)} | own)
-        return Call("np.full", ("(EPOCHS, STEPS_PER_EPOCH)", literal(momentum)))
-
-    def _momentum_curve(self, schedule: Schedule, name: str, momentum: float) -> str:
-        return self._curve(name, f"the momentum of `{schedule.name}`", self.momenta(schedule, name, momentum))
-
-
-def modified(schedule: Schedule, name: str, plain: Call, floor: float) -> str:
-    """Return the function `name` of a schedule's rates with warm-up and floor, as far as they are used."""
-    lines = [f"def {name}(time):", f'    """Return {_words(schedule.name, schedule.warmup, floor)}."""']
-    lowest = f"np.maximum(rate, {literal(floor)} * {literal(schedule.learning_rate)})"
+def after_warmup(schedule: Schedule, call: Call, before: str) -> list[str]:
+    """Return the lines of a function that make a call at the time that follows the warm-up, if there is one."""
     if not schedule.warmup:
-        return "\n".join([*lines, plain.after("    rate = "), f"    return {lowest}"])
-    lines += [*warmup_lines(schedule), on_own_time(plain).after("    rate = ")]
-    if floor:
-        lines.append(f"    rate = {lowest}")
-    return "\n".join([*lines, "    return rate * np.minimum(1, time.batch / warm_up) if warm_up else rate"])
-
-
-def _words(name: str, warmup: float, floor: float) -> str:
-    least = ", but never less than the floor" if floor else ""
-    return f"the rate that rises from 0, then follows `{name}`{least}" if warmup else f"the rate of `{name}`{least}"
-
-
-def warmup_lines(schedule: Schedule) -> list[str]:
-    """Return the lines of a function that count the batches of the warm-up."""
-    return [f"    warm_up = min(round({literal(schedule.warmup)} * time.batches), time.batches - 1)"]
-
-
-def on_own_time(call: Call) -> Call:
-    """Return the call at the time that begins after the warm-up."""
-    own = [one if one != "time" else "time.part(warm_up, time.batches)" for one in call.arguments]
-    return Call(call.function, tuple(own))
-
-
-def settings_of(schedule: ClosedLoop, rule: str) -> str:
-    """Return the definition of what a closed-loop schedule's rule reads of the schedule."""
-    read = set(re.findall(r"\bschedule\.(\w+)", rule))
-    own = tuple(f"{key}={literal(getattr(schedule, key))}" for key in schedule.numbers() if key in read)
-    return Call("SimpleNamespace", own).after("SETTINGS = ")
-
-
-def next_state(schedule: Schedule) -> str | None:
-    """Return the expression of a closed-loop schedule's next state."""
-    if not isinstance(schedule, ClosedLoop):
-        return None
-    sign = "-" if schedule.sign < 0 else ""
-    return f'{type(schedule).advance.__name__}(np, self.state, {sign}logs["{schedule.monitor}"], SETTINGS)'
+        return [call.after(f"    {before}")]
+    own = tuple("time.part(warm_up, time.batches)" if one == "time" else one for one in call.arguments)
+    counted = f"    warm_up = min(round({literal(schedule.warmup)} * time.batches), time.batches - 1)"
+    return [counted, Call(call.function, own).after(f"    {before}")]
 
 
 def time_of(texts: Iterable[str]) -> list[str]:
@@ -242,55 +246,55 @@ def time_of(texts: Iterable[str]) -> list[str]:
     if not read:
         return []
     forms = PART if "part" in read else WHOLE
-    names = sorted(read, key=list(forms).index)
-    time = Call("SimpleNamespace", tuple(f"{name}={forms[name]}" for name in names))
-    return _part(time) if "part" in read else [_whole(time)]
-
-
-def _whole(time: Call) -> str:
-    return (
-        "# The time before each batch, counted from 0, in arrays [epochs, steps per epoch].\n"
-        "batch = np.arange(EPOCHS * STEPS_PER_EPOCH, dtype=float).reshape(EPOCHS, STEPS_PER_EPOCH)\n"
-        + time.after("time = ")
-    )
-
-
-def _part(time: Call) -> list[str]:
-    function = (
+    time = Call("SimpleNamespace", tuple(f"{name}={form}" for name, form in forms.items() if name in read))
+    if "part" not in read:
+        return [
+            "# The time before each batch, counted from 0, in arrays [epochs, steps per epoch].\n"
+            "batch = np.arange(EPOCHS * STEPS_PER_EPOCH, dtype=float).reshape(EPOCHS, STEPS_PER_EPOCH)\n"
+            + time.after("time = ")
+        ]
+    part = (
         "def part(begin, end):\n"
         '    """Return the time from batch `begin` to before `end`, in arrays [epochs, steps per epoch]."""\n'
         "    batch = np.arange(EPOCHS * STEPS_PER_EPOCH, dtype=float) - begin\n"
         "    batch = np.clip(batch, 0, end - begin - 1).reshape(EPOCHS, STEPS_PER_EPOCH)\n" + time.after("    return ")
     )
-    return [function, "time = part(0, EPOCHS * STEPS_PER_EPOCH)"]
+    return [part, "time = part(0, EPOCHS * STEPS_PER_EPOCH)"]
 
 
 def function_text(function: Callable[..., Any]) -> str:
-    """Return the source of a function without annotations, notes to checkers and `**_parameters` that it ignores.
+    """Return the source of a function with its docstring, without decorators, annotations and defaults.
 
-    >>> from sweep.schedules.rex import rex
-    >>> print(function_text(rex).partition(":")[0])
+    >>> from sweep.schedules.open_loop import rex
+    >>> print(function_text(rex.function).partition(":")[0])
     def rex(time, learning_rate)
     """
-    source = inspect.getsource(function)
-    (tree,) = ast.parse(source).body
+    lines = inspect.getsource(function).rstrip().splitlines()
+    (tree,) = ast.parse("\n".join(lines)).body
     assert isinstance(tree, ast.FunctionDef)
-    lines = source.rstrip().splitlines()
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign):
             line, begin, end = node.lineno - 1, node.target.end_col_offset, node.annotation.end_col_offset
             lines[line] = lines[line][:begin] + lines[line][end:]
-    body = FOR_CHECKERS.sub("", "\n".join(lines[tree.body[0].lineno - 1 :]))
-    return f"{_signature(tree)}\n{body}"
+    signature = Call(tree.name, tuple(argument.arg for argument in tree.args.args)).after("def ")
+    about = inspect.getdoc(function) or ""  # shorter than in the source if a schedule's class has the rest
+    about = textwrap.indent(f'"""{about}\n"""' if "\n" in about else f'"""{about}"""', "    ")
+    body = re.sub(r"  # (type: ignore|noqa).*", "", "\n".join(lines[tree.body[1].lineno - 1 :]))
+    return f"{signature}:\n{about}\n{body}"
 
 
-def _signature(tree: ast.FunctionDef) -> str:
-    for argument in ast.walk(tree.args):
-        if isinstance(argument, ast.arg):
-            argument.annotation = None
-    if tree.args.kwarg is not None and tree.args.kwarg.arg.startswith("_"):
-        tree.args.kwarg = None
-    return Call(tree.name, tuple(ast.unparse(tree.args).split(", "))).after("def ") + ":"
+def class_text(definition: type) -> str:
+    """Return the source of a class without comments and annotations."""
+    tree = ast.parse(inspect.getsource(definition))
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef():
+                node.body = [part for part in node.body if not isinstance(part, ast.AnnAssign)]
+            case ast.arg():
+                node.annotation = None
+            case ast.FunctionDef():
+                node.returns = None
+    return ast.unparse(tree)
 
 
 def literal(value: object) -> str:
@@ -304,13 +308,3 @@ def literal(value: object) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return f'float("{value}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
-
-
-def arrange(blocks: Iterable[str]) -> str:
-    """Join blocks of statements by blank lines: two around a definition, one elsewhere."""
-    text, last = "", ""
-    for block in blocks:
-        if last:
-            text += "\n\n\n" if any(one.startswith(("def ", "class ")) for one in (last, block)) else "\n\n"
-        text, last = text + block, block
-    return text

@@ -1,15 +1,15 @@
-"""The time axis of one training, on which schedules are functions.
-
-It stands alone so that a schedule needs to know neither data nor trainer, only how long a training is.
-"""
+"""The time axis of one training, and how fractions of it and points on it are read from text."""
 
 from __future__ import annotations
 
-from typing import Self, TypeAlias
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -17,8 +17,8 @@ Numbers: TypeAlias = NDArray[np.float64]
 class Timeline(BaseModel):
     """A training of `epochs` epochs with `steps_per_epoch` batches each; both count from 0.
 
-    A part of it, from batch `begin` to before batch `end`, has a time of its own: 0 until it begins, and still after
-    its last batch. Arrays always have the shape of the whole training.
+    A part of it, from batch `begin` to before batch `end`, has its own time: 0 before it begins, and its last value
+    after it ends. Arrays always have the shape of the whole training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -47,12 +47,12 @@ class Timeline(BaseModel):
 
     @property
     def batches(self) -> int:
-        """How many batches there are."""
+        """The number of batches."""
         return self.last - self.begin
 
     @property
     def budget(self) -> float:
-        """How many epochs there are; a part may hold a fraction of one."""
+        """The number of epochs; a part may hold a fraction of one."""
         return self.batches / self.steps_per_epoch
 
     @property
@@ -70,3 +70,86 @@ class Timeline(BaseModel):
     def fraction(self) -> Numbers:
         """The finished share of the batches at each step, from 0 to just below 1, `[epochs, steps_per_epoch]`."""
         return self.batch / self.batches
+
+
+def read_fractions(given: Any) -> tuple[float, ...]:
+    """Read ascending fractions from text such as `0.5 0.75`, or from a list of numbers.
+
+    Raises:
+        ValueError: if there is none, one is no number or outside 0 to 1, or they do not ascend.
+
+    >>> read_fractions("0.5 0.75"), read_fractions([0.5, 0.75])
+    ((0.5, 0.75), (0.5, 0.75))
+    """
+    fractions = tuple(_number(entry) for entry in _entries(given, "fractions such as `0.5 0.75`"))
+    for fraction in fractions:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"fractions must lie between 0 and 1, got {fraction:g}.")
+    for before, after in pairwise(fractions):
+        if not before < after:
+            raise ValueError(f"fractions must ascend, got {after:g} after {before:g}.")
+    return fractions
+
+
+def read_points(given: Any) -> tuple[tuple[float, float], ...]:
+    """Read points `fraction:share` from text such as `0:1 0.5:0.1 1:0.01`, or from a list of pairs.
+
+    Raises:
+        ValueError: if fractions do not ascend from 0 to 1, or something is no number, or a share is below 0.
+
+    >>> read_points("0:1 1:0.01")
+    ((0.0, 1.0), (1.0, 0.01))
+    """
+    points = []
+    for entry in _entries(given, "points such as `0:1 0.5:0.1 1:0.01`"):
+        pair = entry.split(":") if isinstance(entry, str) else entry
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ValueError(f"a point must be `fraction:share`, got {entry!r}.")
+        points.append((_number(pair[0]), _number(pair[1])))
+    fractions = read_fractions([fraction for fraction, _share in points])
+    if fractions[0] != 0 or fractions[-1] != 1:
+        raise ValueError(f"must begin at fraction 0 and end at 1, got {write_points(points)!r}.")
+    for _fraction, share in points:
+        if not 0 <= share <= 1e6:
+            raise ValueError(f"a point's share must lie between 0 and 1e6, got {share:g}.")
+    return tuple(points)
+
+
+def write_fractions(fractions: Sequence[float]) -> str:
+    """Return the text that `read_fractions` reads."""
+    return " ".join(repr(fraction).removesuffix(".0") for fraction in fractions)
+
+
+def write_points(points: Sequence[tuple[float, float]]) -> str:
+    """Return the text that `read_points` reads."""
+    return " ".join(write_fractions(point).replace(" ", ":") for point in points)
+
+
+def _entries(given: Any, what: str) -> Sequence[Any]:
+    """Split text, or take a list as it is; a lone number is refused, as a list of them would mean choices."""
+    entries = given.split() if isinstance(given, str) else given
+    if not isinstance(entries, list | tuple) or not entries:
+        raise ValueError(f"must hold {what}, got {given!r}.")
+    return entries
+
+
+def _number(entry: Any) -> float:
+    """Return a finite number; what only Python takes for one, such as True or `1_0`, is refused."""
+    refused = isinstance(entry, bool) or not isinstance(entry, str | int | float) or "_" in str(entry)
+    try:
+        number = math.nan if refused else float(entry)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"must hold finite numbers, got {entry!r}; only spaces go between them.")
+    return number
+
+
+# Numbers to a schedule's formula, and one line of text to study files, command lines and categories of a search.
+TEXT = WithJsonSchema({"type": "string"})
+Fractions: TypeAlias = Annotated[
+    tuple[float, ...], BeforeValidator(read_fractions), PlainSerializer(write_fractions, return_type=str), TEXT
+]
+Points: TypeAlias = Annotated[
+    tuple[tuple[float, float], ...], BeforeValidator(read_points), PlainSerializer(write_points, return_type=str), TEXT
+]

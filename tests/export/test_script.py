@@ -17,7 +17,7 @@ from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_t
 from sweep.engines.spec import Architecture
 from sweep.export.script import Chosen, write_script
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
-from tests.schedules.test_catalogue import an_example, each_schedule
+from tests.schedules.examples import an_example, each_schedule
 
 ROOT = Path(__file__).parent.parent.parent
 IONOSPHERE = {"file": str(ROOT / "data" / "ionosphere.csv"), "header": False}

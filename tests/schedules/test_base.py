@@ -10,54 +10,52 @@ import pytest
 from sweep.errors import BadInput
 from sweep.schedules import Schedule, Timeline, build, read_schedule
 from sweep.schedules.closed_loop import Plateau
-from sweep.schedules.constant import Constant
-from sweep.schedules.polynomial import Linear
-from sweep.schedules.step import Step
+from sweep.schedules.open_loop import constant, linear, step
 
 CLOCK = Timeline(epochs=5, steps_per_epoch=4)
 
 
 class TestModifiers:
     def test_a_warm_up_takes_its_share_of_the_batches(self) -> None:
-        rates = Constant(learning_rate=0.1, warmup=0.25).rates(CLOCK).ravel()
+        rates = constant(learning_rate=0.1, warmup=0.25).rates(CLOCK).ravel()
         assert rates[:6].tolist() == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08, 0.1])
         assert (rates[5:] == 0.1).all()
 
     def test_the_schedules_own_time_begins_after_the_warm_up(self) -> None:
-        rates = Linear(learning_rate=1, warmup=0.5).rates(CLOCK).ravel()
+        rates = linear(learning_rate=1, warmup=0.5).rates(CLOCK).ravel()
         assert rates[10:].tolist() == pytest.approx([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 
     def test_a_warm_up_leaves_at_least_one_batch(self) -> None:
-        schedule = Constant(learning_rate=0.1, warmup=0.99)
+        schedule = constant(learning_rate=0.1, warmup=0.99)
         assert schedule.rates(CLOCK).ravel()[-1] == 0.1
         assert schedule.rates(Timeline(epochs=1, steps_per_epoch=1)).tolist() == [[0.1]]
 
     def test_a_floor_is_a_share_of_the_learning_rate_and_lets_the_warm_up_pass(self) -> None:
-        rates = Linear(learning_rate=2, warmup=0.5, floor=0.35).rates(CLOCK).ravel()
+        rates = linear(learning_rate=2, warmup=0.5, floor=0.35).rates(CLOCK).ravel()
         assert rates[1] == pytest.approx(0.2)
         assert rates[10:].tolist() == pytest.approx([2.0, 1.8, 1.6, 1.4, 1.2, 1.0, 0.8, 0.7, 0.7, 0.7])
 
     def test_modifiers_that_change_nothing_are_parameters_but_not_shown(self) -> None:
-        assert Constant(learning_rate=0.1).parameters == {"warmup": 0.0, "floor": 0.0}
-        assert Constant(learning_rate=0.1).used_parameters == {}
-        assert Constant(learning_rate=0.1, floor=0.2).used_parameters == {"floor": 0.2}
+        assert constant(learning_rate=0.1).parameters == {"warmup": 0.0, "floor": 0.0}
+        assert constant(learning_rate=0.1).used_parameters == {}
+        assert constant(learning_rate=0.1, floor=0.2).used_parameters == {"floor": 0.2}
 
 
 class TestMomenta:
     def test_a_schedule_that_does_not_move_the_momentum_leaves_it(self) -> None:
-        for schedule in (Constant(learning_rate=0.1, warmup=0.3), Plateau(learning_rate=0.1)):
+        for schedule in (constant(learning_rate=0.1, warmup=0.3), Plateau(learning_rate=0.1)):
             assert schedule.momenta(CLOCK, 0.9).tolist() == [[0.9] * 4] * 5
 
 
 class TestJson:
     def test_a_document_holds_name_rate_and_own_parameters(self) -> None:
-        schedule = Step(learning_rate=0.1, drop=0.5, epochs_drop=10, warmup=0.1)
+        schedule = step(learning_rate=0.1, drop=0.5, epochs_drop=10, warmup=0.1)
         own = {"drop": 0.5, "epochs_drop": 10, "warmup": 0.1, "floor": 0.0}
         assert json.loads(schedule.to_json()) == {"name": "step", "learning_rate": 0.1, **own}
 
     def test_a_schedule_may_lie_in_a_larger_document(self) -> None:
         text = json.dumps({"schedule": {"name": "constant", "learning_rate": 0.1}, "momentum": 0.9})
-        assert Schedule.from_json(text) == Constant(learning_rate=0.1)
+        assert Schedule.from_json(text) == constant(learning_rate=0.1)
 
     @pytest.mark.parametrize(
         ("text", "field", "reason"),
@@ -95,7 +93,8 @@ class TestClosedLoop:
 
     def test_step_by_step_it_has_the_gains_of_the_whole(self) -> None:
         schedule, shown = Plateau(learning_rate=0.1, patience=1), [0.5, 0.6, 0.4, 0.4, 0.4]
-        state, gains = schedule.begin(), []
+        state: dict[str, Any] = dict(schedule.initial_state)
+        gains = []
         for value in shown:
             gains.append(state["gain"])
             state = schedule.next(state, value)
@@ -112,7 +111,7 @@ class TestReading:
 
     def test_the_first_bad_parameter_is_named_when_a_schedule_is_built(self) -> None:
         with pytest.raises(BadInput, match=r"^drop: must be less than or equal to 1, got 1\.5\.$"):
-            build(Step, self.BAD)
+            build(step, self.BAD)
 
     def test_the_first_bad_parameter_is_named_when_a_schedule_is_read(self) -> None:
         with pytest.raises(BadInput, match=r"^drop: must be less than or equal to 1, got 1\.5\.$"):

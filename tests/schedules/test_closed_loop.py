@@ -1,16 +1,16 @@
-"""Laws of the rate that falls on a plateau, of the one that rises again, and their equality with Keras'."""
+"""Laws of each closed-loop schedule by hand, and of plateau's equality with Keras' ReduceLROnPlateau."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sweep.errors import BadInput
-from sweep.schedules import Timeline, read_schedule
-from sweep.schedules.closed_loop import Plateau, PlateauRebound
+from sweep.schedules import Timeline
+from sweep.schedules.closed_loop import AccuracyDrop, CostDriven, Plateau, PlateauRebound
 
 
 def keras_rates(schedule: Plateau, shown: Sequence[float]) -> list[float]:
@@ -39,10 +39,12 @@ def keras_rates(schedule: Plateau, shown: Sequence[float]) -> list[float]:
 
 class TestPlateau:
     @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reads as for NumPy 1
-    @pytest.mark.parametrize("seed", range(20))
     @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
-    def test_its_rates_are_those_of_keras_reduce_lr_on_plateau(self, seed: int, monitor: str) -> None:
-        draws = np.random.default_rng(seed)
+    def test_its_rates_are_those_of_keras_reduce_lr_on_plateau(self, monitor: str) -> None:
+        for seed in range(20):
+            self.compare(monitor, np.random.default_rng(seed))
+
+    def compare(self, monitor: str, draws: np.random.Generator) -> None:
         values = {
             "factor": draws.uniform(0.3, 0.9),
             "patience": int(draws.integers(1, 5)),
@@ -62,21 +64,6 @@ class TestPlateau:
     def test_a_quantity_that_is_never_a_number_lowers_the_rate_as_no_improvement(self) -> None:
         gains = Plateau(learning_rate=0.1, factor=0.5, patience=2).gains([float("nan")] * 5)
         assert gains.tolist() == [1.0, 1.0, 0.5, 0.5, 0.25]
-
-    @pytest.mark.parametrize(
-        ("parameter", "value"),
-        [
-            *(("factor", value) for value in (0.0, 1.0, -0.1, float("nan"), "0.5", True)),
-            *(("patience", value) for value in (0, -1, 1.5, "3", True)),
-            *(("cooldown", value) for value in (-1, 1.5, True)),
-            *(("min_delta", value) for value in (-0.1, float("nan"), float("inf"))),
-            *(("monitor", value) for value in ("val_auc", "", None)),
-        ],
-    )
-    @pytest.mark.parametrize("name", ["plateau", "plateau_rebound"])
-    def test_a_bad_parameter_is_named(self, name: str, parameter: str, value: Any) -> None:
-        with pytest.raises(BadInput, match=rf"^{parameter}: "):
-            read_schedule({"name": name, "learning_rate": 0.1, parameter: value})
 
 
 class TestPlateauRebound:
@@ -114,13 +101,42 @@ class TestPlateauRebound:
         gains = self.rebounding(reductions=1, cooldown=2).gains([0.5] * 9)
         assert gains.tolist() == [1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5, 1.0]
 
-    @pytest.mark.parametrize(
-        ("parameter", "value"),
-        [
-            *(("reductions", value) for value in (0, -1, 1.5, True)),
-            *(("rebound", value) for value in (0.0, -1.0, float("nan"), "1")),
-        ],
-    )
-    def test_a_bad_parameter_is_named(self, parameter: str, value: Any) -> None:
-        with pytest.raises(BadInput, match=rf"^{parameter}: "):
-            read_schedule({"name": "plateau_rebound", "learning_rate": 0.1, parameter: value})
+
+class TestAccuracyDrop:
+    def test_every_fall_of_the_accuracy_lowers_the_rate_of_the_next_epoch(self) -> None:
+        gains = AccuracyDrop(learning_rate=0.1, factor=0.5).gains([0.5, 0.6, 0.55, 0.54, 0.54, 0.9, 0.8, 0.8])
+        assert gains.tolist() == [1.0, 1.0, 1.0, 0.5, 0.25, 0.25, 0.25, 0.125]
+
+    def test_a_fall_within_the_least_change_is_none(self) -> None:
+        gains = AccuracyDrop(learning_rate=0.1, factor=0.5, min_delta=0.1).gains([0.5, 0.45, 0.3, 0.3])
+        assert gains.tolist() == [1.0, 1.0, 1.0, 0.5]
+
+    def test_the_rate_never_falls_below_the_floor(self) -> None:
+        gains = AccuracyDrop(learning_rate=0.1, factor=0.5, floor=0.3).gains([0.9, 0.8, 0.7, 0.6, 0.5])
+        assert gains.tolist() == [1.0, 1.0, 0.5, 0.3, 0.3]
+
+    def test_an_accuracy_that_is_no_number_is_passed_over(self) -> None:
+        gains = AccuracyDrop(learning_rate=0.1, factor=0.5).gains([0.9, float("nan"), 0.8, 0.8])
+        assert gains.tolist() == [1.0, 1.0, 1.0, 0.5]
+
+
+class TestCostDriven:
+    def test_the_rate_is_the_exponential_of_the_last_cost(self) -> None:
+        rates = CostDriven(learning_rate=0.1).rates(Timeline(epochs=4, steps_per_epoch=1), [2.0, 1.0, 0.5, 0.0])
+        assert rates[:, 0].tolist() == pytest.approx([0.1, 0.1 * math.e**2, 0.1 * math.e, 0.1 * math.e**0.5])
+
+    def test_the_rate_stays_between_floor_and_highest(self) -> None:
+        gains = CostDriven(learning_rate=0.1, floor=0.5, highest=3).gains([100.0, 1e6, -5.0, -1e6, 0.0])
+        assert gains.tolist() == [1.0, 3.0, 3.0, 0.5, 0.5]
+
+    @pytest.mark.parametrize("cost", [math.nan, math.inf])
+    def test_a_cost_that_is_not_finite_leaves_the_rate(self, cost: float) -> None:
+        gains = CostDriven(learning_rate=0.1).gains([0.5, cost, cost, 0.1, 0.0])
+        assert gains.tolist() == pytest.approx([1.0, *[math.exp(0.5)] * 3, math.exp(0.1)])
+
+    def test_it_watches_the_loss_unless_told_otherwise(self) -> None:
+        assert CostDriven(learning_rate=0.1).monitor == "loss"
+
+    def test_a_falling_cost_lowers_the_rate(self) -> None:
+        gains = CostDriven(learning_rate=0.1).gains(np.linspace(2, 0, 20).tolist())
+        assert (np.diff(gains[1:]) < 0).all()

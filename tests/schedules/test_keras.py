@@ -17,7 +17,7 @@ import pytest
 from sweep.errors import BadInput
 from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, Timeline, read_schedule
-from sweep.space import extremes
+from tests.schedules.examples import an_example, each_closed_loop
 
 os.environ.update(environment())  # TensorFlow reads it when it is imported, which comes next
 
@@ -33,17 +33,10 @@ from sweep.schedules.keras import (
 )
 
 CLOCK = Timeline(epochs=5, steps_per_epoch=3)
-CLOSED_LOOP = [kind for kind in CATALOGUE.values() if issubclass(kind, ClosedLoop)]
 OPEN_LOOP = [kind for kind in CATALOGUE.values() if not issubclass(kind, ClosedLoop)]
 reads_variables = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # Keras reads its variables in NumPy 1's way
 )
-
-
-def an_example(kind: type[Schedule], **more: Any) -> Schedule:
-    required = {"function": "math:exp"} if kind.name == "function" else {}
-    own = {key: extremes(space)[0] for key, space in kind.default_space.items()}
-    return read_schedule({"name": kind.name, "learning_rate": 0.1, **own, **required, **more})
 
 
 def rows(count: int = 30) -> tuple[Any, Any]:
@@ -115,7 +108,7 @@ class TestRateTable:
         assert_equal(whole.get_weights(), loaded.get_weights())
 
     def test_a_saved_model_calls_no_function_that_it_names(self) -> None:
-        config = to_keras(an_example(CATALOGUE["function"]), CLOCK).get_config()
+        config = to_keras(an_example(CATALOGUE["function"], function="math:exp"), CLOCK).get_config()
         np.testing.assert_allclose(RateTable.from_config(config).rates[:, 0], np.exp(np.arange(5)))
         del config["rates"]
         with pytest.raises(BadInput, match="schedule: must hold the rates of a function"):
@@ -179,7 +172,7 @@ class TestClosedLoopRates:
         assert rest["learning_rate"] == shown["learning_rate"][5:]
         assert_equal(whole.get_weights(), halves.get_weights())
 
-    @pytest.mark.parametrize("kind", CLOSED_LOOP, ids=lambda kind: kind.name)
+    @each_closed_loop
     def test_every_schedule_goes_on_from_its_kept_state(self, kind: type[ClosedLoop]) -> None:
         schedule, timeline = an_example(kind), Timeline(epochs=60, steps_per_epoch=1)
         assert isinstance(schedule, ClosedLoop)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.candidate import Candidate, from_params
 from sweep.config.study_file import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan, VerdictPlan
 from sweep.errors import BadInput, StorageFailed
-from sweep.schedules.open_loop import Cosine
+from sweep.schedules.open_loop import cosine
 from sweep.search.distributions import SearchSpace
 from sweep.search.objective import attributes
 from sweep.search.sampler import propose
@@ -358,6 +358,6 @@ def test_a_stored_study_is_not_continued_under_other_default_spaces(
 
     study = open_study(database, plan(), DATA_SHA256)
     store(database, study._study_id, [finished(CONSTANT)])
-    monkeypatch.setattr(Cosine, "default_space", {"final_ratio": 0.5})
+    monkeypatch.setattr(cosine, "default_space", {"final_ratio": 0.5})
     with pytest.raises(BadInput, match=r"^search\.schedules\.cosine\.final_ratio"):
         open_study(database, plan(), DATA_SHA256)
