@@ -89,7 +89,7 @@ def trial_notes(study: StudyReader, found: Findings, trials: pd.DataFrame) -> di
     notes = {}
     for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
         place = race[trial.trial]
-        rates = trial.attributes.get("curves", {}).get("rate", [])
+        rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
         notes[trial_id] = trial_note(found, place, found.record.race[place - 1]) + rate_chart(rates)
     return notes
 

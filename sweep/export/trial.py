@@ -9,7 +9,7 @@ from sweep.config.study_file import Plan, StudyFile
 from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
 from sweep.export.script import Chosen
-from sweep.search.distributions import read_candidate
+from sweep.search.objective import read_candidate
 from sweep.search.session import make_spec, read_data
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.verdict.record import Entry, Role, Runs
@@ -30,7 +30,7 @@ class Stored:
     @property
     def run_seeds(self) -> list[int]:
         """The seeds of the trial's runs; one of its own if the trial does not tell."""
-        return self.trial.attributes.get("run_seeds") or [0]
+        return list(self.trial.record.run_seeds) or [0]
 
 
 def read_stored(stored: StoredStudy, number: int | None) -> Stored:

@@ -323,8 +323,8 @@ def _table_row(trial: Best, rows: int) -> list[dict[str, Any]]:
         _cell(trial.params.get("momentum"), ".3g"),
         _cell(trial.value, ".2%"),
         _cell(stdev(counts) if len(counts) > 1 else None, ".2f"),
-        _cell(trial.log_loss, ".4f"),
-        _cell(trial.attributes.get("diverged"), "d"),
+        _cell(trial.record.log_loss, ".4f"),
+        _cell(trial.record.diverged, "d"),
         _text(described.removeprefix(trial.schedule).removeprefix(", ")),
     ]
 

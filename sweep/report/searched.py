@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.store import queries
 from sweep.store.queries import Best, StoredStudy
 
 MOST_TABLE_ROWS = 2000
@@ -37,5 +36,5 @@ def read_searched(stored: StoredStudy) -> Searched:
     """
     with stored.reading() as study:
         trials = study.every_trial()
-        best = study.details(trials.head(MOST_TABLE_ROWS), queries.BRIEF)
+        best = study.details(trials.head(MOST_TABLE_ROWS), brief=True)
     return Searched(trials, best, study.attributes)

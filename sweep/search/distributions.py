@@ -17,10 +17,9 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial
 
 from sweep.candidate import Candidate, from_params
-from sweep.config.study_file import Plan, SearchPlan
-from sweep.schedules import CATALOGUE, Schedule, read_schedule
+from sweep.config.study_file import SearchPlan
+from sweep.schedules import CATALOGUE, Schedule
 from sweep.space import Range, Space, Value
-from sweep.store.queries import Best
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,6 @@ class SearchSpace:
             f"{schedule}.{key}": distribution(space, whole=is_whole(kind, key))
             for key, space in self.search.schedules[schedule].items()
         }
-
-
-def read_candidate(plan: Plan, trial: Best) -> Candidate:
-    """Return a trial's candidate; its schedule as the trial keeps it, with the defaults that it was trained with."""
-    candidate = SearchSpace(plan.search).candidate(trial.params)
-    kept = trial.attributes.get("schedule")
-    if not isinstance(kept, dict):  # a trial stored before schedules were kept whole, or somebody else's
-        return candidate
-    return candidate.model_copy(update={"schedule": read_schedule(kept)})
 
 
 def suggest_all(trial: BaseTrial, distributions: dict[str, BaseDistribution]) -> dict[str, Value]:

@@ -21,7 +21,7 @@ from sweep.config.study_file import Plan
 from sweep.errors import BadInput
 from sweep.execution.batches import Outcome, Trainer
 from sweep.search.distributions import SearchSpace
-from sweep.search.objective import attributes
+from sweep.search.objective import to_record
 from sweep.search.sampler import propose, window
 from sweep.store import queries
 from sweep.store.database import Database
@@ -140,11 +140,10 @@ class Coordinator:
 
     def _trial(self, position: int, candidate: Candidate, outcome: Outcome, began: datetime) -> FinishedTrial:
         return FinishedTrial(
-            position=position,
             params=self._space.params(candidate),
             distributions=self._space.distributions(candidate.schedule.name),
             value=outcome.value,
-            attributes=attributes(candidate, outcome),
+            record=to_record(candidate, outcome, position),
             began=began,
         )
 
@@ -158,7 +157,7 @@ class Coordinator:
             claimed = self._claim(waiting)
             for place, outcome in self.trainer.train([candidate for _, candidate in claimed], self._run_seeds):
                 trial, candidate = claimed[place]
-                for key, value in attributes(candidate, outcome).items():
+                for key, value in to_record(candidate, outcome).attributes().items():
                     trial.set_user_attr(key, value)
                 self.study.tell(trial, outcome.value)
         finally:

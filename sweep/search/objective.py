@@ -1,23 +1,21 @@
-"""The Optuna objective: draw a candidate, train its replicates, record what they showed, return their mean.
-
-The coordinator uses its parts round by round; `study.optimize(objective)` uses it whole.
-"""
+"""From a candidate to a trial and back: the record of its runs, and the objective that `study.optimize` takes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
+from sweep.config.study_file import Plan
 from sweep.execution.batches import Outcome, Trainer
+from sweep.schedules import read_schedule
 from sweep.search.distributions import SearchSpace
-
-Json: TypeAlias = float | int | str | list["Json"] | dict[str, "Json"] | None
+from sweep.store.queries import Best
+from sweep.store.trials import TrialCurves, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Objective:
         """Train one candidate drawn by `trial` and record its runs as the trial's user attributes."""
         candidate = self.space.suggest(trial)
         ((_, outcome),) = self.trainer.train([candidate], self.run_seeds)
-        for key, value in attributes(candidate, outcome).items():
+        for key, value in to_record(candidate, outcome).attributes().items():
             trial.set_user_attr(key, value)
         return outcome.value
 
@@ -42,32 +40,42 @@ class Objective:
             study.enqueue_trial(self.space.params(candidate), skip_if_exists=True)
 
 
-def attributes(candidate: Candidate, outcome: Outcome) -> dict[str, Json]:
-    """Return what a finished trial keeps of its candidate and its runs, as JSON without NaN or infinity.
+def to_record(candidate: Candidate, outcome: Outcome, position: int | None = None) -> TrialRecord:
+    """Return what a finished trial keeps of its candidate and its runs.
 
-    The schedule is kept whole: its params tell what the search varied, not what was left to a default.
+    The schedule is kept whole: a trial's params hold what the search varied, not what was left to a default.
     """
     finite = outcome.log_loss[np.isfinite(outcome.log_loss)]
-    return {
-        "schedule": candidate.schedule.document,
-        "correct": [int(count) for count in outcome.correct],
-        "class_correct": [int(count) for count in outcome.class_correct.sum(axis=0)],
-        "validation_rows": outcome.validation_rows,
-        "log_loss": _number(float(finite.mean())) if len(finite) else None,
-        "log_losses": [_number(float(loss)) for loss in outcome.log_loss],
-        "run_seeds": list(outcome.run_seeds),
-        "diverged": int(outcome.diverged.sum()),
-        "training_seconds": round(outcome.seconds, 4),
-        "curves": {
-            "rate": [float(rate) for rate in outcome.rate],
-            "loss": [_number(float(loss)) for loss in outcome.loss],
-            "accuracy": [_number(float(share)) for share in outcome.accuracy],
-            "validation_loss": [_number(float(loss)) for loss in outcome.validation_loss],
-            "validation_accuracy": [_number(float(share)) for share in outcome.validation_accuracy],
-        },
-    }
+    return TrialRecord(
+        schedule=candidate.schedule.document,
+        correct=tuple(outcome.correct.tolist()),
+        class_correct=tuple(outcome.class_correct.sum(axis=0).tolist()),
+        validation_rows=outcome.validation_rows,
+        log_losses=_numbers(outcome.log_loss),
+        run_seeds=outcome.run_seeds,
+        training_seconds=round(outcome.seconds, 4),
+        curves=TrialCurves(
+            rate=tuple(outcome.rate.tolist()),
+            loss=_numbers(outcome.loss),
+            accuracy=_numbers(outcome.accuracy),
+            validation_loss=_numbers(outcome.validation_loss),
+            validation_accuracy=_numbers(outcome.validation_accuracy),
+        ),
+        log_loss=_numbers([finite.mean()])[0] if len(finite) else None,
+        diverged=int(outcome.diverged.sum()),
+        position=position,
+    )
 
 
-def _number(value: float) -> float | None:
+def read_candidate(plan: Plan, trial: Best) -> Candidate:
+    """Return a trial's candidate; its schedule as the trial keeps it, with the defaults that it was trained with."""
+    candidate = SearchSpace(plan.search).candidate(trial.params)
+    kept = trial.record.schedule
+    if kept is None:  # a trial stored before schedules were kept whole, or somebody else's
+        return candidate
+    return candidate.model_copy(update={"schedule": read_schedule(kept)})
+
+
+def _numbers(values: Iterable[float]) -> tuple[float | None, ...]:
     """Keep seven digits, a float32's worth; a value that is not finite becomes None."""
-    return float(f"{value:.7g}") if math.isfinite(value) else None
+    return tuple(float(f"{value:.7g}") if math.isfinite(value) else None for value in values)

@@ -31,6 +31,7 @@ from sweep.seeds import Stage, run_seeds
 from sweep.space import Value
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
+from sweep.store.trials import TrialRecord
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
@@ -42,11 +43,10 @@ CHANGEABLE = {"search": {"trials"}, "data": {"file", "name"}, "": {"baseline", "
 class FinishedTrial:
     """One evaluated candidate on its way into the database."""
 
-    position: int
     params: Mapping[str, Value]
     distributions: Mapping[str, BaseDistribution]
     value: float
-    attributes: Mapping[str, Any]
+    record: TrialRecord
     began: datetime
 
 
@@ -117,7 +117,7 @@ def store(database: Database, study_id: int, trials: Sequence[FinishedTrial]) ->
     """
     for trial in trials:
         if not math.isfinite(trial.value):
-            raise StorageFailed(f"trial at position {trial.position} has the value {trial.value}.")
+            raise StorageFailed(f"trial at position {trial.record.position} has the value {trial.value}.")
     if not trials:
         return
     tables, now = database.tables, datetime.now(UTC).replace(tzinfo=None)
@@ -162,7 +162,7 @@ def _parts(ids: Sequence[int], trials: Sequence[FinishedTrial]) -> dict[str, lis
         "trial_user_attributes": [
             {"trial_id": number, "key": key, "value_json": json.dumps(value, allow_nan=False)}
             for number, trial in pairs
-            for key, value in {**trial.attributes, "position": trial.position}.items()
+            for key, value in trial.record.attributes().items()
         ],
     }
 

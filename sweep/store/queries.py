@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from sweep.config.study_file import Metric, Plan, read_plan
 from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.space import Value
 from sweep.store.database import Database, SchemaMissing
+from sweep.store.trials import BRIEF, TrialRecord, read_record
 
 FINISHED = """
     SELECT t.trial_id, t.number, v.value,
@@ -44,8 +45,6 @@ ANY = """
     WHERE t.study_id = :study
 """
 HIGHEST_NUMBER = 2**31 - 1  # that a database can hold and so be asked for
-# The attributes that a line of a table needs; curves and schedules are a hundred times as long.
-BRIEF = ("correct", "run_seeds", "validation_rows", "log_loss", "diverged")
 # `Finished.rank_key` says the same of trials that are already here.
 BEST_FIRST: dict[Metric, str] = {
     "accuracy": "value DESC, log_loss NULLS LAST, number",
@@ -59,9 +58,8 @@ class Best:
 
     trial: int
     value: float
-    log_loss: float | None
     params: dict[str, Value]
-    attributes: dict[str, Any]
+    record: TrialRecord
 
     @property
     def schedule(self) -> str:
@@ -71,7 +69,7 @@ class Best:
     @property
     def correct(self) -> dict[int, int]:
         """The validation rows that each run got right, by run seed; empty if the trial does not tell both."""
-        return right_rows(self.attributes)
+        return {run.run_seed: run.correct for run in self.record.runs}
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class AnyTrial:
     began: datetime | None
     ended: datetime | None
     params: dict[str, Value]
-    attributes: dict[str, Any]
+    record: TrialRecord
 
 
 @dataclass(frozen=True)
@@ -243,9 +241,9 @@ class StudyReader:
             for row in rows
         ]
 
-    def best_trials(self, top: int, only: Collection[str] | None = None) -> list[Best]:
-        """Return the `top` finished trials by the study's metric, with all attributes or `only` these."""
-        return self.details(self.standings(top), only)
+    def best_trials(self, top: int, *, brief: bool = False) -> list[Best]:
+        """Return the `top` finished trials by the study's metric, without curves if `brief`."""
+        return self.details(self.standings(top), brief=brief)
 
     def finished_trial(self, number: int) -> Best | None:
         """Return the finished trial of that number."""
@@ -259,14 +257,14 @@ class StudyReader:
         found = self.trials_after(number - 1, 1) if 0 <= number <= HIGHEST_NUMBER else []
         return next((trial for trial in found if trial.number == number), None)
 
-    def trials_after(self, after: int | None, limit: int, only: Collection[str] | None = None) -> list[AnyTrial]:
+    def trials_after(self, after: int | None, limit: int, *, brief: bool = False) -> list[AnyTrial]:
         """Return the `limit` trials in any state whose numbers come next after `after`; None for the first."""
         query = text(f"{ANY} AND t.number > :after{OLDEST_FIRST} LIMIT :limit")
         told = query.columns(datetime_start=DateTime(), datetime_complete=DateTime())
         least = -1 if after is None else max(-1, min(after, HIGHEST_NUMBER))
         rows = self.connection.execute(told, {"study": self.study_id, "after": least, "limit": limit}).all()
         ids = [row.trial_id for row in rows]
-        params, attributes = read_params(self.connection, ids), read_attributes(self.connection, ids, only)
+        params, records = read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
         return [
             AnyTrial(
                 number=row.number,
@@ -275,12 +273,12 @@ class StudyReader:
                 began=_in_utc(row.datetime_start),
                 ended=_in_utc(row.datetime_complete),
                 params=params[row.trial_id],
-                attributes=attributes[row.trial_id],
+                record=records[row.trial_id],
             )
             for row in rows
         ]
 
-    def best_of_each_schedule(self, only: Collection[str] | None = None) -> list[Tried]:
+    def best_of_each_schedule(self, *, brief: bool = False) -> list[Tried]:
         """Return every schedule that was tried with its best finished trial, best first."""
         frame = self.standings()
         query = text("""
@@ -290,7 +288,7 @@ class StudyReader:
         schedules = read_frame(query, self.connection, params={"study": self.study_id})
         joined = frame.merge(schedules, on="trial_id")
         best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
-        trials = self.details(best, only)
+        trials = self.details(best, brief=brief)
         return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
 
     def every_trial(self) -> pd.DataFrame:
@@ -320,13 +318,13 @@ class StudyReader:
         query = text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[self.metric]}{limit}")
         return read_frame(query, self.connection, params={"study": self.study_id})
 
-    def details(self, frame: pd.DataFrame, only: Collection[str] | None = None) -> list[Best]:
-        """Return the trials of `frame`, in its order, with their params, and with all attributes or `only` these."""
+    def details(self, frame: pd.DataFrame, *, brief: bool = False) -> list[Best]:
+        """Return the trials of `frame`, in its order, with their params, and without curves if `brief`."""
         ids = frame["trial_id"].tolist()
-        params, attributes = read_params(self.connection, ids), read_attributes(self.connection, ids, only)
+        params, records = read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
         columns = (ids, frame["number"].tolist(), frame["value"].tolist())
         return [
-            Best(number, value, attributes[trial_id].get("log_loss"), params[trial_id], attributes[trial_id])
+            Best(number, value, params[trial_id], records[trial_id])
             for trial_id, number, value in zip(*columns, strict=True)
         ]
 
@@ -434,30 +432,16 @@ def _distribution(document: str) -> dict[str, Any]:
     return parsed
 
 
-def read_attributes(
-    connection: Connection, trial_ids: Iterable[int], only: Collection[str] | None = None
-) -> dict[int, dict[str, Any]]:
-    """Return the user attributes of each trial, all or `only` these."""
-    ids = list(trial_ids)
-    listed = "" if only is None else " AND key IN :keys"
+def read_records(connection: Connection, trial_ids: Sequence[int], *, brief: bool = False) -> dict[int, TrialRecord]:
+    """Return the record of each trial, without curves if `brief`."""
+    listed = " AND key IN :keys" if brief else ""
     query = text(f"SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids{listed}")
-    wanted = {"ids": ids} if only is None else {"ids": ids, "keys": list(only)}
+    wanted = {"ids": list(trial_ids)} | ({"keys": list(BRIEF)} if brief else {})
     query = query.bindparams(*(bindparam(name, expanding=True) for name in wanted))
-    found: dict[int, dict[str, Any]] = {number: {} for number in ids}
+    found: dict[int, dict[str, Any]] = {number: {} for number in trial_ids}
     for row in connection.execute(query, wanted):
         found[row.trial_id][row.key] = json.loads(row.value_json)
-    return found
-
-
-def right_rows(attributes: Mapping[str, Any]) -> dict[int, int]:
-    """Return the validation rows that each run of a trial got right, by run seed; empty if it does not tell both."""
-    counts, seeds = _counts(attributes.get("correct")), _counts(attributes.get("run_seeds"))
-    return dict(zip(seeds, counts, strict=True)) if len(seeds) == len(counts) else {}
-
-
-def _counts(told: Any) -> list[int]:
-    """Return whole numbers; none if somebody else keeps something else under their name."""
-    return told if isinstance(told, list) and all(type(count) is int for count in told) else []
+    return {number: read_record(attributes) for number, attributes in found.items()}
 
 
 def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:

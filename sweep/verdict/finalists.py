@@ -11,7 +11,7 @@ from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
 from sweep.errors import StorageFailed
 from sweep.schedules import read_schedule
-from sweep.search.distributions import read_candidate
+from sweep.search.objective import read_candidate
 from sweep.stats.selection import indistinguishable
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy
@@ -82,11 +82,11 @@ def _can(trial: Best) -> bool:
 
 
 def _runs(trial: Best) -> Runs:
-    losses = trial.attributes.get("log_losses")
+    runs = trial.record.runs
     return Runs(
-        run_seeds=tuple(trial.correct),
-        correct=tuple(trial.correct.values()),
-        log_losses=tuple(losses) if losses else (None,) * len(trial.correct),
-        diverged=trial.attributes.get("diverged", 0),
-        class_correct=tuple(trial.attributes.get("class_correct", ())),
+        run_seeds=tuple(run.run_seed for run in runs),
+        correct=tuple(run.correct for run in runs),
+        log_losses=tuple(run.log_loss for run in runs),
+        diverged=trial.record.diverged or 0,
+        class_correct=trial.record.class_correct,
     )

@@ -11,24 +11,16 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
-
 from sweep.config.study_file import Metric, Plan
 from sweep.errors import NotFound
 from sweep.model import Answer
 from sweep.optimizer import Optimizer
 from sweep.space import Value
-from sweep.store import queries
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
+from sweep.store.trials import Run, TrialCurves, TrialRecord
 from sweep.verdict.status import is_current, read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
-
-COUNT = TypeAdapter(int)
-COUNTS = TypeAdapter(list[int])
-NUMBER = TypeAdapter(FiniteFloat)
-NUMBERS = TypeAdapter(list[FiniteFloat | None])
-DOCUMENT = TypeAdapter(dict[str, Any])
 
 
 class TrialFacts(Answer):
@@ -143,24 +135,6 @@ class TrialsAnswer(Answer):
     next_after: int | None
 
 
-class Run(Answer):
-    """One training: its seed, its right validation rows and its validation cross-entropy."""
-
-    run_seed: int
-    correct: int
-    log_loss: float | None
-
-
-class CurvesAnswer(Answer):
-    """A trial's curves, mean over runs, `[epochs]`; None where they are not finite."""
-
-    rate: tuple[float | None, ...]
-    loss: tuple[float | None, ...]
-    accuracy: tuple[float | None, ...]
-    validation_loss: tuple[float | None, ...]
-    validation_accuracy: tuple[float | None, ...]
-
-
 class TrialAnswer(ListedTrial):
     """All that one trial tells.
 
@@ -180,7 +154,7 @@ class TrialAnswer(ListedTrial):
     class_correct: tuple[int, ...]
     training_seconds: float | None
     whole_schedule: dict[str, Any] | None
-    curves: CurvesAnswer | None
+    curves: TrialCurves | None
 
 
 class ScheduleAnswer(Answer):
@@ -212,7 +186,7 @@ def read_best(stored: StoredStudy, top: int) -> BestAnswer:
     """
     with stored.reading() as study:
         finished = study.some_finished()
-        best = study.best_trials(top, queries.BRIEF)
+        best = study.best_trials(top, brief=True)
     return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)))
 
 
@@ -225,7 +199,7 @@ def read_families(stored: StoredStudy) -> FamiliesAnswer:
     """
     with stored.reading() as study:
         finished = study.some_finished()
-        tried = study.best_of_each_schedule(queries.BRIEF)
+        tried = study.best_of_each_schedule(brief=True)
     families = tuple(Family(schedule=one.best.schedule, trials=one.count, best=_ranked(one.best)) for one in tried)
     return FamiliesAnswer(**_ranking(study, finished), families=families)
 
@@ -267,7 +241,7 @@ def read_trials(stored: StoredStudy, after: int | None = None, limit: int = 100)
         NotFound: if there is no such study.
     """
     with stored.reading() as study:
-        found = study.trials_after(after, limit + 1, queries.BRIEF)
+        found = study.trials_after(after, limit + 1, brief=True)
     page = found[:limit]
     return TrialsAnswer(
         study=study.name,
@@ -286,16 +260,16 @@ def read_trial(stored: StoredStudy, number: int) -> TrialAnswer:
         trial = study.find_trial(number)
     if trial is None:
         raise NotFound("trial", f"the study `{stored.name}` has no trial {number}.")
-    kept = trial.attributes
+    record = trial.record
     return TrialAnswer(
         **_listed(trial),
         study=study.name,
-        position=_told(kept, "position", COUNT, None),
-        runs=_runs(kept),
-        class_correct=tuple(_told(kept, "class_correct", COUNTS, [])),
-        training_seconds=_told(kept, "training_seconds", NUMBER, None),
-        whole_schedule=_told(kept, "schedule", DOCUMENT, None),
-        curves=_curves(kept),
+        position=record.position,
+        runs=record.runs,
+        class_correct=record.class_correct,
+        training_seconds=record.training_seconds,
+        whole_schedule=record.schedule,
+        curves=record.curves,
     )
 
 
@@ -310,34 +284,32 @@ def _ranking(study: StudyReader, finished: int) -> dict[str, Any]:
 
 
 def _ranked(best: Best) -> RankedTrial:
-    return RankedTrial(**_facts(best.trial, best.value, best.params, best.attributes))
+    return RankedTrial(**_facts(best.trial, best.value, best.params, best.record))
 
 
 def _listed(trial: AnyTrial) -> dict[str, Any]:
     own = {"state": trial.state, "began": trial.began, "ended": trial.ended}
-    return _facts(trial.number, trial.value, trial.params, trial.attributes) | own
+    return _facts(trial.number, trial.value, trial.params, trial.record) | own
 
 
-def _facts(
-    number: int, value: float | None, params: Mapping[str, Value], attributes: Mapping[str, Any]
-) -> dict[str, Any]:
+def _facts(number: int, value: float | None, params: Mapping[str, Value], record: TrialRecord) -> dict[str, Any]:
     """Return the fields of `TrialFacts`."""
     held = {key: value for key, value in params.items() if _can_be_told(value)}
     schedule = str(held.get("schedule", ""))
     prefix = f"{schedule}."
     own = {key.removeprefix(prefix): value for key, value in held.items() if key.startswith(prefix)}
-    correct = tuple(queries.right_rows(attributes).values())
+    correct = tuple(run.correct for run in record.runs)
     return {
         "trial": number,
         "value": value,
-        "log_loss": _told(attributes, "log_loss", NUMBER, None),
+        "log_loss": record.log_loss,
         "schedule": {"name": schedule, "learning_rate": held.get("learning_rate")} | own,
         "momentum": held.get("momentum"),
         "replicates": len(correct),
         "correct_mean": sum(correct) / len(correct) if correct else None,
-        "validation_rows": _told(attributes, "validation_rows", COUNT, None),
+        "validation_rows": record.validation_rows,
         "correct": correct,
-        "diverged": _told(attributes, "diverged", COUNT, 0),
+        "diverged": record.diverged or 0,
         "params": held,
     }
 
@@ -345,28 +317,3 @@ def _facts(
 def _can_be_told(value: Value | None) -> bool:
     """Say whether JSON has a word for a param; a choice of others may be None or NaN."""
     return isinstance(value, str) or (value is not None and isfinite(value))
-
-
-def _told(attributes: Mapping[str, Any], key: str, kind: TypeAdapter[Any], otherwise: Any) -> Any:
-    """Return an attribute if it is of the kind that ours are."""
-    try:
-        return kind.validate_python(attributes.get(key), strict=True)
-    except ValidationError:
-        return otherwise
-
-
-def _runs(attributes: Mapping[str, Any]) -> tuple[Run, ...]:
-    correct = queries.right_rows(attributes)
-    told = _told(attributes, "log_losses", NUMBERS, [])
-    losses = told if len(told) == len(correct) else [None] * len(correct)
-    return tuple(
-        Run(run_seed=seed, correct=count, log_loss=loss)
-        for (seed, count), loss in zip(correct.items(), losses, strict=True)
-    )
-
-
-def _curves(attributes: Mapping[str, Any]) -> CurvesAnswer | None:
-    try:
-        return CurvesAnswer.model_validate(attributes.get("curves"))
-    except ValidationError:
-        return None

@@ -19,7 +19,7 @@ from sweep.engines.spec import TrainingSpec
 from sweep.execution.batches import Outcome, Trainer
 from sweep.search.distributions import SearchSpace
 from sweep.search.loop import Coordinator
-from sweep.search.objective import attributes
+from sweep.search.objective import to_record
 from sweep.search.session import make_spec, read_data
 from sweep.store.database import Database
 from sweep.store.optuna_schema import FinishedTrial, open_study, store
@@ -53,11 +53,10 @@ def store_outcomes(
     first = StoredStudy(database, plan.name).count_finished()
     trials = [
         FinishedTrial(
-            position=first + place,
             params=space.params(candidates[place]),
             distributions=space.distributions(candidates[place].schedule.name),
             value=outcome.value,
-            attributes=attributes(candidates[place], outcome),
+            record=to_record(candidates[place], outcome, first + place),
             began=began,
         )
         for place, outcome in trainer.train(candidates, range(plan.search.replicates))

@@ -22,6 +22,7 @@ from sweep.report.theme import DARK
 from sweep.space import Value
 from sweep.stats.verdict import Question, Word
 from sweep.store.queries import Best
+from sweep.store.trials import TrialRecord
 from sweep.verdict.analysis import Findings, find, label_of
 from tests.verdict.records import make_plan, make_record
 
@@ -80,9 +81,8 @@ def searched(number: int = 30, shown: int = 30, drop: Value = 0.5) -> Searched:
         Best(
             trial=trial,
             value=value,
-            log_loss=None if trial == 1 else 0.06,
             params={"schedule": "step", "learning_rate": 0.1, "momentum": 0.9, "step.drop": drop},
-            attributes={"correct": [114, 113], "run_seeds": [0, 1], "diverged": 0},
+            record=TrialRecord(correct=(114, 113), run_seeds=(0, 1), diverged=0, log_loss=None if trial == 1 else 0.06),
         )
         for trial, value in zip(range(shown), frame["value"].tolist(), strict=False)
     ]

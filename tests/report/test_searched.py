@@ -17,7 +17,7 @@ def test_every_trial_is_there_and_the_best_come_with_what_a_table_needs(database
     assert len(found.trials) == 20
     assert [trial.trial for trial in found.best] == found.trials["number"].tolist()
     assert {len(trial.correct) for trial in found.best} == {2}
-    assert "curves" not in found.best[0].attributes
+    assert found.best[0].record.curves is None
     assert found.attributes["data_sha256"] == DATA_SHA256
 
 

@@ -24,6 +24,7 @@ from sweep.search.distributions import SearchSpace
 from sweep.search.loop import Coordinator, SearchProgress, missing_positions
 from sweep.store.database import Database
 from sweep.store.queries import Finished
+from sweep.store.trials import read_record
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened, outcome_of
 
 PLAN = make_plan()
@@ -85,7 +86,7 @@ class TestBudget:
         coordinator = make_coordinator(database, make_plan(replicates=3), trainer)
         coordinator.run()
         assert len(trainer.trained) == 20
-        assert {tuple(trial.user_attrs["run_seeds"]) for trial in coordinator.study.trials} == {(0, 1, 2)}
+        assert {read_record(trial.user_attrs).run_seeds for trial in coordinator.study.trials} == {(0, 1, 2)}
 
     def test_a_met_budget_trains_nothing(self, database: Database) -> None:
         swept(database)

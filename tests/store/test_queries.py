@@ -22,22 +22,23 @@ from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.optuna_schema import FinishedTrial, open_study, store
 from sweep.store.queries import AnyTrial, Best, Finished, StoredStudy, Tried
+from sweep.store.trials import TrialCurves, TrialRecord
 from tests.fakes import DATA_SHA256, make_plan
 
 PLAN = make_plan(recipes=())
 SPACE = SearchSpace(PLAN.search)
+CURVES = TrialCurves(rate=(0.1,), loss=(0.5,), accuracy=(0.5,), validation_loss=(None,), validation_accuracy=(0.5,))
 
 
-def trial(
-    value: float, log_loss: float | None, schedule: str = "constant", position: int = 0, **attributes: Any
-) -> FinishedTrial:
+def trial(value: float, log_loss: float | None, schedule: str = "constant", **parts: Any) -> FinishedTrial:
     own: dict[str, Value] = {"step.drop": 0.5, "step.epochs_drop": 2} if schedule == "step" else {}
     return FinishedTrial(
-        position=position,
         params={"schedule": schedule, "learning_rate": 0.1, "momentum": 0.5, **own},
         distributions=SPACE.distributions(schedule),
         value=value,
-        attributes={"log_loss": log_loss, "correct": [1, 2], **attributes},
+        record=TrialRecord(
+            log_loss=log_loss, run_seeds=(0, 1), correct=(1, 2), curves=CURVES, **{"position": 0, **parts}
+        ),
         began=datetime.now(UTC) - timedelta(seconds=10),
     )
 
@@ -145,7 +146,6 @@ class TestRanking:
         assert found == Best(
             trial=0,
             value=0.9,
-            log_loss=0.3,
             params={
                 "schedule": "step",
                 "learning_rate": 0.1,
@@ -153,8 +153,9 @@ class TestRanking:
                 "step.drop": 0.5,
                 "step.epochs_drop": 2,
             },
-            attributes={"log_loss": 0.3, "correct": [1, 2], "position": 7},
+            record=TrialRecord(log_loss=0.3, run_seeds=(0, 1), correct=(1, 2), curves=CURVES, position=7),
         )
+        assert found.correct == {0: 1, 1: 2}
         assert list(found.params) == list(SPACE.distributions("step"))
 
     def test_the_best_of_each_schedule_come_best_first(self, database: Database) -> None:
@@ -225,11 +226,12 @@ class TestRanking:
         ):
             study.some_finished()
 
-    def test_attributes_come_all_or_those_that_are_asked_for(self, database: Database) -> None:
+    def test_a_brief_record_lacks_the_curves_alone(self, database: Database) -> None:
         filled(database, [trial(0.9, 0.3, position=7)])
         with StoredStudy(database, "tiny").reading() as study:
-            (few,) = study.best_trials(1, ("position", "none"))
-        assert few.attributes == {"position": 7}
+            (brief,) = study.best_trials(1, brief=True)
+        (whole,) = best(database, 1)
+        assert brief.record == whole.record.model_copy(update={"curves": None})
 
     def test_two_thousand_trials_rank_as_sorting_ranks_them(self, database: Database) -> None:
         draw = random.Random(0)
@@ -343,7 +345,7 @@ class TestTrialsByNumber:
         stored, finished = found_trial(database, 0)
         assert finished == best(database, 1)[0]
         assert stored is not None
-        assert (stored.params, stored.attributes) == (finished.params, finished.attributes)
+        assert (stored.params, stored.record) == (finished.params, finished.record)
 
 
 class TestOptunaAlone:
@@ -387,12 +389,3 @@ def test_a_stored_number_stands_for_what_was_suggested(distribution: BaseDistrib
     found = queries.external(distribution.to_internal_repr(value), as_json(distribution))
     assert found == value
     assert type(found) is type(value)
-
-
-@pytest.mark.parametrize(
-    "told",
-    [{"run_seeds": [0, 1]}, {"correct": [3]}, {"correct": 3, "run_seeds": [0]}, {"correct": ["a"], "run_seeds": [0]}],
-    ids=["seeds alone", "counts alone", "one number", "text"],
-)
-def test_a_trial_that_does_not_tell_seeds_and_counts_tells_no_counts(told: dict[str, Any]) -> None:
-    assert Best(0, 0.5, None, {}, told).correct == {}

@@ -9,6 +9,7 @@ from sweep.config.study_file import Plan
 from sweep.errors import StorageFailed
 from sweep.store.database import Database
 from sweep.store.queries import Best
+from sweep.store.trials import TrialRecord
 from sweep.verdict.finalists import as_candidate, finalists, within_noise
 from sweep.verdict.record import Contender
 from tests.fakes import make_coordinator, make_plan
@@ -23,8 +24,8 @@ def searched(database: Database, plan: Plan = PLAN) -> list[Contender]:
 
 
 def trial(number: int, correct: list[int], schedule: str = "step") -> Best:
-    seeds = list(range(len(correct)))
-    return Best(number, 0.9, 0.1, {"schedule": schedule}, {"correct": correct, "run_seeds": seeds})
+    record = TrialRecord(correct=tuple(correct), run_seeds=tuple(range(len(correct))))
+    return Best(number, 0.9, {"schedule": schedule}, record)
 
 
 def test_the_best_of_the_search_race_as_they_were_found(database: Database) -> None:
@@ -34,8 +35,8 @@ def test_the_best_of_the_search_race_as_they_were_found(database: Database) -> N
     assert [contender.trial for contender in racing[:4]] == [each.number for each in best[:4]]
     for contender, found in zip(racing, best[:4], strict=False):
         assert contender.search is not None
-        assert list(contender.search.correct) == found.user_attrs["correct"]
-        assert as_candidate(contender).schedule.document == found.user_attrs["schedule"]
+        assert list(contender.search.correct) == found.user_attrs["record"]["correct"]
+        assert as_candidate(contender).schedule.document == found.user_attrs["record"]["schedule"]
 
 
 def test_of_every_schedule_within_noise_the_best_races_too() -> None:
