@@ -97,13 +97,12 @@ def run(
         handle = api.Study.open(study, storage=storage, overrides=overrides)
         run_study(handle, Limits(workers, timeout, search_only, supervised, no_cache))
         return
-    from sweep.cli.run_remote import refuse_local, run_on_server
+    from sweep.cli.run_remote import run_on_server
     from sweep.client.http import connect
 
-    options = {"search_only": search_only, "supervised": supervised, "no_cache": no_cache}
-    refuse_local(workers=workers, timeout=timeout, **options)
+    only_here = {"search_only": search_only, "no_cache": no_cache, "supervised": supervised}
     with connect(address, token_file) as client:
-        run_on_server(client, study_path(study), overrides)
+        run_on_server(client, study_path(study), overrides, workers=workers, timeout=timeout, **only_here)
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.cli.train import quiet_start
-from sweep.client.printable import printable
 from sweep.client.source import Served
 from sweep.config.study_file import read_study_file
 from sweep.engines.spec import TrainingSpec
@@ -49,7 +48,7 @@ def export_served(served: Served, name: str, form: str, out: Path | None, trial:
     if trial is not None:
         raise BadInput("trial", "cannot be chosen with a server; it exports the winner, or else the best candidate.")
     check_options(form, out)
-    write_text(printable(served.script(name)) if form == "keras" else as_json(served.schedule(name)), out)
+    write_text(served.script(name) if form == "keras" else as_json(served.schedule(name)), out)
 
 
 def as_json(schedule: ScheduleAnswer) -> str:

@@ -1,11 +1,9 @@
-"""What a person or a program sees of a running sweep: a bar on a terminal, lines in a file, JSON for a supervisor.
-
-It stands alone because a sweep that runs here and one that runs on a server are drawn alike.
-"""
+"""How a person or a program sees the progress of a sweep, here or on a server: a bar, lines, or JSON lines."""
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Protocol
 
 from rich.console import Console
@@ -19,7 +17,7 @@ JSON_SECONDS = 0.2
 
 
 class ProgressView(Protocol):
-    """Where progress is drawn; `begin` is told each part once, `draw` each time something has moved."""
+    """Where progress is shown, in a `with`."""
 
     def __enter__(self) -> object:
         """Prepare the place."""
@@ -27,15 +25,12 @@ class ProgressView(Protocol):
     def __exit__(self, *error: object) -> None:
         """Leave it as it should stay."""
 
-    def begin(self, pace: Progress) -> None:
-        """Begin a part."""
-
-    def draw(self, pace: Progress) -> None:
-        """Show where the part is."""
+    def draw(self, progress: Progress) -> None:
+        """Show where the sweep is."""
 
 
 def progress_view(console: Console) -> ProgressView:
-    """Return what fits the console: a bar if it is a terminal."""
+    """Return the view that fits the console: a bar if it is a terminal."""
     return Bar(console) if console.is_terminal else Lines(console)
 
 
@@ -43,6 +38,7 @@ class Bar:
     """A bar that fills, for a terminal."""
 
     def __init__(self, console: Console) -> None:
+        self._part: tuple[str, int] | None = None
         self._bar = RichBar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -59,69 +55,56 @@ class Bar:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
-    def begin(self, pace: Progress) -> None:
-        """Begin a new bar in place of the last."""
-        for task in self._bar.task_ids:
-            self._bar.remove_task(task)
-        self._bar.add_task(pace.part, total=pace.wanted, completed=pace.done, rate=_rate(pace), best=pace.best)
+    def draw(self, progress: Progress) -> None:
+        """Move the bar, or begin a new one: for another part, and until trainings have a rate.
 
-    def draw(self, pace: Progress) -> None:
-        """Move the bar."""
-        self._bar.update(self._bar.task_ids[0], completed=pace.done, best=pace.best, rate=_rate(pace))
+        The estimate of the time left then does not count what an earlier run did.
+        """
+        part, rate, best = (progress.part, progress.wanted), _rate(progress), progress.best
+        if part != self._part or progress.trainings_per_second is None:
+            self._part = part
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._bar.add_task(progress.part, total=progress.wanted, completed=progress.done, rate=rate, best=best)
+        else:
+            self._bar.update(self._bar.task_ids[0], completed=progress.done, rate=rate, best=best)
 
 
-class Lines:
-    """A line every so often, for a file or a pipe."""
+class Lines(nullcontext[None]):
+    """A line every five seconds, for a file or a pipe, once some of a part is done."""
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
-        self._told = -LINE_SECONDS
+        self._printed = -LINE_SECONDS
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
-    def begin(self, pace: Progress) -> None:
-        """Say nothing: a part is told of once it has got somewhere."""
-
-    def draw(self, pace: Progress) -> None:
-        """Print a line if enough time has gone by since the last."""
+    def draw(self, progress: Progress) -> None:
+        """Print a line if it is time."""
         now = time.perf_counter()
-        if not pace.done or now - self._told <= LINE_SECONDS:
+        if not progress.done or now - self._printed <= LINE_SECONDS:
             return
-        self._told = now
-        best = f", {pace.best}" if pace.best else ""
-        self._console.print(f"{pace.part}: {pace.done:,}/{pace.wanted:,} trainings, {_rate(pace)} a second{best}")
+        self._printed = now
+        best = f", {progress.best}" if progress.best else ""
+        done, wanted = f"{progress.done:,}", f"{progress.wanted:,}"
+        self._console.print(f"{progress.part}: {done}/{wanted} trainings, {_rate(progress)} a second{best}")
 
 
-class JsonLines:
-    """One JSON document a line on standard output, for a supervisor."""
+class JsonLines(nullcontext[None]):
+    """JSON documents on standard output, one a line, for a supervisor."""
 
     def __init__(self) -> None:
-        self._told = -JSON_SECONDS
-        self._best = ""
+        super().__init__()
+        self._printed = -JSON_SECONDS
+        self._news: object = None
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
-    def begin(self, pace: Progress) -> None:
-        """Tell of every part."""
-        self._tell(pace)
-
-    def draw(self, pace: Progress) -> None:
-        """Tell where it is, but no more often than anybody looks, unless something better was found."""
-        if pace.best != self._best or time.perf_counter() - self._told > JSON_SECONDS:
-            self._tell(pace)
-
-    def _tell(self, pace: Progress) -> None:
-        self._told, self._best = time.perf_counter(), pace.best
-        print(pace.model_dump_json(), flush=True)
+    def draw(self, progress: Progress) -> None:
+        """Print every part and every better candidate, and else no more than five documents a second."""
+        now, news = time.perf_counter(), (progress.part, progress.wanted, progress.best)
+        if news == self._news and now - self._printed <= JSON_SECONDS:
+            return
+        self._printed, self._news = now, news
+        print(progress.model_dump_json(), flush=True)
 
 
-def _rate(pace: Progress) -> str:
-    return "-" if pace.trainings_per_second is None else f"{pace.trainings_per_second:,.0f}"
+def _rate(progress: Progress) -> str:
+    return "-" if progress.trainings_per_second is None else f"{progress.trainings_per_second:,.0f}"

@@ -155,7 +155,7 @@ class RunProgress:
         """Begin a part of so many trainings."""
         self.interruption.check()
         self.part, self._wanted, self._done, self._best = part, trainings, 0, ""
-        self.view.begin(self.now)
+        self.view.draw(self.now)
 
     def trained(self, trainings: int) -> None:
         """Count trainings as their tiles come back."""
@@ -172,10 +172,7 @@ class RunProgress:
         self.interruption.check()
         self._done = progress.finished * self._plan.search.replicates
         self._best = "" if progress.best is None else _best_in_words(self._plan, progress.best)
-        if self.runs:
-            self.view.draw(self.now)
-        else:
-            self.view.begin(self.now)  # where an earlier run has stopped
+        self.view.draw(self.now)
 
     def _rate(self) -> float | None:
         """Return trainings a second since the first tile came back, which is after the compilation."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import optuna
 
-from sweep.client.address import is_loopback
+from sweep.client.http import is_loopback
 from sweep.errors import BadInput
 from sweep.jobs.process import Launcher
 from sweep.jobs.queue import JobQueue

@@ -1,40 +1,55 @@
-"""A server as a client sees it: an address, a token, and answers that are checked before anything is made of them.
-
-It stands alone because all of HTTP is here; whatever a server answers, the rest gets our own models or our own errors.
-"""
+"""HTTP client for `sweep serve`: where a token may be sent, and checks on every answer before anything uses it."""
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
+from httpx_sse import EventSource
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from sweep.client.address import CONNECT_SECONDS, check_address, open_connections
-from sweep.client.credentials import FILE_VARIABLE, TOKEN_VARIABLE, read_token
-from sweep.client.event_stream import Event, TooLong, read_events
-from sweep.client.printable import printable_document, shortened
 from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, first_problem
 
-LARGEST_BYTES = 64 * 1024 * 1024
-SILENT_SECONDS = 45.0  # a stream is never, as it pings every 15
-JSON, PROBLEM, STREAM = "application/json", "application/problem+json", "text/event-stream"
+TOKEN_VARIABLE = "SWEEP_TOKEN"
+FILE_VARIABLE = "SWEEP_TOKEN_FILE"
+ROLES = ("admin", "run", "read")  # the highest first
+VISIBLE = re.compile(r"[!-~]{1,4096}")
+LARGEST_TOKEN_FILE = 65_536  # bytes
 NO_TOKEN = f"is missing; set {TOKEN_VARIABLE}, or name a file that holds it by --token-file or {FILE_VARIABLE}."
 
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0  # a report takes some
+SILENT_SECONDS = 45.0  # an event stream sends a comment every 15
+LARGEST_BYTES = 64 * 1024 * 1024  # of an answer
+LARGEST_EVENT_BYTES = 1024 * 1024  # from one event to the next
+JSON, PROBLEM, STREAM = "application/json", "application/problem+json", "text/event-stream"
+
+LONGEST = 500  # characters of a server's message that an error repeats
+# Control characters except tab and line feed, and the characters that reverse the direction of text.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 Model = TypeVar("Model", bound=BaseModel)
+Found = TypeVar("Found")
 
 
 class Unavailable(StorageFailed):
-    """The server cannot be asked now; it may be later."""
+    """The server cannot answer now; a later request may succeed."""
+
+
+class TooLarge(Exception):
+    """An answer is larger than any of `sweep serve`."""
 
 
 class Refusal(BaseModel):
-    """What we read of a problem (RFC 9457)."""
+    """The fields of a problem document (RFC 9457) that the client reads."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,14 +57,64 @@ class Refusal(BaseModel):
     field: str | None = None
 
 
+class LimitedStream(httpx.SyncByteStream):
+    """The body of an answer up to a limit, so that a hostile server cannot fill the memory.
+
+    Args:
+        response: whose body is limited.
+        limit: the most bytes from the start, or from the last `restart`.
+        excess: the error's message for more.
+    """
+
+    def __init__(self, response: httpx.Response, limit: int, excess: str) -> None:
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        self._stream, self._limit, self._excess = response.stream, limit, excess
+        self._read = 0
+        response.stream = self
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self._read += len(chunk)
+            if self._read > self._limit:
+                raise TooLarge(self._excess)
+            yield chunk
+
+    def restart(self) -> None:
+        """Count from zero again."""
+        self._read = 0
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+
 class Client:
-    """Asks one server; close it, or use it in a `with`."""
+    """Sends requests to one server; close it, or use it in a `with`.
+
+    Args:
+        address: the server's address, e.g. `https://sweep.example.org`.
+        token: the token, or None for a server that asks for none.
+
+    Raises:
+        BadInput: for an address that a token cannot be sent to, or a proxy or certificates of the environment that
+            cannot be used.
+    """
 
     def __init__(self, address: str, token: str | None) -> None:
         url = check_address(address)
         self.address = str(url).rstrip("/")
         self._token = token
-        self._http = open_connections(url, token)
+        try:
+            self._http = httpx.Client(
+                base_url=url,
+                headers={"accept-encoding": "identity"} | ({"authorization": f"Bearer {token}"} if token else {}),
+                timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+                follow_redirects=False,
+                trust_env=url.scheme == "https",  # or a proxy would see the token
+            )
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            reason = f"a proxy or SSL_CERT_FILE of the environment cannot be used: {shortened(str(error))}".rstrip(".")
+            raise BadInput("server", f"{reason}.") from error
 
     def __enter__(self) -> Self:
         return self
@@ -58,106 +123,93 @@ class Client:
         self._http.close()
 
     def read(self, path: str, model: type[Model]) -> Model:
-        """Return what stands at `path`."""
-        return self.parse(self._ask("GET", path, JSON), model)
+        """Return the answer at `path`."""
+        return self.send("GET", path, model)
 
     def read_document(self, path: str) -> dict[str, Any]:
-        """Return what stands at `path`, whatever it holds."""
-        found = self._document(self._ask("GET", path, JSON))
+        """Return the JSON object at `path`, whatever its keys are."""
+        found = self._document(self._body("GET", path, JSON))
         if not isinstance(found, dict):
-            raise self.strange("its answer is no JSON object")
+            raise self.unexpected("its answer is no JSON object")
         return found
 
     def read_text(self, path: str, media_type: str) -> str:
-        """Return a text of this kind as it is, which is nothing for a terminal."""
-        return self._ask("GET", path, media_type).decode("utf-8", "replace")
+        """Return the text at `path` unchanged; it may hold control characters."""
+        return self._body("GET", path, media_type).decode("utf-8", "replace")
 
     def send(self, method: str, path: str, model: type[Model], **options: Any) -> Model:
-        """Change something, and return what it is now; `json` and `headers` are optional."""
-        return self.parse(self._ask(method, path, JSON, **options), model)
+        """Send a request with httpx's options, such as `json` and `headers`, and return the answer."""
+        return self._parse(self._body(method, path, JSON, **options), model)
 
-    def parse(self, content: bytes | str, model: type[Model]) -> Model:
-        """Return an answer as our own model; what a newer server tells besides is left out."""
-        try:
-            return model.model_validate(self._document(content), extra="ignore")
-        except ValidationError as error:
-            raise self.strange(f"in its answer, {first_problem(error)}".rstrip(".")) from error
-
-    @contextlib.contextmanager
-    def events(self, path: str) -> Iterator[Iterator[Event]]:
-        """Open a stream of events.
+    def events(self, path: str, name: str, model: type[Model]) -> Iterator[Model]:
+        """Yield what the events called `name` hold, until the server ends the stream.
 
         Raises:
-            Unavailable: while it is read, too, if the connection is lost.
+            Unavailable: if the connection is lost.
         """
-        with self._answer(
-            "GET", path, STREAM, timeout=httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
-        ) as response:
-            yield self._read_events(response)
+        silence = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
+        with self._answer("GET", path, STREAM, timeout=silence) as response:
+            response.encoding = "utf-8"  # not one that the server names, which may be a compression
+            stream = LimitedStream(response, LARGEST_EVENT_BYTES, "an event is longer than any of ours")
+            for event in EventSource(response).iter_sse():
+                stream.restart()
+                if event.event == name and event.data:
+                    yield self._parse(event.data, model)
 
-    def strange(self, what: str) -> StorageFailed:
-        """Return the error for an answer that is not one of ours."""
+    def unexpected(self, what: str) -> StorageFailed:
+        """Return the error for an answer that `sweep serve` would not give."""
         return StorageFailed(f"the server `{self.address}` does not answer as `sweep serve` does: {shortened(what)}.")
-
-    def _read_events(self, response: httpx.Response) -> Iterator[Event]:
-        try:
-            yield from read_events(response.iter_raw())
-        except TooLong as error:
-            raise self.strange("an event is longer than any of ours") from error
-        except httpx.HTTPError as error:
-            raise self._lost(error) from error
-
-    def _ask(self, method: str, path: str, media_type: str, **options: Any) -> bytes:
-        with self._answer(method, path, media_type, **options) as response:
-            return self._body(response)
 
     @contextlib.contextmanager
     def _answer(self, method: str, path: str, media_type: str, **options: Any) -> Iterator[httpx.Response]:
-        """Yield an answer that is what was asked for, its body still to be read."""
+        """Yield the answer before its body is read, if it succeeded and is of the media type."""
         headers = {"accept": f"{media_type}, {PROBLEM}", **options.pop("headers", {})}
         try:
             with self._http.stream(method, path, headers=headers, **options) as response:
                 if not response.is_success:
                     raise self._refused(response)
                 if media_type_of(response) != media_type or "content-encoding" in response.headers:
-                    raise self.strange(described(response))
+                    raise self.unexpected(described(response))
                 yield response
+        except TooLarge as error:
+            raise self.unexpected(str(error)) from error
         except httpx.HTTPError as error:
-            raise self._lost(error) from error
+            reason = shortened(str(error) or type(error).__name__).rstrip(".")
+            raise Unavailable(f"the server `{self.address}` cannot be reached: {reason}.") from error
 
-    def _body(self, response: httpx.Response) -> bytes:
-        read = bytearray()
-        for chunk in response.iter_raw():
-            read += chunk
-            if len(read) > LARGEST_BYTES:
-                raise self.strange(f"its answer is larger than {LARGEST_BYTES // 2**20} MiB")
-        return bytes(read)
+    def _body(self, method: str, path: str, media_type: str, **options: Any) -> bytes:
+        with self._answer(method, path, media_type, **options) as response:
+            return read_body(response)
 
     def _document(self, content: bytes | str) -> Any:
         try:
             return printable_document(from_json(content, allow_inf_nan=False))
         except ValueError as error:
-            raise self.strange("its answer is no valid JSON") from error
+            raise self.unexpected("its answer is no valid JSON") from error
 
-    def _lost(self, error: httpx.HTTPError) -> Unavailable:
-        reason = shortened(str(error) or type(error).__name__).rstrip(".")
-        return Unavailable(f"the server `{self.address}` cannot be reached: {reason}.")
+    def _parse(self, content: bytes | str, model: type[Model]) -> Model:
+        """Return an answer as our model, without the fields that only a newer server knows."""
+        try:
+            return model.model_validate(self._document(content), extra="ignore")
+        except ValidationError as error:
+            raise self.unexpected(f"in its answer, {first_problem(error)}".rstrip(".")) from error
 
     def _refused(self, response: httpx.Response) -> SweepError:
-        """Return our own error for an answer that is a refusal."""
+        """Return the error for an answer that is no success."""
         status = response.status_code
         if response.is_redirect:
             return BadInput("server", f"`{self.address}` leads elsewhere; give the address that it leads to.")
         if status == 401 and self._token is None:
             return BadInput("token", NO_TOKEN)
         if media_type_of(response) == PROBLEM:
-            return self._in_our_words(status, self.parse(self._body(response), Refusal))
+            return self._problem(status, self._parse(read_body(response), Refusal))
         if status in (429, 502, 503, 504):  # as a proxy says while it restarts
             return Unavailable(f"the server `{self.address}` cannot answer now ({described(response)}).")
-        return self.strange(described(response))
+        return self.unexpected(described(response))
 
-    def _in_our_words(self, status: int, told: Refusal) -> SweepError:
-        detail, field = shortened(told.detail), shortened(told.field) if told.field else None
+    def _problem(self, status: int, refusal: Refusal) -> SweepError:
+        """Return the error that a problem document stands for."""
+        detail, field = shortened(refusal.detail), shortened(refusal.field) if refusal.field else None
         if status in (401, 403):
             return BadInput("token", detail)
         if status == 404:
@@ -171,23 +223,135 @@ class Client:
         return StorageFailed(f"the server `{self.address}` failed: {detail}")
 
 
-def connect(address: str, token_file: Path | None) -> Client:
-    """Return a client of the server at `address`, with the token that `token_file` or the environment has.
+def check_address(address: str) -> httpx.URL:
+    """Return a server's address that a token may be sent to.
 
     Raises:
-        BadInput: for an address or a token that cannot be used.
+        BadInput: for anything but an address, and for plain HTTP to another machine.
+    """
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or (url.port or 1) > 65_535:
+        given = "" if "@" in address else f", got `{shortened(address)}`"  # which may hold a password
+        raise BadInput("server", f"must be like https://sweep.example.org{given}.")
+    if url.userinfo or url.query or url.fragment:
+        raise BadInput("server", "must be an address alone, without a user, a query or a fragment.")
+    if url.scheme == "http" and not is_loopback(url.host):
+        reason = "would send the token unencrypted; use https, or an SSH tunnel (ssh -L) to a port of this machine."
+        raise BadInput("server", f"http://{url.host} {reason}")
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` is this machine, without asking a name server.
+
+    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "localhost.example.org", "192.168.0.1")]
+    [True, True, True, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def connect(address: str, token_file: Path | None) -> Client:
+    """Return a client with the token of `token_file`, of `SWEEP_TOKEN`, or of the file that `SWEEP_TOKEN_FILE` names.
+
+    Without any of them it has no token. The token is never a word of the command line, because every user of a
+    machine can read those.
+
+    Raises:
+        BadInput: for an address, a file or a token that cannot be used.
     """
     return Client(address, read_token(token_file))
 
 
+def read_token(token_file: Path | None) -> str | None:
+    """Return the token that `connect` sends; a file holds the token alone, or a server's tokens by role as JSON.
+
+    Raises:
+        BadInput: for a file that cannot be read, or text that is no token; the message does not repeat it.
+    """
+    token, named = os.environ.get(TOKEN_VARIABLE), os.environ.get(FILE_VARIABLE)
+    path = token_file or (Path(named) if named and not token else None)
+    if path is not None:
+        token = _read_token_file(path)
+    elif token:
+        token = token.strip()
+    else:
+        return None
+    if not VISIBLE.fullmatch(token):
+        place = TOKEN_VARIABLE if path is None else f"`{path}`"
+        raise BadInput("token", f"must be one word of visible ASCII characters; that in {place} is not.")
+    return token
+
+
+def _read_token_file(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST_TOKEN_FILE).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadInput("token-file", f"`{path}` cannot be read: {reason}.") from error
+    if not text.startswith("{"):
+        return text
+    try:
+        tokens = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("token-file", f"`{path}` is not valid JSON.") from error
+    for role in ROLES:
+        if isinstance(tokens.get(role), str):
+            return str(tokens[role])
+    raise BadInput("token-file", f"must hold a token for one of {', '.join(ROLES)}, and `{path}` does not.")
+
+
+def read_body(response: httpx.Response) -> bytes:
+    """Return the body of an answer.
+
+    Raises:
+        TooLarge: for a body above 64 MiB.
+    """
+    LimitedStream(response, LARGEST_BYTES, f"its answer is larger than {LARGEST_BYTES // 2**20} MiB")
+    return response.read()
+
+
 def media_type_of(response: httpx.Response) -> str:
-    """Return the kind of an answer, without its parameters."""
-    told: str = response.headers.get("content-type", "")
-    return told.partition(";")[0].strip().lower()
+    """Return the media type of an answer, without its parameters."""
+    content_type: str = response.headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower()
 
 
 def described(response: httpx.Response) -> str:
-    """Return what an answer is, without a word of its body."""
+    """Return status and media type of an answer; nothing of its body is repeated."""
     kind = media_type_of(response)
     shown = kind if re.fullmatch(r"[\w.+-]{1,40}/[\w.+-]{1,40}", kind, re.ASCII) else "of no known kind"
     return f"status {response.status_code}, {shown}"
+
+
+def printable(text: str) -> str:
+    r"""Return a text without characters that move a terminal's cursor, hide a line or reverse text.
+
+    >>> printable("rex \x1b[2J\n")
+    'rex �[2J\n'
+    """
+    return CONTROLS.sub("\ufffd", text)
+
+
+def printable_document(found: Found) -> Found:
+    """Return a JSON document with all its texts printable, keys included."""
+    made: object = found
+    if isinstance(found, str):
+        made = printable(found)
+    elif isinstance(found, list):
+        made = [printable_document(each) for each in found]
+    elif isinstance(found, dict):
+        made = {printable_document(key): printable_document(value) for key, value in found.items()}
+    return made  # type: ignore[return-value]  # of the same kind
+
+
+def shortened(text: str) -> str:
+    """Return a printable text on one line of at most 500 characters."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

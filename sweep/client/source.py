@@ -89,7 +89,7 @@ class Served:
         """Ask for a study's verdict."""
         told = self._ask(name, "verdict", VerdictAnswer)
         if name not in told.candidates:
-            raise self.client.strange("its verdict says nothing of the study's own search")
+            raise self.client.unexpected("its verdict says nothing of the study's own search")
         return told
 
     def schedule(self, name: str) -> ScheduleAnswer:
@@ -97,8 +97,10 @@ class Served:
         return self._ask(name, "schedule", ScheduleAnswer)
 
     def script(self, name: str) -> str:
-        """Ask for it as a script."""
-        return self.client.read_text(path_of(name, "schedule.py"), "text/x-python")
+        """Ask for it as a script, without characters that move a terminal's cursor."""
+        from sweep.client.http import printable  # noqa: PLC0415 - as in `open_source`
+
+        return printable(self.client.read_text(path_of(name, "schedule.py"), "text/x-python"))
 
     def report(self, name: str) -> str:
         """Ask for a study's report."""
@@ -107,7 +109,7 @@ class Served:
     def _ask(self, name: str, question: str, model: type[Told]) -> Told:
         told = self.client.read(path_of(name, question), model)
         if told.study != name:
-            raise self.client.strange("its answer is about another study")
+            raise self.client.unexpected("its answer is about another study")
         return told
 
 

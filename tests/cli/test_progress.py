@@ -1,4 +1,4 @@
-"""Laws of how progress is drawn."""
+"""Laws of how progress is shown."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from sweep.cli.progress import Bar, JsonLines, Lines, progress_view
 from sweep.jobs.progress import Progress
 
 
-def pace(done: int, best: str = "") -> Progress:
-    return Progress(part="schedules", done=done, wanted=3200, trainings_per_second=812.4, best=best)
+def sweeping(done: int, best: str = "", part: str = "schedules", rate: float | None = 812.4) -> Progress:
+    return Progress(part=part, done=done, wanted=3200, trainings_per_second=rate, best=best)
 
 
 def console(*, terminal: bool) -> Console:
     return Console(file=io.StringIO(), force_terminal=terminal, width=120, highlight=False, soft_wrap=True)
+
+
+def printed(on: Console) -> str:
+    assert isinstance(on.file, io.StringIO)
+    return on.file.getvalue()
 
 
 def test_a_terminal_gets_a_bar_and_a_file_gets_lines() -> None:
@@ -26,36 +31,54 @@ def test_a_terminal_gets_a_bar_and_a_file_gets_lines() -> None:
     assert isinstance(progress_view(console(terminal=False)), Lines)
 
 
-def test_a_bar_shows_part_trainings_rate_and_best() -> None:
-    drawn = console(terminal=True)
-    bar = Bar(drawn)
+def test_a_bar_shows_part_trainings_rate_and_best_and_marks_nothing_up() -> None:
+    terminal = console(terminal=True)
+    bar = Bar(terminal)
     with bar:
-        bar.begin(pace(0))
-        bar.draw(pace(1600, "best 98.71%"))
-    assert isinstance(drawn.file, io.StringIO)
-    shown = drawn.file.getvalue()
-    assert all(part in shown for part in ("schedules", "1600/3200", "812 a second", "best 98.71%"))
+        bar.draw(sweeping(0, part="[/b]race"))
+        bar.draw(sweeping(1600, "[red]best 98.71%", part="[/b]race"))
+    shown = printed(terminal)
+    assert all(part in shown for part in ("[/b]race", "1600/3200", "812 a second", "[red]best 98.71%"))
+
+
+def test_a_bar_begins_anew_with_each_part_and_where_an_earlier_run_has_stopped() -> None:
+    terminal = console(terminal=True)
+    bar = Bar(terminal)
+    with bar:
+        for seen in (
+            sweeping(0, rate=None),
+            sweeping(1600, rate=None),
+            sweeping(1700),
+            sweeping(0, part="race", rate=None),
+        ):
+            bar.draw(seen)
+            (task,) = vars(bar)["_bar"].tasks
+            assert (task.description, task.completed) == (seen.part, seen.done)
+            assert task.speed is None  # which 1,600 trainings of an earlier run would make enormous
+    assert "race" in printed(terminal)
 
 
 def test_a_file_gets_a_line_every_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = console(terminal=False)
-    lines = Lines(drawn)
-    lines.begin(pace(0))
-    for done in (0, 64, 128):
-        lines.draw(pace(done))
+    file = console(terminal=False)
+    lines = Lines(file)
+    for done in (0, 0, 64, 128):
+        lines.draw(sweeping(done))
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    lines.draw(pace(192, "best 98.71%"))
-    assert isinstance(drawn.file, io.StringIO)
-    assert drawn.file.getvalue().splitlines() == [
+    lines.draw(sweeping(192, "best 98.71%", rate=None))
+    assert printed(file).splitlines() == [
         "schedules: 64/3,200 trainings, 812 a second",
-        "schedules: 192/3,200 trainings, 812 a second, best 98.71%",
+        "schedules: 192/3,200 trainings, - a second, best 98.71%",
     ]
 
 
 def test_a_supervisor_gets_every_part_and_everything_better(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = JsonLines()
-    lines.begin(pace(0))
-    for told in (pace(64), pace(128), pace(128, "best 98.71%"), pace(192, "best 98.71%")):
-        lines.draw(told)
+    best, lines = "best 98.71%", JsonLines()
+    for seen in (0, ""), (64, ""), (128, ""), (128, best), (192, best):
+        lines.draw(sweeping(*seen))
+    lines.draw(sweeping(0, part="race"))
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(document["done"], document["best"]) for document in documents] == [(0, ""), (128, "best 98.71%")]
+    assert [(each["part"], each["done"], each["best"]) for each in documents] == [
+        ("schedules", 0, ""),
+        ("schedules", 128, best),
+        ("race", 0, ""),
+    ]

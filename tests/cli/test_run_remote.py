@@ -18,15 +18,13 @@ import pytest
 from rich.console import Console
 
 from sweep.cli import run_remote
-from sweep.cli.progress import progress_view
-from sweep.cli.run_remote import RemoteProgress, follow
+from sweep.cli.run_remote import follow
 from sweep.client import submit
 from sweep.client.http import Client
 from sweep.config.study_file import DataPlan, Plan, read_study_file
 from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.execution.worker import environment
 from sweep.jobs.admission import DatasetAnswer
-from sweep.jobs.progress import Progress
 from sweep.jobs.queue import JOBS, JobQueue, JobState
 from sweep.jobs.studies import StudyAnswer
 from sweep.search.session import read_data
@@ -160,7 +158,7 @@ class TestOrder:
                 BadInput, match=r"^data\.name: the stored study `smoke` has `other`, which is not the same as `ion"
             ),
         ):
-            submit.place(client, submit.Draft(wanted, known), CONSOLE)
+            submit.submit(client, submit.Draft(wanted, known), CONSOLE)
 
     @pytest.mark.parametrize("state", [JobState.STOPPED, JobState.FAILED, JobState.DONE])
     def test_a_study_that_rests_without_a_verdict_goes_on(
@@ -356,7 +354,7 @@ class TestConnection:
     ) -> None:
         monkeypatch.setattr(submit, "PAUSES_SECONDS", (0.0, 0.0))
         with scripted(b"", b"", reply(answer().encode())) as server, Client(server.address, None) as client:
-            study = submit.place(client, draft(write()), CONSOLE)
+            study = submit.submit(client, draft(write()), CONSOLE)
         assert study.state == JobState.RUNNING
         assert len(server.requests) == 3
         assert len(set(server.requests)) == 1
@@ -406,56 +404,13 @@ class TestConnection:
             list(follow(client, "smoke", CONSOLE))
 
 
-class TestDrawn:
-    def test_each_part_begins_once_and_then_moves(self) -> None:
-        told = Told()
-        drawn = RemoteProgress(CONSOLE, told)
-        progress = [None, ("schedules", 0, 24), ("schedules", 8, 24), ("race", 0, 24), None, ("race", 1, 24)]
-        for pace in progress:
-            now = None if pace is None else Progress(part=pace[0], done=pace[1], wanted=pace[2])
-            drawn.show(StudyAnswer.model_validate_json(answer()).model_copy(update={"progress": now}))
-        assert told.begun == ["schedules", "race", "race"]
-        assert told.drawn == [0, 8, 0, 1]
-
-    def test_a_crash_is_told_once(self) -> None:
-        console = Console(file=io.StringIO())
-        drawn = RemoteProgress(console, Told())
-        for changed in ({}, {"crashes": 1, "state": "queued", "reason": "it was killed"}, {"crashes": 1}):
-            drawn.show(StudyAnswer.model_validate_json(answer(**changed)))
-        assert printed(console) == "study smoke: begun again, as it was killed\n"
-
-    def test_a_server_cannot_mark_up_the_bar(self) -> None:
-        pace = Progress(part="[/b]part", done=1, wanted=2, best="[red]best")
-        console = Console(force_terminal=True, file=io.StringIO())
-        drawn = RemoteProgress(console, progress_view(console))
-        with drawn.progress_view:
-            drawn.show(StudyAnswer.model_validate_json(answer()).model_copy(update={"progress": pace}))
-        assert "[/b]part" in printed(console)
-
-
-def printed(console: Console) -> str:
+def test_a_crash_is_told_once() -> None:
+    console = Console(file=io.StringIO())
+    crashed = answer(crashes=1, state="queued", reason="it was killed"), answer(crashes=1), answer(state="stopped")
+    with scripted(stream(answer(), *crashed)) as server, Client(server.address, None) as client:
+        assert len(list(follow(client, "smoke", console))) == 4
     assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-class Told:
-    """Keeps what it is to draw."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        self.drawn: list[int] = []
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def begin(self, pace: Progress) -> None:
-        self.begun.append(pace.part)
-
-    def draw(self, pace: Progress) -> None:
-        self.drawn.append(pace.done)
+    assert console.file.getvalue() == "study smoke: begun again, as it was killed\n"
 
 
 def draft(path: Path) -> submit.Draft:

@@ -9,10 +9,10 @@ from sweep.errors import NotFound
 from tests.test_layers import loaded
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a?b", "a#b", "a%2fb", "a b", "a\n", "ä", "x" * 65])
-def test_what_is_no_name_is_asked_of_no_server(name: str) -> None:
-    with pytest.raises(NotFound, match=r"^study: there is no study `"):
-        path_of(name, "best")
+def test_what_is_no_name_is_asked_of_no_server() -> None:
+    for name in ("", ".", "..", "../x", "a/b", "a?b", "a#b", "a%2fb", "a b", "a\n", "ä", "x" * 65):
+        with pytest.raises(NotFound, match=r"^study: there is no study `"):
+            path_of(name, "best")
 
 
 def test_a_name_has_its_place() -> None:
