@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -62,49 +63,26 @@ class TestHost:
         asking.headers = {}
         return asking.ask("GET", "/", READ, *(("host", host) for host in hosts))
 
-    @pytest.mark.parametrize(
-        "host",
-        [
+    def test_each_name_of_ours_leads_in(self) -> None:
+        hosts = [
             *("localhost", "localhost:8765", "LOCALHOST:1", "localhost.", "localhost.:80", "127.0.0.1:8765"),
             *("[::1]", "[::1]:8080", "[0:0:0:0:0:0:0:1]:8080", "Sweep.Example.Org."),
-        ],
-    )
-    def test_each_name_of_ours_leads_in(self, app: Reached, host: str) -> None:
-        assert self.ask(app, host).body == b"reached"
+        ]
+        assert {host: self.ask(Reached(), host).body for host in hosts} == dict.fromkeys(hosts, b"reached")
 
-    @pytest.mark.parametrize(
-        ("host", "status"),
-        [
-            ("", 421),
-            ("evil.example", 421),
-            ("localhost.evil.example", 421),
-            ("notlocalhost", 421),
-            ("2130706433", 421),
-            ("127.0.0.2", 421),
-            ("[::2]", 421),
-            ("[::ffff:127.0.0.1]", 421),
-            ("localhost..", 421),
-            ("localhost@evil.example", 400),
-            ("me:secret@localhost", 400),
-            (" localhost", 400),
-            ("localhost ", 400),
-            ("local host", 400),
-            ("localhost,evil.example", 400),
-            ("localhost/", 400),
-            ("localhost:", 400),
-            ("localhost:80:80", 400),
-            ("localhost:999999", 400),
-            ("localhost\n", 400),
-            ("::1", 400),
-            ("[::1", 400),
-            ("[::1%lo]", 400),
-            ("[::x]", 400),
-            ("[::1::1]", 400),
-            ("l\xf6calhost", 400),
-        ],
-    )
-    def test_no_other_name_does_whoever_asks(self, app: Reached, host: str, status: int) -> None:
-        assert (self.ask(app, host).status, app.scopes) == (status, [])
+    def test_no_other_name_does_whoever_asks(self, app: Reached) -> None:
+        foreign = [
+            *("", "evil.example", "localhost.evil.example", "notlocalhost", "2130706433", "127.0.0.2"),
+            *("[::2]", "[::ffff:127.0.0.1]", "localhost.."),
+        ]
+        malformed = [
+            *("localhost@evil.example", "me:secret@localhost", " localhost", "localhost ", "local host"),
+            *("localhost,evil.example", "localhost/", "localhost:", "localhost:80:80", "localhost:999999"),
+            *("localhost\n", "::1", "[::1", "[::1%lo]", "[::x]", "[::1::1]", "l\xf6calhost"),
+        ]
+        wanted = dict.fromkeys(foreign, 421) | dict.fromkeys(malformed, 400)
+        assert {host: self.ask(app, host).status for host in wanted} == wanted
+        assert app.scopes == []
 
     def test_there_must_be_one(self, app: Reached) -> None:
         assert self.ask(app).status == 421
@@ -127,9 +105,8 @@ class TestHost:
 
 
 class TestForm:
-    @pytest.mark.parametrize(
-        ("path", "raw_path"),
-        [
+    def test_a_path_that_could_be_read_in_two_ways_reaches_nobody(self, app: Reached) -> None:
+        paths = [
             ("/v1/../etc", b"/v1/../etc"),
             ("/v1/..", b"/v1/%2e%2e"),
             ("/v1/./x", b"/v1/./x"),
@@ -149,65 +126,48 @@ class TestForm:
             ("", b""),
             ("http://evil.example/v1", b"http://evil.example/v1"),
             ("/v1", b"http://evil.example/v1"),
-        ],
-    )
-    def test_a_path_that_could_be_read_in_two_ways_reaches_nobody(
-        self, app: Reached, path: str, raw_path: bytes
-    ) -> None:
-        got = guarded(app).ask("GET", "/", ADMIN, path=path, raw_path=raw_path)
-        assert (got.status, app.scopes) == (400, [])
+        ]
+        got = {each: guarded(app).ask("GET", "/", ADMIN, path=each[0], raw_path=each[1]).status for each in paths}
+        assert (got, app.scopes) == (dict.fromkeys(paths, 400), [])
 
-    @pytest.mark.parametrize("path", ["/", "/v1/studies/a.b-c_d", "/v1/studies/..a", "/v1/studies/a..", "/é", "/a b"])
-    def test_a_plain_path_stays_as_it_is(self, app: Reached, path: str) -> None:
-        assert guarded(app).ask("GET", "/", READ, path=path, raw_path=path.encode()).status == 200
-        assert app.scopes[0]["path"] == path
+    def test_a_plain_path_stays_as_it_is(self, app: Reached) -> None:
+        paths = ["/", "/v1/studies/a.b-c_d", "/v1/studies/..a", "/v1/studies/a..", "/é", "/a b"]
+        got = [guarded(app).ask("GET", "/", READ, path=path, raw_path=path.encode()).status for path in paths]
+        assert got == [200] * len(paths)
+        assert [scope["path"] for scope in app.scopes] == paths
 
     def test_a_server_need_not_tell_the_raw_path(self, app: Reached) -> None:
         assert guarded(app).ask("GET", "/", READ, raw_path=None).status == 200
 
-    @pytest.mark.parametrize(
-        "headers",
-        [
-            [("content-length", "2"), ("content-length", "2")],
-            [("content-length", "2, 2")],
-            [("content-length", "-1")],
-            [("content-length", "+1")],
-            [("content-length", "1.0")],
-            [("content-length", "")],
-            [("content-length", "²")],
-            [("content-length", "2"), ("transfer-encoding", "chunked")],
-            [("authorization", "Bearer x")],
-        ],
-    )
-    def test_a_request_whose_end_or_sender_is_in_doubt_reaches_nobody(self, app: Reached, headers: Pairs) -> None:
-        got = guarded(app).ask("POST", "/v1/studies", ADMIN, *headers, body=[b"{}"])
-        assert (got.status, app.scopes) == (400, [])
+    def test_a_request_whose_end_or_sender_is_in_doubt_reaches_nobody(self, app: Reached) -> None:
+        doubtful = [
+            *((("content-length", text),) for text in ("2, 2", "-1", "+1", "1.0", "", "²")),
+            (("content-length", "2"), ("content-length", "2")),
+            (("content-length", "2"), ("transfer-encoding", "chunked")),
+            (("authorization", "Bearer x"),),
+        ]
+        got = {each: guarded(app).ask("POST", "/v1/studies", ADMIN, *each, body=[b"{}"]).status for each in doubtful}
+        assert (got, app.scopes) == (dict.fromkeys(doubtful, 400), [])
 
 
 class TestCredentials:
-    @pytest.mark.parametrize(
-        "header",
-        [
+    def test_a_stranger_reaches_nothing(self, app: Reached) -> None:
+        credentials = [
             ("x-none", ""),
-            ("authorization", "Bearer wrong"),
-            ("authorization", "Bearer "),
-            ("authorization", "Bearer"),
-            ("authorization", "Bearer \xe9"),
-            ("authorization", TOKENS.admin),
+            *(("authorization", text) for text in ("Bearer wrong", "Bearer ", "Bearer", "Bearer \xe9", TOKENS.admin)),
             ("authorization", f"Basic {TOKENS.admin}"),
             ("cookie", TOKENS.admin),
             ("cookie", f"{TOKENS.cookie_name}={TOKENS.admin}"),
             ("cookie", f"{TOKENS.cookie_name}=admin.9999999999.{'0' * 64}"),
             ("cookie", f"sweep-00000000={TOKENS.cookie(AccessRole.ADMIN, NOW)}"),
             cookie(AccessRole.ADMIN, NOW - SESSION_SECONDS),
-        ],
-    )
-    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE"])
-    def test_a_stranger_reaches_nothing(self, app: Reached, method: str, header: tuple[str, str]) -> None:
-        got = guarded(app).ask(method, "/v1/studies", header, OURS)
-        assert (got.status, app.scopes) == (401, [])
-        assert got.headers["www-authenticate"] == 'Bearer realm="sweep"'
-        assert got.headers["content-type"] == "application/problem+json"
+        ]
+        methods = ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE"]
+        for asked in product(methods, credentials):
+            got = guarded(app).ask(asked[0], "/v1/studies", asked[1], OURS)
+            assert (got.status, app.scopes) == (401, []), asked
+            assert got.headers["www-authenticate"] == 'Bearer realm="sweep"', asked
+            assert got.headers["content-type"] == "application/problem+json", asked
 
     @pytest.mark.parametrize("role", AccessRole)
     @pytest.mark.parametrize("way", [bearer, cookie])

@@ -45,10 +45,10 @@ def points(path: str) -> list[tuple[float, float]]:
 
 
 class TestDrawings:
-    @pytest.mark.parametrize("epochs", [1, 50, 2000])
-    def test_every_schedule_is_drawn_within_its_frame(self, epochs: int) -> None:
-        drawings = draw_all(plan_of(epochs=epochs), 235)
-        assert [drawing.name for drawing in drawings] == list(EVERY)
+    @pytest.mark.parametrize(("epochs", "schedules"), [(1, EVERY), (50, EVERY), (2000, {"step": {}, "cosine": {}})])
+    def test_every_schedule_is_drawn_within_its_frame(self, epochs: int, schedules: dict[str, Any]) -> None:
+        drawings = draw_all(plan_of(schedules, epochs), 235)
+        assert [drawing.name for drawing in drawings] == list(schedules)
         for drawing in drawings:
             assert 1 <= len(drawing.curves) <= MOST_CURVES
             for curve in drawing.curves:

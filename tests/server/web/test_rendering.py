@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -12,8 +15,8 @@ from starlette.requests import Request
 from sweep.report.theme import BLUE, DARK, GREY, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.server.security.tokens import AccessRole
 from sweep.server.web.rendering import ASSETS, PUBLIC, address, allows
-from sweep.store.database import Database
-from tests.report.test_html import taken_apart
+from tests.fakes import opened
+from tests.report.test_html import Parsed, taken_apart
 from tests.server.served import Site, site_of
 from tests.verdict.records import make_plan, store_study
 
@@ -23,30 +26,43 @@ COLOURS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def site(database: Database) -> Site:
-    store_study(database, make_plan(trials=12))
-    return site_of(database)
+@pytest.fixture(scope="module")
+def site(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Show the pages of one study; no test here changes anything."""
+    file = tmp_path_factory.mktemp("pages") / "studies.db"
+    shutil.copyfile(empty_file, file)
+    with opened(file) as database:
+        store_study(database, make_plan(trials=12))
+        yield site_of(database)
+
+
+@pytest.fixture(scope="module")
+def pages(site: Site) -> dict[str, Parsed]:
+    """Read each page, as an admin and as a reader."""
+    asked = {f"{path} for {role}": (path, role) for path in PATHS for role in ("admin", "read")}
+    return {what: taken_apart(site.under(role).get(path).text) for what, (path, role) in asked.items()}
 
 
 class TestPolicy:
-    @pytest.mark.parametrize("role", ["read", "admin"])
-    @pytest.mark.parametrize("path", PATHS)
-    def test_no_script_and_no_style_stands_inline(self, site: Site, path: str, role: str) -> None:
-        read = taken_apart(site.under(role).get(path).text)
-        assert [script for script in read.all("script") if not str(script.get("src")).startswith("/assets/")] == []
-        assert read.texts["script"] == [""] * len(read.all("script"))
-        assert read.all("style") == []
-        attributes = {name for _, each in read.elements for name in each}
-        assert not [name for name in attributes if name == "style" or name.startswith(("on", "hx-on"))]
+    def test_no_script_and_no_style_stands_inline(self, pages: dict[str, Parsed]) -> None:
+        for what, read in pages.items():
+            assert all(str(script.get("src")).startswith("/assets/") for script in read.all("script")), what
+            assert read.texts["script"] == [""] * len(read.all("script")), what
+            assert read.all("style") == [], what
+            attributes = {name for _, each in read.elements for name in each}
+            assert not [name for name in attributes if name == "style" or name.startswith(("on", "hx-on"))], what
 
-    @pytest.mark.parametrize("path", PATHS)
-    def test_everything_loaded_comes_from_here(self, site: Site, path: str) -> None:
-        read = taken_apart(site.get(path).text)
-        loaded = [each.get("src") or each.get("href") for tag in ("script", "link") for each in read.all(tag)]
-        assert all(str(place).startswith("/assets/") for place in loaded)
-        for place in loaded:
-            assert site.get(str(place)).status_code == 200
+    def test_everything_loaded_comes_from_here(self, site: Site, pages: dict[str, Parsed]) -> None:
+        loaded = {
+            str(each.get("src") or each.get("href"))
+            for read in pages.values()
+            for tag in ("script", "link")
+            for each in read.all(tag)
+        }
+        assert len(loaded) > 5
+        assert {place: site.get(place).status_code for place in loaded if place.startswith("/assets/")} == (
+            dict.fromkeys(loaded, 200)
+        )
 
     def test_no_template_switches_escaping_off_and_no_trigger_needs_eval(self) -> None:
         for template in ASSETS.glob("*.html"):
@@ -56,24 +72,21 @@ class TestPolicy:
 
 
 class TestFrame:
-    @pytest.mark.parametrize("path", PATHS)
-    def test_each_page_has_landmarks_a_way_past_them_and_headings_in_order(self, site: Site, path: str) -> None:
-        read = taken_apart(site.get(path).text)
-        assert [len(read.all(tag)) for tag in ("main", "header", "title")] == [1, 1, 1]
-        assert read.all("a")[0] == {"class": "skip", "href": "#main"}
-        assert read.all("html")[0]["lang"] == "en"
-        levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch("h[1-6]", tag)]
-        assert levels[0] == 1
-        assert levels.count(1) == 1
-        assert all(after <= before + 1 for before, after in pairwise(levels))
+    def test_each_page_has_landmarks_a_way_past_them_and_headings_in_order(self, pages: dict[str, Parsed]) -> None:
+        for what, read in pages.items():
+            assert [len(read.all(tag)) for tag in ("main", "header", "title")] == [1, 1, 1], what
+            assert read.all("a")[0] == {"class": "skip", "href": "#main"}, what
+            assert read.all("html")[0]["lang"] == "en", what
+            levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch("h[1-6]", tag)]
+            assert (levels[0], levels.count(1)) == (1, 1), what
+            assert all(after <= before + 1 for before, after in pairwise(levels)), what
 
-    @pytest.mark.parametrize("path", PATHS)
-    def test_names_of_elements_are_unique_and_lead_somewhere(self, site: Site, path: str) -> None:
-        read = taken_apart(site.get(path).text)
-        names = [each["id"] for _, each in read.elements if "id" in each]
-        assert len(names) == len(set(names))
-        pointed = [each.get(name) for _, each in read.elements for name in ("aria-labelledby", "for")]
-        assert {name for name in pointed if name} <= set(names)
+    def test_names_of_elements_are_unique_and_lead_somewhere(self, pages: dict[str, Parsed]) -> None:
+        for what, read in pages.items():
+            names = [each["id"] for _, each in read.elements if "id" in each]
+            assert len(names) == len(set(names)), what
+            pointed = [each.get(name) for _, each in read.elements for name in ("aria-labelledby", "for")]
+            assert {name for name in pointed if name} <= set(names), what
 
     def test_who_is_logged_in_by_a_cookie_can_log_out(self, site: Site) -> None:
         assert "/logout" not in site.get("/").text
