@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sweep.report.html import Frame
     from sweep.report.report import Report
     from sweep.search.loop import SearchProgress, Seconds
-    from sweep.verdict.result import VerdictAnswer
+    from sweep.verdict.result import Verdict
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STUDIES = Path("studies")
@@ -233,9 +233,9 @@ class Study:
     def _write_notes(self) -> None:
         """Show the verdict in optuna-dashboard as well."""
         from sweep.dashboard.notes import write_notes  # noqa: PLC0415
-        from sweep.verdict.analysis import read_findings  # noqa: PLC0415
+        from sweep.verdict.analysis import read_result  # noqa: PLC0415
 
-        write_notes(self.database, read_findings(self.stored))
+        write_notes(self.database, read_result(self.stored))
 
     def status(self) -> StatusAnswer:
         """Return how far the study is: counts by state, pace, time left, whether its verdict is made.
@@ -274,14 +274,14 @@ class Study:
         """
         return results.read_trial(self.stored, number)
 
-    def verdict(self) -> VerdictAnswer:
+    def verdict(self) -> Verdict:
         """Return the verdict: is the best schedule really better than a constant rate, and how sure is that?
 
         Raises:
             NotFound: if there is no such study.
             NotYet: if it has no verdict yet.
         """
-        from sweep.verdict.summary import read_verdict  # noqa: PLC0415 - SciPy takes a second
+        from sweep.verdict.analysis import read_verdict  # noqa: PLC0415 - SciPy takes a second
 
         return read_verdict(self.stored)
 
@@ -352,7 +352,7 @@ def run(study: str | Path = DEFAULT_STUDY, *, storage: str | None = None, worker
     return opened
 
 
-def compare(study: str | Path = DEFAULT_STUDY, *, storage: str | None = None) -> VerdictAnswer:
+def compare(study: str | Path = DEFAULT_STUDY, *, storage: str | None = None) -> Verdict:
     """Return a study's verdict: is the best schedule really better than a constant rate?
 
     Raises:

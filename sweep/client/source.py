@@ -19,13 +19,13 @@ from sweep.errors import BadInput, NotFound
 from sweep.store.database import DEFAULT_STORAGE, Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
-from sweep.verdict.result import VerdictAnswer
+from sweep.verdict.result import Verdict
 from sweep.verdict.results import BestAnswer, ScheduleAnswer, StatusAnswer
 
 if TYPE_CHECKING:
     from sweep.client.http import Client
 
-Told = TypeVar("Told", BestAnswer, StatusAnswer, VerdictAnswer, ScheduleAnswer)
+Told = TypeVar("Told", BestAnswer, StatusAnswer, Verdict, ScheduleAnswer)
 
 
 class Source(Protocol):
@@ -37,7 +37,7 @@ class Source(Protocol):
     def status(self, name: str) -> StatusAnswer:
         """Return how far a study is."""
 
-    def verdict(self, name: str) -> VerdictAnswer:
+    def verdict(self, name: str) -> Verdict:
         """Return a study's verdict."""
 
     def report(self, name: str) -> str:
@@ -58,9 +58,9 @@ class Stored:
         """Read how far a study is."""
         return results.read_status(StoredStudy(self.database, name))
 
-    def verdict(self, name: str) -> VerdictAnswer:
+    def verdict(self, name: str) -> Verdict:
         """Read a study's verdict."""
-        from sweep.verdict.summary import read_verdict  # noqa: PLC0415 - SciPy takes a second
+        from sweep.verdict.analysis import read_verdict  # noqa: PLC0415 - SciPy takes a second
 
         return read_verdict(StoredStudy(self.database, name))
 
@@ -85,9 +85,9 @@ class Served:
         """Ask how far a study is."""
         return self._ask(name, "", StatusAnswer)
 
-    def verdict(self, name: str) -> VerdictAnswer:
+    def verdict(self, name: str) -> Verdict:
         """Ask for a study's verdict."""
-        told = self._ask(name, "verdict", VerdictAnswer)
+        told = self._ask(name, "verdict", Verdict)
         if name not in told.candidates:
             raise self.client.unexpected("its verdict says nothing of the study's own search")
         return told

@@ -24,8 +24,9 @@ from sweep.report.figures import Plot, effect_plot, ladder_plot, learning_plot, 
 from sweep.report.trial_figures import families_plot, known_trials
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, StudyReader
-from sweep.verdict.analysis import Findings, label_of, required, tells_setting
-from sweep.verdict.record import Contender, Role
+from sweep.verdict.analysis import StudyResult
+from sweep.verdict.record import Contender
+from sweep.verdict.result import Unresolved
 
 MOST_TRIALS = 10
 MOST_DOTS = 500
@@ -42,12 +43,12 @@ FINALIST = "### Finalist "
 KEYS = re.compile(r"dashboard:(?:plot_data:sweep-.*|(?:(?P<trial>\d+):)?note_(?:ver|str:\d+))")
 
 
-def write_notes(database: Database, found: Findings) -> None:
+def write_notes(database: Database, found: StudyResult) -> None:
     """Write the verdict for optuna-dashboard in one transaction, in place of what an earlier one left.
 
     Notes that others wrote on trials stay, unless the trial is a finalist.
     """
-    with StoredStudy(database, found.study).reading() as study:
+    with StoredStudy(database, found.plan.name).reading() as study:
         trials, study_id = study.every_trial(), study.study_id
         notes = trial_notes(study, found, trials)
         kept = read_kept(study.connection, database, study_id)
@@ -82,7 +83,7 @@ def is_ours(key: str, kept: Mapping[str, Any], notes: Mapping[int, str]) -> bool
     return trial is None or trial in notes or was.startswith(FINALIST)
 
 
-def trial_notes(study: StudyReader, found: Findings, trials: pd.DataFrame) -> dict[int, str]:
+def trial_notes(study: StudyReader, found: StudyResult, trials: pd.DataFrame) -> dict[int, str]:
     """Return a note for each of the first finalists, by its trial's id."""
     race = {contender.trial: place for place, contender in enumerate(found.record.race[:MOST_TRIALS], start=1)}
     frame = trials[trials["number"].isin(list(race))]
@@ -121,7 +122,7 @@ def _trial_of(key: str) -> int | None:
     return int(matched["trial"]) if matched and matched["trial"] else None
 
 
-def dashboard_plots(found: Findings, trials: pd.DataFrame) -> Iterator[Plot]:
+def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[Plot]:
     """Yield the figures worth reading there, under their questions."""
     for plot in (
         effect_plot(found),
@@ -137,47 +138,47 @@ def dashboard_plots(found: Findings, trials: pd.DataFrame) -> Iterator[Plot]:
         yield plot
 
 
-def study_note(found: Findings) -> str:
+def study_note(found: StudyResult) -> str:
     """Return the verdict as Markdown."""
-    problem = escaped(found.record.new_rows.problem or "")
-    new_rows = found.new_rows.sentence if found.new_rows else f"On new rows: unknown. {problem}"
-    winner, constant = (required(found.record, role) for role in (Role.WINNER, Role.CONSTANT))
+    verdict, new = found.verdict, found.verdict.on_new_rows
+    winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
+    new_rows = f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
     lines = [
-        f"## Verdict {found.record.confirmations}",
-        f"**{found.these_rows.sentence}**",
+        f"## Verdict {verdict.confirmations}",
+        f"**{verdict.on_these_rows.sentence}**",
         f"**{new_rows}**",
-        f"- winner: {escaped(label_of(winner.contender))}, trial {winner.contender.trial}, "
-        + _right(found.winner.correct_mean),
-        f"- tuned constant rate: {escaped(label_of(constant.contender))}, {_right(found.constant.correct_mean)}",
-        f"- always answering “{escaped(found.majority[0])}”: {found.majority[1]} right rows",
-        f"- {len(found.equals)} finalists cannot be told apart in the race; the simplest is "
-        f"{escaped(label_of(found.simplest))}, trial {found.simplest.trial}",
-        *(f"- doubtful about the split: {escaped(warning)}" for warning in found.record.split.warnings),
-        *(f"- doubtful about the search: {escaped(edge)}" for edge in found.edges),
+        f"- winner: {escaped(winner.label)}, trial {winner.trial}, {_right(winner.correct_mean)}",
+        f"- tuned constant rate: {escaped(constant.label)}, {_right(constant.correct_mean)}",
+        f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
+        f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
+        f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
+        *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
+        *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
     ]
-    if found.quoted is not None:
-        above = f"; {found.quoted.rerun_above:.0%} of the runs of that setting have more"
-        quoted = f"- quoted: {found.quoted.correct} right rows, {escaped(found.quoted.source)}"
-        lines.append(quoted + (above if tells_setting(found.record) else ""))
+    if quoted is not None:
+        above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
+        told = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
+        lines.append(told + (above if found.record.reruns_are_quoted else ""))
     return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
 
 
-def trial_note(found: Findings, place: int, contender: Contender) -> str:
+def trial_note(found: StudyResult, place: int, contender: Contender) -> str:
     """Return what became of a finalist as Markdown; `place` counts from 1."""
     assert contender.selection is not None  # it raced
     longest = max(len(other.selection.correct) for other in found.record.race if other.selection is not None)
+    equal = contender.trial in [each.trial for each in found.verdict.as_good]
     left = f"; it left the race after {len(contender.selection.correct)} seeds"
-    fate = "the winner" if place == 1 else "not to be told from the winner" if contender in found.equals else "behind"
+    fate = "the winner" if place == 1 else "not to be told from the winner" if equal else "behind"
     searched = [] if contender.search is None else [f"- search: {_right(contender.search.correct_mean)}"]
     lines = [
         f"{FINALIST}{place} of {len(found.record.race)} in verdict {found.record.confirmations}: {fate}"
         + (left if len(contender.selection.correct) < longest else ""),
-        escaped(label_of(contender)),
+        escaped(contender.label),
         *searched,
         f"- race, {len(contender.selection.correct)} fresh seeds: {_right(contender.selection.correct_mean)}",
     ]
     if place == 1:
-        confirmation = required(found.record, Role.WINNER).confirmation
+        confirmation = found.record.winner.confirmation
         lines.append(f"- confirmation, {len(confirmation.correct)} fresh seeds: {_right(confirmation.correct_mean)}")
     return "\n\n".join(lines)
 

@@ -1,7 +1,7 @@
 """Figures of a verdict, each with the question that it answers and the answer in words.
 
-The same figures stand on the page and in optuna-dashboard. A figure shows what its answer says, never more than one
-thing; the figures of all trials of a search are in `sweep.report.trial_figures`.
+The page and optuna-dashboard show the same figures. A figure shows what its answer says, never more than one thing; the
+figures of all trials of a search are in `sweep.report.trial_figures`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ from sweep.report.theme import (
 )
 from sweep.schedules import Numbers, OpenLoop, Schedule, Timeline, read_schedule
 from sweep.schedules.composed import Join
-from sweep.stats.verdict import Verdict, Word, in_rows
-from sweep.verdict.analysis import Findings, LadderStep, label_of, required, tells_setting
+from sweep.stats.verdict import Judgement, Question, Word, in_rows
+from sweep.verdict.analysis import StudyResult
 from sweep.verdict.record import Contender, Entry, Role
+from sweep.verdict.result import LadderStep
 
 MOST_CURVES = len(SERIES)
 MOST_POINTS = 500
@@ -71,7 +72,7 @@ class Plot:
     figure: go.Figure
 
 
-def verdict_plots(found: Findings) -> list[Plot]:
+def verdict_plots(found: StudyResult) -> list[Plot]:
     """Return the figures that need the record alone, in the order in which they are read."""
     return [
         effect_plot(found),
@@ -83,20 +84,20 @@ def verdict_plots(found: Findings) -> list[Plot]:
     ]
 
 
-def effect_plot(found: Findings) -> Plot:
+def effect_plot(found: StudyResult) -> Plot:
     """Show both effects with their intervals and the two marks that decide."""
-    rows, worthwhile = found.these_rows.rows, found.these_rows.smallest_of_interest
-    verdicts = [verdict for verdict in (found.these_rows, found.new_rows) if verdict is not None]
-    figure = new_figure(90 + 80 * len(verdicts))
+    judgements, these = found.verdict.judgements, found.verdict.on_these_rows
+    worthwhile = these.smallest_of_interest
+    figure = new_figure(90 + 80 * len(judgements))
     ends = [0.0, worthwhile]
-    for place, verdict in enumerate(reversed(verdicts)):
-        effect = verdict.effect.scaled(rows / verdict.rows)
+    for place, (question, judgement) in enumerate(reversed(judgements.items())):
+        effect = judgement.effect_rows.scaled(these.rows / judgement.rows)
         ends += [effect.interval.low, effect.interval.high]
         _add_interval(figure, place, effect.mean, (effect.interval.low, effect.interval.high), SERIES[0].symbol, BLUE)
-        add_title(figure, place, 26, str(verdict.question).capitalize(), str(verdict.word))
+        add_title(figure, place, 26, question.capitalize(), judgement.word)
     figure.update_xaxes(range=_with_room(min(ends), max(ends), worthwhile))
     figure.update_xaxes(tickformat="+", labelalias={"+0": "0"}, nticks=8, ticksuffix=" rows", showticksuffix="last")
-    figure.update_yaxes(visible=False, range=[-0.5, len(verdicts) - 0.35])
+    figure.update_yaxes(visible=False, range=[-0.5, len(judgements) - 0.35])
     add_mark(figure, 0, "no difference", INK, "solid")
     label = len(figure.layout.annotations)
     add_mark(figure, worthwhile, f"worth having: {in_rows(worthwhile)}", VERMILLION, "dash", side="right")
@@ -108,7 +109,7 @@ def effect_plot(found: Findings) -> Plot:
     return Plot(
         "effect",
         "Is the winner better than a constant rate that was tuned as hard?",
-        " ".join(_effect_said(verdict) for verdict in verdicts),
+        " ".join(_effect_said(*each) for each in judgements.items()),
         "The dot is the measured lead of the winner, the bar what the runs leave possible (95 % interval). It is "
         "better if the whole bar lies to the right of no difference and reaches what is worth having, or if the dot "
         "comes nearer to that.",
@@ -116,10 +117,10 @@ def effect_plot(found: Findings) -> Plot:
     )
 
 
-def ladder_plot(found: Findings) -> Plot:
+def ladder_plot(found: StudyResult) -> Plot:
     """Show what each step from the quoted setting to the winner adds."""
-    figure, rungs = new_figure(60 + 58 * len(found.ladder)), found.ladder
-    means = [rung.entry.confirmation.correct_mean for rung in rungs]
+    verdict, rungs = found.verdict, found.verdict.ladder
+    figure, means = new_figure(60 + 58 * len(rungs)), [rung.correct_mean for rung in rungs]
     for place, (rung, mean) in enumerate(zip(rungs, means, strict=True)):
         y = len(rungs) - 1 - place
         if rung.change is not None:
@@ -129,28 +130,29 @@ def ladder_plot(found: Findings) -> Plot:
             _add_interval(figure, y, mean, interval, SERIES[place].symbol, SERIES[place].colour)
         else:
             _add_interval(figure, y, mean, (mean, mean), SERIES[place].symbol, SERIES[place].colour)
-        add_title(figure, y, 21, _rung_said(rung, mean), plain(label_of(rung.entry.contender)))
-    _whole_rows(figure, min(means) - 1, max(means) + 1, found.these_rows.rows)
+        add_title(figure, y, 21, _rung_said(rung), plain(rung.label))
+    _whole_rows(figure, min(means) - 1, max(means) + 1, verdict.on_these_rows.rows)
     figure.update_yaxes(visible=False, range=[-0.4, len(rungs) - 0.4])
     figure.update_layout(showlegend=False)
-    steps = [f"{rung.label.removeprefix('and ')} {rung.change.mean:+.2f}" for rung in rungs if rung.change is not None]
+    steps = [f"{rung.adds.removeprefix('and ')} {rung.change.mean:+.2f}" for rung in rungs if rung.change is not None]
     return Plot(
         "ladder",
         "Where does the gain come from?",
-        f"From the {rungs[0].label} to the winner it is {found.tuning.mean:+.2f} rows in all: {', '.join(steps)}.",
+        f"From the {rungs[0].adds} to the winner it is {verdict.effect_of_tuning.mean:+.2f} rows in all: "
+        f"{', '.join(steps)}.",
         "Each step adds one thing that is tuned. A dot is the mean of right rows; its bar is the 95 % interval of what "
         "the step changes, and a bar that crosses the dotted line above it may stand for no change.",
         figure,
     )
 
 
-def seeds_plot(found: Findings) -> Plot:
+def seeds_plot(found: StudyResult) -> Plot:
     """Show how many of each candidate's runs end with how many right rows."""
-    shown = [required(found.record, Role.WINNER), required(found.record, Role.CONSTANT), *found.reruns[:3]]
-    rows, (fewest, most) = found.these_rows.rows, _extent(shown)
-    marks = [Mark(found.majority[1], f"always “{plain(_shortened(found.majority[0]))}”", MUTED, "dot")]
-    if found.quoted is not None:
-        marks.append(Mark(found.quoted.correct, "quoted", INK, "dash"))
+    shown, verdict = [found.record.winner, found.record.constant, *found.record.reruns[:3]], found.verdict
+    rows, (fewest, most) = found.verdict.on_these_rows.rows, _extent(shown)
+    marks = [Mark(verdict.majority.rows, f"always “{plain(_shortened(verdict.majority.label))}”", MUTED, "dot")]
+    if verdict.quoted is not None:
+        marks.append(Mark(verdict.quoted.correct, "quoted", INK, "dash"))
     low, high = min(fewest, *(mark.x for mark in marks)) - 1, max(most, rows) + 0.5
     pixels = SEEDS_PIXELS * len(shown)
     figure = new_figure(pixels + 52 + LABEL_PIXELS * len(marks))
@@ -166,7 +168,7 @@ def seeds_plot(found: Findings) -> Plot:
             marker={"color": series.colour},
             width=0.8,
         )
-        add_title(figure, base + 0.72, 0, str(entry.role), plain(label_of(entry.contender)))
+        add_title(figure, base + 0.72, 0, str(entry.role), plain(entry.contender.label))
     figure.update_layout(barmode="overlay", showlegend=False)
     _whole_rows(figure, low, high, rows)
     add_marks(figure, marks, low, high, pixels)
@@ -181,10 +183,10 @@ def seeds_plot(found: Findings) -> Plot:
     )
 
 
-def learning_plot(found: Findings) -> Plot:
+def learning_plot(found: StudyResult) -> Plot:
     """Show validation accuracy by epoch, with what eight runs in ten keep to."""
-    shown = [required(found.record, Role.WINNER), required(found.record, Role.CONSTANT), found.reruns[0]]
-    rows, figure = found.these_rows.rows, new_figure(400)
+    shown = [found.record.winner, found.record.constant, found.record.reruns[0]]
+    rows, figure = found.verdict.on_these_rows.rows, new_figure(400)
     epochs = list(range(1, len(shown[0].curves.accuracy) + 1))
     for entry, series in zip(shown, _series(shown), strict=True):
         low, high = ([round(rows * share, 3) for share in part] for part in (entry.curves.low, entry.curves.high))
@@ -217,7 +219,7 @@ def learning_plot(found: Findings) -> Plot:
     )
 
 
-def rates_plot(found: Findings, most_points: int = MOST_POINTS) -> Plot:
+def rates_plot(found: StudyResult, most_points: int = MOST_POINTS) -> Plot:
     """Show the learning rate of the winner and of those that come next."""
     curves, figure = list(_rate_curves(found, most_points)), new_figure(400)
     for place, (label, curve) in enumerate(curves):
@@ -244,9 +246,9 @@ def rates_plot(found: Findings, most_points: int = MOST_POINTS) -> Plot:
     )
 
 
-def optimism_plot(found: Findings) -> Plot:
+def optimism_plot(found: StudyResult) -> Plot:
     """Show the winner's mean in the three stages."""
-    optimism, winner = found.optimism, required(found.record, Role.WINNER)
+    optimism, winner = found.verdict.optimism, found.record.winner
     means = [optimism.search, optimism.selection, optimism.confirmation]
     stages = [winner.contender.search, winner.contender.selection, winner.confirmation]
     runs = [len(stage.run_seeds) for stage in stages if stage is not None]
@@ -264,7 +266,8 @@ def optimism_plot(found: Findings) -> Plot:
     )
     middle = (min(means) + max(means)) / 2
     reach = max(1.0, 0.8 * (max(means) - min(means)))  # two rows at least, so that a trifle looks like one
-    figure.update_yaxes(title_text=f"right rows of {found.these_rows.rows}", range=[middle - reach, middle + reach])
+    rows, looked_at = found.verdict.on_these_rows.rows, found.verdict.candidates.get(found.plan.name, 0)
+    figure.update_yaxes(title_text=f"right rows of {rows}", range=[middle - reach, middle + reach])
     figure.update_xaxes(range=[-0.4, 2.4], showgrid=False, type="category", tickangle=0)
     figure.update_layout(showlegend=False)
     return Plot(
@@ -273,8 +276,8 @@ def optimism_plot(found: Findings) -> Plot:
         f"The search saw {optimism.search:.2f} right rows; on seeds that chose nothing it is "
         f"{optimism.confirmation:.2f}, {abs(optimism.total):.2f} {'fewer' if optimism.total >= 0 else 'more'}. "
         "Only the last number is in the verdict.",
-        f"The best of {found.looked_at.get(found.study, 0)} candidates is partly the luckiest, so its score falls when "
-        "it is trained again with seeds that had no part in choosing it.",
+        f"The best of {looked_at} candidates is partly the luckiest, so its score falls when it is "
+        "trained again with seeds that had no part in choosing it.",
         figure,
     )
 
@@ -315,20 +318,21 @@ def thinned(rates: Numbers, most: int) -> Curve:
     return Curve(stride / steps, [float(f"{rate:.4g}") for rate in flat[::stride].tolist()])
 
 
-def _shown_contenders(found: Findings) -> list[Contender]:
-    equals = list(found.equals)
-    return (equals + [contender for contender in found.record.race if contender not in equals])[:MOST_CURVES]
+def _shown_contenders(found: StudyResult) -> list[Contender]:
+    """Return those that the race cannot tell from the winner, then the others that raced."""
+    equals = {each.trial for each in found.verdict.as_good}
+    return sorted(found.record.race, key=lambda contender: contender.trial not in equals)[:MOST_CURVES]
 
 
-def _rate_curves(found: Findings, most: int) -> Iterator[tuple[str, Curve]]:
+def _rate_curves(found: StudyResult, most: int) -> Iterator[tuple[str, Curve]]:
     """Yield labels and rates; the winner's as they were in its runs if they answer to the training."""
-    winner = required(found.record, Role.WINNER)
+    winner = found.record.winner
     for contender in _shown_contenders(found):
         curve = rate_curve(contender, found.plan, found.record.split.train_rows, most)
         if curve is None and contender == winner.contender:
             curve = thinned(np.array(winner.curves.rate)[:, None], most)
         if curve is not None:
-            yield label_of(contender), curve
+            yield contender.label, curve
 
 
 def _add_interval(
@@ -381,7 +385,7 @@ def _series(entries: Sequence[Entry]) -> list[Series]:
 
 
 def _titled(entry: Entry) -> str:
-    return f"{entry.role}: {plain(label_of(entry.contender))}"
+    return f"{entry.role}: {plain(entry.contender.label)}"
 
 
 def _extent(entries: Sequence[Entry]) -> tuple[int, int]:
@@ -393,27 +397,28 @@ def _shortened(label: str, most: int = 16) -> str:
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
-def _effect_said(verdict: Verdict) -> str:
-    effect, interval = verdict.effect, verdict.effect.interval
+def _effect_said(question: Question, judgement: Judgement) -> str:
+    effect, interval = judgement.effect_rows, judgement.effect_rows.interval
     return (
-        f"{verdict.question.capitalize()}: {IN_A_WORD[verdict.word]}; {effect.mean:+.2f} rows of {verdict.rows}, "
+        f"{question.capitalize()}: {IN_A_WORD[judgement.word]}; {effect.mean:+.2f} rows of {judgement.rows}, "
         f"anything from {interval.low:+.2f} to {interval.high:+.2f} fits."
     )
 
 
-def _rung_said(rung: LadderStep, mean: float) -> str:
+def _rung_said(rung: LadderStep) -> str:
     changed = "" if rung.change is None else f" ({rung.change.mean:+.2f})"
-    return f"{rung.label}: {mean:.2f}{changed}"
+    return f"{rung.adds}: {rung.correct_mean:.2f}{changed}"
 
 
-def _seeds_said(found: Findings) -> str:
-    winner = f"The same winner ends {_spread(required(found.record, Role.WINNER))}."
-    if found.quoted is None:
-        return f"{winner} The {found.ladder[0].label} end {_spread(found.reruns[0])}."
-    above = f"{found.quoted.winner_above:.0%} of the winner's runs have more."
-    if tells_setting(found.record):
-        above = f"{found.quoted.rerun_above:.0%} of the runs of its setting have more; {above}"
-    return f"{winner} The quoted {found.quoted.correct} rows are a single run: {above}"
+def _seeds_said(found: StudyResult) -> str:
+    winner = f"The same winner ends {_spread(found.record.winner)}."
+    quoted = found.verdict.quoted
+    if quoted is None:
+        return f"{winner} The {found.verdict.ladder[0].adds} end {_spread(found.record.reruns[0])}."
+    above = f"{quoted.winner_above:.0%} of the winner's runs have more."
+    if found.record.reruns_are_quoted:
+        above = f"{quoted.rerun_above:.0%} of the runs of its setting have more; {above}"
+    return f"{winner} The quoted {quoted.correct} rows are a single run: {above}"
 
 
 def _spread(entry: Entry) -> str:
@@ -421,8 +426,8 @@ def _spread(entry: Entry) -> str:
     return f"always with {low} right rows" if low == high else f"anywhere from {low} to {high} right rows"
 
 
-def _learning_said(found: Findings, shown: Sequence[Entry]) -> str:
-    rows, curve = found.these_rows.rows, shown[0].curves
+def _learning_said(found: StudyResult, shown: Sequence[Entry]) -> str:
+    rows, curve = found.verdict.on_these_rows.rows, shown[0].curves
     settled = next(epoch for epoch, share in enumerate(curve.accuracy, 1) if share >= curve.accuracy[-1] - 1 / rows)
     ends = ", ".join(f"{entry.role} {rows * entry.curves.accuracy[-1]:.1f}" for entry in shown)
     return (
@@ -431,11 +436,12 @@ def _learning_said(found: Findings, shown: Sequence[Entry]) -> str:
     )
 
 
-def _rates_said(found: Findings) -> str:
-    names = list(dict.fromkeys(contender.name for contender in found.equals))
-    if len(found.equals) == 1:
-        return f"The race can tell the winner, {label_of(found.equals[0])}, from every other finalist."
+def _rates_said(found: StudyResult) -> str:
+    equals = found.verdict.as_good
+    names = list(dict.fromkeys(str(each.schedule["name"]) for each in equals))
+    if len(equals) == 1:
+        return f"The race can tell the winner, {equals[0].label}, from every other finalist."
     return (
-        f"{len(found.equals)} finalists cannot be told from each other in the race, of {len(names)} "
-        f"schedule{'s'[: len(names) != 1]}: {', '.join(names)}. The simplest of them is {label_of(found.simplest)}."
+        f"{len(equals)} finalists cannot be told from each other in the race, of {len(names)} "
+        f"schedule{'s'[: len(names) != 1]}: {', '.join(names)}. The simplest of them is {found.verdict.simplest.label}."
     )

@@ -25,10 +25,11 @@ from sweep.report.searched import Searched
 from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.report.trial_figures import trial_plots
 from sweep.stats.power import SIGNIFICANCE
-from sweep.stats.verdict import Question, Verdict, Word, in_rows
+from sweep.stats.verdict import Judgement, Question, Word, in_rows
 from sweep.store.queries import Best
-from sweep.verdict.analysis import Findings, label_of, required, score
-from sweep.verdict.record import Entry, Role
+from sweep.verdict.analysis import StudyResult, scored
+from sweep.verdict.record import Entry
+from sweep.verdict.result import Unresolved
 
 ASSETS = Path(__file__).parent / "assets"
 NAMED = {"paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "accent": BLUE, "warn": VERMILLION}
@@ -106,19 +107,17 @@ class Frame:
     icon: str
 
 
-def render(found: Findings, searched: Searched, frame: Frame | None = None) -> str:
+def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -> str:
     """Return the whole page; it needs nothing else, unless it stands in a frame."""
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     plots = [*verdict_plots(found), *trial_plots(found, searched.trials)]
-    winner, constant = required(found.record, Role.WINNER), required(found.record, Role.CONSTANT)
     return environment.get_template("page.html").render(
-        found=found,
+        verdict=found.verdict,
+        trials=found.plan.search.trials,
         headline=headlines(found),
         verdicts=_verdicts(found),
-        winner=label_of(winner.contender),
-        constant=label_of(constant.contender),
         plots={plot.name: _shown(plot) for plot in plots},
         counts=_counts(found),
         power=_power(found),
@@ -136,14 +135,11 @@ def render(found: Findings, searched: Searched, frame: Frame | None = None) -> s
     )
 
 
-def headlines(found: Findings) -> tuple[str, str]:
+def headlines(found: StudyResult) -> tuple[str, str]:
     """Return both verdicts in as few words as can be."""
-    new = "On new rows: unknown." if found.new_rows is None else _in_short(found.new_rows)
-    return _in_short(found.these_rows), new
-
-
-def _in_short(verdict: Verdict) -> str:
-    return f"{verdict.question.capitalize()}: {verdict.word}."
+    words = {question: judgement.word for question, judgement in found.verdict.judgements.items()}
+    these, new = (f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question)
+    return these, new
 
 
 def policy(frame: Frame | None = None) -> str:
@@ -219,43 +215,44 @@ def _key(plot: Plot) -> list[dict[str, Any]]:
     ]
 
 
-def _verdicts(found: Findings) -> list[dict[str, str]]:
-    shown = [_verdict(found.these_rows)]
-    if found.new_rows is not None:
-        return [*shown, _verdict(found.new_rows)]
-    unknown = "The rows could not be dealt out anew, so nothing is known about rows that were never seen."
-    return [*shown, {"meaning": unknown, "sentence": f"On new rows: unknown. {found.record.new_rows.problem}"}]
+def _verdicts(found: StudyResult) -> list[dict[str, str]]:
+    shown = [
+        {"meaning": MEANINGS[question, judgement.word], "sentence": judgement.sentence}
+        for question, judgement in found.verdict.judgements.items()
+    ]
+    new = found.verdict.on_new_rows
+    if isinstance(new, Unresolved):
+        unknown = "The rows could not be dealt out anew, so nothing is known about rows that were never seen."
+        shown.append({"meaning": unknown, "sentence": f"On new rows: unknown. {new.problem}"})
+    return shown
 
 
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    return {"meaning": MEANINGS[verdict.question, verdict.word], "sentence": verdict.sentence}
-
-
-def _counts(found: Findings) -> dict[str, Any]:
-    split, (label, majority) = found.record.split, found.majority
+def _counts(found: StudyResult) -> dict[str, Any]:
+    split, verdict = found.record.split, found.verdict
     return {
-        "answer": f"The winner gets {found.winner.correct_mean:.2f} of {split.validation_rows} rows right on average, "
-        f"the tuned constant rate {found.constant.correct_mean:.2f}. Always answering {label} gets {majority}.",
-        "runs": len(required(found.record, Role.WINNER).confirmation.correct),
+        "answer": f"The winner gets {verdict.winner.correct_mean:.2f} of {split.validation_rows} rows right on "
+        f"average, the tuned constant rate {verdict.tuned_constant.correct_mean:.2f}. "
+        f"Always answering {verdict.majority.label} gets {verdict.majority.rows}.",
+        "runs": len(found.record.winner.confirmation.correct),
         "rows": split.validation_rows,
         "classes": split.classes,
-        "new_rows": found.new_rows is not None,
+        "new_rows": Question.NEW_ROWS in verdict.judgements,
         "table": [_counts_row(found, entry) for entry in found.record.entries],
-        "warnings": found.unstable,
+        "warnings": verdict.unstable,
     }
 
 
-def _counts_row(found: Findings, entry: Entry) -> dict[str, Any]:
-    summed = score(entry.confirmation, found.record.split.class_rows)
+def _counts_row(found: StudyResult, entry: Entry) -> dict[str, Any]:
+    summed = scored(entry, found.record.split)
     new_rows = [] if entry.new_rows_mean is None else [f"{entry.new_rows_mean:.2f}"]
     return {
         "role": str(entry.role),
-        "label": label_of(entry.contender),
+        "label": summed.label,
         "cells": [
             f"{summed.correct_mean:.2f}",
-            f"{summed.dispersion.deviation:.2f}",
+            f"{summed.spread.deviation:.2f}",
             f"{summed.balanced_accuracy:.1%}",
-            *("-" if recall is None else f"{recall:.1%}" for recall in summed.recalls),
+            *("-" if recall is None else f"{recall:.1%}" for recall in summed.recall.values()),
             "-" if summed.log_loss is None else f"{summed.log_loss:.4f}",
             str(summed.diverged),
             *new_rows,
@@ -263,24 +260,24 @@ def _counts_row(found: Findings, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _power(found: Findings) -> list[str]:
+def _power(found: StudyResult) -> list[str]:
     """Return what the number of runs and rows allows to be found."""
-    these = found.these_rows
-    lines = [_detectable(these, "seeds")]
-    if found.seeds_needed is not None:
-        seeds = "seed is" if found.seeds_needed == 1 else "seeds are"
-        lines[0] += f" For a lead of {in_rows(these.smallest_of_interest)}, {found.seeds_needed} {seeds} enough."
-    if found.new_rows is not None:
-        lines.append(_detectable(found.new_rows, "re-splits"))
-        if not found.new_rows.resolvable:
+    these, new, needed = found.verdict.on_these_rows, found.verdict.on_new_rows, found.verdict.seeds_needed
+    lines = [_detectable(Question.THESE_ROWS, these, "seeds")]
+    if needed is not None:
+        seeds = "seed is" if needed == 1 else "seeds are"
+        lines[0] += f" For a lead of {in_rows(these.smallest_of_interest)}, {needed} {seeds} enough."
+    if isinstance(new, Judgement):
+        lines.append(_detectable(Question.NEW_ROWS, new, "re-splits"))
+        if not new.resolvable:
             lines.append("More re-splits hardly help, as they share their rows: only more data would.")
     return [*lines, _limit(found)]
 
 
-def _limit(found: Findings) -> str:
+def _limit(found: StudyResult) -> str:
     """Return what a single trained model could prove by these rows alone."""
-    rows, limit = found.these_rows.rows, found.mcnemar_limit
-    wrong, whom = rows - found.to_beat, found.whom_to_beat
+    rows, limit = found.verdict.on_these_rows.rows, found.verdict.mcnemar_limit
+    wrong, whom = rows - found.verdict.to_beat, found.verdict.whom_to_beat
     if wrong == 0:
         return f"{whom.capitalize()} is right on all {rows} rows: no single model can be better on them."
     can = "which is enough" if limit < SIGNIFICANCE else "which is not enough, so one trained model proves nothing here"
@@ -290,15 +287,15 @@ def _limit(found: Findings) -> str:
     )
 
 
-def _detectable(verdict: Verdict, what: str) -> str:
-    effect = verdict.effect
+def _detectable(question: Question, judgement: Judgement, what: str) -> str:
+    effect = judgement.effect_rows
     return (
-        f"{verdict.question.capitalize()}: {effect.samples} {what} find a true lead of "
+        f"{question.capitalize()}: {effect.samples} {what} find a true lead of "
         f"{effect.smallest_detectable:.2f} rows four times in five."
     )
 
 
-def _table(found: Findings, searched: Searched) -> dict[str, Any]:
+def _table(found: StudyResult, searched: Searched) -> dict[str, Any]:
     number, shown = len(searched.trials), len(searched.best)
     numeric = ("trial", "right rows", "learning rate", "momentum", "accuracy", "sd", "log-loss", "diverged")
     titles = (*numeric[:1], "schedule", *numeric[1:], "own parameters")
@@ -307,7 +304,7 @@ def _table(found: Findings, searched: Searched) -> dict[str, Any]:
         "note": f"{number:,} candidates, as the search scored them: these scores chose the finalists, so the best of "
         f"them are partly luck.{part} A heading sorts by its column. On paper, 50 are shown.",
         "columns": [{"title": title, "number": title in numeric, "sorted": title == "right rows"} for title in titles],
-        "rows": [_table_row(trial, found.these_rows.rows) for trial in searched.best],
+        "rows": [_table_row(trial, found.verdict.on_these_rows.rows) for trial in searched.best],
     }
 
 
@@ -338,10 +335,10 @@ def _text(text: str) -> dict[str, Any]:
     return {"value": text, "shown": text, "number": False}
 
 
-def _facts(found: Findings, attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(found: StudyResult, attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what the result can be traced to."""
-    record, machine = found.record, attributes.get("machine", {})
-    looked_at = ", ".join(f"{study} {number}" for study, number in found.looked_at.items())
+    record, quoted, machine = found.record, found.verdict.quoted, attributes.get("machine", {})
+    looked_at = ", ".join(f"{study} {number}" for study, number in found.verdict.candidates.items())
     versions = ", ".join(f"{name} {number}" for name, number in attributes.get("versions", {}).items())
     facts = [
         ("candidates tried", looked_at),
@@ -349,7 +346,7 @@ def _facts(found: Findings, attributes: Mapping[str, Any]) -> list[tuple[str, st
         ("training and validation rows", f"{record.split.train_rows} and {record.split.validation_rows}"),
         ("confirmations so far", f"{record.confirmations}; each has run seeds of its own"),
         ("time for the evidence", f"{record.seconds:,.0f} s"),
-        ("quoted result", f"{found.quoted.accuracy:.2%}, {found.quoted.source}" if found.quoted else ""),
+        ("quoted result", f"{quoted.accuracy:.2%}, {quoted.source}" if quoted else ""),
         ("data, SHA-256", str(attributes.get("data_sha256", ""))),
         ("versions", versions),
         ("processor", str(machine.get("cpu", ""))),

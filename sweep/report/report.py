@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sweep.report.html import Frame, policy, render
 from sweep.report.searched import read_searched
 from sweep.store.queries import StoredStudy
-from sweep.verdict.analysis import read_findings
+from sweep.verdict.analysis import read_result
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ def read_report(stored: StoredStudy, frame: Frame | None = None) -> Report:
         NotFound: if there is no such study.
         NotYet: if it has no verdict yet.
     """
-    page = render(read_findings(stored), read_searched(stored), frame)
+    page = render(read_result(stored), read_searched(stored), frame)
     return Report(page, f"{policy(frame)}; frame-ancestors 'none'")

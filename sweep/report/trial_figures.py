@@ -28,8 +28,7 @@ from sweep.report.theme import (
     plain,
     whole_ticks,
 )
-from sweep.verdict.analysis import Findings, required, tells_setting
-from sweep.verdict.record import Role
+from sweep.verdict.analysis import StudyResult
 
 MOST_DOTS = 2000
 ROW_PIXELS = 23
@@ -42,7 +41,7 @@ RANKS = {
 }
 
 
-def trial_plots(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS) -> list[Plot]:
+def trial_plots(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS) -> list[Plot]:
     """Return the figures of all trials, with at most about `most` dots each.
 
     `trials` are what `queries.every_trial` returns, best first.
@@ -51,13 +50,15 @@ def trial_plots(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS) ->
     return [families_plot(found, known, most), settings_plot(found, known, most)]
 
 
-def known_trials(found: Findings, trials: pd.DataFrame) -> pd.DataFrame:
+def known_trials(found: StudyResult, trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials that tell schedule, rate and momentum, with their right rows, best first."""
     told = trials.dropna(subset=["schedule", "learning_rate", "momentum"])
-    return told.assign(rows=told["value"] * found.these_rows.rows)
+    return told.assign(rows=told["value"] * found.verdict.on_these_rows.rows)
 
 
-def families_plot(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS, plot_pixels: int | None = None) -> Plot:
+def families_plot(
+    found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS, plot_pixels: int | None = None
+) -> Plot:
     """Show the right rows of every trial by its schedule, beside the baselines.
 
     `plot_pixels` is the height between the axes where another page decides it; it grows with the schedules by default.
@@ -78,12 +79,14 @@ def families_plot(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS, 
         customdata=best["number"].tolist(),
         hovertemplate="trial %{customdata}: %{x:.2f} rows<extra></extra>",
     )
-    high = min(math.floor(max(trials["rows"].max(), *(mark.x for mark in marks))) + 1.5, found.these_rows.rows + 0.5)
+    high = min(
+        math.floor(max(trials["rows"].max(), *(mark.x for mark in marks))) + 1.5, found.verdict.on_these_rows.rows + 0.5
+    )
     add_marks(figure, marks, floor - 0.5, high, pixels)
     figure.update_xaxes(
         range=[floor - 0.5, high],
         dtick=whole_ticks(floor, high, 14),
-        title_text=f"right rows of {found.these_rows.rows}, mean over the search's seeds",
+        title_text=f"right rows of {found.verdict.on_these_rows.rows}, mean over the search's seeds",
     )
     figure.update_yaxes(
         tickvals=list(places.values()),
@@ -97,7 +100,7 @@ def families_plot(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS, 
         figure,
         yaxis_tickfont_size=10,
         xaxis_dtick=whole_ticks(floor, high, 5),
-        xaxis_title_text=f"right rows of {found.these_rows.rows}",
+        xaxis_title_text=f"right rows of {found.verdict.on_these_rows.rows}",
     )
     near = int((best["rows"] >= best["rows"].iloc[0] - 1).sum())
     below = int((trials["rows"] < floor).sum())
@@ -114,7 +117,7 @@ def families_plot(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS, 
     )
 
 
-def settings_plot(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS) -> Plot:
+def settings_plot(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS) -> Plot:
     """Show where in learning rate and momentum good candidates lie; size and symbol say how good, as colour does."""
     figure, lowest = new_figure(430), 0
     shown = thin(trials, most).assign(
@@ -134,7 +137,7 @@ def settings_plot(found: Findings, trials: pd.DataFrame, most: int = MOST_DOTS) 
             customdata=list(zip(chosen["number"].tolist(), chosen["rows"].round(2).tolist(), strict=True)),
             hovertemplate="trial %{customdata[0]}: %{customdata[1]} rows<br>rate %{x}, momentum %{y}<extra></extra>",
         )
-    winner = required(found.record, Role.WINNER).contender
+    winner = found.record.winner.contender
     if "learning_rate" in winner.params:
         figure.add_annotation(
             x=math.log10(float(winner.params["learning_rate"])),
@@ -176,17 +179,16 @@ def edge(rows: pd.Series, marks: list[float]) -> int:
     return math.floor(min(float(rows.quantile(0.25)), float(rows.max()) - 4, *marks)) - 1
 
 
-def _marks(found: Findings) -> list[Mark]:
+def _marks(found: StudyResult) -> list[Mark]:
     """Return what the trials are held against."""
-    constant, again = (
-        entry.confirmation.correct_mean for entry in (required(found.record, Role.CONSTANT), found.reruns[0])
-    )
+    verdict = found.verdict
+    constant, again = verdict.tuned_constant.correct_mean, verdict.reruns[0].correct_mean
     marks = [
         Mark(constant, f"tuned constant {constant:.2f}", VERMILLION, "dash"),
-        Mark(again, f"{'run again' if tells_setting(found.record) else 'defaults'} {again:.2f}", MUTED, "dashdot"),
+        Mark(again, f"{'run again' if found.record.reruns_are_quoted else 'defaults'} {again:.2f}", MUTED, "dashdot"),
     ]
-    if found.quoted is not None:
-        marks.append(Mark(found.quoted.correct, f"quoted {found.quoted.correct}", INK, "dot"))
+    if verdict.quoted is not None:
+        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", INK, "dot"))
     return marks
 
 

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from sweep.stats.estimate import Numbers, checked
-from sweep.stats.power import FEWEST_DIFFERENCES
+from sweep.stats.estimate import FEWEST_DIFFERENCES, Dispersion, Numbers, checked
 
 FAR_ABOVE = 2.0
-
-
-@dataclass(frozen=True)
-class Dispersion:
-    """The spread of correct rows over run seeds beside what well-trained runs show.
-
-    Args:
-        deviation: standard deviation of the correct rows.
-        expected: sqrt(rows * error / 2).
-        flagged: whether the spread is far above it, and surely above it: the network is undertrained or unstable.
-    """
-
-    deviation: float
-    expected: float
-    flagged: bool
 
 
 def dispersion(correct: ArrayLike, rows: int) -> Dispersion:

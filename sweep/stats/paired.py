@@ -1,7 +1,7 @@
 """Two candidates trained with the same run seeds on the same rows: what one has over the other, in correct rows.
 
-It answers for these rows only. Run seeds replicate the training, never the rows, so no number of them says anything
-about new rows.
+The answer holds for these rows only. Run seeds replicate the training, never the rows, so no number of them says
+anything about new rows.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scipy import stats
 
 from sweep.stats.estimate import LEVEL, Chances, Effect, Interval, Numbers, chances, checked
 from sweep.stats.power import smallest_effect, unseen_share
+from sweep.stats.verdict import ONE_ROW, Judgement, Question, judge
 
-ONE_ROW = 1.0
 RESAMPLES = 9999
 RESAMPLING_SEED = 20_110_119  # any number, but always the same one: the same runs give the same interval
 
@@ -95,3 +95,25 @@ def expanded_level(runs: int) -> float:
     """
     quantile = stats.t.ppf((1 + LEVEL) / 2, runs - 1)
     return float(1 - 2 * stats.norm.cdf(-math.sqrt(runs / (runs - 1)) * quantile))
+
+
+def judge_these_rows(
+    winner: ArrayLike,
+    constant: ArrayLike,
+    rows: int,
+    *,
+    smallest_of_interest: float = ONE_ROW,
+    resamples: int = RESAMPLES,
+) -> Judgement:
+    """Judge correct rows of fresh, shared run seeds; both `[runs]`, of `rows` validation rows.
+
+    Args:
+        winner: correct rows of the winner, on run seeds that neither found nor chose it.
+        constant: correct rows of the tuned constant rate on the same run seeds.
+        rows: rows of the validation split.
+        smallest_of_interest: the smallest effect worth having, in rows.
+        resamples: how often the bootstrap draws.
+    """
+    found = compare(winner, constant, resamples=resamples)
+    likely = {"runs": found.run_chances, "mean": found.mean_chances}
+    return judge(Question.THESE_ROWS, found.effect, rows, smallest_of_interest, **likely)

@@ -1,7 +1,4 @@
-"""What a number of differences could have shown: the power of the paired t-test, and the limit of equal runs.
-
-It stands alone because a plan asks it before anything is trained, and a verdict afterwards.
-"""
+"""What a number of differences could have shown: the power of the paired t-test, and the limit of equal runs."""
 
 from __future__ import annotations
 
@@ -12,8 +9,6 @@ from scipy import optimize, stats
 
 SIGNIFICANCE = 0.05
 POWER = 0.80
-# With 5 differences even an exact sign test that all agree with stays above 5 %: 2 * 0.5^5 = 0.0625.
-FEWEST_DIFFERENCES = 6
 
 
 def power(noncentrality: float, degrees: int) -> float:

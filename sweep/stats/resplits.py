@@ -1,7 +1,6 @@
-"""Two candidates on repeated random splits: what one has over the other on new rows.
+"""Two candidates on repeated random splits (repeated holdout): what one has over the other on new rows.
 
-It stands apart from the comparison over run seeds because splits overlap: their differences are no independent
-sample, and the naive standard error is too small.
+Splits overlap: their differences are no independent sample, and the naive standard error is too small.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from scipy import stats
 
 from sweep.stats.estimate import LEVEL, Chances, Effect, Interval, Numbers, chances, checked
 from sweep.stats.power import detectable_standard_errors, unseen_share
+from sweep.stats.verdict import ONE_ROW, Judgement, Question, judge
 
 
 def corrected_resampled_t(differences: ArrayLike, train_rows: int, test_rows: int) -> Effect:
@@ -34,7 +34,9 @@ def corrected_resampled_t(differences: ArrayLike, train_rows: int, test_rows: in
     mean, error, degrees = _moments(checked("differences", differences, fewest=2), train_rows, test_rows)
     reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
     detectable = detectable_standard_errors(degrees) * error
-    return Effect(mean, Interval(mean - reach, mean + reach), degrees + 1, detectable, _p_value(mean, error, degrees))
+    # Without any spread: 1 for no difference, and 0 for the same one every time.
+    p_value = 2 * float(stats.t.sf(abs(mean) / error, degrees)) if error else float(mean == 0)
+    return Effect(mean, Interval(mean - reach, mean + reach), degrees + 1, detectable, p_value)
 
 
 def correlated_chances(differences: ArrayLike, train_rows: int, test_rows: int, *, tie: float) -> Chances:
@@ -81,8 +83,27 @@ def _moments(values: Numbers, train_rows: int, test_rows: int) -> tuple[float, f
     return float(values.mean()), error, len(values) - 1
 
 
-def _p_value(mean: float, error: float, degrees: int) -> float:
-    """Return the two-sided p-value; without any spread, 1 for no difference and 0 for the same one every time."""
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / error, degrees))
+def judge_new_rows(
+    winner: ArrayLike,
+    constant: ArrayLike,
+    train_rows: int,
+    test_rows: int,
+    *,
+    smallest_of_interest: float = ONE_ROW,
+) -> Judgement:
+    """Judge correct rows on repeated splits; both `[splits, runs]`, averaged over the runs within a split.
+
+    Args:
+        winner: correct rows of the winner on the test rows of each split.
+        constant: correct rows of the tuned constant rate on the same splits and run seeds.
+        train_rows: rows that each split trains on.
+        test_rows: rows that each split tests on.
+        smallest_of_interest: in test rows of a split; `same_share` turns validation rows into them.
+    """
+    ours, theirs = checked("winner", winner, dimensions=2), checked("constant", constant, dimensions=2)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"`winner` and `constant` must share their runs, got {ours.shape} and {theirs.shape}.")
+    differences = (ours - theirs).mean(axis=1)
+    effect = with_unseen_rows(corrected_resampled_t(differences, train_rows, test_rows), train_rows, test_rows)
+    likely = correlated_chances(differences, train_rows, test_rows, tie=ONE_ROW)
+    return judge(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean=likely)

@@ -6,34 +6,13 @@ Scores are `[candidates, runs]`, higher is better; a column holds one run seed, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from sweep.stats.estimate import Numbers, checked
-from sweep.stats.power import FEWEST_DIFFERENCES, SIGNIFICANCE
-
-
-@dataclass(frozen=True)
-class Optimism:
-    """One candidate's mean score where it was found, where it was chosen, and on seeds that chose nothing."""
-
-    search: float
-    selection: float
-    confirmation: float
-
-    @property
-    def total(self) -> float:
-        """How much the search flattered the candidate."""
-        return self.search - self.confirmation
-
-
-def optimism(search: ArrayLike, selection: ArrayLike, confirmation: ArrayLike) -> Optimism:
-    """Return one candidate's mean scores in the three stages; each is `[runs]`, with run seeds of its own."""
-    stages = {"search": search, "selection": selection, "confirmation": confirmation}
-    return Optimism(**{name: float(checked(name, scores).mean()) for name, scores in stages.items()})
+from sweep.stats.estimate import FEWEST_DIFFERENCES, Numbers, checked
+from sweep.stats.power import SIGNIFICANCE
 
 
 def best(scores: ArrayLike) -> int:

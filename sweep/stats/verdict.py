@@ -1,6 +1,6 @@
-"""The verdict: one of four words on whether the winner is better than the tuned constant rate, and why.
+"""The rule of a verdict: one of four words on whether the winner is better than the tuned constant rate, and why.
 
-It stands alone because the words are a promise. The rule reads the 95 % interval of the effect, winner minus tuned
+The rule reads the 95 % interval of the effect, winner minus tuned
 constant, against two marks: 0, and the smallest effect of interest (one row unless the study says otherwise).
 
 - *better*: the whole interval lies above 0, and it either leaves an effect worth having possible or its estimate lies
@@ -22,16 +22,12 @@ for an interval above 0 alone would call any trifle better, and keep calling 2.5
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
-from numpy.typing import ArrayLike
+from sweep.model import Answer
+from sweep.stats.estimate import FEWEST_DIFFERENCES, Chances, Effect
 
-from sweep.stats.estimate import Chances, Effect, Interval, checked
-from sweep.stats.paired import ONE_ROW, RESAMPLES, compare
-from sweep.stats.power import FEWEST_DIFFERENCES
-from sweep.stats.resplits import corrected_resampled_t, correlated_chances, with_unseen_rows
-
+ONE_ROW = 1.0
 COARSEST = 0.02  # of the rows: no margin of a tie may be a larger share
 
 
@@ -56,69 +52,80 @@ class Question(StrEnum):
         return "run seeds" if self is Question.THESE_ROWS else "splits"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The answer to one question, with all that led to it.
+class Judgement(Answer):
+    """The answer to one question: the word, the sentence, and what the winner has over the tuned constant rate.
 
-    Args:
-        question: what it is about.
-        effect: winner minus tuned constant in rows, of `rows`.
+    Attributes:
         rows: how many rows a run is judged on.
+        effect_rows: winner minus tuned constant in rows, of `rows`.
+        effect_points: the same in percentage points of accuracy.
         smallest_of_interest: the smallest effect worth having, in rows.
-        run_chances: shares of runs in which the winner is better, tied, worse; on these rows only.
-        mean_chances: how sure it is that the mean is so, by bootstrap on these rows, by a t distribution on new ones.
+        runs: shares of runs in which the winner is better, tied, worse; on these rows only.
+        mean: how sure it is that the mean is so, by bootstrap on these rows, by a t distribution on new ones.
     """
 
-    question: Question
-    effect: Effect
+    word: Word
+    sentence: str
     rows: int
+    effect_rows: Effect
+    effect_points: Effect
     smallest_of_interest: float
-    run_chances: Chances | None = None
-    mean_chances: Chances | None = None
-
-    @property
-    def word(self) -> Word:
-        """The word that the rule gives."""
-        return Word.NOT_RESOLVED if self.coarse else decide(self.effect, self.smallest_of_interest)
-
-    @property
-    def coarse(self) -> bool:
-        """Whether the smallest effect of interest is so many points that a margin of it means nothing."""
-        return self.smallest_of_interest > COARSEST * self.rows
-
-    @property
-    def points(self) -> Effect:
-        """The effect in percentage points of accuracy."""
-        return self.effect.scaled(100 / self.rows)
+    runs: Chances | None
+    mean: Chances | None
 
     @property
     def resolvable(self) -> bool:
         """Whether so many differences would have found the smallest effect of interest with 80 % power."""
-        return self.effect.smallest_detectable <= self.smallest_of_interest
+        return self.effect_rows.smallest_detectable <= self.smallest_of_interest
 
-    @property
-    def sentence(self) -> str:
-        """The verdict in one sentence for each: the word, the effect, the reason."""
-        effect, interval = self.effect, self.effect.interval
-        lead = (
-            f"{effect.mean:+.2f} of {self.rows} rows ({self.points.mean:+.2f} points) against the tuned constant rate"
-        )
-        width = f"95 % interval {interval.low:+.2f} to {interval.high:+.2f} rows"
-        over = f"{effect.samples} {self.question.replicates}"
-        return f"{self.question.capitalize()}: {self.word}. {lead}, {width} over {over}: {self.reason}."
 
-    @property
-    def reason(self) -> str:
-        """Why the rule gives this word."""
-        if self.effect.samples < FEWEST_DIFFERENCES:
-            return f"fewer than {FEWEST_DIFFERENCES} {self.question.replicates} cannot tell"
-        if self.coarse:
-            points = 100 * self.smallest_of_interest / self.rows
-            return f"{self.rows} rows cannot tell, where {in_rows(self.smallest_of_interest)} is {points:.3g} points"
-        if self.word is Word.NOT_RESOLVED:
-            who, lead = f"{self.effect.samples} {self.question.replicates}", self.effect.smallest_detectable
-            return f"the interval leaves both open; {who} would find a lead of {lead:.2f} rows four times in five"
-        return _reason(self.word, self.effect.interval, in_rows(self.smallest_of_interest))
+def judge(
+    question: Question,
+    effect: Effect,
+    rows: int,
+    smallest_of_interest: float = ONE_ROW,
+    *,
+    runs: Chances | None = None,
+    mean: Chances | None = None,
+) -> Judgement:
+    """Judge an effect, winner minus tuned constant in rows, of `rows`; the arguments are fields of `Judgement`.
+
+    A smallest effect of interest that is so many points of accuracy that a margin of it means nothing resolves nothing.
+    """
+    coarse = smallest_of_interest > COARSEST * rows
+    word = Word.NOT_RESOLVED if coarse else decide(effect, smallest_of_interest)
+    points, interval, over = effect.scaled(100 / rows), effect.interval, f"{effect.samples} {question.replicates}"
+    reason = _reason(question, word, effect, smallest_of_interest)
+    if coarse and effect.samples >= FEWEST_DIFFERENCES:
+        share = 100 * smallest_of_interest / rows
+        reason = f"{rows} rows cannot tell, where {in_rows(smallest_of_interest)} is {share:.3g} points"
+    return Judgement(
+        word=word,
+        sentence=f"{question.capitalize()}: {word}. {effect.mean:+.2f} of {rows} rows ({points.mean:+.2f} points) "
+        f"against the tuned constant rate, 95 % interval {interval.low:+.2f} to {interval.high:+.2f} rows "
+        f"over {over}: {reason}.",
+        rows=rows,
+        effect_rows=effect,
+        effect_points=points,
+        smallest_of_interest=smallest_of_interest,
+        runs=runs,
+        mean=mean,
+    )
+
+
+def _reason(question: Question, word: Word, effect: Effect, smallest_of_interest: float) -> str:
+    """Return what the interval says about the two marks."""
+    if effect.samples < FEWEST_DIFFERENCES:
+        return f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
+    if word is Word.BETTER:
+        return "the interval lies above 0"
+    if word is Word.WORSE:
+        return "the interval lies below 0"
+    if word is Word.NO_BETTER:
+        small = "a lead, but " if effect.interval.low > 0 else ""
+        return f"{small}less than the {in_rows(smallest_of_interest)} that would be worth having"
+    runs, lead = f"{effect.samples} {question.replicates}", effect.smallest_detectable
+    return f"the interval leaves both open; {runs} would find a lead of {lead:.2f} rows four times in five"
 
 
 def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
@@ -139,54 +146,6 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     return Word.NO_BETTER if high < smallest_of_interest else Word.NOT_RESOLVED
 
 
-def judge_these_rows(
-    winner: ArrayLike,
-    constant: ArrayLike,
-    rows: int,
-    *,
-    smallest_of_interest: float = ONE_ROW,
-    resamples: int = RESAMPLES,
-) -> Verdict:
-    """Judge correct rows of fresh, shared run seeds; both `[runs]`, of `rows` validation rows.
-
-    Args:
-        winner: correct rows of the winner, on run seeds that neither found nor chose it.
-        constant: correct rows of the tuned constant rate on the same run seeds.
-        rows: rows of the validation split.
-        smallest_of_interest: the smallest effect worth having, in rows.
-        resamples: how often the bootstrap draws.
-    """
-    found = compare(winner, constant, resamples=resamples)
-    question = Question.THESE_ROWS
-    return Verdict(question, found.effect, rows, smallest_of_interest, found.run_chances, found.mean_chances)
-
-
-def judge_new_rows(
-    winner: ArrayLike,
-    constant: ArrayLike,
-    train_rows: int,
-    test_rows: int,
-    *,
-    smallest_of_interest: float = ONE_ROW,
-) -> Verdict:
-    """Judge correct rows on repeated splits; both `[splits, runs]`, averaged over the runs within a split.
-
-    Args:
-        winner: correct rows of the winner on the test rows of each split.
-        constant: correct rows of the tuned constant rate on the same splits and run seeds.
-        train_rows: rows that each split trains on.
-        test_rows: rows that each split tests on.
-        smallest_of_interest: in test rows of a split; `same_share` turns validation rows into them.
-    """
-    ours, theirs = checked("winner", winner, dimensions=2), checked("constant", constant, dimensions=2)
-    if ours.shape != theirs.shape:
-        raise ValueError(f"`winner` and `constant` must share their runs, got {ours.shape} and {theirs.shape}.")
-    differences = (ours - theirs).mean(axis=1)
-    effect = with_unseen_rows(corrected_resampled_t(differences, train_rows, test_rows), train_rows, test_rows)
-    likely = correlated_chances(differences, train_rows, test_rows, tie=ONE_ROW)
-    return Verdict(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean_chances=likely)
-
-
 def same_share(effect: float, rows: int, other_rows: int) -> float:
     """Return the number of `other_rows` rows that is the same share as `effect` of `rows`.
 
@@ -194,16 +153,6 @@ def same_share(effect: float, rows: int, other_rows: int) -> float:
     0.5
     """
     return effect * other_rows / rows
-
-
-def _reason(word: Word, interval: Interval, worthwhile: str) -> str:
-    """Return what the interval says about the two marks; `worthwhile` is the smallest effect of interest, in words."""
-    if word is Word.BETTER:
-        return "the interval lies above 0"
-    if word is Word.WORSE:
-        return "the interval lies below 0"
-    small = "a lead, but " if interval.low > 0 else ""
-    return f"{small}less than the {worthwhile} that would be worth having"
 
 
 def in_rows(number: float) -> str:

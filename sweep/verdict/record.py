@@ -1,8 +1,4 @@
-"""What a verdict rests on: every run of the race, the confirmation and the re-splits, as the study keeps it.
-
-It stands alone because two sides meet in it: the stages fill it after hours of training, and findings are computed
-from it in a moment, from the database alone.
-"""
+"""What a verdict is computed from: every run of the race, the confirmation and the re-splits, as the study keeps it."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from sweep.candidate import describe
 from sweep.config.study_file import BaselinePlan, Metric, VerdictPlan
 from sweep.space import Value
 
@@ -106,6 +103,11 @@ class Contender(Record):
         return str(self.schedule["name"])
 
     @property
+    def label(self) -> str:
+        """Schedule, parameters and momentum in one line."""
+        return describe(self.params)
+
+    @property
     def complexity(self) -> int:
         """How many numbers the schedule needs besides its rate, and one for being none that stays constant."""
         own = [key for key in self.params if key.startswith(f"{self.name}.")]
@@ -197,3 +199,28 @@ class VerdictRecord(Record):
     def entry(self, role: Role) -> Entry | None:
         """Return the first entry of a role."""
         return next((entry for entry in self.entries if entry.role is role), None)
+
+    @property
+    def winner(self) -> Entry:
+        """The winner of the race."""
+        return self._required(Role.WINNER)
+
+    @property
+    def constant(self) -> Entry:
+        """The tuned constant rate."""
+        return self._required(Role.CONSTANT)
+
+    @property
+    def reruns(self) -> tuple[Entry, ...]:
+        """The quoted settings run again, or the optimizer's defaults in Keras; at least one."""
+        return tuple(entry for entry in self.entries if entry.role is Role.RERUN)
+
+    @property
+    def reruns_are_quoted(self) -> bool:
+        """Whether the re-runs are the setting of the quoted result; they are the optimizer's defaults if not."""
+        return self.basis.baseline is not None and bool(self.basis.baseline.recipes)
+
+    def _required(self, role: Role) -> Entry:
+        entry = self.entry(role)
+        assert entry is not None  # every record has one
+        return entry

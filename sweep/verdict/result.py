@@ -1,45 +1,22 @@
-"""The verdict as programs, pages and terminals get it: all that it rests on, but for the single runs.
+"""The verdict of a study: the one model that terminals, pages, programs and clients read.
 
-It stands alone because a client reads and draws it without the statistics that `sweep.verdict.summary` makes it by.
+It holds all that the verdict rests on but for the single runs, which are in `sweep.verdict.record`. A client loads it
+without SciPy, Optuna or a database; `sweep.verdict.analysis` computes it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from sweep.model import Answer
-from sweep.stats.estimate import Chances, Effect
-
-# `sweep.stats.verdict.Word` has the same; it loads SciPy.
-Said: TypeAlias = Literal["better", "not resolved", "no better than a constant rate", "worse"]
-
-
-class Judged(Answer):
-    """The answer to one question: the word, the sentence, and what the winner has over the tuned constant rate.
-
-    Attributes:
-        rows: how many rows a run is judged on.
-        effect_rows: in rows.
-        effect_points: in percentage points of accuracy.
-        smallest_of_interest: the smallest effect worth having, in rows.
-        runs: shares of runs in which the winner is better, tied, worse; on these rows only.
-        mean: how sure it is that the mean is so.
-    """
-
-    word: Said
-    sentence: str
-    rows: int
-    effect_rows: Effect
-    effect_points: Effect
-    smallest_of_interest: float
-    runs: Chances | None
-    mean: Chances | None
+from sweep.stats.estimate import Dispersion, Effect, Optimism
+from sweep.stats.verdict import Judgement, Question, Word
 
 
 class Unresolved(Answer):
     """No answer to a question, and why there is none."""
 
-    word: Literal["not resolved"]
+    word: Literal[Word.NOT_RESOLVED]
     problem: str | None
 
 
@@ -75,14 +52,6 @@ class Confirmed(Setting):
     new_rows_mean: float | None
 
 
-class Spread(Answer):
-    """Standard deviation of right rows over runs, that of well-trained networks, and whether it is far above."""
-
-    deviation: float
-    expected: float
-    flagged: bool
-
-
 class Scored(Confirmed):
     """A candidate with its confirmation summed up.
 
@@ -98,7 +67,7 @@ class Scored(Confirmed):
     diverged: int
     recall: dict[str, float | None]
     balanced_accuracy: float
-    spread: Spread
+    spread: Dispersion
 
 
 class LadderStep(Confirmed):
@@ -118,15 +87,6 @@ class QuotedResult(Answer):
     rerun_above: float
 
 
-class Luck(Answer):
-    """The winner's mean right rows where it was found, chosen and confirmed; in `total`, how much luck flattered it."""
-
-    search: float
-    selection: float
-    confirmation: float
-    total: float
-
-
 class Majority(Answer):
     """The commonest class of the validation rows, and how many of them are of it."""
 
@@ -143,7 +103,7 @@ class SplitAnswer(Answer):
     warnings: tuple[str, ...]
 
 
-class VerdictAnswer(Answer):
+class Verdict(Answer):
     """Whether the best schedule is really better than a constant rate, and what a reader needs to doubt it.
 
     Attributes:
@@ -154,18 +114,20 @@ class VerdictAnswer(Answer):
         on_new_rows: on re-splits.
         winner: the winner of the race.
         tuned_constant: the constant rate and momentum that a search of equal budget found.
-        reruns: the quoted settings run again, or the optimizer's defaults in Keras.
+        reruns: the quoted settings run again, or the optimizer's defaults in Keras; at least one.
         quoted: the quoted result, if the study file has one.
         ladder: the first re-run, the tuned rate if there is one, the tuned constant, the winner.
         effect_of_tuning: winner minus the first re-run, in rows.
-        optimism: what luck did for the winner.
+        optimism: the winner's mean right rows where it was found, chosen and confirmed.
         candidates: how many each search looked at, by study.
         raced: how many finalists ran in the race.
         as_good: those that cannot be told from the winner, itself included, best first.
         simplest: the one of them with the fewest parameters.
         majority: what always answering the commonest class gets.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five.
-        to_beat: right rows of whoever `whom_to_beat` says.
+        to_beat: right rows that a single model would have to beat: the quoted ones, or without them those of a typical
+            run of the first re-run.
+        whom_to_beat: whose they are, in words.
         mcnemar_limit: smallest exact p-value by which any single model could beat that on these rows.
         unstable: whose runs spread far more than those of well-trained networks.
         at_an_end: what lies at an end of its range.
@@ -175,15 +137,15 @@ class VerdictAnswer(Answer):
     study: str
     current: bool
     confirmations: int
-    on_these_rows: Judged
-    on_new_rows: Judged | Unresolved
+    on_these_rows: Judgement
+    on_new_rows: Judgement | Unresolved
     winner: Scored
     tuned_constant: Scored
     reruns: tuple[Confirmed, ...]
     quoted: QuotedResult | None
     ladder: tuple[LadderStep, ...]
     effect_of_tuning: Effect
-    optimism: Luck
+    optimism: Optimism
     candidates: dict[str, int]
     raced: int
     as_good: tuple[Setting, ...]
@@ -196,3 +158,9 @@ class VerdictAnswer(Answer):
     unstable: tuple[str, ...]
     at_an_end: tuple[str, ...]
     split: SplitAnswer
+
+    @property
+    def judgements(self) -> dict[Question, Judgement]:
+        """The answers by question; the second question has none without re-splits."""
+        found = {Question.THESE_ROWS: self.on_these_rows, Question.NEW_ROWS: self.on_new_rows}
+        return {question: answer for question, answer in found.items() if isinstance(answer, Judgement)}

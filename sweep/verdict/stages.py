@@ -19,8 +19,8 @@ from sweep.engines.spec import Float32
 from sweep.errors import BadInput
 from sweep.execution.batches import Outcome, Trainer
 from sweep.seeds import Stage, run_seeds, split_seeds
-from sweep.stats.estimate import Numbers
-from sweep.stats.power import FEWEST_DIFFERENCES, SIGNIFICANCE
+from sweep.stats.estimate import FEWEST_DIFFERENCES, Numbers
+from sweep.stats.power import SIGNIFICANCE
 from sweep.stats.selection import indistinguishable, survivors
 from sweep.stats.split_check import check_split
 from sweep.verdict.baselines import reruns

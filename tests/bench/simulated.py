@@ -26,9 +26,8 @@ from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
 from sweep.store.optuna_schema import open_study
 from sweep.store.queries import StoredStudy
-from sweep.verdict.analysis import Findings, find
+from sweep.verdict.analysis import StudyResult, read_result
 from sweep.verdict.baselines import searches
-from sweep.verdict.status import read_record
 from tests.bench.default_study import draw_candidates, store_outcomes
 from tests.protocols import make_protocol
 
@@ -157,14 +156,12 @@ def outcome_of(run_seeds: Sequence[int], correct: Counts, loss_effects: Numbers)
 
 def simulate(
     database: Database, plan: Plan, dataset: Dataset, trainer: SimulatedTrainer, *, drawn: bool = False
-) -> Findings:
-    """Take a study from nothing to its findings; `drawn` spares the sampler, and searches random candidates."""
+) -> StudyResult:
+    """Take a study from nothing to its verdict; `drawn` spares the sampler, and searches random candidates."""
     if drawn:
         for searched in searches(plan, search_only=False).values():
             study = open_study(database, searched, dataset.sha256)
             candidates = draw_candidates(searched, searched.search.trials)
             store_outcomes(database, study, searched, candidates, trainer)
     assert make_protocol(database, plan, trainer, dataset=dataset).run()
-    record = read_record(StoredStudy(database, plan.name))
-    assert record is not None
-    return find(plan, record)
+    return read_result(StoredStudy(database, plan.name))

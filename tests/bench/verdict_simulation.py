@@ -23,11 +23,11 @@ import optuna
 
 from sweep.search.session import default_workers, read_data
 from sweep.stats.estimate import Effect
-from sweep.stats.paired import RESAMPLES
-from sweep.stats.verdict import Question, Verdict, Word, judge_new_rows, judge_these_rows
-from sweep.verdict.analysis import Findings, required
+from sweep.stats.paired import RESAMPLES, judge_these_rows
+from sweep.stats.resplits import judge_new_rows
+from sweep.stats.verdict import Judgement, Question, Word
+from sweep.verdict.analysis import StudyResult
 from sweep.verdict.finalists import as_candidate
-from sweep.verdict.record import Role
 from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section
 from tests.bench.simulated import (
@@ -100,16 +100,15 @@ def sweep_once(search: dict[str, int], world: int, *, planted: float, drawn: boo
     trainer = SimulatedTrainer(world, planted)
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "simulated.db") as database:
         found = simulate(database, study_file.plan, read_data(study_file), trainer, drawn=drawn)
-    assert found.new_rows is not None
-    truth = true_effect(found, trainer)
-    verdicts = (found.these_rows, found.new_rows)
-    return {verdict.question: (verdict.word, holds(verdict.effect, truth)) for verdict in verdicts}
+    truth, answers = true_effect(found, trainer), found.verdict.judgements
+    assert set(answers) == set(Question)
+    return {question: (answer.word, holds(answer.effect_rows, truth)) for question, answer in answers.items()}
 
 
-def true_effect(found: Findings, trainer: SimulatedTrainer) -> float:
+def true_effect(found: StudyResult, trainer: SimulatedTrainer) -> float:
     """Return how many rows the winner has over the tuned constant in the trainer's world, on any rows."""
     winner, constant = (
-        trainer.behind(as_candidate(required(found.record, role).contender)) for role in (Role.WINNER, Role.CONSTANT)
+        trainer.behind(as_candidate(entry.contender)) for entry in (found.record.winner, found.record.constant)
     )
     return constant - winner
 
@@ -126,19 +125,19 @@ def resplit_rows(
     return whole_rows(level + apart / 2 + first), whole_rows(level - apart / 2 + second)
 
 
-def planted(effect: float, runs: int, generator: np.random.Generator, resamples: int = RESAMPLES) -> Verdict:
+def planted(effect: float, runs: int, generator: np.random.Generator, resamples: int = RESAMPLES) -> Judgement:
     """Return the verdict on these rows for a winner that is `effect` rows better."""
     shared, first, second = generator.normal(size=(3, runs))
     winner, constant = correct_rows(EASY_ERRORS, shared, first), correct_rows(EASY_ERRORS + effect, shared, second)
     return judge_these_rows(winner, constant, ROWS, resamples=resamples)
 
 
-def resplit(effect: float, splits: int, generator: np.random.Generator, *, noise_on_top: bool = False) -> Verdict:
+def resplit(effect: float, splits: int, generator: np.random.Generator, *, noise_on_top: bool = False) -> Judgement:
     """Return the verdict on new rows for a winner that is `effect` rows better."""
     return judge_new_rows(*resplit_rows(effect, splits, 4, generator, noise_on_top=noise_on_top), TRAIN_ROWS, ROWS)
 
 
-def resplit_few(only_winner: float, only_constant: float, splits: int, generator: np.random.Generator) -> Verdict:
+def resplit_few(only_winner: float, only_constant: float, splits: int, generator: np.random.Generator) -> Judgement:
     """Return the verdict on new rows for candidates that disagree on few rows, the same ones in every run.
 
     `only_winner` rows of `ROWS` are right with the winner alone, on average over samples of rows from a population.
@@ -150,19 +149,19 @@ def resplit_few(only_winner: float, only_constant: float, splits: int, generator
     return judge_new_rows(winner[:, None], constant[:, None], TRAIN_ROWS, ROWS)
 
 
-def repeat(number: int, draw: Callable[[np.random.Generator], Verdict]) -> list[Verdict]:
+def repeat(number: int, draw: Callable[[np.random.Generator], Judgement]) -> list[Judgement]:
     """Return `number` verdicts, each with a generator of its own."""
     return [draw(np.random.default_rng((SEED, place))) for place in range(number)]
 
 
-def share(verdicts: Sequence[Verdict], word: Word) -> float:
+def share(verdicts: Sequence[Judgement], word: Word) -> float:
     """Return how often the verdicts say `word`."""
     return float(np.mean([verdict.word is word for verdict in verdicts]))
 
 
-def coverage(verdicts: Sequence[Verdict], truth: float) -> float:
+def coverage(verdicts: Sequence[Judgement], truth: float) -> float:
     """Return how often the intervals hold the true effect."""
-    return float(np.mean([holds(verdict.effect, truth) for verdict in verdicts]))
+    return float(np.mean([holds(verdict.effect_rows, truth) for verdict in verdicts]))
 
 
 def holds(effect: Effect, truth: float) -> bool:
@@ -199,9 +198,9 @@ def add_resplits(section: Section, number: int) -> None:
     add_coverage(section, "on new rows, 30 splits", section.data["30 splits, 1 rows"]["coverage"])
 
 
-def add_words(section: Section, what: str, verdicts: Sequence[Verdict], truth: float) -> tuple[str, ...]:
+def add_words(section: Section, what: str, verdicts: Sequence[Judgement], truth: float) -> tuple[str, ...]:
     """Note how often the verdicts said each word and held the true effect; return the row of a table."""
-    words, held = [verdict.word for verdict in verdicts], [holds(verdict.effect, truth) for verdict in verdicts]
+    words, held = [verdict.word for verdict in verdicts], [holds(verdict.effect_rows, truth) for verdict in verdicts]
     return note(section, what, words, held)
 
 

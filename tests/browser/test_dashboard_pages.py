@@ -14,10 +14,9 @@ import pytest
 
 from sweep.dashboard.notes import write_notes
 from sweep.execution.worker import environment
-from sweep.verdict.analysis import find
 from tests.browser.conftest import OpenPage
 from tests.fakes import opened
-from tests.verdict.records import make_plan, make_record, store_study
+from tests.verdict.records import make_plan, make_result, store_study
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -29,7 +28,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a study with notes by `sweep dashboard`; return the address of the study."""
     with opened(tmp_path_factory.mktemp("dashboard") / "studies.db") as database:
         study_id = store_study(database, PLAN)
-        write_notes(database, find(PLAN, make_record(PLAN, classes={"b": 9, HOSTILE: 107})))
+        write_notes(database, make_result(PLAN, classes={"b": 9, HOSTILE: 107}))
         url = database.url
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -11,10 +11,10 @@ from sweep.report.html import render
 from sweep.report.searched import read_searched
 from sweep.report.theme import DARK, INK, PAPER
 from sweep.store.queries import StoredStudy
-from sweep.verdict.analysis import Findings, find
+from sweep.verdict.analysis import StudyResult
 from tests.browser.conftest import OpenPage
 from tests.fakes import opened
-from tests.verdict.records import make_plan, make_record, store_study
+from tests.verdict.records import make_plan, make_result, store_study
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 PLAN = make_plan(trials=40)
@@ -48,18 +48,18 @@ MEETING = """
 
 
 @pytest.fixture(scope="module")
-def found() -> Findings:
-    return find(PLAN, make_record(PLAN, classes={HOSTILE: 9, "<b>g</b>": 107}))
+def found() -> StudyResult:
+    return make_result(PLAN, classes={HOSTILE: 9, "<b>g</b>": 107})
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory, found: Findings) -> list[str]:
+def reports(tmp_path_factory: pytest.TempPathFactory, found: StudyResult) -> list[str]:
     """Write reports of a study; return their addresses. The first has hostile labels, the others other verdicts."""
     folder, unquoted = tmp_path_factory.mktemp("reports"), PLAN.model_copy(update={"baseline": None})
     others = [
-        find(PLAN, make_record(PLAN, lead=-4.0)),
-        find(PLAN, make_record(PLAN, classes={"a": 3, "b": 4, "c": 5}, problem="too few rows of class a.")),
-        find(unquoted, make_record(unquoted, lead=0.5)),
+        make_result(PLAN, lead=-4.0),
+        make_result(PLAN, classes={"a": 3, "b": 4, "c": 5}, problem="too few rows of class a."),
+        make_result(unquoted, lead=0.5),
     ]
     with opened(folder / "studies.db") as database:
         store_study(database, PLAN)
@@ -119,10 +119,11 @@ class TestDrawing:
         assert page.locator(".plot").count() == FIGURES
         assert watched.complaints == []
 
-    def test_the_numbers_of_the_verdict_stand_on_it(self, open_page: OpenPage, report: str, found: Findings) -> None:
+    def test_the_numbers_of_the_verdict_stand_on_it(self, open_page: OpenPage, report: str, found: StudyResult) -> None:
         text = drawn(open_page(report).page).inner_text("body")
-        assert found.new_rows is not None
-        for number in (found.these_rows.sentence, found.new_rows.sentence, "quoted 111", "114.84"):
+        sentences = [answer.sentence for answer in found.verdict.judgements.values()]
+        assert len(sentences) == 2
+        for number in (*sentences, "quoted 111", "114.84"):
             assert number in text
 
     def test_labels_are_text_and_nothing_else(self, open_page: OpenPage, report: str) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
 import pytest
 
-from sweep.cli.verdict import WIDTH, new_rows_sentence, show_verdict
-from sweep.verdict.analysis import find
-from sweep.verdict.result import VerdictAnswer
-from sweep.verdict.summary import summarize
-from tests.verdict.records import make_plan, make_record
+from sweep.cli.verdict import WIDTH, histogram, new_rows_sentence, show_verdict
+from sweep.verdict.result import Verdict
+from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan(trials=20)
 
 
-def answer(problem: str | None = None, *, current: bool = True) -> VerdictAnswer:
-    return summarize(find(PLAN, make_record(PLAN, problem=problem), current=current))
+def answer(problem: str | None = None, *, current: bool = True) -> Verdict:
+    return make_result(PLAN, problem=problem, current=current).verdict
 
 
 @pytest.mark.parametrize("problem", [None, "too few rows of class a."], ids=["re-split", "not re-split"])
@@ -24,7 +25,7 @@ def test_an_answer_that_went_through_json_draws_the_same(
     near = answer(problem)
     show_verdict(near)
     drawn = capsys.readouterr().out
-    show_verdict(VerdictAnswer.model_validate_json(near.model_dump_json()))
+    show_verdict(Verdict.model_validate_json(near.model_dump_json()))
     assert capsys.readouterr().out == drawn
     assert max(map(len, drawn.splitlines())) <= WIDTH
 
@@ -45,3 +46,21 @@ def test_without_re_splits_the_reason_is_told() -> None:
 def test_one_that_is_out_of_date_says_so(current: bool, capsys: pytest.CaptureFixture[str]) -> None:
     show_verdict(answer(current=current))
     assert ("Out of date: the study has changed since" in capsys.readouterr().out) is not current
+
+
+class TestHistogram:
+    def test_a_wide_spread_shares_lines(self) -> None:
+        assert histogram(Counter([90, 97, 101]), lines=4, width=2) == [
+            "99-101 |## 1",
+            " 96-98 |## 1",
+            " 93-95 | 0",
+            " 90-92 |## 1",
+        ]
+
+    def test_equal_counts_take_one_line(self) -> None:
+        assert histogram({115: 3}, width=5) == ["115 |##### 3"]
+
+    def test_every_run_is_drawn(self) -> None:
+        drawn = histogram(Counter(np.random.default_rng(3).integers(60, 117, 200).tolist()))
+        assert len(drawn) <= 12
+        assert sum(int(line.split()[-1]) for line in drawn) == 200

@@ -34,7 +34,6 @@ from sweep.dashboard.shown_study import widened
 from sweep.dashboard.stored_study import LEFT_OUT
 from sweep.store.database import Database
 from sweep.store.removal import delete_studies
-from sweep.verdict.analysis import find
 from tests.fakes import make_coordinator, make_plan, opened
 from tests.store.test_database import CUT_SHORT
 from tests.verdict import records
@@ -326,7 +325,7 @@ class TestAnswers:
     def test_notes_and_plots_of_a_verdict_are_told(self, database: Database) -> None:
         plan = records.make_plan(trials=20)
         study_id = records.store_study(database, plan)
-        write_notes(database, find(plan, records.make_record(plan)))
+        write_notes(database, records.make_result(plan))
         found, wanted = (sorted_lists(tell(one, study_id), "") for one in (fresh(database), wsgi(database.storage)))
         assert len(found["plotly_graph_objects"]) == 5
         for key in ("note", "plotly_graph_objects", "trials", "has_intermediate_values", "user_attrs", "directions"):

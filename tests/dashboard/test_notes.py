@@ -14,9 +14,9 @@ from optuna_dashboard import get_note, save_note
 
 from sweep.dashboard.notes import escaped, rate_chart, write_notes
 from sweep.store.database import Database
-from sweep.verdict.analysis import Findings, find, label_of
+from sweep.verdict.analysis import StudyResult, compute_verdict
 from tests.fakes import opened
-from tests.verdict.records import make_plan, make_record, store_study
+from tests.verdict.records import make_plan, make_result, store_study
 
 PLAN = make_plan(trials=20)
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) `b` **c** www.example.com"
@@ -38,8 +38,8 @@ def database(kept_study: Path, tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
-def findings(**options: Any) -> Findings:
-    return find(PLAN, make_record(PLAN, **options))
+def findings(**options: Any) -> StudyResult:
+    return make_result(PLAN, **options)
 
 
 def study_of(database: Database) -> optuna.Study:
@@ -71,9 +71,8 @@ class TestStudy:
         found = findings()
         write_notes(database, found)
         note = get_note(study_of(database))
-        assert found.these_rows.sentence in note
-        assert found.new_rows is not None
-        assert found.new_rows.sentence in note
+        assert len(found.verdict.judgements) == 2
+        assert all(answer.sentence in note for answer in found.verdict.judgements.values())
         assert "always answering “g”: 107 right rows" in note
 
     def test_its_figures_stand_under_fixed_names(self, database: Database) -> None:
@@ -95,7 +94,7 @@ class TestTrials:
             assert contender.trial is not None
             note = get_note(trial_of(database, contender.trial))
             assert note.startswith(f"### Finalist {place + 1} of 12 in verdict 1: ")
-            assert escaped(label_of(contender)) in note
+            assert escaped(contender.label) in note
             assert "Learning rate by epoch" in note
         assert get_note(trial_of(database, 10)) == ""
 
@@ -122,8 +121,7 @@ class TestWritingAgain:
 
     def test_a_new_verdict_replaces_the_last_whole(self, database: Database) -> None:
         write_notes(database, findings())
-        later = find(PLAN, make_record(PLAN, lead=-3.0, confirmations=2, problem="none."))
-        write_notes(database, later)
+        write_notes(database, findings(lead=-3.0, confirmations=2, problem="none."))
         assert get_note(study_of(database)).startswith("## Verdict 2")
         assert "On new rows: not resolved" not in get_note(study_of(database))
         assert len(plots(database)["sweep-effect"]["data"]) == 1
@@ -134,7 +132,7 @@ class TestWritingAgain:
         found = findings()
         write_notes(database, found)
         record = found.record.model_copy(update={"race": found.record.race[:3]})
-        write_notes(database, find(PLAN, record))
+        write_notes(database, StudyResult(PLAN, record, compute_verdict(PLAN, record)))
         assert [bool(get_note(trial_of(database, number))) for number in range(5)] == [True] * 3 + [False] * 2
 
     def test_what_others_wrote_stays(self, database: Database) -> None:

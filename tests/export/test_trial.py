@@ -21,8 +21,6 @@ from sweep.search.session import read_data
 from sweep.space import Value
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
-from sweep.verdict.analysis import required
-from sweep.verdict.record import Role
 from sweep.verdict.results import ScheduleAnswer, read_best
 from sweep.verdict.status import read_record
 from tests.export.test_script import choose as choose_example
@@ -76,7 +74,7 @@ class TestReadStored:
         make_protocol(database, plan, dataset=read_data(study_file)).run()
         record = read_record(StoredStudy(database, "radar"))
         assert record is not None
-        winner, stored = required(record, Role.WINNER), read_stored(StoredStudy(database, "radar"), None)
+        winner, stored = record.winner, read_stored(StoredStudy(database, "radar"), None)
         assert stored.trial.trial == winner.contender.trial
         assert stored.confirmation == winner.confirmation
         chosen, _ = choose(replace(study_file, plan=plan), stored)

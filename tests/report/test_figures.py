@@ -29,14 +29,15 @@ from sweep.report.figures import (
 from sweep.report.theme import DARK, PAPER, whole_ticks
 from sweep.report.trial_figures import families_plot, known_trials, settings_plot, trial_plots
 from sweep.schedules import Timeline, read_schedule
-from sweep.verdict.analysis import Findings, find, label_of, required
+from sweep.stats.verdict import Judgement
+from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.finalists import as_contender
-from sweep.verdict.record import Role
-from tests.verdict.records import make_plan, make_record
+from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan()
-FOUND = find(PLAN, make_record(PLAN))
-WITHOUT_SPLITS = find(PLAN, make_record(PLAN, problem="too few rows of class b."))
+FOUND = make_result(PLAN)
+VERDICT = FOUND.verdict
+WITHOUT_SPLITS = make_result(PLAN, problem="too few rows of class b.")
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -58,7 +59,7 @@ def trials(number: int = 200) -> pd.DataFrame:
     )
 
 
-def every_plot(found: Findings = FOUND) -> list[Plot]:
+def every_plot(found: StudyResult = FOUND) -> list[Plot]:
     return [*verdict_plots(found), *trial_plots(found, trials())]
 
 
@@ -140,18 +141,19 @@ class TestEffect:
         plot = effect_plot(FOUND)
         assert marks(plot) == [0, 1.0]
         drawn = {trace["x"][0]: trace["error_x"] for trace in written(plot)["data"]}
-        for verdict in (FOUND.these_rows, FOUND.new_rows):
-            assert verdict is not None
-            error = drawn[verdict.effect.mean]
-            assert verdict.effect.mean + error["array"][0] == pytest.approx(verdict.effect.interval.high)
-            assert verdict.effect.mean - error["arrayminus"][0] == pytest.approx(verdict.effect.interval.low)
-            assert f"{verdict.effect.mean:+.2f} rows" in plot.answer
+        assert len(VERDICT.judgements) == 2
+        for effect in (answer.effect_rows for answer in VERDICT.judgements.values()):
+            error = drawn[effect.mean]
+            assert effect.mean + error["array"][0] == pytest.approx(effect.interval.high)
+            assert effect.mean - error["arrayminus"][0] == pytest.approx(effect.interval.low)
+            assert f"{effect.mean:+.2f} rows" in plot.answer
 
     def test_other_numbers_of_test_rows_are_drawn_as_the_same_share(self) -> None:
-        assert FOUND.new_rows is not None
-        half = replace(FOUND.new_rows, rows=58, effect=FOUND.new_rows.effect.scaled(0.5))
-        drawn = written(effect_plot(replace(FOUND, new_rows=half)))["data"]
-        assert drawn[0]["x"][0] == pytest.approx(FOUND.new_rows.effect.mean)
+        assert isinstance(VERDICT.on_new_rows, Judgement)
+        effect = VERDICT.on_new_rows.effect_rows
+        half = VERDICT.on_new_rows.model_copy(update={"rows": 58, "effect_rows": effect.scaled(0.5)})
+        found = replace(FOUND, verdict=VERDICT.model_copy(update={"on_new_rows": half}))
+        assert written(effect_plot(found))["data"][0]["x"][0] == pytest.approx(effect.mean)
 
     def test_without_re_splits_it_speaks_of_these_rows_alone(self) -> None:
         plot = effect_plot(WITHOUT_SPLITS)
@@ -162,10 +164,10 @@ class TestEffect:
 class TestLadder:
     def test_every_step_says_what_it_adds(self) -> None:
         plot = ladder_plot(FOUND)
-        for rung in FOUND.ladder:
-            assert f"{rung.label}: {rung.entry.confirmation.correct_mean:.2f}" in texts(plot)
+        for rung in VERDICT.ladder:
+            assert f"{rung.adds}: {rung.correct_mean:.2f}" in texts(plot)
             assert rung.change is None or f"{rung.change.mean:+.2f}" in plot.answer
-        assert f"{FOUND.tuning.mean:+.2f} rows in all" in plot.answer
+        assert f"{VERDICT.effect_of_tuning.mean:+.2f} rows in all" in plot.answer
 
 
 class TestSeeds:
@@ -175,27 +177,27 @@ class TestSeeds:
         assert runs == [PLAN.verdict.confirmation_seeds] * 4
 
     def test_the_quoted_result_is_one_run_among_those_of_its_setting(self) -> None:
-        assert FOUND.quoted is not None
+        assert VERDICT.quoted is not None
         plot = seeds_plot(FOUND)
         assert marks(plot) == [107, 111]
-        assert f"{FOUND.quoted.rerun_above:.0%} of the runs of its setting have more" in plot.answer
+        assert f"{VERDICT.quoted.rerun_above:.0%} of the runs of its setting have more" in plot.answer
 
     def test_a_quoted_result_without_its_setting_is_held_against_no_runs_but_the_winners(self) -> None:
         assert PLAN.baseline is not None
         plan = make_plan(baseline=PLAN.baseline.model_copy(update={"recipes": ()}))
-        plot = seeds_plot(find(plan, make_record(plan)))
+        plot = seeds_plot(make_result(plan))
         assert "of its setting" not in plot.answer
         assert "of the winner's runs have more" in plot.answer
 
     def test_without_a_quoted_result_the_defaults_are_run(self) -> None:
         plan = make_plan(baseline=None)
-        found = find(plan, make_record(plan))
+        found = make_result(plan)
         assert marks(seeds_plot(found)) == [107]
         assert "The defaults in Keras end anywhere" in seeds_plot(found).answer
         assert "From the defaults in Keras to the winner" in ladder_plot(found).answer
 
     def test_a_label_shows_as_it_stands(self) -> None:
-        plot = seeds_plot(find(PLAN, make_record(PLAN, classes={"b": 9, HOSTILE: 107})))
+        plot = seeds_plot(make_result(PLAN, classes={"b": 9, HOSTILE: 107}))
         assert "<img" not in texts(plot)
         assert "always “&lt;img" in texts(plot)
 
@@ -221,8 +223,8 @@ class TestRates:
     def test_the_winner_comes_first_and_then_what_cannot_be_told_from_it(self) -> None:
         names = [trace["name"] for trace in written(rates_plot(FOUND))["data"]]
         assert len(names) == 6
-        for place, contender in enumerate(FOUND.equals):
-            assert names[place] == f"<b>{'ABCDEF'[place]}</b>  {label_of(contender)}"
+        for place, contender in enumerate(VERDICT.as_good):
+            assert names[place] == f"<b>{'ABCDEF'[place]}</b>  {contender.label}"
 
     @pytest.mark.parametrize(
         ("recipe", "known"),
@@ -255,14 +257,14 @@ class TestRates:
         changed = {"schedule": plateau.schedule, "params": plateau.params}
         first = FOUND.record.race[0].model_copy(update=changed)
         second = FOUND.record.race[1].model_copy(update=changed)
-        winner = required(FOUND.record, Role.WINNER).model_copy(update={"contender": first})
+        winner = FOUND.record.winner.model_copy(update={"contender": first})
         record = FOUND.record.model_copy(
             update={
                 "race": (first, second, *FOUND.record.race[2:]),
                 "entries": (winner, *FOUND.record.entries[1:]),
             }
         )
-        plot = rates_plot(find(PLAN, record))
+        plot = rates_plot(StudyResult(PLAN, record, compute_verdict(PLAN, record)))
         drawn = written(plot)["data"]
         assert len(drawn) == 5
         np.testing.assert_allclose(drawn[0]["y"], winner.curves.rate, rtol=1e-3)
@@ -280,17 +282,17 @@ class TestLearning:
             assert all(below <= mean <= above for below, mean, above in zip(low, line["y"], high, strict=True))
 
     def test_the_answer_ends_where_the_confirmation_does(self) -> None:
-        assert f"winner {FOUND.winner.correct_mean:.1f}" in learning_plot(FOUND).answer
+        assert f"winner {VERDICT.winner.correct_mean:.1f}" in learning_plot(FOUND).answer
 
 
 class TestOptimism:
     def test_it_shows_all_three_stages_on_an_axis_that_keeps_a_trifle_small(self) -> None:
         plot = optimism_plot(FOUND)
-        means = [FOUND.optimism.search, FOUND.optimism.selection, FOUND.optimism.confirmation]
+        means = [VERDICT.optimism.search, VERDICT.optimism.selection, VERDICT.optimism.confirmation]
         assert written(plot)["data"][0]["y"] == means
         low, high = written(plot)["layout"]["yaxis"]["range"]
         assert high - low >= 2
-        assert f"{FOUND.optimism.total:.2f} fewer" in plot.answer
+        assert f"{VERDICT.optimism.total:.2f} fewer" in plot.answer
 
 
 class TestFamilies:
@@ -301,7 +303,7 @@ class TestFamilies:
 
     def test_the_baselines_are_lines_and_the_ticks_whole_rows(self) -> None:
         plot = families_plot(FOUND, known())
-        constant, again = FOUND.constant.correct_mean, FOUND.reruns[0].confirmation.correct_mean
+        constant, again = VERDICT.tuned_constant.correct_mean, VERDICT.reruns[0].correct_mean
         assert marks(plot) == pytest.approx([111, again, constant])
         assert isinstance(written(plot)["layout"]["xaxis"]["dtick"], int)
         for said in ("quoted 111", f"run again {again:.2f}", f"tuned constant {constant:.2f}"):
@@ -310,7 +312,7 @@ class TestFamilies:
     def test_a_baseline_above_every_trial_is_still_on_it(self) -> None:
         poor = trials().assign(value=0.5)
         plot = families_plot(FOUND, known_trials(FOUND, poor))
-        assert written(plot)["layout"]["xaxis"]["range"][1] > FOUND.constant.correct_mean
+        assert written(plot)["layout"]["xaxis"]["range"][1] > VERDICT.tuned_constant.correct_mean
 
     def test_what_lies_far_below_stands_on_the_edge_and_is_counted(self) -> None:
         plot = families_plot(FOUND, known())

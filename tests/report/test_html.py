@@ -23,11 +23,12 @@ from sweep.space import Value
 from sweep.stats.verdict import Question, Word
 from sweep.store.queries import Best
 from sweep.store.trials import TrialRecord
-from sweep.verdict.analysis import Findings, find, label_of
-from tests.verdict.records import make_plan, make_record
+from sweep.verdict.analysis import StudyResult
+from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan()
-FOUND = find(PLAN, make_record(PLAN))
+FOUND = make_result(PLAN)
+VERDICT = FOUND.verdict
 HOSTILE = "<img src=x onerror=alert(1)>"
 SCRIPT = "</script><script>alert(1)</script>"
 
@@ -89,11 +90,11 @@ def searched(number: int = 30, shown: int = 30, drop: Value = 0.5) -> Searched:
     return Searched(frame, best, {"data_sha256": "abc123", "versions": {"keras": "3.15.1"}, "commit": None})
 
 
-def page(found: Findings = FOUND, search: Searched | None = None) -> str:
+def page(found: StudyResult = FOUND, search: Searched | None = None) -> str:
     return render(found, search or searched())
 
 
-def parsed(found: Findings = FOUND, search: Searched | None = None) -> Parsed:
+def parsed(found: StudyResult = FOUND, search: Searched | None = None) -> Parsed:
     return usual() if found is FOUND and search is None else taken_apart(page(found, search))
 
 
@@ -150,7 +151,7 @@ class TestStandingAlone:
 class TestWhatUsersName:
     @pytest.mark.parametrize("label", [HOSTILE, SCRIPT, "{{ 7 * 7 }}", "a & b", "&lt;b&gt;"])
     def test_a_class_label_shows_as_it_stands(self, label: str) -> None:
-        found = find(PLAN, make_record(PLAN, classes={"b": 9, label: 107}))
+        found = make_result(PLAN, classes={"b": 9, label: 107})
         read = parsed(found)
         assert read.all("img") == []
         assert f"recall of {label}" in " ".join(read.texts["th"])
@@ -160,7 +161,7 @@ class TestWhatUsersName:
     def test_a_quoted_source_shows_as_it_stands(self) -> None:
         assert PLAN.baseline is not None
         plan = make_plan(baseline=PLAN.baseline.model_copy(update={"source": HOSTILE}))
-        read = parsed(find(plan, make_record(plan)))
+        read = parsed(make_result(plan))
         assert read.all("img") == []
         assert HOSTILE in said(read, "dd")
 
@@ -170,63 +171,66 @@ class TestWhatUsersName:
         assert f"drop {HOSTILE}" in said(read, "td")
 
     def test_data_cannot_end_the_script_that_holds_them(self) -> None:
-        figures = written(parsed(find(PLAN, make_record(PLAN, classes={"b": 9, SCRIPT: 107}))))
+        figures = written(parsed(make_result(PLAN, classes={"b": 9, SCRIPT: 107})))
         assert len(figures) == 9
         assert any("&lt;/script&gt;" in json.dumps(figure) for figure in figures)
 
 
 class TestVerdict:
     def test_both_answers_come_first_in_the_words_of_the_rule(self) -> None:
-        assert FOUND.new_rows is not None
         read = parsed()
         assert headlines(FOUND) == ("On these rows: better.", "On new rows: not resolved.")
         assert read.texts["h1"] == ["On these rows: better. On new rows: not resolved. "]
-        for verdict in (FOUND.these_rows, FOUND.new_rows):
-            assert verdict.sentence in said(read, "p")
-            assert MEANINGS[verdict.question, verdict.word] in said(read, "p")
+        assert len(VERDICT.judgements) == 2
+        for question, answer in VERDICT.judgements.items():
+            assert answer.sentence in said(read, "p")
+            assert MEANINGS[question, answer.word] in said(read, "p")
 
     def test_every_word_has_a_meaning_for_both_questions(self) -> None:
         assert MEANINGS.keys() == {(question, word) for question in Question for word in Word}
 
     def test_without_re_splits_it_says_why(self) -> None:
-        read = parsed(find(PLAN, make_record(PLAN, problem="the class <b> has too few rows.")))
+        read = parsed(make_result(PLAN, problem="the class <b> has too few rows."))
         assert "On new rows: unknown." in read.texts["h1"][0]
         assert "On new rows: unknown. the class <b> has too few rows." in said(read, "p")
 
     def test_a_verdict_out_of_date_says_so_at_the_top(self) -> None:
-        old, new = page(replace(FOUND, current=False)), page()
+        old, new = page(make_result(PLAN, current=False)), page()
         assert old.index("This verdict is out of date.") < old.index("<h1>")
         assert "out of date" not in new
 
     def test_winner_and_tuned_constant_are_named(self) -> None:
         read = parsed()
-        for label in (label_of(FOUND.equals[0]), label_of(FOUND.record.entries[1].contender)):
+        for label in (VERDICT.as_good[0].label, VERDICT.tuned_constant.label):
             assert label in read.texts["b"]
 
 
 class TestCounts:
     def test_every_confirmed_candidate_has_a_row_with_each_class(self) -> None:
-        read = parsed(find(PLAN, make_record(PLAN, classes={"a": 9, "b": 50, "c": 57})))
+        read = parsed(make_result(PLAN, classes={"a": 9, "b": 50, "c": 57}))
         assert {"recall of a", "recall of b", "recall of c"} <= set(read.texts["th"])
         text = said(read, "th")
         for entry in FOUND.record.entries:
-            assert f"{entry.role}{label_of(entry.contender)}" in text
+            assert f"{entry.role}{entry.contender.label}" in text
 
     def test_scores_are_those_of_the_findings(self) -> None:
         text = said(parsed(), "td")
-        assert f"{FOUND.winner.correct_mean:.2f}" in text
-        assert f"{FOUND.winner.balanced_accuracy:.1%}" in text
-        assert f"{FOUND.winner.log_loss:.4f}" in text
+        assert f"{VERDICT.winner.correct_mean:.2f}" in text
+        assert f"{VERDICT.winner.balanced_accuracy:.1%}" in text
+        assert f"{VERDICT.winner.log_loss:.4f}" in text
 
     def test_power_and_the_doubts_about_the_split_are_told(self) -> None:
         text = said(parsed(), "li")
-        assert f"find a true lead of {FOUND.these_rows.effect.smallest_detectable:.2f} rows four times in five" in text
-        assert f"p = {FOUND.mcnemar_limit:.3g} (McNemar's exact test)" in text
-        assert FOUND.record.split.warnings[0] in text
+        assert (
+            f"find a true lead of {VERDICT.on_these_rows.effect_rows.smallest_detectable:.2f} rows four times in five"
+            in text
+        )
+        assert f"p = {VERDICT.mcnemar_limit:.3g} (McNemar's exact test)" in text
+        assert VERDICT.split.warnings[0] in text
 
     def test_a_split_without_doubts_says_so(self) -> None:
-        split = FOUND.record.split.model_copy(update={"warnings": ()})
-        found = replace(FOUND, record=FOUND.record.model_copy(update={"split": split}))
+        split = VERDICT.split.model_copy(update={"warnings": ()})
+        found = replace(FOUND, verdict=VERDICT.model_copy(update={"split": split}))
         assert "Nothing speaks against it" in said(parsed(found), "p")
 
     def test_what_it_rests_on_can_be_traced(self) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweep.stats.estimate import Chances, Effect, Interval, chances, checked
+from sweep.stats.estimate import Chances, Effect, Interval, chances, checked, optimism
 
 
 def test_a_difference_of_exactly_the_margin_is_a_tie() -> None:
@@ -21,3 +21,8 @@ def test_a_number_that_is_not_finite_is_refused() -> None:
 def test_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must have 1 dimensions and at least 2 entries .* got shape \(1,\)"):
         checked("scores", [1.0], fewest=2)
+
+
+def test_optimism_is_what_the_search_saw_and_the_confirmation_did_not() -> None:
+    found = optimism([115, 116], [114, 115], [113, 114, 115])
+    assert (found.search, found.selection, found.confirmation, found.total) == (115.5, 114.5, 114.0, 1.5)

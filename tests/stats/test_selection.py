@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweep.stats.selection import best, holm, indistinguishable, optimism, paired_p_value, simplest, survivors
+from sweep.stats.selection import best, holm, indistinguishable, paired_p_value, simplest, survivors
 
 
 def noisy(means: list[float], runs: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -75,8 +75,3 @@ class TestSurvivors:
 
 def test_the_best_is_the_first_of_equals() -> None:
     assert best([[1.0, 1.0], [2.0, 2.0], [1.0, 3.0]]) == 1
-
-
-def test_optimism_is_what_the_search_saw_and_the_confirmation_did_not() -> None:
-    found = optimism([115, 116], [114, 115], [113, 114, 115])
-    assert (found.search, found.selection, found.confirmation, found.total) == (115.5, 114.5, 114.0, 1.5)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from sweep.stats.estimate import Effect, Interval
-from sweep.stats.verdict import Question, Verdict, Word, decide, judge_new_rows, judge_these_rows, same_share
+from sweep.stats.paired import judge_these_rows
+from sweep.stats.resplits import judge_new_rows
+from sweep.stats.verdict import Question, Word, decide, judge, same_share
 
 
 def effect(low: float, high: float, samples: int = 64) -> Effect:
@@ -68,12 +70,12 @@ class TestTheseRows:
     def test_equal_candidates_are_no_better(self) -> None:
         verdict = judge_these_rows([115] * 16, [115] * 16, 116)
         assert verdict.word is Word.NO_BETTER
-        assert verdict.question is Question.THESE_ROWS
+        assert verdict.sentence.startswith("On these rows: no better than a constant rate.")
 
     def test_points_are_rows_of_a_hundred(self) -> None:
         verdict = judge_these_rows([10, 9] * 8, [9, 9] * 8, 10)
-        assert verdict.points.mean == pytest.approx(5.0)
-        assert verdict.points.interval.low == pytest.approx(10 * verdict.effect.interval.low)
+        assert verdict.effect_points.mean == pytest.approx(5.0)
+        assert verdict.effect_points.interval.low == pytest.approx(10 * verdict.effect_rows.interval.low)
 
     def test_a_real_lead_of_less_than_a_row_says_so(self) -> None:
         verdict = judge_these_rows([115, 114, 114, 114] * 16, [114] * 64, 116)
@@ -86,22 +88,22 @@ class TestNewRows:
         winner, constant = np.full((30, 4), 108), np.full((30, 4), 105)
         winner[:, 0] += 4
         verdict = judge_new_rows(winner, constant, 235, 116)
-        assert verdict.effect.mean == pytest.approx(4.0)
-        assert verdict.effect.samples == 30
+        assert verdict.effect_rows.mean == pytest.approx(4.0)
+        assert verdict.effect_rows.samples == 30
 
     def test_a_tiny_set_resolves_nothing(self) -> None:
         generator = np.random.default_rng(0)
         winner, constant = generator.integers(6, 10, (2, 30, 4))
         verdict = judge_new_rows(winner, constant, 20, 10)
         assert verdict.word is Word.NOT_RESOLVED
-        assert verdict.effect.smallest_detectable > 0.9
+        assert verdict.effect_rows.smallest_detectable > 0.9
 
     @pytest.mark.parametrize("rows", [60, 351, 5000])
     def test_equal_splits_leave_open_what_so_many_rows_may_have_missed(self, rows: int) -> None:
         right = np.full((1000, 4), rows // 6)
         verdict = judge_new_rows(right, right, rows - rows // 3, rows // 3, smallest_of_interest=rows / 1000)
-        assert verdict.effect.interval.high == pytest.approx(1.23, abs=0.05)
-        assert verdict.effect.smallest_detectable == verdict.effect.interval.high
+        assert verdict.effect_rows.interval.high == pytest.approx(1.23, abs=0.05)
+        assert verdict.effect_rows.smallest_detectable == verdict.effect_rows.interval.high
 
     def test_other_shapes_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"must share their runs, got \(2, 2\) and \(3, 2\)"):
@@ -113,7 +115,7 @@ class TestNewRows:
 
 class TestSentence:
     def test_it_says_the_word_the_effect_the_interval_and_the_reason(self) -> None:
-        verdict = Verdict(Question.THESE_ROWS, Effect(1.16, Interval(0.75, 1.5), 64, 0.4), 116, 1.0)
+        verdict = judge(Question.THESE_ROWS, Effect(1.16, Interval(0.75, 1.5), 64, 0.4), 116)
         assert verdict.sentence == (
             "On these rows: better. +1.16 of 116 rows (+1.00 points) against the tuned constant rate, "
             "95 % interval +0.75 to +1.50 rows over 64 run seeds: the interval lies above 0."
@@ -122,13 +124,13 @@ class TestSentence:
     @pytest.mark.parametrize("question", Question)
     @pytest.mark.parametrize("low", [-3.0, -1.2, -0.5, 0.1, 0.5, 2.0])
     def test_it_never_claims_to_beat_a_number(self, question: Question, low: float) -> None:
-        verdict = Verdict(question, effect(low, low + 1.1), 116, 1.0)
+        verdict = judge(question, effect(low, low + 1.1), 116)
         assert str(question).capitalize() in verdict.sentence
         assert f": {verdict.word}." in verdict.sentence
         assert "95 % interval" in verdict.sentence
         assert not re.search(r"beat|95\.69|\bbest\b", verdict.sentence)
 
     def test_an_open_verdict_says_what_it_could_have_shown(self) -> None:
-        verdict = Verdict(Question.NEW_ROWS, Effect(0.5, Interval(-1.5, 2.5), 30, 2.9), 116, 1.0)
+        verdict = judge(Question.NEW_ROWS, Effect(0.5, Interval(-1.5, 2.5), 30, 2.9), 116)
         assert "30 splits would find a lead of 2.90 rows four times in five" in verdict.sentence
         assert not verdict.resolvable

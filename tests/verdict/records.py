@@ -14,6 +14,7 @@ from sweep.space import Value
 from sweep.store.database import Database
 from sweep.store.documents import write_documents
 from sweep.store.queries import find_study
+from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.baselines import reruns, tuning_plans
 from sweep.verdict.finalists import as_contender
 from sweep.verdict.record import Basis, Contender, Entry, MeanCurves, NewRows, Role, Runs, SplitFacts, VerdictRecord
@@ -109,6 +110,12 @@ def make_record(
         metric=plan.search.metric,
         seconds=41.5,
     )
+
+
+def make_result(plan: Plan, *, current: bool = True, **options: Any) -> StudyResult:
+    """Return the verdict on `plan` with what it was computed from; `options` are those of `make_record`."""
+    record = make_record(plan, **options)
+    return StudyResult(plan, record, compute_verdict(plan, record, current=current))
 
 
 def store_study(database: Database, plan: Plan) -> int:

@@ -1,4 +1,4 @@
-"""Laws of what a record says."""
+"""Laws of the verdict that a record gives."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 
 from sweep.config.study_file import VerdictPlan
+from sweep.errors import NotFound, NotYet
 from sweep.space import Value
 from sweep.stats.paired import compare
-from sweep.stats.verdict import Word
+from sweep.stats.verdict import Question, Word
+from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
-from sweep.verdict.analysis import find, required, score
+from sweep.verdict.analysis import compute_verdict, read_verdict, scored
 from sweep.verdict.record import Contender, NewRows, Role, Runs, VerdictRecord
+from sweep.verdict.result import Unresolved, Verdict
 from sweep.verdict.status import read_record
 from tests.fakes import make_plan, opened
 from tests.protocols import few, make_protocol
+from tests.verdict import records
 
 PLAN = few(make_plan())
 
@@ -33,54 +37,53 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerdictRecord]:
 
 def changed(record: VerdictRecord, role: Role, **runs: Any) -> VerdictRecord:
     """Return the record with other confirmation runs of one role."""
-    entry = required(record, role)
+    entry = record.entry(role)
+    assert entry is not None
     other = entry.model_copy(update={"confirmation": entry.confirmation.model_copy(update=runs)})
     return record.model_copy(update={"entries": tuple(other if each is entry else each for each in record.entries)})
 
 
 def with_lead(record: VerdictRecord, rows: int) -> VerdictRecord:
     """Return the record with a winner that has so many rows more than the tuned constant, in every run."""
-    constant = required(record, Role.CONSTANT).confirmation.correct
+    constant = record.constant.confirmation.correct
     return changed(record, Role.WINNER, correct=tuple(count + rows for count in constant))
 
 
 def test_the_verdict_is_about_winner_minus_tuned_constant(record: VerdictRecord) -> None:
-    found = find(PLAN, record)
-    ours, theirs = (required(record, role).confirmation.correct for role in (Role.WINNER, Role.CONSTANT))
-    assert found.these_rows.effect == compare(ours, theirs).effect
-    assert found.ladder[-1].change == found.these_rows.effect
+    found = compute_verdict(PLAN, record)
+    effect = compare(record.winner.confirmation.correct, record.constant.confirmation.correct).effect
+    assert found.on_these_rows.effect_rows == found.ladder[-1].change == effect
+    assert effect.mean == pytest.approx(found.winner.correct_mean - found.tuned_constant.correct_mean)
 
 
 @pytest.mark.parametrize(("lead", "word"), [(2, Word.BETTER), (0, Word.NO_BETTER), (-2, Word.WORSE)])
 def test_a_clear_lead_has_its_word(record: VerdictRecord, lead: int, word: Word) -> None:
-    assert find(PLAN, with_lead(record, lead)).these_rows.word is word
+    assert compute_verdict(PLAN, with_lead(record, lead)).on_these_rows.word is word
 
 
 def test_the_smallest_effect_is_that_of_the_verdict_that_was_made(record: VerdictRecord) -> None:
     basis = record.basis.model_copy(update={"verdict": VerdictPlan(smallest_effect=2.3)})
-    found = find(PLAN, with_lead(record, 1).model_copy(update={"basis": basis}))
-    assert found.these_rows.smallest_of_interest == 2.3
-    assert found.these_rows.word is Word.NO_BETTER
-    assert found.new_rows is not None
-    assert found.new_rows.smallest_of_interest == pytest.approx(2.3)
+    found = compute_verdict(PLAN, with_lead(record, 1).model_copy(update={"basis": basis}))
+    assert [each.smallest_of_interest for each in found.judgements.values()] == pytest.approx([2.3, 2.3])
+    assert found.on_these_rows.word is Word.NO_BETTER
 
 
 def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(record: VerdictRecord) -> None:
-    found = find(PLAN, record)
-    assert [rung.label for rung in found.ladder] == [
+    found = compute_verdict(PLAN, record)
+    assert [rung.adds for rung in found.ladder] == [
         "defaults in Keras",
         "rate tuned",
         "and momentum",
         "and schedule",
     ]
     steps = [rung.change.mean for rung in found.ladder if rung.change is not None]
-    assert sum(steps) == pytest.approx(found.tuning.mean)
+    assert sum(steps) == pytest.approx(found.effect_of_tuning.mean)
 
 
 def test_without_a_tuned_rate_the_ladder_is_shorter(record: VerdictRecord) -> None:
     entries = tuple(entry for entry in record.entries if entry.role is not Role.RATE)
-    found = find(PLAN, record.model_copy(update={"entries": entries}))
-    assert [rung.label for rung in found.ladder] == ["defaults in Keras", "rate tuned", "and schedule"]
+    found = compute_verdict(PLAN, record.model_copy(update={"entries": entries}))
+    assert [rung.adds for rung in found.ladder] == ["defaults in Keras", "rate tuned", "and schedule"]
 
 
 def test_without_re_splits_nothing_is_said_about_new_rows(record: VerdictRecord) -> None:
@@ -90,21 +93,25 @@ def test_without_re_splits_nothing_is_said_about_new_rows(record: VerdictRecord)
             "entries": tuple(entry.model_copy(update={"new_rows": ()}) for entry in record.entries),
         }
     )
-    assert find(PLAN, without).new_rows is None
+    found = compute_verdict(PLAN, without)
+    assert found.on_new_rows == Unresolved(word=Word.NOT_RESOLVED, problem="too few rows")
+    assert list(found.judgements) == [Question.THESE_ROWS]
+    assert found.winner.new_rows_mean is None
 
 
 def test_luck_is_the_winner_s_score_in_three_stages(record: VerdictRecord) -> None:
-    winner, stages = required(record, Role.WINNER), find(PLAN, record).optimism
+    winner, stages = record.winner, compute_verdict(PLAN, record).optimism
     assert stages.confirmation == pytest.approx(np.mean(winner.confirmation.correct))
     assert winner.contender.search is not None
     assert stages.search == pytest.approx(np.mean(winner.contender.search.correct))
 
 
 def test_the_winner_is_among_its_equals_and_the_simplest_of_them_is_named(record: VerdictRecord) -> None:
-    found = find(PLAN, record)
-    assert found.equals[0] == record.race[0] == required(record, Role.WINNER).contender
-    assert found.simplest in found.equals
-    assert found.simplest.complexity == min(equal.complexity for equal in found.equals)
+    found = compute_verdict(PLAN, record)
+    assert found.as_good[0].trial == record.race[0].trial == record.winner.contender.trial
+    assert found.simplest in found.as_good
+    complexity = {contender.trial: contender.complexity for contender in record.race}
+    assert complexity[found.simplest.trial] == min(complexity[equal.trial] for equal in found.as_good)
 
 
 def test_a_constant_rate_is_simpler_than_any_schedule() -> None:
@@ -115,34 +122,35 @@ def test_a_constant_rate_is_simpler_than_any_schedule() -> None:
     assert made("constant").complexity < made("rex").complexity < made("step", "drop", "epochs_drop").complexity
 
 
-def test_recalls_are_of_all_runs_together() -> None:
-    runs = Runs(run_seeds=(1, 2), correct=(8, 9), log_losses=(0.1, None), diverged=1, class_correct=(1, 16))
-    found = score(runs, (1, 9))
-    assert found.recalls == (0.5, 16 / 18)
+def test_recalls_are_of_all_runs_together(record: VerdictRecord) -> None:
+    runs = Runs(run_seeds=(1, 2), correct=(8, 9), log_losses=(0.1, None), diverged=1, class_correct=(1, 16, 0))
+    split = record.split.model_copy(update={"classes": ("b", "g", "none"), "class_rows": (1, 9, 0)})
+    found = scored(record.winner.model_copy(update={"confirmation": runs}), split)
+    assert found.recall == {"b": 0.5, "g": 16 / 18, "none": None}
     assert found.balanced_accuracy == pytest.approx((0.5 + 16 / 18) / 2)
     assert (found.correct_mean, found.log_loss, found.diverged) == (8.5, 0.1, 1)
 
 
 def test_the_quoted_result_is_one_number_beside_many_runs(record: VerdictRecord) -> None:
-    quoted = find(PLAN, changed(record, Role.WINNER, correct=(111,) * 4 + (112,) * 4)).quoted
+    quoted = compute_verdict(PLAN, changed(record, Role.WINNER, correct=(111,) * 4 + (112,) * 4)).quoted
     assert quoted is not None
     assert (quoted.correct, quoted.winner_above) == (111, 0.5)
     without = record.basis.model_copy(update={"baseline": None})
-    found = find(PLAN, record.model_copy(update={"basis": without}))
+    found = compute_verdict(PLAN, record.model_copy(update={"basis": without}))
     assert found.quoted is None
 
 
 def test_what_no_single_model_can_show_is_told(record: VerdictRecord) -> None:
-    assert find(PLAN, record).mcnemar_limit == 0.0625  # 116 of 116 against the quoted 111
+    assert compute_verdict(PLAN, record).mcnemar_limit == 0.0625  # 116 of 116 against the quoted 111
 
 
 def test_runs_far_more_spread_than_trained_ones_are_flagged(record: VerdictRecord) -> None:
     wild = changed(record, Role.CONSTANT, correct=(60, 110, 80, 112, 70, 111, 90, 100))
-    assert find(PLAN, wild).constant.dispersion.flagged
+    assert compute_verdict(PLAN, wild).tuned_constant.spread.flagged
 
 
 def test_equal_differences_need_no_number_of_seeds(record: VerdictRecord) -> None:
-    assert find(PLAN, with_lead(record, 1)).seeds_needed is None
+    assert compute_verdict(PLAN, with_lead(record, 1)).seeds_needed is None
 
 
 def test_a_study_keeps_its_dossier_word_for_word(record: VerdictRecord) -> None:
@@ -150,19 +158,60 @@ def test_a_study_keeps_its_dossier_word_for_word(record: VerdictRecord) -> None:
 
 
 def test_a_baseline_at_an_end_of_its_range_is_told(record: VerdictRecord) -> None:
-    entry = required(record, Role.CONSTANT)
+    entry = record.constant
     params = entry.contender.params | {"learning_rate": 0.99, "momentum": 0.0}
     other = entry.model_copy(update={"contender": entry.contender.model_copy(update={"params": params})})
     entries = tuple(other if each is entry else each for each in record.entries)
-    told = find(PLAN, record.model_copy(update={"entries": entries})).edges
+    told = compute_verdict(PLAN, record.model_copy(update={"entries": entries})).at_an_end
     assert "the tuned constant's learning_rate of 0.99 lies at an end of its range" in told
     assert not [each for each in told if "tuned constant's momentum" in each]
 
 
 def test_a_winner_without_a_schedule_adds_none(record: VerdictRecord) -> None:
-    constant = required(record, Role.CONSTANT)
-    winner = required(record, Role.WINNER).model_copy(update={"contender": constant.contender})
-    found = find(
+    constant = record.constant
+    winner = record.winner.model_copy(update={"contender": constant.contender})
+    found = compute_verdict(
         PLAN, record.model_copy(update={"entries": (winner, *record.entries[1:]), "race": (constant.contender,)})
     )
-    assert found.ladder[-1].label == "and no schedule"
+    assert found.ladder[-1].adds == "and no schedule"
+
+
+DRAWN_PLAN = records.make_plan(trials=20)
+DRAWN = records.make_record(DRAWN_PLAN)
+
+
+class TestDrawnRecord:
+    def test_each_candidate_is_named_and_counted(self) -> None:
+        found = compute_verdict(DRAWN_PLAN, DRAWN)
+        assert found.tuned_constant.study == DRAWN.constant.contender.study == "ionosphere.constant"
+        assert found.winner.schedule["name"] == DRAWN.winner.contender.name
+        assert found.winner.label == DRAWN.winner.contender.label
+        counts = found.winner.correct_counts
+        assert sum(counts.values()) == DRAWN_PLAN.verdict.confirmation_seeds
+        assert list(counts) == sorted(counts, reverse=True)
+        assert found.raced == len(DRAWN.race) >= len(found.as_good)
+
+    @pytest.mark.parametrize(("quoted", "whom"), [(True, "the quoted one"), (False, "the first re-run")])
+    def test_it_says_whom_there_is_to_beat(self, quoted: bool, whom: str) -> None:
+        plan = DRAWN_PLAN if quoted else records.make_plan(trials=20, baseline=None)
+        found = records.make_result(plan).verdict
+        assert (found.whom_to_beat, found.quoted is not None) == (whom, quoted)
+        assert not quoted or found.to_beat == 111
+
+
+class TestReading:
+    def read(self, database: Database) -> Verdict:
+        return read_verdict(StoredStudy(database, "ionosphere"))
+
+    def test_a_stored_verdict_is_told_as_it_was_found_until_there_are_more_trials(self, database: Database) -> None:
+        records.keep(database, records.store_study(database, DRAWN_PLAN), DRAWN)
+        assert self.read(database) == compute_verdict(DRAWN_PLAN, DRAWN)
+        records.store_study(database, records.make_plan(trials=24))
+        assert not self.read(database).current
+
+    def test_a_study_without_one_has_none_yet(self, database: Database) -> None:
+        with pytest.raises(NotFound, match="there is no study `ionosphere`"):
+            self.read(database)
+        records.store_study(database, DRAWN_PLAN)
+        with pytest.raises(NotYet, match="the study `ionosphere` has no verdict yet; `sweep run` makes it"):
+            self.read(database)

@@ -14,8 +14,7 @@ from scipy import stats
 from sweep.config.study_file import Plan
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
-from sweep.verdict.analysis import Findings, required
-from sweep.verdict.record import Role
+from sweep.verdict.analysis import StudyResult
 from tests.bench.simulated import SimulatedTrainer, simulate
 from tests.bench.verdict_simulation import STATED_RUNS
 from tests.fakes import make_plan, opened
@@ -30,7 +29,7 @@ def small(world: int, confirmation_seeds: int = 24, **search: Any) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def nulls(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Findings]:
+def nulls(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StudyResult]:
     """Sweep worlds of identical candidates, ranked by accuracy and by log-loss in turns."""
     file = tmp_path_factory.mktemp("null") / "studies.db"
     shutil.copyfile(empty_file, file)
@@ -41,22 +40,23 @@ def nulls(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fi
         ]
 
 
-def test_sweeps_of_identical_candidates_rarely_say_better(nulls: list[Findings]) -> None:
-    verdicts = [(found.these_rows, found.new_rows) for found in nulls]
-    said = [{verdict.word for verdict in pair if verdict is not None} for pair in verdicts]
+def test_sweeps_of_identical_candidates_rarely_say_better(nulls: list[StudyResult]) -> None:
+    said = [[answer.word for answer in found.verdict.judgements.values()] for found in nulls]
     assert sum(Word.BETTER in words for words in said) <= stats.binom.ppf(0.99, WORLDS, 0.05)
-    assert all(new is not None for _, new in verdicts)
+    assert {len(words) for words in said} == {2}
 
 
-def test_the_search_flatters_one_of_identical_candidates_and_the_confirmation_does_not(nulls: list[Findings]) -> None:
-    assert np.mean([found.optimism.total for found in nulls]) > 0.3
-    assert np.mean([found.winner.correct_mean for found in nulls]) == pytest.approx(114.2, abs=0.2)
+def test_the_search_flatters_one_of_identical_candidates_and_the_confirmation_does_not(
+    nulls: list[StudyResult],
+) -> None:
+    assert np.mean([found.verdict.optimism.total for found in nulls]) > 0.3
+    assert np.mean([found.verdict.winner.correct_mean for found in nulls]) == pytest.approx(114.2, abs=0.2)
 
 
 def test_a_sweep_that_optuna_samples_says_no_better_of_identical_candidates(database: Database) -> None:
     found = simulate(database, small(0), DATASET, SimulatedTrainer(0))
-    assert found.looked_at == {"world-0": 40, "world-0.constant": 40, "world-0.rate": 10}
-    assert found.these_rows.word is Word.NO_BETTER
+    assert found.verdict.candidates == {"world-0": 40, "world-0.constant": 40, "world-0.rate": 10}
+    assert found.verdict.on_these_rows.word is Word.NO_BETTER
 
 
 def test_sweeps_find_one_row_at_the_stated_number_of_run_seeds(database: Database) -> None:
@@ -64,8 +64,8 @@ def test_sweeps_find_one_row_at_the_stated_number_of_run_seeds(database: Databas
         simulate(database, small(world, STATED_RUNS), DATASET, SimulatedTrainer(world, planted=1.0), drawn=True)
         for world in range(3)
     ]
-    assert all(required(found.record, Role.WINNER).contender.name == "step" for found in findings)
-    assert [found.these_rows.word for found in findings] == [Word.BETTER] * 3
+    assert all(found.record.winner.contender.name == "step" for found in findings)
+    assert [found.verdict.on_these_rows.word for found in findings] == [Word.BETTER] * 3
 
 
 def test_an_outcome_depends_on_candidate_seed_and_rows_alone() -> None:

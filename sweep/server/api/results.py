@@ -19,7 +19,7 @@ from sweep.server.api.studies import Limit, StudyName
 from sweep.server.errors import CONFLICT, MISSING, Responses
 from sweep.server.state import AppState, State
 from sweep.store.queries import HIGHEST_NUMBER
-from sweep.verdict.result import VerdictAnswer
+from sweep.verdict.result import Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, TrialAnswer, TrialsAnswer
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["results"])
@@ -46,7 +46,7 @@ def show_families(name: StudyName, state: State) -> Response:
     return state.result_as_json(name, "families", Study.families)
 
 
-@router.get("/verdict", response_model=VerdictAnswer, responses=MISSING)
+@router.get("/verdict", response_model=Verdict, responses=MISSING)
 def show_verdict(name: StudyName, state: State) -> Response:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
     return state.result_as_json(name, "verdict", Study.verdict)
