@@ -33,6 +33,7 @@ SECTIONS = {
     "datasets": "datasets",
     "load": "load",
     "faults": "faults",
+    "fuzz": "fuzz",
 }
 PACKAGES = ("tensorflow", "keras", "jax", "numpy", "optuna", "sqlalchemy")
 

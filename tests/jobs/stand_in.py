@@ -17,6 +17,10 @@ def main() -> None:
     print("a line that is no progress", flush=True)
     print(json.dumps(PROGRESS), flush=True)
     word, _, detail = plan["note"].partition(" ")
+    if word == "compute":
+        from tests.cli import fake_sweep  # which takes a second
+
+        fake_sweep.run(Path(sys.argv[1]))
     if word == "kill":
         os.kill(os.getpid(), int(detail))
     if word == "fail":

@@ -1,4 +1,4 @@
-"""One real service for tests that only ask: a study that is done, one that nobody ordered, and hostile text."""
+"""One service for tests that only ask: a study that is done, one that nobody submitted, and hostile text."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         furnish(database)
         file = database.file
     assert isinstance(file, Path)
-    with running(file) as service:
+    with running(file, module="tests.server.stand_in_service") as service:
         yield service

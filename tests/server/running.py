@@ -19,7 +19,7 @@ from typing import Any
 from sweep.execution.worker import environment
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 ADDRESS = re.compile(r"(https?)://[^/\s]+:(\d+)/")
 
 
@@ -118,8 +118,8 @@ def chunks(body: bytes) -> Iterator[bytes]:
 
 
 @contextmanager
-def running(database: Path, *options: str, registry: Path | None = None) -> Iterator[Running]:
-    """Run a service on a database, on any free port, and drain it at the end."""
+def running(database: Path, *options: str, registry: Path | None = None, module: str = "sweep") -> Iterator[Running]:
+    """Run a service on a database, on any free port, and drain it at the end; `module` stands in for `sweep`."""
     log, token_file = database.with_suffix(".log"), database.with_name(f"{database.name}.tokens")
     words = ["serve", "--port", "0", "--storage", f"sqlite:///{database}", *options]
     variables = os.environ | environment() | {"PYTHONPATH": str(ROOT)}
@@ -128,7 +128,7 @@ def running(database: Path, *options: str, registry: Path | None = None) -> Iter
     with (
         log.open("w", encoding="utf-8") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "sweep", *words],
+            [sys.executable, "-m", module, *words],
             cwd=ROOT,
             env=variables,
             stdout=subprocess.PIPE,
