@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gzip
 import os
 import shutil
 from collections.abc import Iterator
@@ -42,4 +43,13 @@ def database(empty_file: Path, tmp_path: Path) -> Iterator[Database]:
 def new_database(tmp_path: Path) -> Iterator[Database]:
     """Have a name, and no file yet."""
     with opened(tmp_path / "new.db") as database:
+        yield database
+
+
+@pytest.fixture
+def database_before(tmp_path: Path) -> Iterator[Database]:
+    """Hold what an earlier version stored; `tests/data_before/README.md` says what."""
+    packed = Path(__file__).with_name("data_before") / "studies.db.gz"
+    (tmp_path / "before.db").write_bytes(gzip.decompress(packed.read_bytes()))
+    with opened(tmp_path / "before.db") as database:
         yield database

@@ -227,6 +227,35 @@ def rows(database: Database) -> dict[str, int]:
         return {name: len(connection.execute(table.select()).all()) for name, table in database.tables.items()}
 
 
+class TestEarlierVersion:
+    """A queue that an earlier version wrote, see `tests/data_before/README.md`."""
+
+    def test_every_job_is_read_as_it_was_left(self, database_before: Database) -> None:
+        queue = JobQueue(database_before)
+        queue.open()
+        jobs = queue.jobs()
+        assert {name: (str(job.state), job.crashes, job.reason) for name, job in jobs.items()} == {
+            "ordered-failed": ("failed", 1, "data.file: it has changed since the study was begun."),
+            "ordered-running": ("running", 0, None),
+            "ordered-stopped": ("stopped", 0, None),
+            "ordered-queued": ("queued", 0, None),
+            "ordered-last": ("queued", 0, None),
+            "judged": ("stopped", 0, None),
+        }
+        assert jobs["ordered-failed"].created == datetime(2026, 11, 27, 2, 29, 52, 769732, UTC)
+        assert {name: job.plan.name for name, job in jobs.items()} == {name: name for name in jobs}
+
+    def test_its_jobs_go_on_in_their_places(self, database_before: Database) -> None:
+        queue = JobQueue(database_before)
+        assert queue.recover() == ["ordered-running"]
+        queue.resume("ordered-failed")
+        queue.raise_budget("judged", 1000)
+        claimed = [job.name for _ in range(4) if (job := queue.claim()) is not None]
+        assert claimed == ["ordered-running", "ordered-queued", "ordered-last", "ordered-failed"]
+        queue.delete("judged")
+        assert not {"judged", "judged.constant", "judged.rate"} & stored_names(database_before)
+
+
 class TestAnotherVersion:
     """A job whose study file this version does not understand."""
 
