@@ -17,7 +17,7 @@ from sweep.jobs.supervisor import Supervisor
 from sweep.server.app import create_app
 from sweep.server.metrics import Metrics
 from sweep.server.process import Place, Server, make_server
-from sweep.server.security.rules import Limit, default_policy
+from sweep.server.security.rules import Limit, Policy
 from sweep.server.security.tokens import Tokens
 from sweep.server.state import AppState
 from sweep.store.database import Database
@@ -55,7 +55,7 @@ def serving(database: Database, command: Sequence[str] = (), port: int = 0) -> I
     book.open()
     supervisor = Supervisor(book, Launcher(database, command=command))
     state = AppState(StudyService(database, book), supervisor, ROOT / "studies", Metrics())
-    policy = default_policy(TOKENS, ["127.0.0.1"], secure=False)
+    policy = Policy.make(TOKENS, ["127.0.0.1"], secure=False)
     often = dict.fromkeys(policy.limits, Limit(1000.0, 1000))
     with socket.create_server(("127.0.0.1", port)) as listener:
         port = listener.getsockname()[1]

@@ -7,14 +7,16 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from urllib.parse import parse_qsl
 
-from sweep.server.security.rules import Policy, read_host
+from sweep.server.security.rules import Policy, Route, read_host
 from sweep.server.security.tokens import AccessRole
 
 BODY_LIMIT_BYTES = 1024 * 1024
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[^/]+)")
 PORTS = {"http": 80, "https": 443}
+MOST_FIELDS = 4  # of a login link's query
 # Empty segments, `.` and `..`, control characters, backslashes, and what was not UTF-8.
 STRANGE_PATH = re.compile(r"//|/\.{1,2}(?:/|\Z)|[\x00-\x1f\x7f-\x9f\\\ufffd]")
 STRANGE_RAW_PATH = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)
@@ -59,14 +61,13 @@ class Head:
     """The head of a request; each check raises `Denied`.
 
     Attributes:
-        method: as a role or a limit sees it: HEAD is GET.
+        route: its method, HEAD being GET, and path.
         address: where the request came from; the proxy's address if there is one.
     """
 
     def __init__(self, scope: Scope, policy: Policy) -> None:
         self._scope, self._policy = scope, policy
-        self.path: str = scope["path"]
-        self.method: str = "GET" if scope["method"] == "HEAD" else scope["method"]
+        self.route = Route("GET" if scope["method"] == "HEAD" else scope["method"], scope["path"])
         client = scope.get("client")
         self.address = f"address {client[0]}" if client else "address unknown"
 
@@ -78,6 +79,16 @@ class Head:
     def has_body(self) -> bool:
         """Whether the request comes with a body."""
         return bool(self.values(b"transfer-encoding")) or self.values(b"content-length") not in ([], ["0"])
+
+    @property
+    def login_token(self) -> str:
+        """The token of a login link; empty if there is none, or more than one."""
+        query = self._scope.get("query_string", b"").decode("latin-1")
+        try:
+            tokens = [value for name, value in parse_qsl(query, max_num_fields=MOST_FIELDS) if name == "token"]
+        except ValueError:
+            return ""
+        return tokens[0] if len(tokens) == 1 else ""
 
     def check_host(self) -> None:
         """Refuse a request that is not for this service by one of its names."""
@@ -92,10 +103,10 @@ class Head:
 
     def check_form(self) -> None:
         """Refuse a request that two readers, such as a proxy and we, could understand differently."""
-        raw_path = self._scope.get("raw_path") or b"/"
-        if not self.path.startswith("/") or not raw_path.startswith(b"/"):
+        path, raw_path = self.route.path, self._scope.get("raw_path") or b"/"
+        if not path.startswith("/") or not raw_path.startswith(b"/"):
             raise Denied(400, "there must be a path, not a whole address.")
-        if STRANGE_PATH.search(self.path) or STRANGE_RAW_PATH.search(raw_path):
+        if STRANGE_PATH.search(path) or STRANGE_RAW_PATH.search(raw_path):
             raise Denied(400, "the path must be plain.")
         lengths = self.values(b"content-length")
         if len(lengths) > 1 or not all(re.fullmatch("[0-9]+", length) for length in lengths):
@@ -139,7 +150,7 @@ class Head:
     def check_origin(self, caller: Caller) -> None:
         """Refuse what a page of another site makes a browser send, with its user's session or without."""
         origins = self.values(b"origin")
-        if not origins and caller.by_cookie and self.method != "GET":
+        if not origins and caller.by_cookie and self.route.method != "GET":
             raise Denied(403, "the Origin is missing.")
         if origins and (len(origins) > 1 or not self._is_ours(origins[0])):
             raise Denied(403, "the Origin must be this service, with the port that the Host has.")

@@ -11,16 +11,14 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from sweep.server.errors import SOMEWHERE, problem
 from sweep.server.security.checks import BODY_LIMIT_BYTES, Denied, Head, Headers, Scope, plain_page, too_long
-from sweep.server.security.rules import Buckets, Policy, content_policy, cost, own_policy, role_needed
-from sweep.server.security.tokens import AccessRole, Tokens
+from sweep.server.security.rules import Buckets, Policy
+from sweep.server.security.tokens import AccessRole
 
 LOG = logging.getLogger("sweep.server")
 DRAIN_SECONDS = 30
-MOST_FIELDS = 4  # of a login link's query
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -91,16 +89,15 @@ class Guard:
 
     def _admit(self, head: Head) -> AccessRole | None:
         """Return the caller's role, or None for a route of the guard's; raise `Denied` for what may not pass now."""
-        needed = role_needed(head.method, head.path)
+        needed, method, limit = head.route.role, head.route.method, head.route.limit
         if needed is None:
             return None
         caller = head.caller(self._now())
         head.check_role(caller, needed)
         head.check_origin(caller)
-        if self.draining and head.method != "GET":
+        if self.draining and method != "GET":
             raise Denied(503, "the service is ending.", [("retry-after", str(DRAIN_SECONDS))])
         head.check_length()
-        limit = cost(head.method, head.path)
         if limit is not None:
             self._take(caller.name, limit)
         return caller.role
@@ -112,34 +109,21 @@ class Guard:
 
     def _log_in_or_out(self, head: Head, scope: Scope) -> tuple[bytes, Headers]:
         """Return a page and the headers that begin or end a session."""
-        tokens, allowed = self._policy.tokens, "POST" if head.path == "/logout" else "GET"
-        if head.method != allowed:
+        tokens, leaving, cookie = self._policy.tokens, head.route.path == "/logout", ""
+        allowed = "POST" if leaving else "GET"
+        if head.route.method != allowed:
             raise Denied(405, f"must be {allowed}, got {scope['method']}.", [("allow", allowed)])
-        if head.path == "/logout":
+        if leaving:
             head.check_origin(head.caller(self._now()))
-            page, cookie = GOODBYE, ""
-        else:
-            page, cookie = WELCOME, "" if tokens is None else self._session(tokens, head, scope)
-        return page, [] if tokens is None else [tokens.set_cookie(cookie, secure=self._policy.secure)]
-
-    def _session(self, tokens: Tokens, head: Head, scope: Scope) -> str:
-        """Return the cookie for the token of a login link."""
-        role = tokens.role_of(given_token(scope.get("query_string", b"")))
-        if role is None:
-            # A right token is never delayed: 256 bits need no limit, and nobody behind a proxy can lock out the rest.
-            self._take(head.address, "login")
-            raise head.stranger("the token is not one of this service.")
-        return tokens.cookie(role, self._now())
-
-
-def given_token(query: bytes) -> str:
-    """Return the token of a login link; empty if there is none, or more than one."""
-    try:
-        fields = parse_qsl(query.decode("latin-1"), max_num_fields=MOST_FIELDS)
-    except ValueError:
-        return ""
-    tokens = [value for name, value in fields if name == "token"]
-    return tokens[0] if len(tokens) == 1 else ""
+        elif tokens is not None:
+            role = tokens.role_of(head.login_token)
+            if role is None:
+                # A right token is never delayed: 256 bits need no limit, and nobody behind a proxy can lock out others.
+                self._take(head.address, "login")
+                raise head.stranger("the token is not one of this service.")
+            cookie = tokens.cookie(role, self._now())
+        headers = [] if tokens is None else [tokens.set_cookie(cookie, secure=self._policy.secure)]
+        return GOODBYE if leaving else WELCOME, headers
 
 
 class Answer:
@@ -159,8 +143,23 @@ class Answer:
             return
         if message["type"] == "http.response.start":
             self._begun = True
-            message = {**message, "headers": harden(message.get("headers", ()), self._scope["path"])}
+            message = {**message, "headers": self._harden(message.get("headers", ()))}
         await self._send(message)
+
+    def _harden(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return an answer's headers with ours; a page may keep a policy of its own, but is never framed."""
+        kept, policies, route = [], [], self._head.route
+        for name, value in ((name.lower(), value) for name, value in headers):
+            if name == CONTENT_POLICY and route.has_own_policy:
+                rules = [rule.strip() for rule in value.decode("latin-1").split(";")]
+                unframed = [rule for rule in rules if rule and not rule.lower().startswith("frame-ancestors")]
+                policies.append("; ".join([*unframed, "frame-ancestors 'none'"]).encode("latin-1"))
+            elif name not in (CONTENT_POLICY, *ALWAYS) and not name.startswith(b"access-control-"):
+                kept.append((name, value))
+        kept += [(CONTENT_POLICY, policy) for policy in policies or [route.content_policy.encode()]]
+        if all(name != b"cache-control" for name, _ in kept):
+            kept.append((b"cache-control", b"no-store"))
+        return [*kept, *ALWAYS.items()]
 
     async def deny(self, denied: Denied) -> None:
         """Answer with a problem, or its page; if an answer has begun, cut it off."""
@@ -199,19 +198,3 @@ class Body:
                 return message
             await self._answer.deny(too_long())
         return {"type": "http.disconnect"}
-
-
-def harden(headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers with ours; a page may keep a policy of its own, but is never framed."""
-    kept, policies = [], []
-    for name, value in ((name.lower(), value) for name, value in headers):
-        if name == CONTENT_POLICY and own_policy(path):
-            rules = [rule.strip() for rule in value.decode("latin-1").split(";")]
-            unframed = [rule for rule in rules if rule and not rule.lower().startswith("frame-ancestors")]
-            policies.append("; ".join([*unframed, "frame-ancestors 'none'"]).encode("latin-1"))
-        elif name not in (CONTENT_POLICY, *ALWAYS) and not name.startswith(b"access-control-"):
-            kept.append((name, value))
-    kept += [(CONTENT_POLICY, policy) for policy in policies or [content_policy(path).encode()]]
-    if all(name != b"cache-control" for name, _ in kept):
-        kept.append((b"cache-control", b"no-store"))
-    return [*kept, *ALWAYS.items()]

@@ -82,20 +82,20 @@ class Policy:
     secure: bool
     limits: Mapping[str, Limit]
 
+    @classmethod
+    def make(cls, tokens: Tokens | None, hosts: Iterable[str], *, secure: bool) -> Policy:
+        """Return the usual policy; `hosts` are names and addresses without a port, IPv6 in brackets.
 
-def default_policy(tokens: Tokens | None, hosts: Iterable[str], *, secure: bool) -> Policy:
-    """Return the service's policy; `hosts` are names and addresses without a port, IPv6 in brackets.
-
-    Raises:
-        BadInput: for a host that is none.
-    """
-    names = set()
-    for host in hosts:
-        found = read_host(host)
-        if found is None or found[1] is not None:
-            raise BadInput("allow-host", f"must be a host's name or address without a port, got {host!r}.")
-        names.add(found[0])
-    return Policy(tokens, frozenset(names), secure, LIMITS)
+        Raises:
+            BadInput: for a host that is none.
+        """
+        names = set()
+        for host in hosts:
+            found = read_host(host)
+            if found is None or found[1] is not None:
+                raise BadInput("allow-host", f"must be a host's name or address without a port, got {host!r}.")
+            names.add(found[0])
+        return cls(tokens, frozenset(names), secure, LIMITS)
 
 
 def read_host(text: str) -> tuple[str, int | None] | None:
@@ -112,34 +112,42 @@ def read_host(text: str) -> tuple[str, int | None] | None:
     return name, None if found["port"] is None else int(found["port"])
 
 
-def role_needed(method: str, path: str) -> AccessRole | None:
-    """Return the role that a request needs, or None for what the guard answers itself."""
-    if path in ANSWERED_BY_THE_GUARD:
-        return None
-    found = _first(ROLES, method, path)
-    if found is not None:
-        return AccessRole(found)
-    return AccessRole.READ if method == "GET" else AccessRole.ADMIN
+@dataclass(frozen=True)
+class Route:
+    """A method on a path, and what the tables say of it; HEAD is GET."""
 
+    method: str
+    path: str
 
-def cost(method: str, path: str) -> str | None:
-    """Return the name of the limit that a request counts for."""
-    return _first(COSTS, method, path)
+    @property
+    def role(self) -> AccessRole | None:
+        """The role that a request needs; None for what the guard answers itself."""
+        if self.path in ANSWERED_BY_THE_GUARD:
+            return None
+        rest = AccessRole.READ if self.method == "GET" else AccessRole.ADMIN
+        return AccessRole(self._first(ROLES) or rest)
 
+    @property
+    def limit(self) -> str | None:
+        """The name of the limit that a request counts for."""
+        return self._first(COSTS)
 
-def _first(rows: Rows, method: str, path: str) -> str | None:
-    fits = (what for methods, place, what in rows if method in methods.split("|") and re.fullmatch(place, path))
-    return next(fits, None)
+    def _first(self, rows: Rows) -> str | None:
+        fits = (what for methods, place, what in rows if self.method in methods.split("|") and self._is_at(place))
+        return next(fits, None)
 
+    def _is_at(self, place: str) -> bool:
+        return re.fullmatch(place, self.path) is not None
 
-def content_policy(path: str) -> str:
-    """Return the Content-Security-Policy of the answer at a path."""
-    return CONTENT_POLICY.format(*(DRAWING if re.fullmatch(DASHBOARD_PAGE, path) else [""] * 3))
+    @property
+    def content_policy(self) -> str:
+        """The Content-Security-Policy of the answer."""
+        return CONTENT_POLICY.format(*(DRAWING if self._is_at(DASHBOARD_PAGE) else [""] * 3))
 
-
-def own_policy(path: str) -> bool:
-    """Say whether the answer may bring a policy of its own: ours may, optuna-dashboard's may not."""
-    return not re.fullmatch(DASHBOARD, path)
+    @property
+    def has_own_policy(self) -> bool:
+        """Whether the answer may bring a policy of its own: ours may, optuna-dashboard's may not."""
+        return not self._is_at(DASHBOARD)
 
 
 class Buckets:

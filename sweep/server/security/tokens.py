@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -107,66 +107,71 @@ class Tokens:
         return "set-cookie", f"{self.cookie_name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{tail}"
 
 
-def read_or_make(path: Path) -> tuple[Tokens, bool]:
-    """Return the tokens of a file, and whether they were made just now because there was no file.
+@dataclass(frozen=True)
+class TokenFile:
+    """The file that keeps a service's tokens, for its owner alone."""
 
-    Raises:
-        BadInput: if others can read the file, it belongs to another user, or holds no tokens.
-    """
-    try:
-        if not os.path.lexists(path):
-            made = Tokens.make()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if _write_new(path, made):
-                return made, True
-        content = _read_private(path)
-    except OSError as error:
-        raise BadInput(FIELD, f"`{path}` cannot be read or made: {error.strerror}.") from error
-    try:
-        found: Any = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(FIELD, "must be JSON, and the file is not.") from error
-    names = {one.name for one in fields(Tokens)}
-    if not isinstance(found, dict) or set(found) != names or not all(isinstance(one, str) for one in found.values()):
-        raise BadInput(FIELD, f"must be a table of texts for {', '.join(AccessRole)}, and the file is none.")
-    return Tokens(**found), False
+    path: Path
 
+    def read_or_make(self) -> tuple[Tokens, bool]:
+        """Return the tokens of a file, and whether they were made just now because there was no file.
 
-def _write_new(path: Path, tokens: Tokens) -> bool:
-    """Write a file that is complete and private from the start; return False if another process was quicker."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(file, json.dumps({role.value: tokens.of(role) for role in AccessRole}).encode())
-        os.fsync(file)
-        path.hardlink_to(beside)  # which, unlike a rename, never replaces a file
-    except FileExistsError:
-        return False
-    finally:
-        os.close(file)
-        beside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return True
+        Raises:
+            BadInput: if others can read the file, it belongs to another user, or holds no tokens.
+        """
+        try:
+            if not os.path.lexists(self.path):
+                made = Tokens.make()
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self._write_new(made):
+                    return made, True
+            content = self._read_private()
+        except OSError as error:
+            raise BadInput(FIELD, f"`{self.path}` cannot be read or made: {error.strerror}.") from error
+        try:
+            found: Any = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(FIELD, "must be JSON, and the file is not.") from error
+        if not isinstance(found, dict) or set(found) != set(AccessRole) or {*map(type, found.values())} != {str}:
+            raise BadInput(FIELD, f"must be a table of texts for {', '.join(AccessRole)}, and the file is none.")
+        return Tokens(**found), False
 
+    def _write_new(self, tokens: Tokens) -> bool:
+        """Write a file that is complete and private from the start; return False if another process was quicker."""
+        beside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(file, json.dumps({role.value: tokens.of(role) for role in AccessRole}).encode())
+            os.fsync(file)
+            self.path.hardlink_to(beside)  # which, unlike a rename, never replaces a file
+        except FileExistsError:
+            return False
+        finally:
+            os.close(file)
+            beside.unlink()
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return True
 
-def _read_private(path: Path) -> bytes:
-    """Return a private file's content; the open file is checked, so a path that changes meanwhile does no harm."""
-    if path.is_symlink():
-        raise BadInput(FIELD, f"must be a regular file, and `{path}` is a link.")
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not block us
-    try:
-        about = os.fstat(file)
-        if not stat.S_ISREG(about.st_mode):
-            raise BadInput(FIELD, f"must be a regular file, and `{path}` is none.")
-        if about.st_uid != os.geteuid():
-            raise BadInput(FIELD, f"must belong to this user, and `{path}` belongs to user {about.st_uid}.")
-        mode = stat.S_IMODE(about.st_mode)
-        if mode & 0o077:
-            raise BadInput(FIELD, f"must have the mode 600, closed to group and others, and `{path}` has {mode:03o}.")
-        return os.read(file, LARGEST_BYTES)
-    finally:
-        os.close(file)
+    def _read_private(self) -> bytes:
+        """Return a private file's content; the open file is checked, so a path that changes meanwhile does no harm."""
+        if self.path.is_symlink():
+            raise BadInput(FIELD, f"must be a regular file, and `{self.path}` is a link.")
+        file = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not block us
+        try:
+            about = os.fstat(file)
+            if not stat.S_ISREG(about.st_mode):
+                raise BadInput(FIELD, f"must be a regular file, and `{self.path}` is none.")
+            if about.st_uid != os.geteuid():
+                raise BadInput(FIELD, f"must belong to this user, and `{self.path}` belongs to user {about.st_uid}.")
+            mode = stat.S_IMODE(about.st_mode)
+            if mode & 0o077:
+                raise BadInput(
+                    FIELD, f"must have the mode 600, closed to group and others, and `{self.path}` has {mode:03o}."
+                )
+            return os.read(file, LARGEST_BYTES)
+        finally:
+            os.close(file)

@@ -130,6 +130,13 @@ def row_of(app: AppState, name: str) -> Row:
     Raises:
         NotFound: if there is no such study.
     """
+
+    def read_words(of: Study) -> str:
+        """Return both verdicts as the report's heading has them, in one line."""
+        found = of.verdict()
+        new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
+        return f"these rows: {found.on_these_rows.word}; new rows: {new}"
+
     study, behind, verdict = app.study(name), 0, ""
     if study.state == JobState.QUEUED:
         queue = app.queue()
@@ -139,13 +146,6 @@ def row_of(app: AppState, name: str) -> Row:
             words = app.result(name, "verdict in words", read_words)
             verdict = f"{words} (out of date)" if study.verdict == "out of date" else words
     return Row(study, behind, verdict)
-
-
-def read_words(study: Study) -> str:
-    """Return both verdicts as the report's heading has them, in one line."""
-    found = study.verdict()
-    new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
-    return f"these rows: {found.on_these_rows.word}; new rows: {new}"
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def draw_all(plan: Plan, train_rows: int) -> list[Drawing]:
     if plan.training.epochs * steps > MOST_BATCHES:
         raise BadInput("epochs", f"trainings of more than {MOST_BATCHES:,} batches are not drawn.")
     timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=steps)
-    rate = middle_rate(plan.search.learning_rate)
+    rates = [float(rate) for rate in spread(plan.search.learning_rate, whole=False)]
+    rate = math.sqrt(rates[0] * rates[-1])
     return [draw(CATALOGUE[name], spaces, rate, timeline) for name, spaces in plan.search.schedules.items()]
 
 
@@ -94,12 +95,6 @@ def spread(space: Space, *, whole: bool) -> tuple[Value, ...]:
         return space if isinstance(space, tuple) else (space,)
     middle = math.sqrt(space.low * space.high) if space.log else (space.low + space.high) / 2
     return (space.low, round(middle) if whole else middle, space.high)
-
-
-def middle_rate(space: Space) -> float:
-    """Return the geometric middle of the learning rates."""
-    values = [float(value) for value in spread(space, whole=False)]
-    return math.sqrt(values[0] * values[-1])
 
 
 def path(rates: Numbers, highest: float) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sweep.server.security.checks import BODY_LIMIT_BYTES
 from sweep.server.security.guard import Guard
-from sweep.server.security.rules import MOST_BUCKETS, Buckets, Limit, default_policy
+from sweep.server.security.rules import MOST_BUCKETS, Buckets, Limit, Policy
 from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
 from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, send_all
 
@@ -27,7 +27,7 @@ OURS, FOREIGN = ("origin", "http://localhost:8765"), ("origin", "http://evil.exa
 
 
 def guarded(app: App, tokens: Tokens | None = TOKENS, secure: bool = False, clock: Timeline | None = None) -> Client:
-    policy = default_policy(tokens, HOSTS, secure=secure)
+    policy = Policy.make(tokens, HOSTS, secure=secure)
     return Client(Guard(app, policy, clock or Timeline(), lambda: NOW), scheme="http")
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sweep.errors import BadInput
-from sweep.server.security.rules import LIMITS, content_policy, cost, default_policy, own_policy, role_needed
+from sweep.server.security.rules import LIMITS, Policy, Route
 from sweep.server.security.tokens import AccessRole
 
 CHANGING = ("POST", "PATCH", "DELETE")
@@ -21,7 +21,7 @@ READ_ALONE = [
 class TestRoles:
     @pytest.mark.parametrize("path", READ_ALONE)
     def test_everything_can_be_read_by_a_reader_and_nothing_by_a_stranger(self, path: str) -> None:
-        assert role_needed("GET", path) is AccessRole.READ
+        assert Route("GET", path).role is AccessRole.READ
 
     @pytest.mark.parametrize(
         ("method", "path", "role"),
@@ -39,43 +39,43 @@ class TestRoles:
         ],
     )
     def test_a_change_needs_its_role(self, method: str, path: str, role: AccessRole) -> None:
-        assert role_needed(method, path) is role
+        assert Route(method, path).role is role
 
     @pytest.mark.parametrize("method", CHANGING)
     @pytest.mark.parametrize(
         "path", ["/", "/nowhere", "/v1/studies/x/y", "/v1/studies/", "/api/trials/1/tell", "/new/"]
     )
     def test_a_change_that_nobody_thought_of_needs_an_admin(self, method: str, path: str) -> None:
-        assert role_needed(method, path) is AccessRole.ADMIN
+        assert Route(method, path).role is AccessRole.ADMIN
 
     @pytest.mark.parametrize("method", ["GET", *CHANGING])
     @pytest.mark.parametrize("path", ["/login", "/logout"])
     def test_logging_in_and_out_alone_is_the_guards(self, method: str, path: str) -> None:
-        assert role_needed(method, path) is None
-        assert role_needed(method, f"{path}/") is not None
-        assert role_needed(method, path.upper()) is not None
+        assert Route(method, path).role is None
+        assert Route(method, f"{path}/").role is not None
+        assert Route(method, path.upper()).role is not None
 
 
 class TestContentPolicy:
     def test_scripts_from_text_are_for_the_dashboards_page_alone(self) -> None:
         pages, others = ["/dashboard", "/dashboard/studies/1"], [*READ_ALONE, "/dashboards", "/api/dashboard"]
         others.remove("/dashboard")
-        assert [path for path in pages if "'unsafe-eval'" not in content_policy(path)] == []
-        assert [path for path in others if "unsafe" in content_policy(path)] == []
+        assert [path for path in pages if "'unsafe-eval'" not in Route("GET", path).content_policy] == []
+        assert [path for path in others if "unsafe" in Route("GET", path).content_policy] == []
 
     @pytest.mark.parametrize("path", ["/", "/dashboard", "/api/studies"])
     def test_nothing_may_frame_an_answer_and_nothing_comes_from_elsewhere(self, path: str) -> None:
-        rules = content_policy(path).split("; ")
+        rules = Route("GET", path).content_policy.split("; ")
         assert rules[0] == "default-src 'none'"
         assert {"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} <= {*rules}
-        assert not re.search(r"https?:|\*", content_policy(path))
+        assert not re.search(r"https?:|\*", Route("GET", path).content_policy)
 
     def test_the_dashboard_brings_no_policy_of_its_own(self) -> None:
         theirs = ["/dashboard", "/dashboard/x", "/api/studies", "/static/x.js", "/favicon.ico"]
-        assert [path for path in theirs if own_policy(path)] == []
-        assert own_policy("/v1/studies/x/report")
-        assert own_policy("/studies/x")
-        assert own_policy("/docs")
+        assert [path for path in theirs if Route("GET", path).has_own_policy] == []
+        assert Route("GET", "/v1/studies/x/report").has_own_policy
+        assert Route("GET", "/studies/x").has_own_policy
+        assert Route("GET", "/docs").has_own_policy
 
 
 class TestCost:
@@ -101,7 +101,7 @@ class TestCost:
         ],
     )
     def test_what_is_costly_counts(self, method: str, path: str, name: str | None) -> None:
-        assert cost(method, path) == name
+        assert Route(method, path).limit == name
 
     def test_each_limit_lets_something_through(self) -> None:
         assert [name for name, limit in LIMITS.items() if limit.burst < 1 or limit.per_second <= 0] == []
@@ -110,10 +110,10 @@ class TestCost:
 class TestDefaultPolicy:
     def test_it_knows_each_host_by_one_spelling(self) -> None:
         hosts = ["LocalHost", "sweep.example.", "127.0.0.1", "[0:0::1]"]
-        assert default_policy(None, hosts, secure=False).hosts == {"localhost", "sweep.example", "127.0.0.1", "[::1]"}
+        assert Policy.make(None, hosts, secure=False).hosts == {"localhost", "sweep.example", "127.0.0.1", "[::1]"}
 
     @pytest.mark.parametrize("host", ["", "a b", "a:80", "http://a", "a/b", "*", "::1", "me@a", "[::x]"])
     def test_what_is_no_host_is_refused(self, host: str) -> None:
         with pytest.raises(BadInput, match="must be a host's name or address without a port") as caught:
-            default_policy(None, [host], secure=False)
+            Policy.make(None, [host], secure=False)
         assert caught.value.field == "allow-host"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.errors import BadInput
-from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens, read_or_make
+from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, TokenFile, Tokens
 
 TOKENS = Tokens("r" * 43, "u" * 43, "a" * 43)
 NOW = 1_800_000_000.0
@@ -116,7 +116,7 @@ class TestCookie:
 class TestFile:
     def test_it_is_made_once_for_its_owner_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "tokens"
-        (made, first), (again, second) = read_or_make(path), read_or_make(path)
+        (made, first), (again, second) = TokenFile(path).read_or_make(), TokenFile(path).read_or_make()
         assert (made, first, second) == (again, True, False)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert [one.name for one in path.parent.iterdir()] == ["tokens"]
@@ -126,7 +126,7 @@ class TestFile:
 
         def start(_number: int) -> tuple[Tokens, bool]:
             gate.wait()
-            return read_or_make(tmp_path / "tokens")
+            return TokenFile(tmp_path / "tokens").read_or_make()
 
         with ThreadPoolExecutor(8) as threads:
             got = list(threads.map(start, range(8)))
@@ -137,7 +137,7 @@ class TestFile:
     def test_it_is_closed_whatever_the_umask_is(self, tmp_path: Path) -> None:
         before = os.umask(0)
         try:
-            read_or_make(tmp_path / "tokens")
+            TokenFile(tmp_path / "tokens").read_or_make()
         finally:
             os.umask(before)
         assert stat.S_IMODE((tmp_path / "tokens").stat().st_mode) == 0o600
@@ -146,7 +146,7 @@ class TestFile:
     def test_one_that_others_can_open_is_refused(self, tmp_path: Path, mode: int) -> None:
         path = keep(tmp_path / "tokens", table(), mode)
         with pytest.raises(BadInput, match=rf"must have the mode 600, closed to group and others.*has {mode:o}"):
-            read_or_make(path)
+            TokenFile(path).read_or_make()
 
     def test_one_of_another_user_is_refused(self, tmp_path: Path) -> None:
         path = keep(tmp_path / "tokens", table())
@@ -154,7 +154,7 @@ class TestFile:
             pytest.skip("only root can give a file away")
         os.chown(path, 65534, -1)
         with pytest.raises(BadInput, match=r"must belong to this user, and .* belongs to user 65534"):
-            read_or_make(path)
+            TokenFile(path).read_or_make()
 
     def test_what_is_no_plain_file_is_refused_at_once(self, tmp_path: Path) -> None:
         keep(tmp_path / "real", table())
@@ -164,7 +164,7 @@ class TestFile:
         os.mkfifo(tmp_path / "pipe", 0o600)
         for name in ("link", "dangling", "folder", "pipe"):
             with pytest.raises(BadInput, match="must be a regular file"):
-                read_or_make(tmp_path / name)
+                TokenFile(tmp_path / name).read_or_make()
 
     @pytest.mark.parametrize(
         ("content", "said"),
@@ -183,9 +183,9 @@ class TestFile:
     )
     def test_one_that_holds_no_tokens_is_refused(self, tmp_path: Path, content: object, said: str) -> None:
         with pytest.raises(BadInput, match=said):
-            read_or_make(keep(tmp_path / "tokens", content))
+            TokenFile(keep(tmp_path / "tokens", content)).read_or_make()
 
     def test_where_none_can_be_made_the_field_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(BadInput, match=r"tokens: .*cannot be"):
-            read_or_make(tmp_path / "file" / "tokens")
+            TokenFile(tmp_path / "file" / "tokens").read_or_make()
