@@ -1,8 +1,4 @@
-"""The verdict inside optuna-dashboard: notes on the study and on its finalists, and figures beside its own.
-
-It stands alone because only here do findings meet optuna-dashboard. All that it writes has a fixed name or place, so
-that writing it again replaces it.
-"""
+"""The verdict inside optuna-dashboard: notes on the study and its finalists, and figures under fixed names."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +15,11 @@ import pandas as pd
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna_dashboard import save_note, save_plotly_graph_object
-from sqlalchemy.engine import Connection
 
 from sweep.report.figures import Plot, effect_plot, ladder_plot, learning_plot, rates_plot
 from sweep.report.trial_figures import families_plot, known_trials
 from sweep.store.database import Database
+from sweep.store.documents import read_attributes, replace_attributes
 from sweep.store.queries import StoredStudy, StudyReader
 from sweep.verdict.analysis import StudyResult
 from sweep.verdict.record import Contender
@@ -36,7 +33,6 @@ PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 LINES, COLUMNS = 8, 50
 BARS = " ▁▂▃▄▅▆▇█"
 
-TABLE = "study_system_attributes"
 VERSION = ":note_ver"
 FINALIST = "### Finalist "
 # Where optuna-dashboard keeps plots, and notes on the study or on a trial by its id.
@@ -48,57 +44,41 @@ def write_notes(database: Database, found: StudyResult) -> None:
 
     Notes that others wrote on trials stay, unless the trial is a finalist.
     """
+    text = VerdictText(found)
     with StoredStudy(database, found.plan.name).reading() as study:
-        trials, study_id = study.every_trial(), study.study_id
-        notes = trial_notes(study, found, trials)
-        kept = read_kept(study.connection, database, study_id)
-    old = {key: told for key, told in kept.items() if is_ours(key, kept, notes)}
-    new = compose(dashboard_plots(found, trials), study_note(found), notes)
+        trials = study.every_trial()
+        notes = text.on_trials(study, trials)
+        stored = read_attributes(study.connection, study.study_id, "dashboard:")
+    kept = {key: json.loads(document) for key, document in stored.items() if KEYS.fullmatch(key)}
+    old = {
+        key: value
+        for key, value in kept.items()
+        if (trial := trial_of(key)) is None
+        or trial in notes
+        or kept.get(f"dashboard:{trial}:note_str:0", "").startswith(FINALIST)
+    }
+    new = compose(dashboard_plots(found, trials), text.on_study(), notes)
     if without_versions(old) == without_versions(new):
         return
-    table = database.tables[TABLE]
-    told = new | {key: kept.get(key, 0) + 1 for key in new if key.endswith(VERSION)}
-    rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in told.items()]
-    with database.writing() as connection:
-        connection.execute(table.delete().where(table.c.study_id == study_id, table.c.key.in_(old)))
-        connection.execute(table.insert(), rows)
+    new |= {key: kept.get(key, 0) + 1 for key in new if key.endswith(VERSION)}
+    replace_attributes(database, study.study_id, {key: json.dumps(value) for key, value in new.items()}, drop=old)
 
 
 def without_versions(kept: Mapping[str, Any]) -> dict[str, Any]:
     """Return notes and plots without the numbers that count how often a note was written."""
-    return {key: told for key, told in kept.items() if not key.endswith(VERSION)}
+    return {key: value for key, value in kept.items() if not key.endswith(VERSION)}
 
 
-def read_kept(connection: Connection, database: Database, study_id: int) -> dict[str, Any]:
-    """Return what optuna-dashboard keeps of a study's notes and of our plots, by key."""
-    table = database.tables[TABLE]
-    rows = connection.execute(table.select().where(table.c.study_id == study_id, table.c.key.startswith("dashboard:")))
-    return {row.key: json.loads(row.value_json) for row in rows if KEYS.fullmatch(row.key)}
-
-
-def is_ours(key: str, kept: Mapping[str, Any], notes: Mapping[int, str]) -> bool:
-    """Say whether to replace what is kept under `key`: our plots, the study's note, notes on finalists then and now."""
-    trial = _trial_of(key)
-    was = kept.get(f"dashboard:{trial}:note_str:0", "")
-    return trial is None or trial in notes or was.startswith(FINALIST)
-
-
-def trial_notes(study: StudyReader, found: StudyResult, trials: pd.DataFrame) -> dict[int, str]:
-    """Return a note for each of the first finalists, by its trial's id."""
-    race = {contender.trial: place for place, contender in enumerate(found.record.race[:MOST_TRIALS], start=1)}
-    frame = trials[trials["number"].isin(list(race))]
-    notes = {}
-    for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
-        place = race[trial.trial]
-        rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
-        notes[trial_id] = trial_note(found, place, found.record.race[place - 1]) + rate_chart(rates)
-    return notes
+def trial_of(key: str) -> int | None:
+    """Return the id of the trial that a key belongs to."""
+    matched = KEYS.fullmatch(key)
+    return int(matched["trial"]) if matched and matched["trial"] else None
 
 
 def compose(plots: Iterator[Plot], note: str, notes: Mapping[int, str]) -> dict[str, Any]:
     """Return what optuna-dashboard itself would keep of these, by key; `notes` are those on trials, by id.
 
-    It writes each piece in a transaction of its own, so it is given a study in memory, whose trials count from 0.
+    It writes each piece in a transaction of its own, so it writes to a study in memory, whose trials count from 0.
     """
     memory = InMemoryStorage()
     study_id = memory.create_new_study([StudyDirection.MAXIMIZE], "notes")
@@ -106,20 +86,13 @@ def compose(plots: Iterator[Plot], note: str, notes: Mapping[int, str]) -> dict[
     for plot in plots:
         save_plotly_graph_object(study, plot.figure, graph_object_id=f"sweep-{plot.name}")
     save_note(study, note)
-    for told in notes.values():
-        save_note(study.ask(), told)
+    for body in notes.values():
+        save_note(study.ask(), body)
     ids = list(notes)
-    kept = memory.get_study_system_attrs(study_id)
     return {
-        key if (place := _trial_of(key)) is None else key.replace(f":{place}:", f":{ids[place]}:", 1): told
-        for key, told in kept.items()
+        key if (place := trial_of(key)) is None else key.replace(f":{place}:", f":{ids[place]}:", 1): value
+        for key, value in memory.get_study_system_attrs(study_id).items()
     }
-
-
-def _trial_of(key: str) -> int | None:
-    """Return the id of the trial that a key belongs to."""
-    matched = KEYS.fullmatch(key)
-    return int(matched["trial"]) if matched and matched["trial"] else None
 
 
 def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[Plot]:
@@ -138,49 +111,69 @@ def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[Plot]:
         yield plot
 
 
-def study_note(found: StudyResult) -> str:
-    """Return the verdict as Markdown."""
-    verdict, new = found.verdict, found.verdict.on_new_rows
-    winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
-    new_rows = f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
-    lines = [
-        f"## Verdict {verdict.confirmations}",
-        f"**{verdict.on_these_rows.sentence}**",
-        f"**{new_rows}**",
-        f"- winner: {escaped(winner.label)}, trial {winner.trial}, {_right(winner.correct_mean)}",
-        f"- tuned constant rate: {escaped(constant.label)}, {_right(constant.correct_mean)}",
-        f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
-        f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
-        f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
-        *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
-        *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
-    ]
-    if quoted is not None:
-        above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
-        told = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
-        lines.append(told + (above if found.record.reruns_are_quoted else ""))
-    return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
+@dataclass(frozen=True)
+class VerdictText:
+    """A verdict as Markdown."""
 
+    found: StudyResult
 
-def trial_note(found: StudyResult, place: int, contender: Contender) -> str:
-    """Return what became of a finalist as Markdown; `place` counts from 1."""
-    assert contender.selection is not None  # it raced
-    longest = max(len(other.selection.correct) for other in found.record.race if other.selection is not None)
-    equal = contender.trial in [each.trial for each in found.verdict.as_good]
-    left = f"; it left the race after {len(contender.selection.correct)} seeds"
-    fate = "the winner" if place == 1 else "not to be told from the winner" if equal else "behind"
-    searched = [] if contender.search is None else [f"- search: {_right(contender.search.correct_mean)}"]
-    lines = [
-        f"{FINALIST}{place} of {len(found.record.race)} in verdict {found.record.confirmations}: {fate}"
-        + (left if len(contender.selection.correct) < longest else ""),
-        escaped(contender.label),
-        *searched,
-        f"- race, {len(contender.selection.correct)} fresh seeds: {_right(contender.selection.correct_mean)}",
-    ]
-    if place == 1:
-        confirmation = found.record.winner.confirmation
-        lines.append(f"- confirmation, {len(confirmation.correct)} fresh seeds: {_right(confirmation.correct_mean)}")
-    return "\n\n".join(lines)
+    def on_study(self) -> str:
+        """Return the note on the study."""
+        verdict, new = self.found.verdict, self.found.verdict.on_new_rows
+        winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
+        new_rows = (
+            f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
+        )
+        lines = [
+            f"## Verdict {verdict.confirmations}",
+            f"**{verdict.on_these_rows.sentence}**",
+            f"**{new_rows}**",
+            f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",
+            f"- tuned constant rate: {escaped(constant.label)}, {right(constant.correct_mean)}",
+            f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
+            f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
+            f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
+            *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
+            *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
+        ]
+        if quoted is not None:
+            above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
+            line = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
+            lines.append(line + (above if self.found.record.reruns_are_quoted else ""))
+        return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
+
+    def on_trials(self, study: StudyReader, trials: pd.DataFrame) -> dict[int, str]:
+        """Return a note on each of the first finalists, by its trial's id."""
+        race = {
+            contender.trial: self.on_finalist(place, contender)
+            for place, contender in enumerate(self.found.record.race[:MOST_TRIALS], start=1)
+        }
+        frame = trials[trials["number"].isin(list(race))]
+        notes = {}
+        for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
+            rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
+            notes[trial_id] = race[trial.trial] + rate_chart(rates)
+        return notes
+
+    def on_finalist(self, place: int, contender: Contender) -> str:
+        """Return what became of a finalist; `place` counts from 1."""
+        assert contender.selection is not None  # it raced
+        record, seeds = self.found.record, len(contender.selection.correct)
+        longest = max(len(other.selection.correct) for other in record.race if other.selection is not None)
+        equal = contender.trial in [each.trial for each in self.found.verdict.as_good]
+        behind = "not to be told from the winner" if equal else "behind"
+        lines = [
+            f"{FINALIST}{place} of {len(record.race)} in verdict {record.confirmations}: "
+            + ("the winner" if place == 1 else behind)
+            + (f"; it left the race after {seeds} seeds" if seeds < longest else ""),
+            escaped(contender.label),
+            *([] if contender.search is None else [f"- search: {right(contender.search.correct_mean)}"]),
+            f"- race, {seeds} fresh seeds: {right(contender.selection.correct_mean)}",
+        ]
+        if place == 1:
+            runs = record.winner.confirmation
+            lines.append(f"- confirmation, {len(runs.correct)} fresh seeds: {right(runs.correct_mean)}")
+        return "\n\n".join(lines)
 
 
 def rate_chart(rates: Sequence[float]) -> str:
@@ -210,5 +203,6 @@ def escaped(text: str) -> str:
     return PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
-def _right(rows: float) -> str:
+def right(rows: float) -> str:
+    """Return a mean number of right rows as text."""
     return f"{rows:.2f} right rows"

@@ -1,192 +1,207 @@
-"""One study as optuna-dashboard's page asks for it, again and again: a trial becomes JSON once, when it has finished.
-
-It stands alone because optuna-dashboard itself walks through a whole study at every poll of every open tab, which for
-ten thousand trials is seconds of work; here a poll reads what is new.
-"""
+"""One stored study behind an optuna-dashboard of its own, read-only; private names of Optuna stand here alone."""
 
 from __future__ import annotations
 
-import json
+import gzip
 import math
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain, repeat
-from typing import Any
+from typing import Any, NoReturn
+from wsgiref.types import WSGIApplication
+from wsgiref.util import setup_testing_defaults
 
-from optuna.trial import TrialState
+from optuna.storages import _CachedStorage
+from optuna.storages._rdb.models import (
+    StudyDirectionModel,
+    StudyModel,
+    StudySystemAttributeModel,
+    StudyUserAttributeModel,
+    TrialUserAttributeModel,
+)
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial
+from optuna_dashboard import wsgi
+from optuna_dashboard._importance import param_importance_cache
+from optuna_dashboard._inmemory_cache import InMemoryCache, _CachedExtraStudyProperty
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
-from sweep.dashboard.importance import weigh
-from sweep.dashboard.stored_study import NO_NOTE, TOLD, Document, Source, read_notes, tell_kept, tell_trial
+from sweep.errors import NotFound, StorageFailed
 from sweep.store.database import Database
 from sweep.store.queries import count_by_state
 
-NOT_A_NUMBER = ('"', "[", "{", "n", "t", "f")  # how such a JSON text begins
-BLOCK = 64  # trials in one chunk of an answer
-IMPORTANCE_SHARE = 0.02  # of a core's time
+# The page would print the first thousand characters of each, and they are nine tenths of a study.
+LEFT_OUT = ("curves", "correct", "class_correct", "log_losses", "run_seeds")
+HIDDEN = (  # what no view needs: those attributes, and the documents of `sweep.store.documents`
+    with_loader_criteria(TrialUserAttributeModel, TrialUserAttributeModel.key.not_in(LEFT_OUT)),
+    with_loader_criteria(StudySystemAttributeModel, StudySystemAttributeModel.key.not_like("sweep:%")),
+)
+NOTES = with_loader_criteria(StudySystemAttributeModel, StudySystemAttributeModel.key.not_like("dashboard:%"))
+
+FRESH_SECONDS = 2.0
+COST_SHARE = 0.05  # of the time, at most, goes into making an answer again, unless it would be kept for
+MOST_TIMES = 5  # times as long as a cheap one
+ANSWERS_KEPT = 16
 
 
-class ShownStudy:
-    """One study as the page wants it, and as much of it in memory as it takes to tell it again."""
+def ask(application: WSGIApplication, path: str, query: str = "") -> bytes:
+    """Send optuna-dashboard's application one GET, and return the body.
 
-    def __init__(self, database: Database, study_id: int, fresh_seconds: float) -> None:
-        self._database, self._study_id, self._fresh_seconds = database, study_id, fresh_seconds
-        self._reading, self._weighing = threading.Lock(), threading.Lock()
-        self._fresh_until = self._weighed_until = -math.inf
-        self._forget()
+    Raises:
+        ValueError: if it answers anything but 200.
+    """
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    statuses: list[str] = []
 
-    def _forget(self) -> None:
-        self._weighed: tuple[int, bytes] | None = None
-        self._trials: dict[int, bytes] = {}  # JSON by id, in the order of their numbers
-        self._unfinished: set[int] = set()
-        self._notes: Mapping[int, Document] = {}
-        self._seen = Seen()
+    def start(status: str, _headers: Any, _error: Any = None) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return lambda _: None
 
-    def parts(self, after: int) -> Iterable[bytes]:
-        """Return the study's JSON in parts, without its first `after` trials."""
-        with self._reading:
-            if time.monotonic() >= self._fresh_until:
-                self._refresh()
-                self._fresh_until = time.monotonic() + self._fresh_seconds
-            trials, head = list(self._trials.values())[after:], self._head
-        blocks = (b",".join(trials[first : first + BLOCK]) for first in range(0, len(trials), BLOCK))
-        separated = (comma + block for comma, block in zip(chain([b""], repeat(b",")), blocks, strict=False))
-        return chain([b'{"trials": ['], separated, [b"], ", head[1:]])
+    body = b"".join(application(environ | {"PATH_INFO": path, "QUERY_STRING": query}, start))
+    if not statuses[-1].startswith("200 "):
+        raise ValueError(f"optuna-dashboard answered {statuses[-1]}")
+    return body
 
-    def importances(self) -> bytes:
-        """Return how much each param matters, as of a while ago if the study grows: to weigh them takes long."""
-        with self._weighing, Source.opened(self._database, self._study_id) as source:
-            complete = count_by_state(source.connection, self._study_id).get("complete", 0)
-            if self._weighed and (self._weighed[0] == complete or time.monotonic() < self._weighed_until):
-                return self._weighed[1]
-            began = time.monotonic()
-            self._weighed = complete, write_json({"param_importances": weigh(source)})
-            self._weighed_until = time.monotonic() + (time.monotonic() - began) / IMPORTANCE_SHARE
-            return self._weighed[1]
 
-    def _refresh(self) -> None:
-        """Read what is new, or everything if what was read is not there any more or a reading was cut short."""
+class ReadOnlyStorage(_CachedStorage):
+    """Optuna's storage, which reads a finished trial once, over connections that cannot write."""
+
+    def __init__(self, database: Database, *hidden: Any) -> None:
+        backend = database.read_only_storage()
+
+        @event.listens_for(backend.scoped_session, "do_orm_execute")
+        def leave_out(state: ORMExecuteState) -> None:
+            state.statement = state.statement.options(*HIDDEN, *hidden) if state.is_select else state.statement
+
+        super().__init__(backend)
+
+    def refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        """Raise for everything that would write."""
+        raise TypeError("this storage is for reading only")
+
+    create_new_study = delete_study = set_study_user_attr = set_study_system_attr = refuse
+    create_new_trial = set_trial_param = set_trial_state_values = set_trial_intermediate_value = refuse
+    set_trial_user_attr = set_trial_system_attr = record_heartbeat = refuse
+
+
+class StudyStorage(ReadOnlyStorage):
+    """A storage of one study: optuna-dashboard reads all of a storage to find one."""
+
+    def __init__(self, database: Database, study_id: int) -> None:
+        tables = (StudyModel, StudyDirectionModel, StudyUserAttributeModel, StudySystemAttributeModel)
+        super().__init__(database, *(with_loader_criteria(table, table.study_id == study_id) for table in tables))
+        self.study_id = study_id
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials."""
+        return self.get_all_trials(self.study_id, deepcopy=False)
+
+    def is_still(self, trial: FrozenTrial) -> bool:
+        """Say whether a trial that was read is in the database as it was: Optuna never changes a finished one."""
         try:
-            with Source.opened(self._database, self._study_id) as source:
-                self._head = self._read(source)
-        except BaseException:
-            self._forget()
-            raise
+            found = self._backend.get_trial(trial._trial_id)  # not from the cache
+        except KeyError:
+            return False
+        return (found.number, found.datetime_complete) == (trial.number, trial.datetime_complete)
 
-    def _read(self, source: Source) -> bytes:
-        """Read new trials, and return all else of the study."""
-        kept = source.kept()
-        notes = read_notes(kept)
-        if not self._read_new(source, notes):
-            self._forget()
-            self._read_new(source, notes)
-        document = source.document() | tell_kept(kept, notes) | self._seen.document
-        best = b",".join(self._trials[trial_id] for trial_id in self._seen.best)
-        return write_json(document)[:-1] + b', "best_trials": [' + best + b"]}"
 
-    def _read_new(self, source: Source, notes: Mapping[int, Document]) -> bool:
-        """Read new, unfinished and newly noted trials; say whether those read before are still what they were.
+class Properties(_CachedExtraStudyProperty):  # type: ignore[misc]  # it has no types
+    """What all trials have in common; a finished one is looked at once.
 
-        Optuna never changes a finished trial: if the last one has changed, this is another study under an old id.
-        """
-        count = sum(count_by_state(source.connection, self._study_id).values())
-        noted = {trial for trial in {**notes, **self._notes} if notes.get(trial) != self._notes.get(trial)}
-        known, last, changing = len(self._trials), max(self._trials, default=0), self._unfinished | noted
-        before, self._notes = self._trials.get(last), notes
-        for heads in source.trials((changing | {last}) & self._trials.keys(), last):
-            self._add(source, heads)
-        return (last in changing or self._trials.get(last) == before) and known <= count <= len(self._trials)
+    optuna-dashboard looks at all of them at every poll if none is unfinished: 1.6 s for ten thousand.
+    """
 
-    def _add(self, source: Source, heads: Sequence[Any]) -> None:
-        parts = source.parts(heads, TOLD)
-        for head in heads:
-            key, finished = head.trial_id, TrialState[head.state].is_finished()
-            trial = tell_trial(head, parts, self._notes.get(key, NO_NOTE))
-            if finished and (key not in self._trials or key in self._unfinished):
-                self._seen.add(key, trial, parts["user_attributes"][key], source.signs)
-            (self._unfinished.discard if finished else self._unfinished.add)(key)
-            self._trials[key] = write_json(trial)
+    def __init__(self) -> None:
+        super().__init__()
+        self._finished: set[int] = set()
+
+    def update(self, trials: list[FrozenTrial]) -> None:
+        """Take in the trials that were not finished the last time."""
+        self._cursor = -1
+        super().update([trial for trial in trials if trial.number not in self._finished])
+        self._finished.update(trial.number for trial in trials if trial.state.is_finished())
 
 
 @dataclass
-class Seen:
-    """What the page wants to know of all finished trials together.
+class Answer:
+    """An answer of optuna-dashboard, packed, and until when it is kept whatever happens in the study."""
 
-    Attributes:
-        searching: trials that tell the search space: complete ones, and those that were stopped early.
-        spaces: the params' distributions by name; several where they cannot be joined.
-        params: how many trials have each.
-        sortable: names of user attributes, and whether all their values are numbers.
-        best: values of the best trial by its id; with several objectives, of each that no other beats in all.
-    """
-
-    searching: int = 0
-    spaces: dict[str, list[Document]] = field(default_factory=dict)
-    params: Counter[str] = field(default_factory=Counter)
-    sortable: dict[str, bool] = field(default_factory=dict)
-    steps: bool = False
-    best: dict[int, list[float]] = field(default_factory=dict)
-
-    def add(self, trial_id: int, trial: Document, attributes: Iterable[Any], signs: Sequence[int]) -> None:
-        """Add one trial; `signs` are +1 for an objective that is maximized, -1 for one that is minimized."""
-        for row in attributes:
-            number = not row.value_json.startswith(NOT_A_NUMBER)
-            self.sortable[row.key] = number and self.sortable.get(row.key, True)
-        if trial["state"] == "Fail":
-            return
-        self.searching += 1
-        self.steps = self.steps or bool(trial["intermediate_values"])
-        for param in trial["params"]:
-            self.params[param["name"]] += 1
-            _join(self.spaces.setdefault(param["name"], []), param["distribution"])
-        if trial["state"] == "Complete" and "values" in trial:
-            self._rank(trial_id, [sign * float(value) for sign, value in zip(signs, trial["values"], strict=True)])
-
-    def _rank(self, trial_id: int, values: list[float]) -> None:
-        if not any(_as_good(other, values) for other in self.best.values()):
-            kept = {key: other for key, other in self.best.items() if not _as_good(values, other)}
-            self.best = kept | {trial_id: values}
-
-    @property
-    def document(self) -> Document:
-        """What the page is told of it."""
-        spaces = sorted(self.spaces.items())
-        common = [name for name, joined in spaces if self.params[name] == self.searching and len(joined) == 1]
-        union = [{"name": name, "distribution": distribution} for name, joined in spaces for distribution in joined]
-        return {
-            "union_search_space": union,
-            "intersection_search_space": [space for space in union if space["name"] in common],
-            "union_user_attrs": [{"key": key, "sortable": sortable} for key, sortable in self.sortable.items()],
-            "has_intermediate_values": self.steps,
-        }
+    packed: bytes
+    kept_until: float
 
 
-def _as_good(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
+@dataclass
+class ShownStudy:
+    """Answers about one study: each made once, and again when the study has changed and some seconds have passed."""
 
+    database: Database
+    study_id: int
+    fresh_seconds: float = FRESH_SECONDS
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _answers: dict[str, Answer] = field(default_factory=dict, init=False)
+    _fresh_until: float = field(default=-math.inf, init=False)
+    _storage: StudyStorage = field(init=False)
+    _read: tuple[FrozenStudy, list[FrozenTrial]] | None = field(default=None, init=False)
 
-def _join(joined: list[Document], new: Document) -> None:
-    """Widen a distribution of the same kind to hold `new` as well, or add it."""
-    for place, old in enumerate(joined):
-        if (wider := widened(old, new)) is not None:
-            joined[place] = wider
-            return
-    joined.append(new)
+    def answer(self, path: str, query: str = "") -> bytes:
+        """Return what optuna-dashboard answers at a path below the study's, packed by gzip.
 
+        Raises:
+            NotFound: if the study is not there.
+            StorageFailed: if the database cannot be read.
+        """
+        question = f"{path}?{query}"
+        with self._lock:
+            if time.monotonic() >= self._fresh_until:
+                self._refresh()
+            if question not in self._answers:
+                self._answers[question] = self._make(path, query)
+                while len(self._answers) > ANSWERS_KEPT:
+                    del self._answers[next(iter(self._answers))]
+            return self._answers[question].packed
 
-def widened(one: Document, other: Document) -> Document | None:
-    """Return the smallest distribution that holds both, or None if they are of different kinds."""
-    if one is other or one == other:
-        return one
-    if any(one.get(key) != other.get(key) for key in ("type", "step", "log")):
-        return None
-    if "choices" in one:
-        return one | {"choices": [*one["choices"], *(new for new in other["choices"] if new not in one["choices"])]}
-    return one | {"low": min(one["low"], other["low"]), "high": max(one["high"], other["high"])}
+    def _refresh(self) -> None:
+        """Read what is new, and drop the answers that it makes old."""
+        before = self._read
+        try:
+            self._read = self._storage_now(before).get_all_studies()[0], self._storage.trials()
+        except (KeyError, IndexError) as error:
+            raise NotFound("study", f"study_id={self.study_id} is not found.") from error
+        except SQLAlchemyError as error:
+            raise StorageFailed("the database cannot be read now.") from error
+        unchanged = (
+            before is not None
+            and (before[0], len(before[1])) == (self._read[0], len(self._read[1]))
+            and all(trial.state.is_finished() for trial in before[1])  # of others anything may have changed
+        )
+        if not unchanged:
+            now = time.monotonic()
+            self._answers = {question: one for question, one in self._answers.items() if one.kept_until > now}
+        self._fresh_until = time.monotonic() + self.fresh_seconds
 
+    def _storage_now(self, before: tuple[FrozenStudy, list[FrozenTrial]] | None) -> StudyStorage:
+        """Return the storage; a new one if another study has come under the old id, or a trial came late."""
+        with self.database.reading() as connection:
+            count = sum(count_by_state(connection, self.study_id).values())
+        finished = [trial for trial in (before[1] if before else []) if trial.state.is_finished()]
+        last = max(finished, key=lambda trial: trial._trial_id, default=None)
+        if last is None or not self._storage.is_still(last) or len(self._storage.trials()) < count:
+            self._storage, self._properties = StudyStorage(self.database, self.study_id), Properties()
+            self._application: Any = wsgi(self._storage)
+            self._answers.clear()
+        return self._storage
 
-def write_json(document: Document) -> bytes:
-    """Return a document as JSON."""
-    return json.dumps(document, allow_nan=False).encode()
+    def _make(self, path: str, query: str) -> Answer:
+        # Its own caches keep trials for 10 s, and importances by a study's id, of whatever database, for ever.
+        cache: InMemoryCache = self._application._inmemory_cache
+        cache.clear()
+        cache._cached_extra_study_property_cache[self.study_id] = self._properties
+        param_importance_cache.clear()
+        began = time.monotonic()
+        packed = gzip.compress(ask(self._application, f"/api/studies/{self.study_id}{path}", query), 1)
+        seconds = time.monotonic() - began
+        return Answer(packed, began + min(seconds / COST_SHARE, MOST_TIMES * self.fresh_seconds))

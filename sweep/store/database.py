@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,12 +79,16 @@ class Database:
     @cached_property
     def reader(self) -> Engine:
         """Connections that cannot write, on SQLite and PostgreSQL."""
+        url, options = self._reading
+        return sqlalchemy.create_engine(url, **options)
+
+    @property
+    def _reading(self) -> tuple[str, dict[str, Any]]:
+        """The URL and the engine's options for connections that cannot write."""
         if self.file is not None:
-            return _sqlite_reader(self.file)
+            return "sqlite://", {"creator": _sqlite_reader(self.file), "poolclass": sqlalchemy.pool.NullPool}
         on_server = make_url(self.url).get_backend_name() == "postgresql"
-        return sqlalchemy.create_engine(
-            self.url, execution_options={"postgresql_readonly": True} if on_server else {}, **self._pooling
-        )
+        return self.url, {"execution_options": {"postgresql_readonly": True} if on_server else {}, **self._pooling}
 
     @property
     def _pooling(self) -> dict[str, Any]:
@@ -99,14 +103,27 @@ class Database:
         try:
             self._make_folder()
             with FileLock(self.lock_path(SCHEMA_LOCK), timeout=SCHEMA_SECONDS):
-                # Optuna formats the URL as a template.
-                template = self.url.replace("{", "{{").replace("}", "}}")
-                storage = optuna.storages.RDBStorage(template, engine_kwargs=self._pooling)
+                storage = optuna.storages.RDBStorage(_as_template(self.url), engine_kwargs=self._pooling)
         except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError, ImportError, Timeout) as error:
             raise StorageFailed(f"`{self.shown}` cannot be opened: {_first_line(error)}") from error
         if self.file is not None:
             _take_turns(storage.engine)
         return storage
+
+    def read_only_storage(self) -> optuna.storages.RDBStorage:
+        """Return Optuna's storage over connections that cannot write.
+
+        Raises:
+            StorageFailed: if there is no database, or it is not one of Optuna's of a known version.
+        """
+        import optuna  # noqa: PLC0415 - `sweep best` reads without it
+
+        url, options = self._reading
+        options = options | {"poolclass": sqlalchemy.pool.NullPool}  # many may exist beside each other
+        with self.reading():  # it says what is wrong
+            return optuna.storages.RDBStorage(
+                _as_template(url), engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True
+            )
 
     def make_tables(self, metadata: sqlalchemy.MetaData) -> None:
         """Make tables of our own beside Optuna's, unless they are there."""
@@ -256,7 +273,12 @@ def _is_no_plain_file(name: str | None) -> bool:
     return name in (None, "", ":memory:") or str(name).startswith("file:")
 
 
-def _sqlite_reader(file: Path) -> Engine:
+def _as_template(url: str) -> str:
+    """Return a URL for Optuna, which formats it as a template."""
+    return url.replace("{", "{{").replace("}", "}}")
+
+
+def _sqlite_reader(file: Path) -> Callable[[], sqlite3.Connection]:
     # A writer killed in the middle of a commit leaves a journal that only a connection that may write rolls back.
     mode = "rw" if os.access(file, os.W_OK) else "ro"
     escaped = file.absolute().as_posix().replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -266,7 +288,7 @@ def _sqlite_reader(file: Path) -> Engine:
         connection.execute("PRAGMA query_only = ON")
         return connection
 
-    return sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.pool.NullPool)
+    return connect
 
 
 def _first_line(error: BaseException) -> str:

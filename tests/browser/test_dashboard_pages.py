@@ -61,17 +61,13 @@ def test_the_study_shows_every_figure(open_page: OpenPage, dashboard: str) -> No
     assert watched.complaints == []
 
 
-def test_its_note_shows_the_verdict_and_labels_as_text(open_page: OpenPage, dashboard: str) -> None:
+def test_notes_show_the_verdict_labels_as_text_and_a_finalists_rates(open_page: OpenPage, dashboard: str) -> None:
     watched = open_page(f"{dashboard}/note", width=1400)
     watched.page.get_by_role("heading", name="Verdict 1").wait_for()
     assert watched.page.get_by_text("On these rows: better.").count() == 1
     assert watched.page.get_by_text(f"always answering “{HOSTILE}”: 107 right rows").count() == 1
     assert watched.page.locator("img[src=x]").count() == 0
-    assert watched.complaints == []
-
-
-def test_a_finalists_page_shows_its_rates(open_page: OpenPage, dashboard: str) -> None:
-    watched = open_page(f"{dashboard}/trials?numbers=0", width=1400)
+    watched.page.goto(f"{dashboard}/trials?numbers=0")
     watched.page.get_by_role("heading", name="Finalist 1 of 12 in verdict 1: the winner").wait_for()
     chart = watched.page.locator("pre", has_text="epoch 1")
     assert chart.count() == 1
