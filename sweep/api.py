@@ -31,8 +31,7 @@ from sweep.verdict.status import work_left
 if TYPE_CHECKING:
     from sweep.engines.spec import TrainingSpec
     from sweep.export.script import Chosen
-    from sweep.report.html import Frame
-    from sweep.report.report import Report
+    from sweep.report.html import Frame, Report
     from sweep.search.loop import SearchProgress, Seconds
     from sweep.verdict.result import Verdict
 
@@ -291,7 +290,7 @@ class Study:
         Args:
             frame: what is around it where it is a page of the service; None for a page that needs nothing else.
         """
-        from sweep.report.report import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
+        from sweep.report.html import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
 
         return read_report(self.stored, frame)
 

@@ -66,7 +66,7 @@ class Stored:
 
     def report(self, name: str) -> str:
         """Write a study's report."""
-        from sweep.report.report import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
+        from sweep.report.html import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
 
         return read_report(StoredStudy(self.database, name)).page
 

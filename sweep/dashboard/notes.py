@@ -16,8 +16,15 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna_dashboard import save_note, save_plotly_graph_object
 
-from sweep.report.figures import Plot, effect_plot, ladder_plot, learning_plot, rates_plot
-from sweep.report.trial_figures import families_plot, known_trials
+from sweep.report.figures import (
+    Plot,
+    effect_plot,
+    families_plot,
+    known_trials,
+    ladder_plot,
+    learning_plot,
+    rates_plot,
+)
 from sweep.store.database import Database
 from sweep.store.documents import read_attributes, replace_attributes
 from sweep.store.queries import StoredStudy, StudyReader

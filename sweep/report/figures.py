@@ -1,55 +1,42 @@
-"""Figures of a verdict, each with the question that it answers and the answer in words.
+"""Figures of a verdict and of its search, each with the question that it answers and the answer in words.
 
-The page and optuna-dashboard show the same figures. A figure shows what its answer says, never more than one thing; the
-figures of all trials of a search are in `sweep.report.trial_figures`.
+The page and optuna-dashboard show the same figures. A figure shows what its answer says, never more than one thing.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from sweep.config.study_file import Plan
-from sweep.report.theme import (
-    BLUE,
-    INK,
-    LABEL_PIXELS,
-    MUTED,
-    SERIES,
-    VEIL,
-    VERMILLION,
-    Mark,
-    Series,
-    add_letters,
-    add_mark,
-    add_marks,
-    add_title,
-    letter,
-    new_figure,
-    on_phones,
-    plain,
-    whole_ticks,
-)
+from sweep.report import theme
+from sweep.report.theme import SERIES, Mark
 from sweep.schedules import Numbers, OpenLoop, Schedule, Timeline, read_schedule
 from sweep.schedules.composed import Join
-from sweep.stats.verdict import Judgement, Question, Word, in_rows
+from sweep.stats.verdict import Word, in_rows
 from sweep.verdict.analysis import StudyResult
-from sweep.verdict.record import Contender, Entry, Role
-from sweep.verdict.result import LadderStep
+from sweep.verdict.record import Contender
 
 MOST_CURVES = len(SERIES)
 MOST_POINTS = 500
+MOST_DOTS = 2000
 SEEDS_PIXELS = 84  # for each candidate's runs
-IN_A_WORD = {
-    Word.BETTER: "yes",
-    Word.NO_BETTER: "no",
-    Word.WORSE: "no, it is worse",
-    Word.NOT_RESOLVED: "not resolved",
+ROW_PIXELS = 23  # for each schedule
+IN_A_WORD = {Word.BETTER: "yes", Word.NO_BETTER: "no", Word.WORSE: "no, it is worse", Word.NOT_RESOLVED: "not resolved"}
+# Which share of the ranking each kind of mark stands for, and what it looks like.
+RANKS = {
+    "best tenth": (0.1, {"color": theme.BLUE, "symbol": "circle", "size": 12}),
+    "rest of the best quarter": (0.25, {"color": theme.OCHRE, "symbol": "diamond", "size": 9}),
+    "rest of the better half": (
+        0.5,
+        {"color": theme.MUTED, "symbol": "circle-open", "size": 7, "line": {"width": 1.5}},
+    ),
+    "worse half": (1.0, {"color": theme.GREY, "symbol": "x-thin-open", "size": 5, "line": {"width": 1.2}}),
 }
 
 
@@ -61,225 +48,197 @@ class Plot:
         name: its identity on a page and in the dashboard: small letters and dashes.
         question: what it answers.
         answer: the answer in a sentence or two, from the numbers.
-        reading: how to read it, for somebody who sees such a figure for the first time.
         figure: the figure.
+        note: what of the data it leaves out, in sentences; the page says how such a figure is read.
     """
 
     name: str
     question: str
     answer: str
-    reading: str
     figure: go.Figure
+    note: str = ""
 
 
-def verdict_plots(found: StudyResult) -> list[Plot]:
-    """Return the figures that need the record alone, in the order in which they are read."""
-    return [
-        effect_plot(found),
-        ladder_plot(found),
-        seeds_plot(found),
-        learning_plot(found),
-        rates_plot(found),
-        optimism_plot(found),
-    ]
+def all_plots(found: StudyResult, trials: pd.DataFrame) -> list[Plot]:
+    """Return every figure; `trials` are what `StudyReader.every_trial` returns, best first."""
+    known = known_trials(found, trials)
+    of_verdict = (effect_plot, ladder_plot, seeds_plot, learning_plot, rates_plot, optimism_plot)
+    return [*(plot(found) for plot in of_verdict), families_plot(found, known), settings_plot(found, known)]
 
 
 def effect_plot(found: StudyResult) -> Plot:
     """Show both effects with their intervals and the two marks that decide."""
     judgements, these = found.verdict.judgements, found.verdict.on_these_rows
-    worthwhile = these.smallest_of_interest
-    figure = new_figure(90 + 80 * len(judgements))
-    ends = [0.0, worthwhile]
+    figure, worthwhile = theme.new_figure(90 + 80 * len(judgements), legend=False), these.smallest_of_interest
+    ends, answers = [0.0, worthwhile], []
     for place, (question, judgement) in enumerate(reversed(judgements.items())):
         effect = judgement.effect_rows.scaled(these.rows / judgement.rows)
         ends += [effect.interval.low, effect.interval.high]
-        _add_interval(figure, place, effect.mean, (effect.interval.low, effect.interval.high), SERIES[0].symbol, BLUE)
-        add_title(figure, place, 26, question.capitalize(), judgement.word)
+        theme.add_interval(figure, place, effect.mean, (effect.interval.low, effect.interval.high), SERIES[0])
+        theme.add_title(figure, place, 26, question.capitalize(), judgement.word)
+        mean, interval = judgement.effect_rows.mean, judgement.effect_rows.interval
+        answers.append(
+            f"{question.capitalize()}: {IN_A_WORD[judgement.word]}; {mean:+.2f} rows of {judgement.rows}, "
+            f"anything from {interval.low:+.2f} to {interval.high:+.2f} fits."
+        )
     figure.update_xaxes(range=_with_room(min(ends), max(ends), worthwhile))
     figure.update_xaxes(tickformat="+", labelalias={"+0": "0"}, nticks=8, ticksuffix=" rows", showticksuffix="last")
     figure.update_yaxes(visible=False, range=[-0.5, len(judgements) - 0.35])
-    add_mark(figure, 0, "no difference", INK, "solid")
+    theme.add_mark(figure, Mark(0, "no difference", theme.INK, "solid"))
     label = len(figure.layout.annotations)
-    add_mark(figure, worthwhile, f"worth having: {in_rows(worthwhile)}", VERMILLION, "dash", side="right")
+    theme.add_mark(
+        figure, Mark(worthwhile, f"worth having: {in_rows(worthwhile)}", theme.VERMILLION, "dash"), side="right"
+    )
     for anchor, shift, text in (("right", -8, "← constant better"), ("left", 8, "winner better →")):
         side = {"xanchor": anchor, "xshift": shift, "text": text}
-        figure.add_annotation(x=0, yref="paper", y=0, yanchor="top", yshift=-26, font={"color": MUTED}, **side)
-    figure.update_layout(showlegend=False, margin_b=52)
-    on_phones(figure, xaxis_nticks=5, **{f"annotations_{label}_text": "worth having"})
-    return Plot(
-        "effect",
-        "Is the winner better than a constant rate that was tuned as hard?",
-        " ".join(_effect_said(*each) for each in judgements.items()),
-        "The dot is the measured lead of the winner, the bar what the runs leave possible (95 % interval). It is "
-        "better if the whole bar lies to the right of no difference and reaches what is worth having, or if the dot "
-        "comes nearer to that.",
-        figure,
-    )
+        figure.add_annotation(x=0, yref="paper", y=0, yanchor="top", yshift=-26, font={"color": theme.MUTED}, **side)
+    figure.update_layout(margin_b=52)
+    theme.on_phones(figure, xaxis_nticks=5, **{f"annotations_{label}_text": "worth having"})
+    asked = "Is the winner better than a constant rate that was tuned as hard?"
+    return Plot("effect", asked, " ".join(reversed(answers)), figure)
+
+
+def _with_room(low: float, high: float, worthwhile: float) -> tuple[float, float]:
+    """Widen a range so that on a phone, too, labels fit to the left of 0 and to the right of what is worth having."""
+    left, right = low, high
+    for _ in range(100):  # each label takes its share of the whole, which grows by that
+        reach = right - left
+        left, right = min(low - 0.05 * reach, -0.42 * reach), max(high + 0.05 * reach, worthwhile + 0.34 * reach)
+    return left, right
 
 
 def ladder_plot(found: StudyResult) -> Plot:
     """Show what each step from the quoted setting to the winner adds."""
-    verdict, rungs = found.verdict, found.verdict.ladder
-    figure, means = new_figure(60 + 58 * len(rungs)), [rung.correct_mean for rung in rungs]
-    for place, (rung, mean) in enumerate(zip(rungs, means, strict=True)):
-        y = len(rungs) - 1 - place
-        if rung.change is not None:
+    verdict, steps, added = found.verdict, found.verdict.ladder, []
+    figure, means = theme.new_figure(60 + 58 * len(steps), legend=False), [step.correct_mean for step in steps]
+    for place, (step, mean) in enumerate(zip(steps, means, strict=True)):
+        y, interval, changed = len(steps) - 1 - place, (mean, mean), ""
+        if step.change is not None:
             before = means[place - 1]
-            interval = (before + rung.change.interval.low, before + rung.change.interval.high)
-            figure.add_shape(type="line", x0=before, x1=before, y0=y, y1=y + 1, line={"color": MUTED, "dash": "dot"})
-            _add_interval(figure, y, mean, interval, SERIES[place].symbol, SERIES[place].colour)
-        else:
-            _add_interval(figure, y, mean, (mean, mean), SERIES[place].symbol, SERIES[place].colour)
-        add_title(figure, y, 21, _rung_said(rung), plain(rung.label))
-    _whole_rows(figure, min(means) - 1, max(means) + 1, verdict.on_these_rows.rows)
-    figure.update_yaxes(visible=False, range=[-0.4, len(rungs) - 0.4])
-    figure.update_layout(showlegend=False)
-    steps = [f"{rung.adds.removeprefix('and ')} {rung.change.mean:+.2f}" for rung in rungs if rung.change is not None]
+            interval = (before + step.change.interval.low, before + step.change.interval.high)
+            changed = f" ({step.change.mean:+.2f})"
+            added.append(f"{step.adds.removeprefix('and ')} {step.change.mean:+.2f}")
+            line = {"color": theme.MUTED, "dash": "dot"}
+            figure.add_shape(type="line", x0=before, x1=before, y0=y, y1=y + 1, line=line)
+        theme.add_interval(figure, y, mean, interval, SERIES[place])
+        theme.add_title(figure, y, 21, f"{step.adds}: {mean:.2f}{changed}", theme.plain(step.label))
+    theme.whole_rows_axis(figure, min(means) - 1, max(means) + 1, verdict.on_these_rows.rows)
+    figure.update_yaxes(visible=False, range=[-0.4, len(steps) - 0.4])
+    in_all = f"{verdict.effect_of_tuning.mean:+.2f} rows in all"
     return Plot(
         "ladder",
         "Where does the gain come from?",
-        f"From the {rungs[0].adds} to the winner it is {verdict.effect_of_tuning.mean:+.2f} rows in all: "
-        f"{', '.join(steps)}.",
-        "Each step adds one thing that is tuned. A dot is the mean of right rows; its bar is the 95 % interval of what "
-        "the step changes, and a bar that crosses the dotted line above it may stand for no change.",
+        f"From the {steps[0].adds} to the winner it is {in_all}: {', '.join(added)}.",
         figure,
     )
 
 
 def seeds_plot(found: StudyResult) -> Plot:
     """Show how many of each candidate's runs end with how many right rows."""
-    shown, verdict = [found.record.winner, found.record.constant, *found.record.reruns[:3]], found.verdict
-    rows, (fewest, most) = found.verdict.on_these_rows.rows, _extent(shown)
-    marks = [Mark(verdict.majority.rows, f"always “{plain(_shortened(verdict.majority.label))}”", MUTED, "dot")]
+    verdict, reruns = found.verdict, found.verdict.reruns[:3]
+    shown = {"winner": [verdict.winner], "tuned constant": [verdict.tuned_constant], "re-run": reruns}
+    bars = [(role, candidate) for role, candidates in shown.items() for candidate in candidates]
+    majority = verdict.majority.label if len(verdict.majority.label) <= 16 else f"{verdict.majority.label[:15]}…"
+    marks = [Mark(verdict.majority.rows, f"always “{theme.plain(majority)}”", theme.MUTED, "dot")]
     if verdict.quoted is not None:
-        marks.append(Mark(verdict.quoted.correct, "quoted", INK, "dash"))
-    low, high = min(fewest, *(mark.x for mark in marks)) - 1, max(most, rows) + 0.5
-    pixels = SEEDS_PIXELS * len(shown)
-    figure = new_figure(pixels + 52 + LABEL_PIXELS * len(marks))
-    for place, (entry, series) in enumerate(zip(shown, _series(shown), strict=True)):
-        counts, base = Counter(entry.confirmation.correct), len(shown) - 1 - place
-        tallest = max(counts.values())
+        marks.append(Mark(verdict.quoted.correct, "quoted", theme.INK, "dash"))
+    rows, pixels = verdict.on_these_rows.rows, SEEDS_PIXELS * len(bars)
+    seen = [count for _, candidate in bars for count in candidate.correct_counts]
+    low, high = min(*seen, *(mark.x for mark in marks)) - 1, max(*seen, rows) + 0.5
+    figure = theme.new_figure(pixels + 52 + theme.LABEL_PIXELS * len(marks), legend=False)
+    for place, (role, candidate) in enumerate(bars):
+        counts, base = candidate.correct_counts, len(bars) - 1 - place
         figure.add_bar(
             x=list(counts),
-            y=[0.62 * number / tallest for number in counts.values()],
+            y=[0.62 * number / max(counts.values()) for number in counts.values()],
             base=base,
             customdata=list(counts.values()),
             hovertemplate="%{x} rows: %{customdata} runs<extra></extra>",
-            marker={"color": series.colour},
+            marker={"color": SERIES[place].colour},
             width=0.8,
         )
-        add_title(figure, base + 0.72, 0, str(entry.role), plain(entry.contender.label))
-    figure.update_layout(barmode="overlay", showlegend=False)
-    _whole_rows(figure, low, high, rows)
-    add_marks(figure, marks, low, high, pixels)
-    figure.update_yaxes(visible=False, range=[-0.02, len(shown) - 0.05])
-    return Plot(
-        "seeds",
-        "How much is the luck of the seed?",
-        _seeds_said(found),
-        f"Each candidate is trained {len(shown[0].confirmation.correct)} times; runs differ only in their initial "
-        "weights and the order of the batches. The higher a bar, the more runs end with so many right rows.",
-        figure,
+        theme.add_title(figure, base + 0.72, 0, role, theme.plain(candidate.label))
+    figure.update_layout(barmode="overlay")
+    theme.whole_rows_axis(figure, low, high, rows)
+    theme.add_marks(figure, marks, low, high, pixels)
+    figure.update_yaxes(visible=False, range=[-0.02, len(bars) - 0.05])
+    return Plot("seeds", "How much is the luck of the seed?", _seeds_answer(found), figure)
+
+
+def _seeds_answer(found: StudyResult) -> str:
+    verdict, quoted = found.verdict, found.verdict.quoted
+    winner, rerun = (
+        f"always with {low} right rows" if low == high else f"anywhere from {low} to {high} right rows"
+        for low, high in (
+            (min(candidate.correct_counts), max(candidate.correct_counts))
+            for candidate in (verdict.winner, verdict.reruns[0])
+        )
     )
+    if quoted is None:
+        return f"The same winner ends {winner}. The {verdict.ladder[0].adds} end {rerun}."
+    above = f"{quoted.winner_above:.0%} of the winner's runs have more."
+    if found.record.reruns_are_quoted:
+        above = f"{quoted.rerun_above:.0%} of the runs of its setting have more; {above}"
+    return f"The same winner ends {winner}. The quoted {quoted.correct} rows are a single run: {above}"
 
 
 def learning_plot(found: StudyResult) -> Plot:
     """Show validation accuracy by epoch, with what eight runs in ten keep to."""
     shown = [found.record.winner, found.record.constant, found.record.reruns[0]]
-    rows, figure = found.verdict.on_these_rows.rows, new_figure(400)
+    rows, figure = found.verdict.on_these_rows.rows, theme.new_figure(400)
     epochs = list(range(1, len(shown[0].curves.accuracy) + 1))
-    for entry, series in zip(shown, _series(shown), strict=True):
+    for entry, series in zip(shown, SERIES, strict=False):
         low, high = ([round(rows * share, 3) for share in part] for part in (entry.curves.low, entry.curves.high))
         figure.add_scatter(
             x=epochs + epochs[::-1],
             y=high + low[::-1],
             fill="toself",
-            fillcolor=series.colour + VEIL,
+            fillcolor=series.colour + theme.VEIL,
             line={"width": 0},
             mode="lines",
             hoverinfo="skip",
             showlegend=False,
         )
     lines = [(epochs, [round(rows * share, 3) for share in entry.curves.accuracy]) for entry in shown]
-    for place, (entry, series, (x, y)) in enumerate(zip(shown, _series(shown), lines, strict=True)):
-        line = {"color": series.colour, "dash": series.dash, "width": 2.5}
-        figure.add_scatter(x=x, y=y, mode="lines", name=f"<b>{letter(place)}</b>  {_titled(entry)}", line=line)
-    add_letters(figure, lines)
+    for place, (entry, (x, y)) in enumerate(zip(shown, lines, strict=True)):
+        theme.add_line(figure, place, f"{entry.role}: {theme.plain(entry.contender.label)}", x=x, y=y)
+    theme.add_letters(figure, lines)
     late = max(1, len(epochs) // 10)
     floor = rows * min(min(entry.curves.low[late:], default=0.0) for entry in shown)
     figure.update_xaxes(title_text="epoch", range=[1, max(2, len(epochs))])
     figure.update_yaxes(title_text=f"right rows of {rows}", range=[math.floor(floor) - 1, rows])
+    curve = shown[0].curves.accuracy
+    settled = next(epoch for epoch, share in enumerate(curve, 1) if share >= curve[-1] - 1 / rows)
+    ends = ", ".join(f"{entry.role} {rows * entry.curves.accuracy[-1]:.1f}" for entry in shown)
     return Plot(
         "learning",
         "How does the training go?",
-        _learning_said(found, shown),
-        "A line is the mean over the runs, the band around it holds the middle eight of ten. The very first epochs may "
-        "run off below.",
+        f"The winner comes within one row of where it ends at epoch {settled} of {len(curve)}. "
+        f"Right rows after the last epoch: {ends}.",
         figure,
     )
 
 
 def rates_plot(found: StudyResult, most_points: int = MOST_POINTS) -> Plot:
     """Show the learning rate of the winner and of those that come next."""
-    curves, figure = list(_rate_curves(found, most_points)), new_figure(400)
+    equals = {each.trial for each in found.verdict.as_good}
+    shown = sorted(found.record.race, key=lambda contender: contender.trial not in equals)[:MOST_CURVES]
+    curves, figure = list(_rate_curves(found, shown, most_points)), theme.new_figure(400)
     for place, (label, curve) in enumerate(curves):
-        series = SERIES[place]
-        figure.add_scatter(
-            x0=0,
-            dx=curve.distance,
-            y=curve.rates,
-            mode="lines",
-            name=f"<b>{letter(place)}</b>  {plain(label)}",
-            line={"color": series.colour, "dash": series.dash, "width": 2.5, "shape": "hv"},
-        )
-    add_letters(figure, [(curve.epochs, curve.rates) for _, curve in curves])
+        theme.add_line(figure, place, theme.plain(label), x0=0, dx=curve.distance, y=curve.rates, line_shape="hv")
+    theme.add_letters(figure, [(curve.epochs, curve.rates) for _, curve in curves])
     figure.update_xaxes(title_text="epoch", range=[0, found.plan.training.epochs])
     figure.update_yaxes(title_text="learning rate", rangemode="tozero")
-    left_out = len(_shown_contenders(found)) - len(curves)
-    note = f" Left out, as they answer to the training or are functions of your own: {left_out}." if left_out else ""
-    return Plot(
-        "rates",
-        "What do the good schedules look like?",
-        _rates_said(found),
-        "The winner comes first, then those that the race cannot tell from it, then the next finalists." + note,
-        figure,
+    left_out = len(shown) - len(curves)
+    note = f"Left out, as they answer to the training or are functions of your own: {left_out}." if left_out else ""
+    names = list(dict.fromkeys(str(each.schedule["name"]) for each in found.verdict.as_good))
+    answer = (
+        f"{len(equals)} finalists cannot be told from each other in the race, of {len(names)} "
+        f"schedule{'s'[: len(names) != 1]}: {', '.join(names)}. The simplest of them is {found.verdict.simplest.label}."
     )
-
-
-def optimism_plot(found: StudyResult) -> Plot:
-    """Show the winner's mean in the three stages."""
-    optimism, winner = found.verdict.optimism, found.record.winner
-    means = [optimism.search, optimism.selection, optimism.confirmation]
-    stages = [winner.contender.search, winner.contender.selection, winner.confirmation]
-    runs = [len(stage.run_seeds) for stage in stages if stage is not None]
-    names = ["search", "race", "confirmation"]
-    figure = new_figure(280)
-    figure.add_scatter(
-        x=[f"{name}<br>{number} seeds" for name, number in zip(names, runs, strict=True)],
-        y=means,
-        mode="lines+markers+text",
-        text=[f"{mean:.2f}" for mean in means],
-        textposition="top center",
-        line={"color": BLUE, "width": 2.5},
-        marker={"size": 11, "symbol": "circle"},
-        hoverinfo="skip",
-    )
-    middle = (min(means) + max(means)) / 2
-    reach = max(1.0, 0.8 * (max(means) - min(means)))  # two rows at least, so that a trifle looks like one
-    rows, looked_at = found.verdict.on_these_rows.rows, found.verdict.candidates.get(found.plan.name, 0)
-    figure.update_yaxes(title_text=f"right rows of {rows}", range=[middle - reach, middle + reach])
-    figure.update_xaxes(range=[-0.4, 2.4], showgrid=False, type="category", tickangle=0)
-    figure.update_layout(showlegend=False)
-    return Plot(
-        "optimism",
-        "How much did choosing flatter the winner?",
-        f"The search saw {optimism.search:.2f} right rows; on seeds that chose nothing it is "
-        f"{optimism.confirmation:.2f}, {abs(optimism.total):.2f} {'fewer' if optimism.total >= 0 else 'more'}. "
-        "Only the last number is in the verdict.",
-        f"The best of {looked_at} candidates is partly the luckiest, so its score falls when it is "
-        "trained again with seeds that had no part in choosing it.",
-        figure,
-    )
+    if len(equals) == 1:
+        answer = f"The race can tell the winner, {found.verdict.as_good[0].label}, from every other finalist."
+    return Plot("rates", "What do the good schedules look like?", answer, figure, note)
 
 
 @dataclass(frozen=True)
@@ -293,6 +252,17 @@ class Curve:
     def epochs(self) -> list[float]:
         """When each rate begins."""
         return [place * self.distance for place in range(len(self.rates))]
+
+
+def _rate_curves(found: StudyResult, shown: Sequence[Contender], most: int) -> Iterator[tuple[str, Curve]]:
+    """Yield labels and rates; the winner's as they were in its runs if they answer to the training."""
+    winner = found.record.winner
+    for contender in shown:
+        curve = rate_curve(contender, found.plan, found.verdict.split.train_rows, most)
+        if curve is None and contender == winner.contender:
+            curve = thinned(np.array(winner.curves.rate)[:, None], most)
+        if curve is not None:
+            yield contender.label, curve
 
 
 def rate_curve(contender: Contender, plan: Plan, train_rows: int, most: int = MOST_POINTS) -> Curve | None:
@@ -318,130 +288,165 @@ def thinned(rates: Numbers, most: int) -> Curve:
     return Curve(stride / steps, [float(f"{rate:.4g}") for rate in flat[::stride].tolist()])
 
 
-def _shown_contenders(found: StudyResult) -> list[Contender]:
-    """Return those that the race cannot tell from the winner, then the others that raced."""
-    equals = {each.trial for each in found.verdict.as_good}
-    return sorted(found.record.race, key=lambda contender: contender.trial not in equals)[:MOST_CURVES]
-
-
-def _rate_curves(found: StudyResult, most: int) -> Iterator[tuple[str, Curve]]:
-    """Yield labels and rates; the winner's as they were in its runs if they answer to the training."""
-    winner = found.record.winner
-    for contender in _shown_contenders(found):
-        curve = rate_curve(contender, found.plan, found.record.split.train_rows, most)
-        if curve is None and contender == winner.contender:
-            curve = thinned(np.array(winner.curves.rate)[:, None], most)
-        if curve is not None:
-            yield contender.label, curve
-
-
-def _add_interval(
-    figure: go.Figure, y: float, mean: float, interval: tuple[float, float], symbol: str, colour: str
-) -> None:
-    low, high = interval
+def optimism_plot(found: StudyResult) -> Plot:
+    """Show the winner's mean in the three stages."""
+    optimism, winner, figure = found.verdict.optimism, found.record.winner, theme.new_figure(280, legend=False)
+    means = [optimism.search, optimism.selection, optimism.confirmation]
+    stages = {
+        "search": winner.contender.search,
+        "race": winner.contender.selection,
+        "confirmation": winner.confirmation,
+    }
     figure.add_scatter(
-        x=[mean],
-        y=[y],
+        x=[f"{name}<br>{len(runs.run_seeds)} seeds" for name, runs in stages.items() if runs is not None],
+        y=means,
+        mode="lines+markers+text",
+        text=[f"{mean:.2f}" for mean in means],
+        textposition="top center",
+        line={"color": theme.BLUE, "width": 2.5},
+        marker={"size": 11, "symbol": "circle"},
+        hoverinfo="skip",
+    )
+    middle = (min(means) + max(means)) / 2
+    reach = max(1.0, 0.8 * (max(means) - min(means)))  # two rows at least, so that a trifle looks like one
+    rows = found.verdict.on_these_rows.rows
+    figure.update_yaxes(title_text=f"right rows of {rows}", range=[middle - reach, middle + reach])
+    figure.update_xaxes(range=[-0.4, 2.4], showgrid=False, type="category", tickangle=0)
+    return Plot(
+        "optimism",
+        "How much did choosing flatter the winner?",
+        f"The search saw {optimism.search:.2f} right rows; on seeds that chose nothing it is "
+        f"{optimism.confirmation:.2f}, {abs(optimism.total):.2f} {'fewer' if optimism.total >= 0 else 'more'}. "
+        "Only the last number is in the verdict.",
+        figure,
+    )
+
+
+def known_trials(found: StudyResult, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that tell schedule, rate and momentum, with their right rows, best first."""
+    told = trials.dropna(subset=["schedule", "learning_rate", "momentum"])
+    return told.assign(rows=told["value"] * found.verdict.on_these_rows.rows)
+
+
+def families_plot(
+    found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS, plot_pixels: int | None = None
+) -> Plot:
+    """Show the right rows of every known trial by its schedule, beside the baselines.
+
+    `plot_pixels` is the height between the axes where another page decides it; it grows with the schedules by default.
+    At most about `most` trials are drawn.
+    """
+    best, all_rows, marks = trials.drop_duplicates("schedule"), found.verdict.on_these_rows.rows, _baselines(found)
+    families, counts = best["schedule"].tolist(), trials["schedule"].value_counts()
+    places = {family: len(families) - 1 - place for place, family in enumerate(families)}
+    pixels = plot_pixels or ROW_PIXELS * len(families)
+    # Dots further down lie on the edge; the baselines and three trials in four are above it.
+    lowest = min(float(trials["rows"].quantile(0.25)), float(trials["rows"].max()) - 4, *(mark.x for mark in marks))
+    floor = math.floor(lowest) - 1
+    figure = theme.new_figure(68 + theme.LABEL_PIXELS * len(marks) + pixels, legend=False)
+    drawn, thinned_out = thin(trials, most)
+    above, spread = drawn["rows"] >= floor, (drawn["number"] * 7 % 11 - 5) / 22  # so that fewer dots lie on each other
+    y, dot = drawn["schedule"].map(places) + spread, {"size": 6, "color": theme.BLUE, "line": {"width": 1.2}}
+    for part, symbol in ((drawn[above], "circle-open"), (drawn[~above], "triangle-left-open")):
+        _add_trials(figure, part, floor, y[part.index], "candidates", dot | {"symbol": symbol})
+    diamond = {"symbol": "diamond", "size": 10, "color": theme.VERMILLION}
+    _add_trials(figure, best, floor, best["schedule"].map(places), "best of its schedule", diamond)
+    high = min(math.floor(max(trials["rows"].max(), *(mark.x for mark in marks))) + 1.5, all_rows + 0.5)
+    theme.add_marks(figure, marks, floor - 0.5, high, pixels)
+    title = f"right rows of {all_rows}"
+    figure.update_xaxes(range=[floor - 0.5, high], dtick=theme.whole_ticks(floor, high, 14))
+    figure.update_xaxes(title_text=f"{title}, mean over the search's seeds")
+    figure.update_yaxes(
+        tickvals=list(places.values()),
+        ticktext=[f"{theme.plain(family)} · {counts[family]}" for family in families],
+        range=[-0.7, len(families) - 0.3],
+        showgrid=False,
+        tickfont_size=13 if pixels >= 16 * len(families) else 10,
+    )
+    narrow = {"yaxis_tickfont_size": 10, "xaxis_dtick": theme.whole_ticks(floor, high, 5), "xaxis_title_text": title}
+    theme.on_phones(figure, **narrow)
+    near, below = int((best["rows"] >= best["rows"].iloc[0] - 1).sum()), int((trials["rows"] < floor).sum())
+    on_edge = f"{below} candidates below {floor} rows lie on the left edge." if below else ""
+    return Plot(
+        "families",
+        "Which schedules come close?",
+        f"{near} of {len(families)} schedules have a candidate within one row of the best. These scores chose the "
+        "best, so they flatter it, and a schedule that was tried more often had more luck.",
+        figure,
+        f"{on_edge} {thinned_out}".strip(),
+    )
+
+
+def _add_trials(
+    figure: go.Figure, trials: pd.DataFrame, floor: int, y: pd.Series, name: str, marker: Mapping[str, object]
+) -> None:
+    """Draw trials by their right rows; those below `floor` lie on it."""
+    figure.add_scatter(
+        x=trials["rows"].clip(lower=floor).round(3).tolist(),
+        y=y.round(3).tolist(),
         mode="markers",
-        marker={"size": 13, "symbol": symbol, "color": colour},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [high - mean],
-            "arrayminus": [mean - low],
-            "thickness": 3,
-            "width": 7,
-            "color": colour,
-        },
-        hovertemplate=f"{mean:.2f} ({low:.2f} to {high:.2f})<extra></extra>",
+        name=name,
+        marker=marker,
+        customdata=list(zip(trials["number"].tolist(), trials["rows"].round(2).tolist(), strict=True)),
+        hovertemplate="trial %{customdata[0]}: %{customdata[1]} rows<extra></extra>",
     )
 
 
-def _with_room(low: float, high: float, worthwhile: float) -> tuple[float, float]:
-    """Widen a range so that on a phone, too, labels fit to the left of 0 and to the right of what is worth having."""
-    left, right = low, high
-    for _ in range(100):  # each label takes its share of the whole, which grows by that
-        reach = right - left
-        left, right = min(low - 0.05 * reach, -0.42 * reach), max(high + 0.05 * reach, worthwhile + 0.34 * reach)
-    return left, right
+def _baselines(found: StudyResult) -> list[Mark]:
+    """Return what the trials are compared with."""
+    verdict, again = found.verdict, "run again" if found.record.reruns_are_quoted else "defaults"
+    constant, rerun = verdict.tuned_constant.correct_mean, verdict.reruns[0].correct_mean
+    marks = [
+        Mark(constant, f"tuned constant {constant:.2f}", theme.VERMILLION, "dash"),
+        Mark(rerun, f"{again} {rerun:.2f}", theme.MUTED, "dashdot"),
+    ]
+    if verdict.quoted is not None:
+        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", theme.INK, "dot"))
+    return marks
 
 
-def _whole_rows(figure: go.Figure, low: float, high: float, rows: int) -> None:
-    """Let the x axis run from `low` to `high` with ticks at whole rows."""
-    figure.update_xaxes(
-        range=[low, high], showgrid=True, dtick=whole_ticks(low, high, 12), tick0=0, title_text=f"right rows of {rows}"
-    )
-    on_phones(figure, xaxis_dtick=whole_ticks(low, high, 6))
-
-
-def _series(entries: Sequence[Entry]) -> list[Series]:
-    """Return what each entry is drawn with: the winner always the same, and so on by role."""
-    order = {Role.WINNER: 0, Role.CONSTANT: 1, Role.RERUN: 2, Role.RATE: 3}
-    taken: list[int] = []
-    for entry in entries:
-        place = order[entry.role]
-        taken.append(place if place not in taken else max(*taken, 2) + 1)
-    return [SERIES[place % len(SERIES)] for place in taken]
-
-
-def _titled(entry: Entry) -> str:
-    return f"{entry.role}: {plain(entry.contender.label)}"
-
-
-def _extent(entries: Sequence[Entry]) -> tuple[int, int]:
-    counts = [count for entry in entries for count in entry.confirmation.correct]
-    return min(counts), max(counts)
-
-
-def _shortened(label: str, most: int = 16) -> str:
-    return label if len(label) <= most else f"{label[: most - 1]}…"
-
-
-def _effect_said(question: Question, judgement: Judgement) -> str:
-    effect, interval = judgement.effect_rows, judgement.effect_rows.interval
-    return (
-        f"{question.capitalize()}: {IN_A_WORD[judgement.word]}; {effect.mean:+.2f} rows of {judgement.rows}, "
-        f"anything from {interval.low:+.2f} to {interval.high:+.2f} fits."
-    )
-
-
-def _rung_said(rung: LadderStep) -> str:
-    changed = "" if rung.change is None else f" ({rung.change.mean:+.2f})"
-    return f"{rung.adds}: {rung.correct_mean:.2f}{changed}"
-
-
-def _seeds_said(found: StudyResult) -> str:
-    winner = f"The same winner ends {_spread(found.record.winner)}."
-    quoted = found.verdict.quoted
-    if quoted is None:
-        return f"{winner} The {found.verdict.ladder[0].adds} end {_spread(found.record.reruns[0])}."
-    above = f"{quoted.winner_above:.0%} of the winner's runs have more."
-    if found.record.reruns_are_quoted:
-        above = f"{quoted.rerun_above:.0%} of the runs of its setting have more; {above}"
-    return f"{winner} The quoted {quoted.correct} rows are a single run: {above}"
-
-
-def _spread(entry: Entry) -> str:
-    low, high = _extent([entry])
-    return f"always with {low} right rows" if low == high else f"anywhere from {low} to {high} right rows"
-
-
-def _learning_said(found: StudyResult, shown: Sequence[Entry]) -> str:
-    rows, curve = found.verdict.on_these_rows.rows, shown[0].curves
-    settled = next(epoch for epoch, share in enumerate(curve.accuracy, 1) if share >= curve.accuracy[-1] - 1 / rows)
-    ends = ", ".join(f"{entry.role} {rows * entry.curves.accuracy[-1]:.1f}" for entry in shown)
-    return (
-        f"The winner comes within one row of where it ends at epoch {settled} of {len(curve.accuracy)}. "
-        f"Right rows after the last epoch: {ends}."
+def settings_plot(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS) -> Plot:
+    """Show where in learning rate and momentum good trials lie; size and symbol say how good, as colour does."""
+    figure, lowest, rank = theme.new_figure(430), 0, {each: place for place, each in enumerate(trials.index)}
+    shown, note = thin(trials, most)
+    shown = shown.assign(rank=shown.index.map(rank))
+    for name, (share, marker) in RANKS.items():
+        highest = max(lowest + 1, round(share * len(trials)))
+        chosen = shown[(shown["rank"] >= lowest) & (shown["rank"] < highest)]
+        lowest = highest
+        figure.add_scatter(
+            x=[float(f"{rate:.4g}") for rate in chosen["learning_rate"].tolist()],
+            y=chosen["momentum"].round(4).tolist(),
+            mode="markers",
+            name=name,
+            marker=marker,
+            zorder=-len(figure.data),
+            customdata=list(zip(chosen["number"].tolist(), chosen["rows"].round(2).tolist(), strict=True)),
+            hovertemplate="trial %{customdata[0]}: %{customdata[1]} rows<br>rate %{x}, momentum %{y}<extra></extra>",
+        )
+    winner = found.record.winner.contender
+    if "learning_rate" in winner.params:
+        x, look = math.log10(float(winner.params["learning_rate"])), {"arrowcolor": theme.INK, "bgcolor": theme.PAPER}
+        at = {"x": x, "y": winner.momentum, "standoff": 7, "ax": 0, "ay": 34}
+        figure.add_annotation(text="winner", showarrow=True, borderpad=2, **look, **at)
+    figure.update_xaxes(type="log", title_text="learning rate, the first or highest", dtick=1, minor={"dtick": "D2"})
+    figure.update_yaxes(title_text="momentum")
+    best = trials.head(max(1, round(RANKS["best tenth"][0] * len(trials))))
+    rates, momenta = best["learning_rate"], best["momentum"]
+    return Plot(
+        "settings",
+        "Where do good settings lie?",
+        f"The best {len(best)} of {len(trials)} candidates have learning rates from {rates.min():.2g} to "
+        f"{rates.max():.2g} and momenta from {momenta.min():.2g} to {momenta.max():.2g}; each gets "
+        f"{best['rows'].min():.2f} rows right or more.",
+        figure,
+        note,
     )
 
 
-def _rates_said(found: StudyResult) -> str:
-    equals = found.verdict.as_good
-    names = list(dict.fromkeys(str(each.schedule["name"]) for each in equals))
-    if len(equals) == 1:
-        return f"The race can tell the winner, {equals[0].label}, from every other finalist."
-    return (
-        f"{len(equals)} finalists cannot be told from each other in the race, of {len(names)} "
-        f"schedule{'s'[: len(names) != 1]}: {', '.join(names)}. The simplest of them is {found.verdict.simplest.label}."
-    )
+def thin(trials: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:
+    """Return at most `most` trials, evenly spread over the ranking, first and last among them, and a note on it."""
+    if len(trials) <= most:
+        return trials, ""
+    chosen = np.unique(np.linspace(0, len(trials) - 1, most).round().astype(int))
+    return trials.iloc[chosen], f"{most:,} of {len(trials):,} candidates are drawn, evenly over the ranking."

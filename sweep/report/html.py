@@ -1,7 +1,4 @@
-"""The report: one HTML file that needs nothing else, with the verdict first and every figure answering one question.
-
-It stands alone because it turns findings into text: it computes nothing, and the figures are those of the dashboard.
-"""
+"""The report: a study's verdict as one HTML page, the verdict first and every figure answering one question."""
 
 from __future__ import annotations
 
@@ -9,29 +6,29 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from sweep.candidate import describe
-from sweep.report.figures import Plot, verdict_plots
-from sweep.report.searched import Searched
+from sweep.report.figures import Plot, all_plots
 from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
-from sweep.report.trial_figures import trial_plots
 from sweep.stats.power import SIGNIFICANCE
-from sweep.stats.verdict import Judgement, Question, Word, in_rows
-from sweep.store.queries import Best
-from sweep.verdict.analysis import StudyResult, scored
+from sweep.stats.verdict import Judgement, Question, in_rows
+from sweep.store.queries import Best, StoredStudy
+from sweep.verdict.analysis import StudyResult, read_result, scored
 from sweep.verdict.record import Entry
-from sweep.verdict.result import Unresolved
+from sweep.verdict.result import Verdict
 
 ASSETS = Path(__file__).parent / "assets"
+MOST_TABLE_ROWS = 2000
 NAMED = {"paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "accent": BLUE, "warn": VERMILLION}
 DASHES = {
     "solid": "none",
@@ -41,51 +38,21 @@ DASHES = {
     "longdash": "14 5",
     "longdashdot": "14 4 2 4",
 }
-MEANINGS = {
-    (Question.THESE_ROWS, Word.BETTER): "Train both again on these same rows, and the winner is right more often on "
-    "average. This says nothing yet about other rows.",
-    (
-        Question.THESE_ROWS,
-        Word.NO_BETTER,
-    ): "Train both again on these same rows, and a tuned constant rate does as well, "
-    "or so nearly that it does not matter.",
-    (Question.THESE_ROWS, Word.WORSE): "Train both again on these same rows, and the tuned constant rate is right more "
-    "often on average: keep it.",
-    (Question.THESE_ROWS, Word.NOT_RESOLVED): "The runs fit with no difference, and with one worth having. More seeds "
-    "would tell.",
-    (
-        Question.NEW_ROWS,
-        Word.BETTER,
-    ): "Expect the winner to be right more often on rows of the same kind that nobody has "
-    "seen. This is the result to hope for.",
-    (
-        Question.NEW_ROWS,
-        Word.NO_BETTER,
-    ): "On rows of the same kind that nobody has seen, expect no gain worth having over a tuned constant rate.",
-    (Question.NEW_ROWS, Word.WORSE): "On rows of the same kind that nobody has seen, expect the tuned constant rate to "
-    "be right more often.",
-    (Question.NEW_ROWS, Word.NOT_RESOLVED): "Nobody can say from so few rows whether it helps on rows that were never "
-    "seen. Do not count on it.",
-}
-GLOSSARY = (
-    ("row", "One example of the data: a line of the file. A row is right if the network names its class."),
-    ("run seed", "A number that decides the initial weights and the order of the batches of one training."),
-    (
-        "tuned constant rate",
-        "The best constant learning rate and momentum that a search as large as the main one found.",
-    ),
-    (
-        "95 % interval",
-        "The values that the runs do not rule out. Of many such intervals, 95 in 100 hold the true value.",
-    ),
-    (
-        "re-split, new rows",
-        "All rows are dealt out anew into training and test rows, and every candidate is trained again.",
-    ),
-    ("balanced accuracy", "The mean of the classes' recalls, so that a rare class counts as much as a common one."),
-    ("log-loss", "The mean cross-entropy on the validation rows: how wrong the probabilities are. Lower is better."),
-    ("diverged", "A training that ended in NaN or infinity. It stays in every mean of rows."),
-)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the page shows of the search itself.
+
+    Attributes:
+        trials: the standings of all finished trials, as `StudyReader.every_trial` returns them.
+        best: the first of them with their params and records, for the table.
+        attributes: what the study keeps of its origin.
+    """
+
+    trials: pd.DataFrame
+    best: Sequence[Best]
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -107,39 +74,72 @@ class Frame:
     icon: str
 
 
+@dataclass(frozen=True)
+class Report:
+    """A page, and the value of the header `Content-Security-Policy` that it is sent with."""
+
+    page: str
+    policy: str
+
+    def __len__(self) -> int:
+        """Return the length of the page in characters."""
+        return len(self.page)
+
+
+def read_report(stored: StoredStudy, frame: Frame | None = None) -> Report:
+    """Return the report of a study; without a frame its page needs nothing else.
+
+    Raises:
+        NotFound: if there is no such study.
+        NotYet: if it has no verdict yet.
+    """
+    page = render(read_result(stored), read_searched(stored), frame)
+    return Report(page, f"{policy(frame)}; frame-ancestors 'none'")
+
+
+def read_searched(stored: StoredStudy) -> Searched:
+    """Return what the page shows of a study's search.
+
+    Raises:
+        NotFound: if there is no such study.
+    """
+    with stored.reading() as study:
+        trials = study.every_trial()
+        best = study.details(trials.head(MOST_TABLE_ROWS), brief=True)
+    return Searched(trials, best, study.attributes)
+
+
 def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -> str:
-    """Return the whole page; it needs nothing else, unless it stands in a frame."""
+    """Return the whole page; it needs nothing else, unless it is shown in a frame."""
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    plots = [*verdict_plots(found), *trial_plots(found, searched.trials)]
     return environment.get_template("page.html").render(
         verdict=found.verdict,
         trials=found.plan.search.trials,
-        headline=headlines(found),
-        verdicts=_verdicts(found),
-        plots={plot.name: _shown(plot) for plot in plots},
-        counts=_counts(found),
-        power=_power(found),
-        table=_table(found, searched),
-        glossary=GLOSSARY,
+        headline=headlines(found.verdict),
+        judgements=found.verdict.judgements,
+        runs=len(found.record.winner.confirmation.correct),
+        plots={plot.name: _shown(plot) for plot in all_plots(found, searched.trials)},
+        counts=[_counts_row(found, entry) for entry in found.record.entries],
+        power=_power(found.verdict),
+        table=_table(found.verdict, searched),
         facts=_facts(found, searched.attributes),
         policy=policy(frame),
         frame=frame,
         light=Markup(_variables({name: name for name in DARK})),
         dark=Markup(_variables(DARK)),
-        colours=_json(DARK),
+        colours=_in_script(json.dumps(DARK)),
         css=Markup(_asset("page.css")),
         plotly=Markup("" if frame else plotly_script()),
         script=Markup(_asset("page.js")),
     )
 
 
-def headlines(found: StudyResult) -> tuple[str, str]:
-    """Return both verdicts in as few words as can be."""
-    words = {question: judgement.word for question, judgement in found.verdict.judgements.items()}
-    these, new = (f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question)
-    return these, new
+def headlines(verdict: Verdict) -> list[str]:
+    """Return the answers to both questions in as few words as can be."""
+    words = {question: judgement.word for question, judgement in verdict.judgements.items()}
+    return [f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question]
 
 
 def policy(frame: Frame | None = None) -> str:
@@ -148,10 +148,10 @@ def policy(frame: Frame | None = None) -> str:
     Plotly lays out its text by style attributes, which is why styles may stand inline.
     """
     inline = [_asset("page.js")] if frame else [plotly_script(), _asset("page.js")]
-    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in inline)
-    ours = "'self' " if frame else ""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline)
+    scripts = " ".join(f"'sha256-{digest}'" for digest in digests)
+    ours, forms = ("'self' ", "'self'") if frame else ("", "'none'")
     rules = ("default-src 'none'", f"script-src {ours}{scripts}", f"style-src {ours}'unsafe-inline'")
-    forms = "'self'" if frame else "'none'"
     return "; ".join((*rules, f"img-src {ours}data:", "base-uri 'none'", f"form-action {forms}"))
 
 
@@ -167,20 +167,12 @@ def plotly_version() -> str:
     return version
 
 
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _json(document: Any) -> Markup:
-    return _in_script(json.dumps(document))
-
-
 def _in_script(text: str) -> Markup:
-    """Return JSON that cannot end the script element that it stands in."""
+    """Return JSON that cannot end the script element that it is written in."""
     return Markup(text.replace("<", "\\u003c"))
 
 
@@ -191,20 +183,10 @@ def _variables(colours: Mapping[str, str]) -> str:
 
 
 def _shown(plot: Plot) -> dict[str, Any]:
-    return {
-        "name": plot.name,
-        "question": plot.question,
-        "answer": plot.answer,
-        "reading": plot.reading,
-        "json": _in_script(plot.figure.to_json()),
-        "key": _key(plot) if plot.figure.layout.showlegend is not False else [],
-    }
-
-
-def _key(plot: Plot) -> list[dict[str, Any]]:
-    """Return a sample and a name for each series that plotly's own legend would list."""
-    traces = [trace for trace in plot.figure.data if trace.name and trace.showlegend is not False]
-    return [
+    """Return a figure for the page, with a sample and a name for each series that plotly's own legend would list."""
+    listed = plot.figure.data if plot.figure.layout.showlegend is not False else []
+    traces = [trace for trace in listed if trace.name and trace.showlegend is not False]
+    key = [
         {
             "name": Markup(trace.name),  # plotly's text is escaped already
             "dash": DASHES[trace.line.dash] if trace.mode == "lines" else None,
@@ -213,89 +195,55 @@ def _key(plot: Plot) -> list[dict[str, Any]]:
         }
         for trace in traces
     ]
-
-
-def _verdicts(found: StudyResult) -> list[dict[str, str]]:
-    shown = [
-        {"meaning": MEANINGS[question, judgement.word], "sentence": judgement.sentence}
-        for question, judgement in found.verdict.judgements.items()
-    ]
-    new = found.verdict.on_new_rows
-    if isinstance(new, Unresolved):
-        unknown = "The rows could not be dealt out anew, so nothing is known about rows that were never seen."
-        shown.append({"meaning": unknown, "sentence": f"On new rows: unknown. {new.problem}"})
-    return shown
-
-
-def _counts(found: StudyResult) -> dict[str, Any]:
-    split, verdict = found.record.split, found.verdict
-    return {
-        "answer": f"The winner gets {verdict.winner.correct_mean:.2f} of {split.validation_rows} rows right on "
-        f"average, the tuned constant rate {verdict.tuned_constant.correct_mean:.2f}. "
-        f"Always answering {verdict.majority.label} gets {verdict.majority.rows}.",
-        "runs": len(found.record.winner.confirmation.correct),
-        "rows": split.validation_rows,
-        "classes": split.classes,
-        "new_rows": Question.NEW_ROWS in verdict.judgements,
-        "table": [_counts_row(found, entry) for entry in found.record.entries],
-        "warnings": verdict.unstable,
-    }
+    told = {"name": plot.name, "question": plot.question, "answer": plot.answer, "note": plot.note}
+    return told | {"json": _in_script(plot.figure.to_json()), "key": key}
 
 
 def _counts_row(found: StudyResult, entry: Entry) -> dict[str, Any]:
     summed = scored(entry, found.record.split)
-    new_rows = [] if entry.new_rows_mean is None else [f"{entry.new_rows_mean:.2f}"]
-    return {
-        "role": str(entry.role),
-        "label": summed.label,
-        "cells": [
-            f"{summed.correct_mean:.2f}",
-            f"{summed.spread.deviation:.2f}",
-            f"{summed.balanced_accuracy:.1%}",
-            *("-" if recall is None else f"{recall:.1%}" for recall in summed.recall.values()),
-            "-" if summed.log_loss is None else f"{summed.log_loss:.4f}",
-            str(summed.diverged),
-            *new_rows,
-        ],
-    }
+    cells = [
+        f"{summed.correct_mean:.2f}",
+        f"{summed.spread.deviation:.2f}",
+        f"{summed.balanced_accuracy:.1%}",
+        *("-" if recall is None else f"{recall:.1%}" for recall in summed.recall.values()),
+        "-" if summed.log_loss is None else f"{summed.log_loss:.4f}",
+        str(summed.diverged),
+        *([] if summed.new_rows_mean is None else [f"{summed.new_rows_mean:.2f}"]),
+    ]
+    return {"role": str(entry.role), "label": summed.label, "cells": cells}
 
 
-def _power(found: StudyResult) -> list[str]:
+def _power(verdict: Verdict) -> list[str]:
     """Return what the number of runs and rows allows to be found."""
-    these, new, needed = found.verdict.on_these_rows, found.verdict.on_new_rows, found.verdict.seeds_needed
-    lines = [_detectable(Question.THESE_ROWS, these, "seeds")]
+    these, new, needed = verdict.on_these_rows, verdict.on_new_rows, verdict.seeds_needed
+    differences = {Question.THESE_ROWS: "seeds", Question.NEW_ROWS: "re-splits"}
+    lines = [
+        f"{question.capitalize()}: {judgement.effect_rows.samples} {differences[question]} find a true lead of "
+        f"{judgement.effect_rows.smallest_detectable:.2f} rows four times in five."
+        for question, judgement in verdict.judgements.items()
+    ]
     if needed is not None:
         seeds = "seed is" if needed == 1 else "seeds are"
         lines[0] += f" For a lead of {in_rows(these.smallest_of_interest)}, {needed} {seeds} enough."
-    if isinstance(new, Judgement):
-        lines.append(_detectable(Question.NEW_ROWS, new, "re-splits"))
-        if not new.resolvable:
-            lines.append("More re-splits hardly help, as they share their rows: only more data would.")
-    return [*lines, _limit(found)]
+    if isinstance(new, Judgement) and not new.resolvable:
+        lines.append("More re-splits hardly help, as they share their rows: only more data would.")
+    return [*lines, _limit(verdict)]
 
 
-def _limit(found: StudyResult) -> str:
+def _limit(verdict: Verdict) -> str:
     """Return what a single trained model could prove by these rows alone."""
-    rows, limit = found.verdict.on_these_rows.rows, found.verdict.mcnemar_limit
-    wrong, whom = rows - found.verdict.to_beat, found.verdict.whom_to_beat
+    rows, limit = verdict.on_these_rows.rows, verdict.mcnemar_limit
+    wrong, whom = rows - verdict.to_beat, verdict.whom_to_beat.capitalize()
     if wrong == 0:
-        return f"{whom.capitalize()} is right on all {rows} rows: no single model can be better on them."
+        return f"{whom} is right on all {rows} rows: no single model can be better on them."
     can = "which is enough" if limit < SIGNIFICANCE else "which is not enough, so one trained model proves nothing here"
     return (
-        f"{whom.capitalize()} is wrong on {wrong} of the {rows} rows. A single model that is right on "
+        f"{whom} is wrong on {wrong} of the {rows} rows. A single model that is right on "
         f"all of them would beat it with p = {limit:.3g} (McNemar's exact test), {can}."
     )
 
 
-def _detectable(question: Question, judgement: Judgement, what: str) -> str:
-    effect = judgement.effect_rows
-    return (
-        f"{question.capitalize()}: {effect.samples} {what} find a true lead of "
-        f"{effect.smallest_detectable:.2f} rows four times in five."
-    )
-
-
-def _table(found: StudyResult, searched: Searched) -> dict[str, Any]:
+def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
     number, shown = len(searched.trials), len(searched.best)
     numeric = ("trial", "right rows", "learning rate", "momentum", "accuracy", "sd", "log-loss", "diverged")
     titles = (*numeric[:1], "schedule", *numeric[1:], "own parameters")
@@ -304,35 +252,31 @@ def _table(found: StudyResult, searched: Searched) -> dict[str, Any]:
         "note": f"{number:,} candidates, as the search scored them: these scores chose the finalists, so the best of "
         f"them are partly luck.{part} A heading sorts by its column. On paper, 50 are shown.",
         "columns": [{"title": title, "number": title in numeric, "sorted": title == "right rows"} for title in titles],
-        "rows": [_table_row(trial, found.verdict.on_these_rows.rows) for trial in searched.best],
+        "rows": [_table_row(trial, verdict.on_these_rows.rows) for trial in searched.best],
     }
 
 
 def _table_row(trial: Best, rows: int) -> list[dict[str, Any]]:
     counts = list(trial.correct.values())
     own = {key: value for key, value in trial.params.items() if "." in key}
-    described = describe({"schedule": trial.schedule} | own)
+    described = describe({"schedule": trial.schedule} | own).removeprefix(trial.schedule).removeprefix(", ")
+
+    def number(value: Any, form: str) -> dict[str, Any]:
+        missing = not isinstance(value, int | float) or not math.isfinite(value)
+        return {"value": "" if missing else value, "shown": "-" if missing else format(value, form), "number": True}
+
     return [
-        _cell(trial.trial, "d"),
-        _text(trial.schedule),
-        _cell(trial.value * rows, ".2f"),
-        _cell(trial.params.get("learning_rate"), ".3g"),
-        _cell(trial.params.get("momentum"), ".3g"),
-        _cell(trial.value, ".2%"),
-        _cell(stdev(counts) if len(counts) > 1 else None, ".2f"),
-        _cell(trial.record.log_loss, ".4f"),
-        _cell(trial.record.diverged, "d"),
-        _text(described.removeprefix(trial.schedule).removeprefix(", ")),
+        number(trial.trial, "d"),
+        {"value": trial.schedule, "shown": trial.schedule, "number": False},
+        number(trial.value * rows, ".2f"),
+        number(trial.params.get("learning_rate"), ".3g"),
+        number(trial.params.get("momentum"), ".3g"),
+        number(trial.value, ".2%"),
+        number(stdev(counts) if len(counts) > 1 else None, ".2f"),
+        number(trial.record.log_loss, ".4f"),
+        number(trial.record.diverged, "d"),
+        {"value": described, "shown": described, "number": False},
     ]
-
-
-def _cell(value: Any, form: str) -> dict[str, Any]:
-    missing = not isinstance(value, int | float) or not math.isfinite(value)
-    return {"value": "" if missing else value, "shown": "-" if missing else format(value, form), "number": True}
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"value": text, "shown": text, "number": False}
 
 
 def _facts(found: StudyResult, attributes: Mapping[str, Any]) -> list[tuple[str, str]]:

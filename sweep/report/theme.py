@@ -1,7 +1,4 @@
-"""How figures look: one template, colours with a counterpart for dark pages, marks that differ without colour.
-
-It stands alone because the figures, the page's own colours and its keys must agree.
-"""
+"""How figures look: one template, colours with a counterpart for dark pages, marks that differ without colour."""
 
 from __future__ import annotations
 
@@ -93,9 +90,9 @@ def plain(text: str) -> str:
     return escape(text, quote=False)
 
 
-def new_figure(height: int) -> go.Figure:
+def new_figure(height: int, *, legend: bool = True) -> go.Figure:
     """Return an empty figure, `height` pixels high and as wide as its place."""
-    return go.Figure(layout={"template": TEMPLATE, "height": height})
+    return go.Figure(layout={"template": TEMPLATE, "height": height} | ({} if legend else {"showlegend": False}))
 
 
 def on_phones(figure: go.Figure, **changes: object) -> None:
@@ -115,25 +112,30 @@ def whole_ticks(low: float, high: float, most: int) -> int:
     return int(next(step for step in steps if (high - low) / step < most))
 
 
-def add_mark(
-    figure: go.Figure, x: float, label: str, colour: str, dash: str, *, side: str = "left", raised: float = 0.0
-) -> None:
-    """Draw an upright line at `x` with its label above the plot, on its left or right side.
+def whole_rows_axis(figure: go.Figure, low: float, high: float, rows: int) -> None:
+    """Let the x axis run from `low` to `high` right rows of `rows`, with ticks at whole rows."""
+    title = f"right rows of {rows}"
+    figure.update_xaxes(range=[low, high], showgrid=True, dtick=whole_ticks(low, high, 12), tick0=0, title_text=title)
+    on_phones(figure, xaxis_dtick=whole_ticks(low, high, 6))
+
+
+def add_mark(figure: go.Figure, mark: Mark, *, side: str = "left", raised: float = 0.0) -> None:
+    """Draw an upright line with its label above the plot, on its left or right side.
 
     `raised` is how much higher the label stands, as a share of the plot's height; the line goes up to it.
     """
-    ends = {"x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1 + raised}
-    figure.add_shape(type="line", layer="between", line={"color": colour, "dash": dash, "width": 2}, **ends)
+    top, line = 1 + raised, {"color": mark.colour, "dash": mark.dash, "width": 2}
+    figure.add_shape(type="line", layer="between", line=line, x0=mark.x, x1=mark.x, yref="paper", y0=0, y1=top)
     figure.add_annotation(
-        x=x,
-        y=1 + raised,
+        x=mark.x,
+        y=top,
         yref="paper",
         yanchor="bottom" if raised == 0 else "middle",
         xanchor="right" if side == "left" else "left",
         xshift=-4 if side == "left" else 4,
-        text=label,
+        text=mark.label,
         bgcolor=PAPER,
-        font={"color": colour, "size": 12},
+        font={"color": mark.colour, "size": 12},
     )
 
 
@@ -141,26 +143,35 @@ def add_marks(figure: go.Figure, marks: Sequence[Mark], low: float, high: float,
     """Draw upright lines whose labels stand above each other, over a plot from `low` to `high`, `pixels` high."""
     for level, mark in enumerate(sorted(marks, key=lambda mark: mark.x)):
         side = "left" if mark.x > (low + high) / 2 else "right"
-        raised = LABEL_PIXELS * (level + 0.5) / pixels
-        add_mark(figure, mark.x, mark.label, mark.colour, mark.dash, side=side, raised=raised)
+        add_mark(figure, mark, side=side, raised=LABEL_PIXELS * (level + 0.5) / pixels)
     figure.update_layout(margin_t=8 + LABEL_PIXELS * len(marks))
+
+
+def add_interval(figure: go.Figure, y: float, mean: float, interval: tuple[float, float], series: Series) -> None:
+    """Draw a mean with its interval at the height `y`."""
+    low, high = interval
+    bars = {"array": [high - mean], "arrayminus": [mean - low], "thickness": 3, "width": 7, "color": series.colour}
+    figure.add_scatter(
+        x=[mean],
+        y=[y],
+        mode="markers",
+        marker={"size": 13, "symbol": series.symbol, "color": series.colour},
+        error_x={"type": "data", "symmetric": False} | bars,
+        hovertemplate=f"{mean:.2f} ({low:.2f} to {high:.2f})<extra></extra>",
+    )
+
+
+def add_line(figure: go.Figure, place: int, label: str, **data: object) -> None:
+    """Draw the line of the series at `place`; `data` are plotly's arguments."""
+    series, name = SERIES[place], f"<b>{letter(place)}</b>  {label}"
+    figure.add_scatter(mode="lines", name=name, line_color=series.colour, line_dash=series.dash, line_width=2.5, **data)
 
 
 def add_title(figure: go.Figure, y: float, yshift: float, title: str, rest: str = "") -> None:
     """Write a title on the left of the plot at the height `y`, and the rest of it where there is room."""
-    place = len(figure.layout.annotations)
-    bold = f"<b>{title}</b>"
-    figure.add_annotation(
-        xref="paper",
-        x=0,
-        xanchor="left",
-        y=y,
-        yshift=yshift,
-        text=f"{bold}  {rest}",
-        bgcolor=PAPER,
-        borderpad=1,
-        font={"size": 12},
-    )
+    place, bold = len(figure.layout.annotations), f"<b>{title}</b>"
+    left = {"xref": "paper", "x": 0, "xanchor": "left", "y": y, "yshift": yshift}
+    figure.add_annotation(text=f"{bold}  {rest}", bgcolor=PAPER, borderpad=1, font={"size": 12}, **left)
     on_phones(figure, **{f"annotations_{place}_text": bold})
 
 

@@ -7,8 +7,7 @@ import itertools
 import pytest
 from playwright.sync_api import Page, expect
 
-from sweep.report.html import render
-from sweep.report.searched import read_searched
+from sweep.report.html import read_searched, render
 from sweep.report.theme import DARK, INK, PAPER
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import StudyResult

@@ -15,16 +15,28 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
-from sweep.report.html import MEANINGS, headlines, render
-from sweep.report.searched import MOST_TABLE_ROWS, Searched
+from sweep.errors import NotFound, NotYet
+from sweep.report.html import (
+    MOST_TABLE_ROWS,
+    Frame,
+    Searched,
+    headlines,
+    plotly_script,
+    read_report,
+    read_searched,
+    render,
+)
 from sweep.report.theme import DARK
 from sweep.space import Value
-from sweep.stats.verdict import Question, Word
-from sweep.store.queries import Best
+from sweep.stats.verdict import Word
+from sweep.store.database import Database
+from sweep.store.queries import Best, StoredStudy
 from sweep.store.trials import TrialRecord
 from sweep.verdict.analysis import StudyResult
-from tests.verdict.records import make_plan, make_result
+from tests import fakes
+from tests.verdict.records import keep, make_plan, make_record, make_result, store_study
 
 PLAN = make_plan()
 FOUND = make_result(PLAN)
@@ -179,15 +191,24 @@ class TestWhatUsersName:
 class TestVerdict:
     def test_both_answers_come_first_in_the_words_of_the_rule(self) -> None:
         read = parsed()
-        assert headlines(FOUND) == ("On these rows: better.", "On new rows: not resolved.")
+        assert headlines(VERDICT) == ["On these rows: better.", "On new rows: not resolved."]
         assert read.texts["h1"] == ["On these rows: better. On new rows: not resolved. "]
         assert len(VERDICT.judgements) == 2
         for question, answer in VERDICT.judgements.items():
             assert answer.sentence in said(read, "p")
-            assert MEANINGS[question, answer.word] in said(read, "p")
+            assert question.capitalize() in answer.sentence
+        assert "Train both again on these same rows, and the winner is right more often on average." in said(read, "p")
 
     def test_every_word_has_a_meaning_for_both_questions(self) -> None:
-        assert MEANINGS.keys() == {(question, word) for question in Question for word in Word}
+        meanings: list[str] = []
+        for word in Word:
+            said = {
+                name: getattr(VERDICT, name).model_copy(update={"word": word})
+                for name in ("on_these_rows", "on_new_rows")
+            }
+            text = page(replace(FOUND, verdict=VERDICT.model_copy(update=said)))
+            meanings += re.findall(r'<div class="verdict">\n<p>(.+)</p>', text)
+        assert len(set(meanings)) == len(meanings) == 2 * len(Word)
 
     def test_without_re_splits_it_says_why(self) -> None:
         read = parsed(make_result(PLAN, problem="the class <b> has too few rows."))
@@ -213,7 +234,7 @@ class TestCounts:
         for entry in FOUND.record.entries:
             assert f"{entry.role}{entry.contender.label}" in text
 
-    def test_scores_are_those_of_the_findings(self) -> None:
+    def test_scores_are_those_of_the_verdict(self) -> None:
         text = said(parsed(), "td")
         assert f"{VERDICT.winner.correct_mean:.2f}" in text
         assert f"{VERDICT.winner.balanced_accuracy:.1%}" in text
@@ -282,6 +303,79 @@ class TestTable:
         assert len(values) == 30 * 10
 
     def test_a_large_search_says_how_many_are_shown(self) -> None:
-        read = parsed(FOUND, searched(5000, MOST_TABLE_ROWS))
-        assert "5,000 candidates" in said(read, "p")
-        assert "The table holds the best 2,000 of them." in said(read, "p")
+        text = page(FOUND, searched(5000, MOST_TABLE_ROWS))
+        assert "<p>5,000 candidates" in text
+        assert "The table holds the best 2,000 of them." in text
+
+
+STORED_PLAN = make_plan(trials=8)
+FRAME = Frame(
+    bar=Markup('<nav id="bar"></nav>'),
+    renew=Markup('<form id="renew"></form>'),
+    plotly="/plotly.js",
+    stylesheet="/bar.css",
+    icon="/icon.svg",
+)
+
+
+@pytest.fixture
+def judged(database: Database) -> Database:
+    keep(database, store_study(database, STORED_PLAN), make_record(STORED_PLAN))
+    return database
+
+
+def policy_in(page: str) -> str:
+    (meta,) = taken_apart(page).all("meta", **{"http-equiv": "Content-Security-Policy"})
+    return str(meta["content"])
+
+
+def test_the_header_says_what_the_page_says_and_keeps_it_out_of_frames(judged: Database) -> None:
+    for frame in (None, FRAME):
+        report = read_report(StoredStudy(judged, STORED_PLAN.name), frame)
+        assert report.policy == f"{policy_in(report.page)}; frame-ancestors 'none'"
+
+
+def test_without_a_frame_it_needs_nothing_else(judged: Database) -> None:
+    report = read_report(StoredStudy(judged, STORED_PLAN.name))
+    assert plotly_script() in report.page
+    assert "'self'" not in report.policy
+    assert not re.search(r"<(link|nav|form)\b", report.page)
+
+
+def test_in_a_frame_it_loads_plotly_and_has_a_bar_at_its_top(judged: Database) -> None:
+    report = read_report(StoredStudy(judged, STORED_PLAN.name), FRAME)
+    read = taken_apart(report.page)
+    assert plotly_script() not in report.page
+    assert [script["src"] for script in read.all("script") if "src" in script] == ["/plotly.js"]
+    assert [link["href"] for link in read.all("link")] == ["/bar.css", "/icon.svg"]
+    assert report.page.index('id="bar"') < report.page.index("<h1>")
+    assert read.all("form") == []
+
+
+def test_out_of_date_it_offers_what_the_frame_has(judged: Database) -> None:
+    store_study(judged, make_plan(trials=12))
+    assert taken_apart(read_report(StoredStudy(judged, STORED_PLAN.name), FRAME).page).all("form") == [{"id": "renew"}]
+    assert "<code>sweep run</code> makes it anew" in read_report(StoredStudy(judged, STORED_PLAN.name)).page
+
+
+def test_without_a_verdict_there_is_none(database: Database) -> None:
+    store_study(database, STORED_PLAN)
+    with pytest.raises(NotYet, match="has no verdict yet"):
+        read_report(StoredStudy(database, STORED_PLAN.name))
+    with pytest.raises(NotFound, match="no study `other`"):
+        read_report(StoredStudy(database, "other"))
+
+
+def test_every_trial_is_there_and_the_best_come_with_what_a_table_needs(database: Database) -> None:
+    fakes.make_coordinator(database, fakes.make_plan()).run()
+    found = read_searched(StoredStudy(database, "tiny"))
+    assert len(found.trials) == 20
+    assert [trial.trial for trial in found.best] == found.trials["number"].tolist()
+    assert {len(trial.correct) for trial in found.best} == {2}
+    assert found.best[0].record.curves is None
+    assert found.attributes["data_sha256"] == fakes.DATA_SHA256
+
+
+def test_a_study_that_is_not_there_is_not_found(database: Database) -> None:
+    with pytest.raises(NotFound, match="there is no study `tiny`"):
+        read_searched(StoredStudy(database, "tiny"))
