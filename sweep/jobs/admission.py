@@ -11,12 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from sweep.config.registry import Registry
 from sweep.config.study_file import DataPlan, Plan, StudyFile, corners, read_plan, resolve
 from sweep.data.table import Dataset, read_csv
 from sweep.errors import BadInput, NotFound
+from sweep.model import Answer
 from sweep.schedules import CATALOGUE, Schedule
 from sweep.search.session import split_rows
 from sweep.verdict.baselines import searches
@@ -24,10 +23,8 @@ from sweep.verdict.baselines import searches
 HIGHEST_WORK = 10_000_000  # trainings that one study may ask for
 
 
-class DatasetAnswer(BaseModel):
+class DatasetAnswer(Answer):
     """A registered data set: how it is read, what it holds, and the SHA-256 of its file."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     about: str

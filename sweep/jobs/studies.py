@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from sweep.api import Study
 from sweep.config.registry import Registry, read_registry
 from sweep.config.study_file import Plan, StudyFile
@@ -20,6 +18,7 @@ from sweep.errors import BadInput, Conflict, NotFound, NotYet
 from sweep.jobs.admission import DatasetAnswer, admit, check_rows, named_data, read_registered
 from sweep.jobs.progress import Progress
 from sweep.jobs.queue import Job, JobQueue, JobState, RequestedAction, Submitted
+from sweep.model import Answer
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, StudyReader
@@ -54,10 +53,8 @@ class StudyAnswer(StatusAnswer):
     quoted_baseline: float | None = None
 
 
-class ModelAnswer(BaseModel):
+class ModelAnswer(Answer):
     """A registered model."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     about: str

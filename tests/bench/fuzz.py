@@ -26,7 +26,7 @@ def measure(quick: bool) -> Section:
         ready = service.ask("GET", "/readyz").status
     section = Section("fuzz", {role: run.stdout[-6000:] for role, run in runs.items()})
     rows = [(role, found[1] if (found := GENERATED.search(run.stdout)) else "?") for role, run in runs.items()]
-    section.add_table(f"{PHASES}, {examples} examples an operation", ("token", "requests"), rows)
+    section.add_table(f"{examples} examples each", ("token", "requests"), rows)
     section.bars += [Bar(f"exit code with the token {role}", run.returncode, 0) for role, run in runs.items()]
     section.bars.append(Bar("status of /readyz afterwards", ready, 200))
     return section
