@@ -1,4 +1,4 @@
-"""Every schedule of the catalogue in each of its forms: the six columns of the README's table."""
+"""Every schedule of the catalogue in the forms of the README's table; its search is in the schedules' contract."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import optuna
 import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.data.table import read_csv, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.execution.worker import environment
-from sweep.schedules import CATALOGUE, ClosedLoop, Timeline
+from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.schedules.source import write_code
-from sweep.search.distributions import SearchSpace
 from sweep.space import Value, extremes
-from tests.fakes import make_plan
 
 if TYPE_CHECKING:
     from sweep.engines.spec import Curves
@@ -37,6 +34,8 @@ SPACES: dict[str, dict[str, Any]] = {
     "cost_driven": {"monitor": "val_loss", "highest": 3.0},
 }
 NAMES = list(CATALOGUE)
+# What differs in training: a rate that changes within the epoch, a momentum that moves, and each closed-loop rule.
+TRAINED = ["time_by_batch", "one_cycle", *(name for name in NAMES if issubclass(CATALOGUE[name], ClosedLoop))]
 each_schedule = pytest.mark.parametrize("name", NAMES)
 
 
@@ -95,53 +94,63 @@ def fitted(name: str) -> Fitted:
     return Fitted(shown, training.rates.rates, training.model.get_weights(), kept[2])
 
 
-@each_schedule
-def test_table(name: str) -> None:
-    rates = candidate(name).schedule.rates(problem().timeline)
-    assert rates.shape == (6, 9)
-    assert (np.isfinite(rates) & (rates >= 0)).all()
+def drive(rates: Any, first: int, end: int) -> list[list[float]]:
+    """Call a callback as `fit` does; return the rate of each step of the epochs from `first` to before `end`."""
+    for epoch in range(first, end):
+        rates.on_epoch_begin(epoch)
+        for batch in range(problem().timeline.steps_per_epoch):
+            rates.on_train_batch_begin(batch)
+    found: list[list[float]] = rates.rates
+    return found
 
 
 @each_schedule
-def test_population_and_keras(name: str) -> None:
-    """The rate of each epoch and what it led to are the same, in a compiled program and in Keras' `fit`."""
-    place, shown, schedule = NAMES.index(name), fitted(name).shown, candidate(name).schedule
-    gain = population().gain[place, 0]
-    base = schedule.base_rates(problem().timeline)
-    np.testing.assert_allclose(base * gain[:, None], fitted(name).rates, rtol=1e-6)
-    np.testing.assert_allclose(population().loss[place, 0], shown["loss"], atol=1e-5)
-    np.testing.assert_allclose(population().validation_loss[place, 0], shown["val_loss"], atol=1e-5)
-    assert len(set(gain)) > 1 or not isinstance(schedule, ClosedLoop)
-
-
-@each_schedule
-def test_keras_form(name: str) -> None:
-    """What `to_keras` gives serialises, and an open-loop one has the table's rate at every step."""
+def test_table_keras_form_and_export(name: str) -> None:
+    """The table of rates is in the serialised Keras form, in the callback of a resumed fit and in the exported text."""
     import keras
 
+    from sweep.schedules.keras import RatesByStep
+
     schedule, timeline = candidate(name).schedule, problem().timeline
+    table, base = schedule.rates(timeline), schedule.base_rates(timeline)
+    assert table.shape == (6, 9)
+    assert (np.isfinite(table) & (table >= 0)).all()
     form = schedule.to_keras(steps_per_epoch=timeline.steps_per_epoch, epochs=timeline.epochs)
     if isinstance(schedule, ClosedLoop):
         assert isinstance(form, keras.callbacks.Callback)
-        return
-    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(form))
-    rates = [float(again(step)) for step in range(54)]
-    np.testing.assert_allclose(np.reshape(rates, (6, 9)), schedule.rates(timeline), rtol=1e-6)
-
-
-@each_schedule
-def test_export(name: str) -> None:
-    """The exported text, run with NumPy alone, gives the same table."""
-    timeline, schedule = Timeline(epochs=6, steps_per_epoch=9), candidate(name).schedule
+    else:
+        again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(form))
+        np.testing.assert_allclose(np.reshape([float(again(step)) for step in range(54)], (6, 9)), table, rtol=1e-6)
+    whole, resumed = (RatesByStep(base, lambda _rate: None) for _ in range(2))
+    assert drive(whole, 0, 6) == base.tolist()
+    assert drive(resumed, 3, 6) == base[3:].tolist()
     code = write_code(schedule, timeline, momentum=0.8)
     names: dict[str, Any] = {"np": np, "EPOCHS": 6, "STEPS_PER_EPOCH": 9}
     exec("\n".join([*code.imports, *(f"import {module}" for module in code.modules), code.text]), names)
-    base = schedule.base_rates(timeline)
     np.testing.assert_allclose(names["RATES"], base, rtol=1e-12)
     np.testing.assert_allclose(names.get("MOMENTA", 0.8), schedule.momenta(timeline, 0.8), rtol=1e-12)
 
 
-@each_schedule
+def test_population() -> None:
+    """One compiled program trains every schedule, each with a table of its own; only closed-loop ones have a gain."""
+    tables = {candidate(name).schedule.base_rates(problem().timeline).tobytes() for name in NAMES}
+    assert np.isfinite(population().loss).all()
+    assert len(np.unique(population().loss[:, 0, -1])) >= len(tables)
+    for place, name in enumerate(NAMES):
+        assert (len(set(population().gain[place, 0])) > 1) == issubclass(CATALOGUE[name], ClosedLoop), name
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_population_and_keras(name: str) -> None:
+    """The rate of each epoch and what it led to are the same, in a compiled program and in Keras' `fit`."""
+    place, shown, schedule = NAMES.index(name), fitted(name).shown, candidate(name).schedule
+    base, gain = schedule.base_rates(problem().timeline), population().gain[place, 0]
+    np.testing.assert_allclose(base * gain[:, None], fitted(name).rates, rtol=1e-6)
+    np.testing.assert_allclose(population().loss[place, 0], shown["loss"], atol=1e-5)
+    np.testing.assert_allclose(population().validation_loss[place, 0], shown["val_loss"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_resume(name: str) -> None:
     """Three epochs and three more, in another network with what was kept, equal six."""
     from sweep.fit.train import restore
@@ -153,13 +162,3 @@ def test_resume(name: str) -> None:
     assert after == {key: values[3:] for key, values in fitted(name).shown.items()}
     for ours, theirs in zip(training.model.get_weights(), fitted(name).weights, strict=True):
         assert np.array_equal(ours, theirs)
-
-
-@each_schedule
-def test_search(name: str) -> None:
-    """A search draws it, and its trial's params make the same candidate again."""
-    space = SearchSpace(make_plan(recipes=(), schedules={name: SPACES.get(name, {})}).search)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = space.suggest(study.ask())
-    assert drawn.schedule.name == name
-    assert space.candidate(space.params(drawn)) == drawn == space.candidate(study.trials[0].params)

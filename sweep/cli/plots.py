@@ -1,14 +1,11 @@
-"""Learning rates drawn over epochs, as text for a terminal and as a PNG for a page.
-
-It stands alone because it knows curves only, and because its two drawing libraries load when a plot is wanted.
-"""
+"""Learning rates drawn over epochs, as text for a terminal and as a PNG; each drawing library loads when it is used."""
 
 from __future__ import annotations
 
 import io
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -69,7 +66,14 @@ def draw_text(curves: Sequence[Curve], width: int, height: int, *, colours: bool
     figure.theme("simple")
     figure.title("learning rate")
     figure.label("epochs", "x")
-    _scale(figure, curves)
+    epochs, top = len(curves[0].rates), _top(curves)
+    step = round_step(epochs, 10)
+    ticks = list(range(0, epochs + 1, step))
+    figure.ruler("x").lim(0, epochs)
+    figure.ruler("x").ticks([float(tick) for tick in ticks], [f"{tick}" for tick in ticks])
+    figure.ruler("y").lim(0, top)
+    levels = [top * share / 4 for share in range(5)]
+    figure.ruler("y").ticks(levels, [f"{level:.3g}" for level in levels])
     names = []
     for curve, symbol, colour in zip(curves, cycle(symbols), cycle(COLOURS), strict=False):
         edges, rates = _outline(curve.rates, 2 * width)
@@ -103,29 +107,18 @@ def _can_show(encoding: str) -> bool:
     return True
 
 
-def _scale(figure: Any, curves: Sequence[Curve]) -> None:
-    epochs, top = len(curves[0].rates), _top(curves)
-    ticks = _round_ticks(epochs)
-    figure.ruler("x").lim(0, epochs)
-    figure.ruler("x").ticks(ticks, [f"{tick:g}" for tick in ticks])
-    figure.ruler("y").lim(0, top)
-    rates = [top * share / 4 for share in range(5)]
-    figure.ruler("y").ticks(rates, [f"{rate:.3g}" for rate in rates])
-
-
 def _top(curves: Sequence[Curve]) -> float:
     return max(float(curve.rates.max()) for curve in curves) or 1.0  # rates may all be too small for a number
 
 
-def _round_ticks(end: float, most: int = 10) -> list[float]:
-    """Return at most `most + 1` round numbers from 0 to `end`.
+def round_step(total: float, most: int) -> int:
+    """Return the least of 1, 2, 5, 10, 20, ... of which at most `most` make `total`.
 
-    >>> _round_ticks(50), _round_ticks(3)
-    ([0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0], [0.0, 1.0, 2.0, 3.0])
+    >>> round_step(50, 10), round_step(3, 10), round_step(300, 30)
+    (5, 1, 10)
     """
-    steps = (factor * 10**power for power in range(10) for factor in (1, 2, 5))
-    step = next(step for step in steps if end / step <= most)
-    return [float(tick) for tick in np.arange(0, end + 1, step) if tick <= end]
+    steps: Iterator[int] = (factor * 10**power for power in range(10) for factor in (1, 2, 5))
+    return next(step for step in steps if total <= most * step)
 
 
 def _outline(values: Numbers, parts: int) -> tuple[Numbers, Numbers]:

@@ -1,12 +1,9 @@
-"""A schedule and its parameters as words of a command line: `step --drop 0.5 --epochs-drop 10`.
-
-They stand alone because every command that takes a schedule reads them, whatever the catalogue holds.
-"""
+"""A schedule and its parameters as words of a command line: `step --drop 0.5 --epochs-drop 10`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sweep.errors import BadInput, nearest
@@ -15,21 +12,6 @@ from sweep.schedules.catalogue import make_schedule, read_value
 from sweep.space import Value
 
 OPTION = re.compile(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
-
-
-def read_options(words: Sequence[str]) -> dict[str, Value]:
-    """Read `--learning-rate 0.1` or `--learning-rate=0.1` as the value of `learning_rate`, and so on.
-
-    Raises:
-        BadInput: for a word that is no option, an option without a value, and an option given twice.
-
-    >>> read_options(["--learning-rate", "0.1", "--epochs-drop=10", "--monitor", "loss", "--decay", "-1"])
-    {'learning_rate': 0.1, 'epochs_drop': 10, 'monitor': 'loss', 'decay': -1}
-    """
-    names, options = split_words(words)
-    if names:
-        raise BadInput("command line", f"`{names[0]}` is no option; give a parameter as `--name value`.")
-    return options
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, Value]]:
@@ -48,7 +30,9 @@ def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, Value]]:
         option = OPTION.fullmatch(word)
         if option:
             name = option[1].replace("-", "_")
-            value = _next_value(name, rest) if option[2] is None else option[2]
+            value = next(rest, "--") if option[2] is None else option[2]
+            if option[2] is None and value.startswith("--"):
+                raise BadInput(name, f"{as_option(name)} needs a value.")
             if name in options:
                 raise BadInput(name, f"{as_option(name)} is given twice.")
             options[name] = read_value(value)
@@ -57,13 +41,6 @@ def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, Value]]:
         else:
             alone.append(word)
     return alone, options
-
-
-def _next_value(name: str, words: Iterable[str]) -> str:
-    value = next(iter(words), "--")
-    if value.startswith("--"):
-        raise BadInput(name, f"{as_option(name)} needs a value.")
-    return value
 
 
 def as_option(name: str) -> str:

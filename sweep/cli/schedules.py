@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
-from sweep.cli.plots import Curve, draw_text
+from sweep.cli.plots import Curve, draw_text, round_step
 from sweep.cli.schedule_options import as_option, schedule_from_file, schedule_from_options, split_words
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, schedule_class
@@ -28,7 +28,6 @@ from sweep.schedules.catalogue import (
     require_known,
     typed,
 )
-from sweep.space import Value
 
 OPTIONS = ("epochs", "steps_per_epoch", "momentum", "plot", "json")
 WHOLE_TABLE = 60  # epochs that a terminal shows one by one; a longer table is thinned to about half as many lines
@@ -49,6 +48,10 @@ class Page:
     colours: bool = False
     encoding: str = "utf-8"
 
+    def styled(self, text: str, code: int) -> str:
+        """Return text in a terminal's style, 1 for bold and 2 for dim, where there are colours."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colours else text
+
 
 def page() -> Page:
     """Return what standard output is."""
@@ -61,10 +64,13 @@ def page() -> Page:
 def list_text(on: Page) -> str:
     """Return the catalogue for a person: a line each in a file or pipe, and two on a terminal."""
     groups = {heading: _entries(kind) for kind, heading in KINDS.items()}
-    groups["Modifiers of every schedule"] = [_modifier_entry(name) for name in MODIFIERS]
+    modifiers = {name: Schedule.model_fields[name] for name in MODIFIERS}
+    groups["Modifiers of every schedule"] = [
+        (name, str(field.description), _parameter(name, field), "") for name, field in modifiers.items()
+    ]
     indent = max(len(entry[0]) for group in groups.values() for entry in group) + 4
     blocks = [
-        "\n".join([_bold(heading, on), *(_entry_text(entry, indent, on) for entry in group)])
+        "\n".join([on.styled(heading, 1), *(_entry_text(entry, indent, on) for entry in group)])
         for heading, group in groups.items()
     ]
     return "\n\n".join([*blocks, LEGEND if on.columns is None else _filled(LEGEND, on.columns, 0)])
@@ -92,11 +98,6 @@ def _entries(kind: Kind) -> list[Entry]:
     ]
 
 
-def _modifier_entry(name: str) -> Entry:
-    field = Schedule.model_fields[name]
-    return (name, str(field.description), _parameter(name, field), "")
-
-
 def _parameter(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return name
@@ -111,19 +112,11 @@ def _entry_text(entry: Entry, indent: int, on: Page) -> str:
     rest = " ".join(filter(None, (parameters, origin)))
     width = max(on.columns, 2 * indent)
     first = _filled(" " * indent + formula, width, indent)
-    return f"  {name:{indent - 2}}{first[indent:]}\n" + _dim(_filled(" " * indent + rest, width, indent), on)
+    return f"  {name:{indent - 2}}{first[indent:]}\n" + on.styled(_filled(" " * indent + rest, width, indent), 2)
 
 
 def _filled(text: str, width: int, indent: int) -> str:
     return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
-
-
-def _bold(text: str, on: Page) -> str:
-    return f"\x1b[1m{text}\x1b[0m" if on.colours else text
-
-
-def _dim(text: str, on: Page) -> str:
-    return f"\x1b[2m{text}\x1b[0m" if on.colours else text
 
 
 def curves(shown: Shown) -> list[Curve]:
@@ -149,51 +142,40 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise BadInput("schedule", f"`{repeated}` is named twice.")
-    kinds = [schedule_class(name, "schedule") for name in names if not _is_file(name)]
+    kinds = {name: schedule_class(name, "schedule") for name in names if not name.endswith(".json")}
     for key in options:
-        require_known(key, kinds, OPTIONS, as_option)
-    named = [Named(name, _read_one(name, options)) for name in names]
+        require_known(key, list(kinds.values()), OPTIONS, as_option)
+    named = []
+    for name in names:
+        if name in kinds:
+            own = {key: value for key, value in options.items() if key in kinds[name].model_fields}
+            schedule = schedule_from_options(name, {"learning_rate": LEARNING_RATE} | own)
+        else:
+            schedule = schedule_from_file(Path(name))
+        named.append(Named(name, schedule))
     return Shown(named, timeline, momentum)
-
-
-def _is_file(name: str) -> bool:
-    return name.endswith(".json")
-
-
-def _read_one(name: str, options: Mapping[str, Value]) -> Schedule:
-    if _is_file(name):
-        return schedule_from_file(Path(name))
-    own = {key: value for key, value in options.items() if key in CATALOGUE[name].model_fields}
-    return schedule_from_options(name, {"learning_rate": LEARNING_RATE} | own)
 
 
 def show_text(shown: Shown, on: Page) -> str:
     """Return the schedules, the table of their rates and a plot, for a person."""
+    lines = []
+    for one in shown.named:
+        lines += [one.label, f"  {one.schedule.formula}"]
+        if isinstance(one.schedule, ClosedLoop):
+            lines.append(f"  watches {one.schedule.monitor}; these rates answer to one that stands still")
+    epochs, batches = shown.timeline.epochs, shown.timeline.steps_per_epoch
+    time = f"{epochs} epoch{'s' * (epochs != 1)} of {batches} batch{'es' * (batches != 1)}"
+    lines.append(f"{time}; the table counts epochs from 1, formulas from 0")
     drawn, columns = curves(shown), on.columns or PLOT_COLUMNS
     plot = draw_text(drawn, min(columns, PLOT_COLUMNS), PLOT_LINES, colours=on.colours, encoding=on.encoding)
-    return "\n\n".join([_heading(shown), *_tables(drawn, on), plot])
-
-
-def _heading(shown: Shown) -> str:
-    lines = [line for one in shown.named for line in (one.label, f"  {one.schedule.formula}", *_watched(one.schedule))]
-    timeline = shown.timeline
-    time = f"{_count(timeline.epochs, 'epoch')} of {_count(timeline.steps_per_epoch, 'batch', 'es')}"
-    return "\n".join([*lines, f"{time}; the table counts epochs from 1, formulas from 0"])
-
-
-def _count(number: int, unit: str, plural: str = "s") -> str:
-    return f"{number} {unit}{plural if number != 1 else ''}"
-
-
-def _watched(schedule: Schedule) -> list[str]:
-    if not isinstance(schedule, ClosedLoop):
-        return []
-    return [f"  watches {schedule.monitor}; these rates answer to one that stands still"]
+    return "\n\n".join(["\n".join(lines), *_tables(drawn, on), plot])
 
 
 def _tables(curves: Sequence[Curve], on: Page) -> list[str]:
     """Return the rates at the start of each epoch; side by side as far as the page is wide, then below."""
-    epochs = _chosen(len(curves[0].rates), thin=on.columns is not None)
+    last = len(curves[0].rates)
+    every = 1 if on.columns is None or last <= WHOLE_TABLE else round_step(last, WHOLE_TABLE // 2)
+    epochs = sorted({1, *range(every, last + 1, every), last})
     first = _column("epoch", [str(epoch) for epoch in epochs])
     blocks, width = [[first]], len(first[0])
     for title, values in _titled(curves):
@@ -203,7 +185,7 @@ def _tables(curves: Sequence[Curve], on: Page) -> list[str]:
             width = len(first[0])
         blocks[-1].append(column)
         width += 2 + len(column[0])
-    note = [_thinned(epochs)] if len(epochs) < len(curves[0].rates) else []
+    note = [f"(every {every}th epoch; `--json` and a pipe show them all)"] if every > 1 else []
     return ["\n".join("  ".join(row) for row in zip(*block, strict=True)) for block in blocks] + note
 
 
@@ -219,24 +201,3 @@ def _titled(curves: Sequence[Curve]) -> list[tuple[str, Numbers]]:
 def _column(title: str, cells: Sequence[str]) -> list[str]:
     width = max(len(cell) for cell in (title, *cells))
     return [cell.rjust(width) for cell in (title, *cells)]
-
-
-def _chosen(epochs: int, *, thin: bool) -> list[int]:
-    """Return the epochs to show, counted from 1: all, or the first, the last and round ones between.
-
-    >>> _chosen(100, thin=True)[:4], len(_chosen(100, thin=False))
-    ([1, 5, 10, 15], 100)
-    """
-    if not thin or epochs <= WHOLE_TABLE:
-        return list(range(1, epochs + 1))
-    every = next(
-        factor * 10**power
-        for power in range(8)
-        for factor in (1, 2, 5)
-        if factor * 10**power * WHOLE_TABLE >= 2 * epochs
-    )
-    return sorted({1, *range(every, epochs + 1, every), epochs})
-
-
-def _thinned(epochs: Sequence[int]) -> str:
-    return f"(every {epochs[1]}th epoch; `--json` and a pipe show them all)"

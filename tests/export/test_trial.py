@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict.results import ScheduleAnswer, read_best
 from sweep.verdict.status import read_record
 from tests.export.test_script import choose as choose_example
-from tests.fakes import RECIPES, FakeTrainer, make_coordinator
+from tests.fakes import RECIPES, FakeTrainer, make_coordinator, opened
 from tests.protocols import few, make_protocol
 
 ROOT = Path(__file__).parents[2]
@@ -38,35 +39,60 @@ TABLES: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def make_registry(folder: Path) -> Registry:
     """Hold one data set and one model."""
-    shutil.copy(ROOT / "data" / "ionosphere.csv", tmp_path / "returns.csv")
+    shutil.copy(ROOT / "data" / "ionosphere.csv", folder / "returns.csv")
     return Registry(
-        path=tmp_path / "registry.toml",
+        path=folder / "registry.toml",
         datasets={"returns": RegisteredData(file="returns.csv", header=False)},
         models={"mine": RegisteredModel(build="tests.engines.models:normalised")},
     )
 
 
-@pytest.fixture
-def study_file(registry: Registry) -> StudyFile:
+def make_study_file(registry: Registry) -> StudyFile:
     """Name the data by the registry, and no file."""
     return StudyFile(Path(), resolve(read_plan(TABLES), registry), registry)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return make_registry(tmp_path)
+
+
+@pytest.fixture
+def study_file(registry: Registry) -> StudyFile:
+    return make_study_file(registry)
 
 
 def fill(database: Database, study_file: StudyFile) -> None:
     make_coordinator(database, study_file.plan, FakeTrainer(), data_sha256=read_data(study_file).sha256).run()
 
 
+@pytest.fixture(scope="module")
+def filled_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the study once for all tests."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copyfile(empty_file, folder / "studies.db")
+    with opened(folder / "studies.db") as database:
+        fill(database, make_study_file(make_registry(folder)))
+    return folder / "studies.db"
+
+
+@pytest.fixture
+def filled(filled_file: Path, tmp_path: Path) -> Iterator[Database]:
+    """Hold the study with its four trials."""
+    shutil.copyfile(filled_file, tmp_path / "filled.db")
+    with opened(tmp_path / "filled.db") as database:
+        yield database
+
+
 class TestReadStored:
-    def test_it_is_the_best_unless_a_number_is_given(self, database: Database, study_file: StudyFile) -> None:
-        fill(database, study_file)
-        best = read_best(StoredStudy(database, "radar"), 4).best
-        stored = read_stored(StoredStudy(database, "radar"), None)
+    def test_it_is_the_best_unless_a_number_is_given(self, filled: Database, study_file: StudyFile) -> None:
+        best = read_best(StoredStudy(filled, "radar"), 4).best
+        stored = read_stored(StoredStudy(filled, "radar"), None)
         assert (stored.trial.trial, stored.best, stored.trials) == (best[0].trial, best[0].trial, 4)
         assert stored.confirmation is None
-        other = read_stored(StoredStudy(database, "radar"), best[3].trial)
+        other = read_stored(StoredStudy(filled, "radar"), best[3].trial)
         assert (other.trial.trial, other.trial.params, other.best) == (best[3].trial, best[3].params, best[0].trial)
 
     def test_it_is_the_winner_of_the_verdict_if_there_is_one(self, database: Database, study_file: StudyFile) -> None:
@@ -81,15 +107,12 @@ class TestReadStored:
         assert (chosen.standing, chosen.runs) == ("winner", 8)
         assert chosen.value == pytest.approx(winner.confirmation.correct_mean / 116)
 
-    @pytest.mark.parametrize("number", [-1, 4, 99, 2**31, 10**30])
-    def test_a_number_that_no_finished_trial_has_is_not_found(
-        self, database: Database, study_file: StudyFile, number: int
-    ) -> None:
-        fill(database, study_file)
-        optuna.load_study(storage=database.storage, study_name="radar").ask()
-        line = f"trial: must be the number of a finished trial of `radar`, got {number}."
-        with pytest.raises(NotFound, match=line):
-            read_stored(StoredStudy(database, "radar"), number)
+    def test_a_number_that_no_finished_trial_has_is_not_found(self, filled: Database) -> None:
+        optuna.load_study(storage=filled.storage, study_name="radar").ask()
+        for number in (-1, 4, 99, 2**31, 10**30):
+            line = f"trial: must be the number of a finished trial of `radar`, got {number}."
+            with pytest.raises(NotFound, match=line):
+                read_stored(StoredStudy(filled, "radar"), number)
 
     def test_a_study_that_is_not_there_is_not_found(self, database: Database) -> None:
         with pytest.raises(NotFound, match="there is no study `radar`"):
@@ -109,18 +132,16 @@ class TestReadStored:
 
 
 class TestChoose:
-    def test_data_are_found_by_their_registered_name(self, database: Database, study_file: StudyFile) -> None:
-        fill(database, study_file)
-        chosen, problem = choose(study_file, read_stored(StoredStudy(database, "radar"), None))
+    def test_data_are_found_by_their_registered_name(self, filled: Database, study_file: StudyFile) -> None:
+        chosen, problem = choose(study_file, read_stored(StoredStudy(filled, "radar"), None))
         assert len(chosen.dataset.targets) == 351
         assert chosen.data_place == study_file.data_path.resolve()
         assert (chosen.timeline, problem.split.validation_rows) == (problem.timeline, 116)
 
     def test_a_script_names_the_place_that_the_caller_chooses_and_no_other(
-        self, database: Database, study_file: StudyFile, tmp_path: Path
+        self, filled: Database, study_file: StudyFile, tmp_path: Path
     ) -> None:
-        fill(database, study_file)
-        stored = read_stored(StoredStudy(database, "radar"), None)
+        stored = read_stored(StoredStudy(filled, "radar"), None)
         ours, theirs = (write_script(choose(study_file, stored, place)[0]) for place in (None, Path("radar.csv")))
         assert f"DATA = Path({json.dumps(str(tmp_path / 'returns.csv'))})" in ours
         assert 'DATA = Path(__file__).with_name("radar.csv")\n' in theirs
@@ -138,21 +159,17 @@ class TestChoose:
         assert "\nimport tests.engines.models\n" in script
         assert "\nmodel = tests.engines.models.normalised(inputs.shape[1], len(classes))\n" in script
 
-    def test_the_plan_is_the_stored_one(self, database: Database, study_file: StudyFile) -> None:
-        fill(database, study_file)
+    def test_the_plan_is_the_stored_one(self, filled: Database, study_file: StudyFile) -> None:
         training = study_file.plan.training.model_copy(update={"epochs": 30})
         changed = replace(study_file, plan=study_file.plan.model_copy(update={"training": training}))
-        chosen, _ = choose(changed, read_stored(StoredStudy(database, "radar"), None))
+        chosen, _ = choose(changed, read_stored(StoredStudy(filled, "radar"), None))
         assert chosen.plan.training.epochs == 3
 
-    def test_data_that_have_changed_are_refused(
-        self, database: Database, study_file: StudyFile, tmp_path: Path
-    ) -> None:
-        fill(database, study_file)
+    def test_data_that_have_changed_are_refused(self, filled: Database, study_file: StudyFile, tmp_path: Path) -> None:
         rows = (tmp_path / "returns.csv").read_text(encoding="utf-8").splitlines(keepends=True)
         (tmp_path / "returns.csv").write_text("".join(rows[1:]), encoding="utf-8")
         with pytest.raises(BadInput, match=r"data\.file: it has changed since the study `radar` was begun"):
-            choose(study_file, read_stored(StoredStudy(database, "radar"), None))
+            choose(study_file, read_stored(StoredStudy(filled, "radar"), None))
 
 
 class TestScheduleAnswer:

@@ -16,7 +16,9 @@ def keras_rates(name: str, timeline: Timeline, *arguments: Any, **options: Any) 
 
     exact = {key: _exact(value) for key, value in options.items()}
     schedule = getattr(keras.optimizers.schedules, name)(*map(_exact, arguments), **exact)
-    rates = [float(schedule(tf.constant(batch, tf.float64))) for batch in range(timeline.batches)]
+    steps = tf.range(timeline.batches, dtype=tf.float64)
+    alone = "warmup_steps" in options  # Keras asks each step whether it is before the end of a warm-up
+    rates = [float(schedule(step)) for step in steps] if alone else schedule(steps).numpy()
     return np.reshape(rates, (timeline.epochs, timeline.steps_per_epoch))
 
 
