@@ -74,58 +74,10 @@ def read_verdict(stored: StoredStudy) -> Verdict:
 
 def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) -> Verdict:
     """Compute what a record says; `current` is whether nothing has changed under it since it was made."""
-    winner, constant, rerun, split = record.winner, record.constant, record.reruns[0], record.split
-    ours, theirs = winner.confirmation.correct, constant.confirmation.correct
-    worthwhile = record.basis.verdict.smallest_effect
-    spread = float(np.std(np.subtract(ours, theirs, dtype=np.float64), ddof=1))
-    equals, quoted = indistinguishable_from_winner(record), _quoted(record)
-    raced = [contender.selection.correct for contender in equals if contender.selection is not None]
-    commonest = int(np.argmax(split.class_rows))
-    to_beat = round(rerun.confirmation.correct_mean) if quoted is None else quoted.correct
-    found, chosen = winner.contender.search, winner.contender.selection
-    assert found is not None  # a search found it
-    assert chosen is not None  # and a race chose it
-    return Verdict(
-        study=plan.name,
-        current=current,
-        confirmations=record.confirmations,
-        on_these_rows=judge_these_rows(ours, theirs, split.validation_rows, smallest_of_interest=worthwhile),
-        on_new_rows=_judge_new_rows(record),
-        winner=scored(winner, split),
-        tuned_constant=scored(constant, split),
-        reruns=tuple(Confirmed(**_confirmed(entry)) for entry in record.reruns),
-        quoted=quoted,
-        ladder=_ladder(record),
-        effect_of_tuning=compare(ours, rerun.confirmation.correct).effect,
-        optimism=optimism(found.correct, chosen.correct, ours),
-        candidates=record.basis.trials,
-        raced=len(record.race),
-        as_good=tuple(setting(contender) for contender in equals),
-        simplest=setting(equals[simplest(range(len(equals)), [each.complexity for each in equals], raced)]),
-        majority=Majority(label=split.classes[commonest], rows=split.class_rows[commonest]),
-        seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
-        to_beat=to_beat,
-        whom_to_beat="the first re-run" if quoted is None else "the quoted one",
-        mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows),
-        unstable=tuple(_unstable(record)),
-        at_an_end=tuple(_near_bounds(plan, record)),
-        split=SplitAnswer(
-            train_rows=split.train_rows,
-            validation_rows=split.validation_rows,
-            class_rows=dict(zip(split.classes, split.class_rows, strict=True)),
-            warnings=split.warnings,
-        ),
-    )
+    return _Analysis(plan, record).verdict(current=current)
 
 
-def indistinguishable_from_winner(record: VerdictRecord) -> tuple[Contender, ...]:
-    """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""
-    runs = [len(contender.selection.run_seeds) for contender in record.race if contender.selection is not None]
-    stayed = [contender for contender, number in zip(record.race, runs, strict=True) if number == max(runs)]
-    return tuple(stayed[place] for place in indistinguishable(scores(stayed, record.metric)))
-
-
-def setting(contender: Contender) -> Setting:
+def _setting(contender: Contender) -> Setting:
     """Return a contender without its runs."""
     return Setting.model_validate(contender, from_attributes=True)
 
@@ -149,70 +101,124 @@ def scored(entry: Entry, split: SplitFacts) -> Scored:
 
 def _confirmed(entry: Entry) -> dict[str, Any]:
     """Return the fields of `Confirmed`."""
-    return dict(setting(entry.contender)) | {
+    return dict(_setting(entry.contender)) | {
         "correct_mean": entry.confirmation.correct_mean,
         "correct_counts": dict(sorted(Counter(entry.confirmation.correct).items(), reverse=True)),
         "new_rows_mean": entry.new_rows_mean,
     }
 
 
-def _judge_new_rows(record: VerdictRecord) -> Judgement | Unresolved:
-    new, rows = record.new_rows, record.split.validation_rows
-    if not new.split_seeds:
-        return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
-    ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in (record.winner, record.constant))
-    worthwhile = same_share(record.basis.verdict.smallest_effect, rows, new.test_rows)
-    return judge_new_rows(ours, theirs, new.train_rows, new.test_rows, smallest_of_interest=worthwhile)
+@dataclass(frozen=True)
+class _Analysis:
+    """Computes the parts of one verdict."""
 
+    plan: Plan
+    record: VerdictRecord
 
-def _quoted(record: VerdictRecord) -> QuotedResult | None:
-    baseline = record.basis.baseline
-    if baseline is None:
-        return None
-    correct = round(baseline.accuracy * record.split.validation_rows)
-    winner, rerun = (
-        float(np.mean(np.array(entry.confirmation.correct) > correct)) for entry in (record.winner, record.reruns[0])
-    )
-    return QuotedResult(
-        accuracy=baseline.accuracy, source=baseline.source, correct=correct, winner_above=winner, rerun_above=rerun
-    )
+    def verdict(self, *, current: bool) -> Verdict:
+        record, split, winner = self.record, self.record.split, self.record.winner
+        ours, theirs = winner.confirmation.correct, record.constant.confirmation.correct
+        rerun, worthwhile = record.reruns[0].confirmation, record.basis.verdict.smallest_effect
+        spread = float(np.std(np.subtract(ours, theirs, dtype=np.float64), ddof=1))
+        equals, quoted = self._as_good(), self._quoted()
+        raced = [contender.selection.correct for contender in equals if contender.selection is not None]
+        commonest = int(np.argmax(split.class_rows))
+        to_beat = round(rerun.correct_mean) if quoted is None else quoted.correct
+        found, chosen = winner.contender.search, winner.contender.selection
+        assert found is not None  # a search found it
+        assert chosen is not None  # and a race chose it
+        return Verdict(
+            study=self.plan.name,
+            current=current,
+            confirmations=record.confirmations,
+            on_these_rows=judge_these_rows(ours, theirs, split.validation_rows, smallest_of_interest=worthwhile),
+            on_new_rows=self._on_new_rows(),
+            winner=scored(winner, split),
+            tuned_constant=scored(record.constant, split),
+            reruns=tuple(Confirmed(**_confirmed(entry)) for entry in record.reruns),
+            quoted=quoted,
+            ladder=tuple(self._ladder()),
+            effect_of_tuning=compare(ours, rerun.correct).effect,
+            optimism=optimism(found.correct, chosen.correct, ours),
+            candidates=record.basis.trials,
+            raced=len(record.race),
+            as_good=tuple(map(_setting, equals)),
+            simplest=_setting(equals[simplest(range(len(equals)), [each.complexity for each in equals], raced)]),
+            majority=Majority(label=split.classes[commonest], rows=split.class_rows[commonest]),
+            seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
+            to_beat=to_beat,
+            whom_to_beat="the first re-run" if quoted is None else "the quoted one",
+            mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows),
+            unstable=tuple(self._unstable()),
+            at_an_end=tuple(self._near_bounds()),
+            split=SplitAnswer(
+                train_rows=split.train_rows,
+                validation_rows=split.validation_rows,
+                class_rows=dict(zip(split.classes, split.class_rows, strict=True)),
+                warnings=split.warnings,
+            ),
+        )
 
+    def _as_good(self) -> list[Contender]:
+        """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""
+        race = self.record.race
+        runs = [len(contender.selection.run_seeds) for contender in race if contender.selection is not None]
+        stayed = [contender for contender, number in zip(race, runs, strict=True) if number == max(runs)]
+        return [stayed[place] for place in indistinguishable(scores(stayed, self.record.metric))]
 
-def _ladder(record: VerdictRecord) -> tuple[LadderStep, ...]:
-    """Return the first re-run, the tuned rate if there is one, the tuned constant, and the winner."""
-    rate = record.entry(Role.RATE)
-    steps = [
-        ("quoted setting, run again" if record.reruns_are_quoted else "defaults in Keras", record.reruns[0]),
-        ("rate tuned", rate),
-        ("rate tuned" if rate is None else "and momentum", record.constant),
-        ("and no schedule" if record.winner.contender.name == "constant" else "and schedule", record.winner),
-    ]
-    found: list[LadderStep] = []
-    before: Entry | None = None
-    for adds, entry in steps:
-        if entry is not None:
-            change = None if before is None else compare(entry.confirmation.correct, before.confirmation.correct).effect
-            found.append(LadderStep(**_confirmed(entry), adds=adds, change=change))
-            before = entry
-    return tuple(found)
+    def _on_new_rows(self) -> Judgement | Unresolved:
+        new, rows = self.record.new_rows, self.record.split.validation_rows
+        if not new.split_seeds:
+            return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
+        both = self.record.winner, self.record.constant
+        ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in both)
+        worthwhile = same_share(self.record.basis.verdict.smallest_effect, rows, new.test_rows)
+        return judge_new_rows(ours, theirs, new.train_rows, new.test_rows, smallest_of_interest=worthwhile)
 
+    def _quoted(self) -> QuotedResult | None:
+        baseline = self.record.basis.baseline
+        if baseline is None:
+            return None
+        correct = round(baseline.accuracy * self.record.split.validation_rows)
+        winner, rerun = (
+            float(np.mean(np.array(entry.confirmation.correct) > correct))
+            for entry in (self.record.winner, self.record.reruns[0])
+        )
+        return QuotedResult(
+            accuracy=baseline.accuracy, source=baseline.source, correct=correct, winner_above=winner, rerun_above=rerun
+        )
 
-def _unstable(record: VerdictRecord) -> Iterator[str]:
-    """Yield whose confirmation runs spread far more than those of well-trained networks."""
-    for entry in record.entries:
-        spread = dispersion(entry.confirmation.correct, sum(record.split.class_rows))
-        if spread.flagged:
-            found = f"{entry.role} {entry.contender.label}: a spread of {spread.deviation:.2f} rows"
-            yield f"{found} is far above the {spread.expected:.2f} of well-trained networks"
+    def _ladder(self) -> Iterator[LadderStep]:
+        record, rate, before = self.record, self.record.entry(Role.RATE), None
+        for adds, entry in (
+            ("quoted setting, run again" if record.reruns_are_quoted else "defaults in Keras", record.reruns[0]),
+            ("rate tuned", rate),
+            ("rate tuned" if rate is None else "and momentum", record.constant),
+            ("and no schedule" if record.winner.contender.name == "constant" else "and schedule", record.winner),
+        ):
+            if entry is not None:
+                runs = entry.confirmation.correct
+                change = None if before is None else compare(runs, before).effect
+                yield LadderStep(**_confirmed(entry), adds=adds, change=change)
+                before = runs
 
+    def _unstable(self) -> Iterator[str]:
+        """Yield whose confirmation runs spread far more than those of well-trained networks."""
+        for entry in self.record.entries:
+            spread = dispersion(entry.confirmation.correct, sum(self.record.split.class_rows))
+            if spread.flagged:
+                found = f"{entry.role} {entry.contender.label}: a spread of {spread.deviation:.2f} rows"
+                yield f"{found} is far above the {spread.expected:.2f} of well-trained networks"
 
-def _near_bounds(plan: Plan, record: VerdictRecord) -> Iterator[str]:
-    """Yield what of winner and tuned baselines lies in the outer fiftieth of its range; nothing is below momentum 0."""
-    for role in (Role.WINNER, Role.CONSTANT, Role.RATE):
-        entry, spaces = record.entry(role), {"learning_rate": plan.search.learning_rate}
-        if role is not Role.RATE:
-            spaces["momentum"] = plan.search.momentum
-        for name, space in spaces.items():
-            value = None if entry is None else entry.contender.params.get(name)
-            if isinstance(space, Range) and isinstance(value, float | int) and value > 0 and near_bound(space, value):
-                yield f"the {role}'s {name} of {value:.3g} lies at an end of its range"
+    def _near_bounds(self) -> Iterator[str]:
+        """Yield what of winner and tuned baselines lies in the outer fiftieth of its range; 0 has nothing below it."""
+        for role in (Role.WINNER, Role.CONSTANT, Role.RATE):
+            entry, spaces = self.record.entry(role), {"learning_rate": self.plan.search.learning_rate}
+            if role is not Role.RATE:
+                spaces["momentum"] = self.plan.search.momentum
+            for name, space in spaces.items():
+                value = None if entry is None else entry.contender.params.get(name)
+                if not isinstance(space, Range) or not isinstance(value, float | int):
+                    continue
+                if value > 0 and near_bound(space, value):
+                    yield f"the {role}'s {name} of {value:.3g} lies at an end of its range"

@@ -1,16 +1,14 @@
 """Who races: the best candidates of a search, and the best of every schedule that the search cannot tell from them.
 
-It stands alone because it only reads, and because a search that others filled may hold trials that can take no part.
+A search that others filled may hold trials that cannot take part.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
 from sweep.errors import StorageFailed
-from sweep.schedules import read_schedule
 from sweep.search.objective import read_candidate
 from sweep.stats.selection import indistinguishable
 from sweep.store.database import Database
@@ -28,12 +26,12 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
         StorageFailed: if no trial has runs that could be compared.
     """
     with StoredStudy(database, plan.name).reading() as study:
-        best = [trial for trial in study.best_trials(plan.verdict.finalists) if _can(trial)]
+        best = [trial for trial in study.best_trials(plan.verdict.finalists) if _can_race(trial)]
         families = [tried.best for tried in study.best_of_each_schedule()]
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
     seen = {trial.trial for trial in best}
-    near = [trial for trial in within_noise([each for each in families if _can(each)]) if trial.trial not in seen]
+    near = [trial for trial in within_noise([each for each in families if _can_race(each)]) if trial.trial not in seen]
     racing, others = ([contender(plan, trial) for trial in group] for group in (best, near))
     simplest = min(others, key=lambda each: each.complexity, default=None)
     others = others[: plan.verdict.finalists]
@@ -54,39 +52,18 @@ def within_noise(ranked: list[Best]) -> list[Best]:
 
 def contender(plan: Plan, trial: Best) -> Contender:
     """Return a trial as a contender."""
+    record = trial.record
+    runs = Runs(
+        run_seeds=tuple(run.run_seed for run in record.runs),
+        correct=tuple(run.correct for run in record.runs),
+        log_losses=tuple(run.log_loss for run in record.runs),
+        diverged=record.diverged or 0,
+        class_correct=record.class_correct,
+    )
     candidate = read_candidate(plan, trial)
-    return as_contender(candidate).model_copy(
-        update={"study": plan.name, "trial": trial.trial, "params": trial.params, "search": _runs(trial)}
-    )
+    return Contender.of(candidate, study=plan.name, trial=trial.trial, params=trial.params, search=runs)
 
 
-def as_contender(candidate: Candidate) -> Contender:
-    """Return a candidate that no search found as a contender."""
-    return Contender(
-        params=candidate.params,
-        schedule=candidate.schedule.document,
-        momentum=candidate.momentum,
-        nesterov=candidate.nesterov,
-    )
-
-
-def as_candidate(contender: Contender) -> Candidate:
-    """Return the candidate that a contender is."""
-    schedule = read_schedule(contender.schedule)
-    return Candidate(schedule=schedule, momentum=contender.momentum, nesterov=contender.nesterov)
-
-
-def _can(trial: Best) -> bool:
+def _can_race(trial: Best) -> bool:
     """Say whether a trial has a schedule to train again, and tells what each of its runs got right."""
     return bool(trial.schedule and trial.correct)
-
-
-def _runs(trial: Best) -> Runs:
-    runs = trial.record.runs
-    return Runs(
-        run_seeds=tuple(run.run_seed for run in runs),
-        correct=tuple(run.correct for run in runs),
-        log_losses=tuple(run.log_loss for run in runs),
-        diverged=trial.record.diverged or 0,
-        class_correct=trial.record.class_correct,
-    )

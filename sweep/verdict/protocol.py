@@ -20,17 +20,16 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import searches, tuning_plans
 from sweep.verdict.finalists import finalists
 from sweep.verdict.record import Role, VerdictRecord
-from sweep.verdict.stage_cache import StageCache
 from sweep.verdict.stages import Stages, split_facts
-from sweep.verdict.status import basis, is_made, next_seed, read_record
+from sweep.verdict.status import StageCache, basis, is_made, read_record
 
 
 @dataclass
 class Protocol:
     """Takes one study from nothing, or from wherever it was stopped, to its verdict.
 
-    Whoever makes it holds the study's lock. `trainer` takes rounds of a search, `narrow` the few candidates after it.
-    `announce` is told each part's name and its number of trainings, `on_progress` every round of a search.
+    The caller holds the study's lock. `trainer` trains rounds of a search, `narrow` the few candidates after it.
+    `announce` gets each part's name and its number of trainings, `on_progress` every round of a search.
 
     Raises:
         BadInput: if the stored study is another one, or its name leaves no room for those of the baselines.
@@ -74,12 +73,14 @@ class Protocol:
         before = read_record(stored)
         plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
-        ledger = StageCache(self.database, study_id)
-        stages = Stages(self.plan, self.dataset, self.narrow, ledger, self.announce)
+        cache = StageCache(self.database, study_id)
+        stages = Stages(self.plan, self.dataset, self.narrow, cache, self.announce)
         raced = stages.race(groups)
         if time.monotonic() >= deadline:
             return False
-        entries = stages.confirm(next_seed(before), {role: group[0] for role, group in raced.items()})
+        entries = stages.confirm(
+            0 if before is None else before.next_seed, {role: group[0] for role, group in raced.items()}
+        )
         if time.monotonic() >= deadline:
             return False
         tested, new_rows = stages.resplit(entries)
@@ -93,5 +94,5 @@ class Protocol:
             metric=self.plan.search.metric,
             seconds=time.monotonic() - began,
         )
-        ledger.close(record.model_dump_json())
+        cache.close(record.model_dump_json())
         return True

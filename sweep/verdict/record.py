@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from sweep.candidate import describe
+from sweep.candidate import Candidate, describe
 from sweep.config.study_file import BaselinePlan, Metric, VerdictPlan
+from sweep.schedules import read_schedule
+from sweep.seeds import STRIDE
 from sweep.space import Value
+
+if TYPE_CHECKING:
+    from sweep.execution.batches import Outcome
 
 
 class Role(StrEnum):
@@ -22,9 +29,13 @@ class Role(StrEnum):
 
 
 class Record(BaseModel):
-    """A part of the record: frozen, and nothing in it that nobody reads."""
+    """A part of the record: frozen, and without keys that nothing reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _finite(values: Iterable[float]) -> tuple[float | None, ...]:
+    return tuple(float(value) if math.isfinite(value) else None for value in values)
 
 
 class Runs(Record):
@@ -43,6 +54,28 @@ class Runs(Record):
     log_losses: tuple[float | None, ...]
     diverged: int
     class_correct: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Runs:
+        """Return what the record keeps of a candidate's runs."""
+        return cls(
+            run_seeds=outcome.run_seeds,
+            correct=tuple(outcome.correct.tolist()),
+            log_losses=_finite(outcome.log_loss),
+            diverged=int(outcome.diverged.sum()),
+            class_correct=tuple(outcome.class_correct.sum(axis=0).tolist()),
+        )
+
+    def joined(self, more: Runs) -> Runs:
+        """Return these runs and more of the same candidate."""
+        by_class = zip(self.class_correct, more.class_correct, strict=True)
+        return Runs(
+            run_seeds=self.run_seeds + more.run_seeds,
+            correct=self.correct + more.correct,
+            log_losses=self.log_losses + more.log_losses,
+            diverged=self.diverged + more.diverged,
+            class_correct=tuple(one + other for one, other in by_class),
+        )
 
     @property
     def correct_mean(self) -> float:
@@ -73,6 +106,18 @@ class MeanCurves(Record):
     high: tuple[float, ...]
     loss: tuple[float | None, ...]
 
+    @classmethod
+    def of(cls, outcome: Outcome) -> MeanCurves:
+        """Return what the record keeps of a candidate's curves."""
+        low, high = outcome.spread
+        return cls(
+            rate=tuple(outcome.rate.tolist()),
+            accuracy=tuple(outcome.validation_accuracy.tolist()),
+            low=tuple(low.tolist()),
+            high=tuple(high.tolist()),
+            loss=_finite(outcome.validation_loss),
+        )
+
 
 class Contender(Record):
     """A candidate, where it was found, and its runs there and in the race.
@@ -96,6 +141,17 @@ class Contender(Record):
     nesterov: bool = False
     search: Runs | None = None
     selection: Runs | None = None
+
+    @classmethod
+    def of(cls, candidate: Candidate, **found: Any) -> Contender:
+        """Return a candidate as a contender; `found` are the fields that tell where a search found it."""
+        setting = {"params": candidate.params, "schedule": candidate.schedule.document}
+        return cls(**setting | found, momentum=candidate.momentum, nesterov=candidate.nesterov)
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate to train."""
+        return Candidate(schedule=read_schedule(self.schedule), momentum=self.momentum, nesterov=self.nesterov)
 
     @property
     def name(self) -> str:
@@ -219,6 +275,11 @@ class VerdictRecord(Record):
     def reruns_are_quoted(self) -> bool:
         """Whether the re-runs are the setting of the quoted result; they are the optimizer's defaults if not."""
         return self.basis.baseline is not None and bool(self.basis.baseline.recipes)
+
+    @property
+    def next_seed(self) -> int:
+        """The place of the first confirmation seed that no confirmation of the study has used."""
+        return max(self.entries[0].confirmation.run_seeds) % STRIDE + 1
 
     def _required(self, role: Role) -> Entry:
         entry = self.entry(role)

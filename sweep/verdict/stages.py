@@ -1,7 +1,7 @@
 """The stages after the searches: a race on fresh run seeds, the confirmation, and re-splits of the rows.
 
 No stage sees what the next one judges by: the race chooses by run seeds that no search used, the confirmation has
-seeds that chose nothing, and every candidate of a stage shares them, so that all comparisons are paired.
+seeds that chose nothing. Every candidate of a stage shares them, so that all comparisons are paired.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ import numpy as np
 
 from sweep.config.study_file import Metric, Plan
 from sweep.data.table import Dataset, Split, split_stratified
-from sweep.engines.spec import Float32
 from sweep.errors import BadInput
-from sweep.execution.batches import Outcome, Trainer
+from sweep.execution.batches import Trainer
 from sweep.seeds import Stage, run_seeds, split_seeds
 from sweep.stats.estimate import FEWEST_DIFFERENCES, Numbers
 from sweep.stats.power import SIGNIFICANCE
 from sweep.stats.selection import indistinguishable, survivors
 from sweep.stats.split_check import check_split
 from sweep.verdict.baselines import reruns
-from sweep.verdict.finalists import as_candidate, as_contender
 from sweep.verdict.record import Contender, Entry, MeanCurves, NewRows, Role, Runs, SplitFacts
-from sweep.verdict.stage_cache import Part, StageCache
+from sweep.verdict.status import Part, StageCache
 
 MOST_LOOKS = 3
 
@@ -38,7 +36,7 @@ class Stages:
     plan: Plan
     dataset: Dataset
     trainer: Trainer
-    ledger: StageCache
+    cache: StageCache
     announce: Callable[[str, int], None]
 
     def race(self, groups: Mapping[Role, Sequence[Contender]]) -> dict[Role, list[Contender]]:
@@ -52,7 +50,7 @@ class Stages:
         for number, seeds in enumerate(looks, start=1):
             everyone = [contender for group in racing.values() for contender in group]
             part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
-            raced = iter([_after(*pair) for pair in zip(everyone, part.runs[0], strict=True)])
+            raced = iter([_after_look(*pair) for pair in zip(everyone, part.runs[0], strict=True)])
             for role, group in racing.items():
                 ran = [next(raced) for _ in group]
                 kept = survivors(scores(ran, self.plan.search.metric), significance=SIGNIFICANCE / len(looks))
@@ -63,7 +61,7 @@ class Stages:
 
     def confirm(self, first: int, winners: Mapping[Role, Contender]) -> list[Entry]:
         """Return winners and re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
-        entries = [*winners.items(), *((Role.RERUN, as_contender(candidate)) for candidate in reruns(self.plan))]
+        entries = [*winners.items(), *((Role.RERUN, Contender.of(candidate)) for candidate in reruns(self.plan))]
         contenders = [contender for _, contender in entries]
         seeds = run_seeds(Stage.CONFIRMATION, self.plan.verdict.confirmation_seeds, first)
         part = self._part("confirmation", "confirmation", contenders, seeds)
@@ -84,7 +82,7 @@ class Stages:
         seeds = run_seeds(Stage.NEW_ROWS, verdict.split_seeds)
         asked = _asked(contenders, seeds, numbers)
         self.announce("new rows", len(contenders) * len(seeds) * len(splits))
-        part = self.ledger.part("new rows", asked, lambda: self._train_on(splits, contenders, seeds, asked))
+        part = self.cache.part("new rows", asked, lambda: self._train_on(splits, contenders, seeds, asked))
         by_entry = zip(*part.runs, strict=True)
         tested = [
             entry.model_copy(update={"new_rows": tuple(runs)}) for entry, runs in zip(entries, by_entry, strict=True)
@@ -96,22 +94,21 @@ class Stages:
     def _part(self, name: str, shown: str, contenders: Sequence[Contender], seeds: Sequence[int]) -> Part:
         asked = _asked(contenders, seeds)
         self.announce(shown, len(contenders) * len(seeds))
-        return self.ledger.part(name, asked, lambda: _train(self.trainer, contenders, seeds, asked))
+        return self.cache.part(name, asked, lambda: _train(self.trainer, contenders, seeds, asked))
 
     def _train_on(
         self, splits: Sequence[Split], contenders: Sequence[Contender], seeds: Sequence[int], asked: str
     ) -> Part:
-        candidates = [as_candidate(contender) for contender in contenders]
+        candidates = [contender.candidate for contender in contenders]
         trained = dict(self.trainer.train_on(splits, candidates, seeds))
-        runs = tuple(tuple(to_runs(outcome) for outcome in trained[place]) for place in range(len(splits)))
+        runs = tuple(tuple(Runs.of(outcome) for outcome in trained[place]) for place in range(len(splits)))
         return Part(asked=asked, runs=runs)
 
 
 def _train(trainer: Trainer, contenders: Sequence[Contender], seeds: Sequence[int], asked: str) -> Part:
-    trained = dict(trainer.train([as_candidate(contender) for contender in contenders], seeds))
+    trained = dict(trainer.train([contender.candidate for contender in contenders], seeds))
     outcomes = [trained[place] for place in range(len(contenders))]
-    runs = tuple(to_runs(outcome) for outcome in outcomes)
-    return Part(asked=asked, runs=(runs,), curves=tuple(to_curves(outcome) for outcome in outcomes))
+    return Part(asked=asked, runs=(tuple(map(Runs.of, outcomes)),), curves=tuple(map(MeanCurves.of, outcomes)))
 
 
 def look_seeds(number: int) -> list[list[int]]:
@@ -180,49 +177,10 @@ def split_facts(dataset: Dataset, split: Split) -> SplitFacts:
     )
 
 
-def to_runs(outcome: Outcome) -> Runs:
-    """Return what the record keeps of an outcome's runs."""
-    return Runs(
-        run_seeds=outcome.run_seeds,
-        correct=tuple(outcome.correct.tolist()),
-        log_losses=tuple(_finite(outcome.log_loss)),
-        diverged=int(outcome.diverged.sum()),
-        class_correct=tuple(outcome.class_correct.sum(axis=0).tolist()),
-    )
-
-
-def to_curves(outcome: Outcome) -> MeanCurves:
-    """Return what the record keeps of an outcome's curves."""
-    low, high = outcome.spread
-    return MeanCurves(
-        rate=tuple(outcome.rate.tolist()),
-        accuracy=tuple(outcome.validation_accuracy.tolist()),
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
-        loss=tuple(_finite(outcome.validation_loss)),
-    )
-
-
-def _finite(values: Numbers | Float32) -> list[float | None]:
-    return [float(value) if math.isfinite(value) else None for value in values]
-
-
-def _after(contender: Contender, more: Runs) -> Contender:
+def _after_look(contender: Contender, more: Runs) -> Contender:
     """Return the contender with the runs of one more look."""
     before = contender.selection
-    return contender.model_copy(update={"selection": more if before is None else joined(before, more)})
-
-
-def joined(first: Runs, second: Runs) -> Runs:
-    """Return the runs of both."""
-    by_class = zip(first.class_correct, second.class_correct, strict=True)
-    return Runs(
-        run_seeds=first.run_seeds + second.run_seeds,
-        correct=first.correct + second.correct,
-        log_losses=first.log_losses + second.log_losses,
-        diverged=first.diverged + second.diverged,
-        class_correct=tuple(one + other for one, other in by_class),
-    )
+    return contender.model_copy(update={"selection": more if before is None else before.joined(more)})
 
 
 def _asked(contenders: Sequence[Contender], seeds: Sequence[int], splits: Sequence[int] = ()) -> str:

@@ -27,7 +27,6 @@ from sweep.stats.paired import RESAMPLES, judge_these_rows
 from sweep.stats.resplits import judge_new_rows
 from sweep.stats.verdict import Judgement, Question, Word
 from sweep.verdict.analysis import StudyResult
-from sweep.verdict.finalists import as_candidate
 from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section
 from tests.bench.simulated import (
@@ -108,7 +107,7 @@ def sweep_once(search: dict[str, int], world: int, *, planted: float, drawn: boo
 def true_effect(found: StudyResult, trainer: SimulatedTrainer) -> float:
     """Return how many rows the winner has over the tuned constant in the trainer's world, on any rows."""
     winner, constant = (
-        trainer.behind(as_candidate(entry.contender)) for entry in (found.record.winner, found.record.constant)
+        trainer.behind(entry.contender.candidate) for entry in (found.record.winner, found.record.constant)
     )
     return constant - winner
 

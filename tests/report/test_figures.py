@@ -33,7 +33,7 @@ from sweep.report.theme import DARK, GRID, PAPER, whole_ticks
 from sweep.schedules import Timeline, read_schedule
 from sweep.stats.verdict import Judgement
 from sweep.verdict.analysis import StudyResult, compute_verdict
-from sweep.verdict.finalists import as_contender
+from sweep.verdict.record import Contender
 from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan()
@@ -256,7 +256,7 @@ class TestRates:
                 schedule.rates(Timeline(epochs=2, steps_per_epoch=1))
 
     def test_a_winner_that_watches_the_training_is_drawn_as_it_went(self) -> None:
-        plateau = as_contender(recipe_candidate({"schedule": "plateau", "learning_rate": 0.5}))
+        plateau = Contender.of(recipe_candidate({"schedule": "plateau", "learning_rate": 0.5}))
         changed = {"schedule": plateau.schedule, "params": plateau.params}
         first = FOUND.record.race[0].model_copy(update=changed)
         second = FOUND.record.race[1].model_copy(update=changed)

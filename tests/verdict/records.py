@@ -16,7 +16,6 @@ from sweep.store.documents import write_documents
 from sweep.store.queries import find_study
 from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.baselines import reruns, tuning_plans
-from sweep.verdict.finalists import as_contender
 from sweep.verdict.record import Basis, Contender, Entry, MeanCurves, NewRows, Role, Runs, SplitFacts, VerdictRecord
 from sweep.verdict.status import DOSSIER
 from tests.fakes import make_coordinator
@@ -85,7 +84,7 @@ def make_record(
         found = draw.found(tuned[Role.RATE].name, 11, rate, "rate")
         entries.append((Role.RATE, found, CENTRES["rate"], SPREADS["rate"]))
     entries += [
-        (Role.RERUN, as_contender(candidate), *RERUNS[place % 2]) for place, candidate in enumerate(reruns(plan))
+        (Role.RERUN, Contender.of(candidate), *RERUNS[place % 2]) for place, candidate in enumerate(reruns(plan))
     ]
     seeds = [] if problem else split_seeds(plan.verdict.splits, plan.split.split_seed)
     return VerdictRecord(
@@ -181,7 +180,7 @@ class Draw:
         self, study: str, trial: int, recipe: dict[str, Value], centre: float, spread: float, runs: int
     ) -> Contender:
         candidate = recipe_candidate(recipe)
-        return as_contender(candidate).model_copy(
+        return Contender.of(candidate).model_copy(
             update={
                 "study": study,
                 "trial": trial,

@@ -10,7 +10,7 @@ from sweep.errors import StorageFailed
 from sweep.store.database import Database
 from sweep.store.queries import Best
 from sweep.store.trials import TrialRecord
-from sweep.verdict.finalists import as_candidate, finalists, within_noise
+from sweep.verdict.finalists import finalists, within_noise
 from sweep.verdict.record import Contender
 from tests.fakes import make_coordinator, make_plan
 from tests.protocols import few
@@ -36,7 +36,7 @@ def test_the_best_of_the_search_race_as_they_were_found(database: Database) -> N
     for contender, found in zip(racing, best[:4], strict=False):
         assert contender.search is not None
         assert list(contender.search.correct) == found.user_attrs["record"]["correct"]
-        assert as_candidate(contender).schedule.document == found.user_attrs["record"]["schedule"]
+        assert contender.candidate.schedule.document == found.user_attrs["record"]["schedule"]
 
 
 def test_of_every_schedule_within_noise_the_best_races_too() -> None:

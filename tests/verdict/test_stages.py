@@ -10,9 +10,8 @@ import pytest
 from sweep.candidate import from_params
 from sweep.config.study_file import Metric
 from sweep.data.table import split_tail
-from sweep.verdict.finalists import as_candidate, as_contender
-from sweep.verdict.record import Contender, Runs
-from sweep.verdict.stages import joined, look_seeds, placed, ranked, scores, split_facts, to_curves, to_runs
+from sweep.verdict.record import Contender, MeanCurves, Runs
+from sweep.verdict.stages import look_seeds, placed, ranked, scores, split_facts
 from tests.fakes import CLOCK, ROWS, outcome_of
 from tests.protocols import made_dataset
 
@@ -22,7 +21,7 @@ STEP = from_params({"schedule": "step", "learning_rate": 0.3, "step.drop": 0.5, 
 def raced(correct: list[int], losses: Sequence[float | None], diverged: int = 0) -> Contender:
     seeds = tuple(range(len(correct)))
     runs = Runs(run_seeds=seeds, correct=tuple(correct), log_losses=tuple(losses), diverged=diverged)
-    return as_contender(STEP).model_copy(update={"selection": runs})
+    return Contender.of(STEP).model_copy(update={"selection": runs})
 
 
 @pytest.mark.parametrize(("number", "sizes"), [(48, [16, 16, 16]), (12, [6, 6]), (11, [11]), (2, [2]), (20, [7, 7, 6])])
@@ -66,22 +65,22 @@ def test_by_log_loss_a_diverged_run_loses_to_everybody() -> None:
 
 
 def test_a_contender_is_trained_as_it_was_found() -> None:
-    assert as_candidate(as_contender(STEP)) == STEP
+    assert Contender.of(STEP).candidate == STEP
 
 
 def test_two_looks_are_kept_as_one() -> None:
-    first, second = (to_runs(outcome_of(STEP, seeds)) for seeds in ([1, 2], [3]))
-    both = joined(first, second)
-    assert both == to_runs(outcome_of(STEP, [1, 2, 3]))
+    first, second = (Runs.of(outcome_of(STEP, seeds)) for seeds in ([1, 2], [3]))
+    both = first.joined(second)
+    assert both == Runs.of(outcome_of(STEP, [1, 2, 3]))
     assert both.correct_mean == pytest.approx(np.mean(both.correct))
 
 
 def test_a_run_that_is_not_finite_has_no_log_loss() -> None:
-    runs = to_runs(outcome_of(STEP, [1, 2], diverged=[2]))
+    runs = Runs.of(outcome_of(STEP, [1, 2], diverged=[2]))
     assert runs.log_losses[1] is None
     assert (runs.diverged, runs.log_loss) == (1, runs.log_losses[0])
-    assert to_runs(outcome_of(STEP, [1, 2], diverged=[1, 2])).log_loss is None
-    assert to_curves(outcome_of(STEP, [2], diverged=[2])).loss == (None,) * CLOCK.epochs
+    assert Runs.of(outcome_of(STEP, [1, 2], diverged=[1, 2])).log_loss is None
+    assert MeanCurves.of(outcome_of(STEP, [2], diverged=[2])).loss == (None,) * CLOCK.epochs
 
 
 def test_the_split_is_told_with_its_doubts() -> None:
