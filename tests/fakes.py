@@ -17,7 +17,7 @@ from sweep.execution.batches import Outcome
 from sweep.schedules import Timeline
 from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database
-from sweep.store.optuna_schema import open_study
+from sweep.store.study import open_study
 
 CLOCK = Timeline(epochs=3, steps_per_epoch=2)
 ROWS = 116
@@ -126,13 +126,19 @@ def make_coordinator(
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Database]:
     """Open the SQLite database at `path`, and close every connection to it at the end."""
-    database = Database(f"sqlite:///{path}")
+    with closed(Database(f"sqlite:///{path}")) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def closed(database: Database) -> Iterator[Database]:
+    """Close every connection to a database at the end."""
     try:
         yield database
     finally:
         made = vars(database)  # the parts that were used
-        if "engine" in made:
-            database.engine.dispose()
+        for name in made.keys() & {"engine", "reader"}:
+            made[name].dispose()
         if "storage" in made:
             database.storage.remove_session()
             database.storage.engine.dispose()

@@ -23,7 +23,7 @@ from sweep.jobs.studies import MOVING, ModelAnswer, StudyAnswer
 from sweep.model import Answer
 from sweep.search.session import read_data
 from sweep.space import Value
-from sweep.store.optuna_schema import check_same_plan, with_defaults
+from sweep.store.study import check_same_plan, with_defaults
 
 PAUSES_SECONDS = (0.5, 2.0, 5.0)  # between tries to submit
 KEPT = ("baseline", "verdict")  # what may change between two runs here, and not on a server

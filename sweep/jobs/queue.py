@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from sweep.config.study_file import Plan, read_plan
-from sweep.errors import EXIT_CODES, BadInput, Conflict, Locked, NotFound, nearest, without_paths
+from sweep.errors import EXIT_CODES, BadInput, Conflict, Locked, NotFound, StorageFailed, nearest, without_paths
 from sweep.store.database import Database
+from sweep.store.optuna_schema import delete_studies
 from sweep.store.queries import find_study, study_names
-from sweep.store.removal import delete_studies
 from sweep.verdict.baselines import possible_names, searched_names, tuned_owner
 
 CRASHES_RETRIED = 1
@@ -177,10 +177,11 @@ class JobQueue:
             BadInput: for another request under the same key.
             Conflict: if the name is taken, or is that of a study's tuned baseline.
         """
+        stored = self._stored_names()
         with self._changing() as jobs:
             if key is not None and (before := jobs.submitted_before(key, digest)) is not None:
                 return Submitted(before, replayed=True)
-            jobs.check_free(plan.name)
+            jobs.check_free(plan.name, stored)
             jobs.insert(plan, JobState.QUEUED)
             if key is not None:
                 jobs.connection.execute(KEYS.insert().values(key=key, digest=digest, name=plan.name, created=_now()))
@@ -200,7 +201,7 @@ class JobQueue:
     def jobs(self, names: Collection[str] | None = None) -> dict[str, Job]:
         """Return all jobs, or those of the studies in `names`, by name; a job of another version may be left out."""
         query = sa.select(JOBS) if names is None else sa.select(JOBS).where(JOBS.c.name.in_(names))
-        with self.database.reading() as connection:
+        with self.database.connecting() as connection:
             rows = connection.execute(query).mappings().all()
         found = {}
         for row in rows:
@@ -210,19 +211,19 @@ class JobQueue:
 
     def names(self) -> list[str]:
         """Return the names of all jobs in alphabetical order."""
-        with self.database.reading() as connection:
+        with self.database.connecting() as connection:
             return list(connection.execute(sa.select(JOBS.c.name).order_by(JOBS.c.name)).scalars())
 
     def queued(self) -> list[str]:
         """Return the names of the queued jobs, the next to run first."""
         waiting = sa.select(JOBS.c.name).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.place)
-        with self.database.reading() as connection:
+        with self.database.connecting() as connection:
             return list(connection.execute(waiting).scalars())
 
     def count(self) -> dict[JobState, int]:
         """Return the number of jobs in each state."""
         query = sa.select(JOBS.c.state, sa.func.count().label("jobs")).group_by(JOBS.c.state)
-        with self.database.reading() as connection:
+        with self.database.connecting() as connection:
             found = {JobState(row["state"]): int(row["jobs"]) for row in connection.execute(query).mappings()}
         return {state: found.get(state, 0) for state in JobState}
 
@@ -288,16 +289,20 @@ class JobQueue:
         running = Conflict("study", f"`{name}` is running; stop it first.")
         if self.database.is_being_written(name):
             raise running
-        with self.database.reading() as connection:
-            stored = study_names(connection)
-        if name not in stored and name not in self.names():
+        if name not in self._stored_names() and name not in self.names():
             raise NotFound("study", f"there is no study `{name}`.")
+        if self.database.is_newer:
+            raise StorageFailed(f"`{name}` has a schema of a newer Optuna: delete it with `optuna delete-study`.")
         with self.database.sole_writer(name), self._changing() as jobs:
             row = jobs.row(name)
             if row is not None and row["state"] == JobState.RUNNING:
                 raise running
-            delete_studies(jobs.connection, self.database.tables, jobs.family(name))
+            delete_studies(jobs.connection, jobs.family(name))
             jobs.connection.execute(JOBS.delete().where(JOBS.c.name == name))
+
+    def _stored_names(self) -> set[str]:
+        with self.database.reading() as connection:
+            return study_names(connection)
 
     def claim(self, blocked: Collection[str] = ()) -> Job | None:
         """Mark the first queued job as running, and return it; those in `blocked` keep their places."""
@@ -329,7 +334,7 @@ class JobQueue:
     @contextmanager
     def _changing(self) -> Iterator[_Transaction]:
         with self.database.writing() as connection:
-            yield _Transaction(connection)
+            yield _Transaction(self.database, connection)
 
     def _change(self, name: str, decide: Callable[[Job], dict[str, Any]]) -> Job:
         """Change the columns that `decide` returns for the job, in one transaction."""
@@ -343,6 +348,7 @@ class JobQueue:
 class _Transaction:
     """What one transaction reads and changes."""
 
+    database: Database
     connection: Connection
 
     def row(self, name: str) -> RowMapping | None:
@@ -375,9 +381,9 @@ class _Transaction:
             raise Conflict(KEY_HEADER, f"made the study `{kept['name']}`, which has been deleted since.")
         return _job(row)
 
-    def check_free(self, name: str) -> None:
+    def check_free(self, name: str, stored: Collection[str]) -> None:
         """Raise `Conflict` if a study has the name already, or would share a tuned baseline's."""
-        known = {*study_names(self.connection), *self.connection.execute(sa.select(JOBS.c.name)).scalars()}
+        known = {*stored, *self.connection.execute(sa.select(JOBS.c.name)).scalars()}
         if name in known:
             raise Conflict("name", f"there is a study `{name}` already.")
         if taken := known & {*possible_names(name), tuned_owner(name)}:
@@ -387,10 +393,14 @@ class _Transaction:
         """Return the names of a study and of those tuned baselines that belong to it."""
         row = self.row(name)
         try:
-            plan = find_study(self.connection, name).plan if row is None else _job(row).plan
+            plan = self._stored_plan(name) if row is None else _job(row).plan
         except BadInput:  # a plan of another version, or no such study
             plan = None
         return {name} if plan is None else searched_names(plan)
+
+    def _stored_plan(self, name: str) -> Plan | None:
+        with self.database.reading() as connection:
+            return find_study(connection, name).plan
 
 
 def _at_the_end() -> dict[str, Any]:

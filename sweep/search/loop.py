@@ -23,10 +23,10 @@ from sweep.execution.batches import Outcome, Trainer
 from sweep.search.distributions import SearchSpace
 from sweep.search.objective import to_record
 from sweep.search.sampler import propose, window
-from sweep.store import queries
 from sweep.store.database import Database
-from sweep.store.optuna_schema import FinishedTrial, put_back, store
+from sweep.store.optuna_schema import read_params
 from sweep.store.queries import Finished, StoredStudy
+from sweep.store.study import FinishedTrial, put_back, store
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Coordinator:
     def __post_init__(self) -> None:
         """Derive the search space and the study's key in the database, and put back what was left running."""
         self._space = SearchSpace(self.plan.search)
-        self._study_id: int = self.study._study_id  # Optuna gives a study's key no public name
+        self._study_id = self.database.storage.get_study_id_from_name(self.study.study_name)
         self._stored = StoredStudy(self.database, self.plan.name)
         self._run_seeds = tuple(range(self.plan.search.replicates))
         put_back(self.database, self._study_id)
@@ -128,7 +128,7 @@ class Coordinator:
         with self.seconds.spent_on("sampling"):
             shown = [trial.trial_id for trial in window(before, self.plan.search.metric)]
             with self.database.reading() as connection:
-                params = queries.read_params(connection, shown)
+                params = read_params(connection, shown)
             sampled = propose(
                 self._space,
                 [params[trial_id] for trial_id in shown],

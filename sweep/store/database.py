@@ -1,44 +1,33 @@
-"""The database under a study: opened carefully, its schema made once, and one writer at a time.
-
-Optuna owns the schema. Whole rounds are written through SQLAlchemy in one transaction, which costs a twentieth of
-what Optuna's storage takes to add the same trials one by one (tests/bench/README.md).
-"""
+"""The database under a study, SQLite or PostgreSQL: its connections, its schema made once, and one writer at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
 import sqlite3
-import tempfile
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
-from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from sweep.errors import BadInput, Locked, StorageFailed
+from sweep.store.locks import PATIENCE_SECONDS, AdvisoryLocks, FileLocks, Locks
+from sweep.store.optuna_schema import KNOWN_SCHEMA, METADATA, read_version
 
 if TYPE_CHECKING:
     import optuna
 
+    from sweep.store.optuna_copy import OptunaCopy
+
 DEFAULT_STORAGE = "sqlite:///studies/sweeps.db"
 BUSY_SECONDS = 30
 SCHEMA_SECONDS = 60
-# `sweep status` holds a study's lock for a moment to see whether somebody else does.
-GLANCE_SECONDS = 1
-KNOWN_SCHEMA = 12
-TABLES = (
-    *("studies", "study_directions", "study_user_attributes", "study_system_attributes", "trials", "trial_values"),
-    *("trial_params", "trial_user_attributes", "trial_system_attributes", "trial_intermediate_values"),
-    "trial_heartbeats",
-)
 SCHEMA_LOCK, SERVER_LOCK = "-schema", "-server"  # no study may be called so
 
 
@@ -59,7 +48,10 @@ class Database:
             url.get_dialect()
         except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError, ValueError) as error:
             raise BadInput("storage", f"`{self.url}` is not a database URL such as {DEFAULT_STORAGE}.") from error
-        if url.get_backend_name() == "sqlite" and _is_no_plain_file(url.database):
+        kind, name = url.get_backend_name(), str(url.database or "")
+        if kind not in ("sqlite", "postgresql"):
+            raise BadInput("storage", f"must be SQLite or PostgreSQL, got {kind}.")
+        if kind == "sqlite" and (name in ("", ":memory:") or name.startswith("file:")):
             raise BadInput("storage", "a study needs a plain file, an SQLite database in memory is gone at the end.")
 
     @cached_property
@@ -87,8 +79,14 @@ class Database:
         """The URL and the engine's options for connections that cannot write."""
         if self.file is not None:
             return "sqlite://", {"creator": _sqlite_reader(self.file), "poolclass": sqlalchemy.pool.NullPool}
-        on_server = make_url(self.url).get_backend_name() == "postgresql"
-        return self.url, {"execution_options": {"postgresql_readonly": True} if on_server else {}, **self._pooling}
+        return self.url, {"execution_options": {"postgresql_readonly": True}, **self._pooling}
+
+    @cached_property
+    def locks(self) -> Locks:
+        """The locks of the database."""
+        if self.file is not None:
+            return FileLocks(self.file)
+        return AdvisoryLocks(sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.pool.NullPool))
 
     @property
     def _pooling(self) -> dict[str, Any]:
@@ -101,10 +99,9 @@ class Database:
         import optuna  # noqa: PLC0415 - `sweep best` reads without it
 
         try:
-            self._make_folder()
-            with FileLock(self.lock_path(SCHEMA_LOCK), timeout=SCHEMA_SECONDS):
+            with self.locks.sole(SCHEMA_LOCK, SCHEMA_SECONDS):
                 storage = optuna.storages.RDBStorage(_as_template(self.url), engine_kwargs=self._pooling)
-        except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError, ImportError, Timeout) as error:
+        except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError, ImportError) as error:
             raise StorageFailed(f"`{self.shown}` cannot be opened: {_first_line(error)}") from error
         if self.file is not None:
             _take_turns(storage.engine)
@@ -114,21 +111,24 @@ class Database:
         """Return Optuna's storage over connections that cannot write.
 
         Raises:
-            StorageFailed: if there is no database, or it is not one of Optuna's of a known version.
+            StorageFailed: if there is no database, or it is not one of Optuna's, or its schema is of another time.
         """
         import optuna  # noqa: PLC0415 - `sweep best` reads without it
 
         url, options = self._reading
         options = options | {"poolclass": sqlalchemy.pool.NullPool}  # many may exist beside each other
-        with self.reading():  # it says what is wrong
+        newer = self.is_newer
+        try:
             return optuna.storages.RDBStorage(
-                _as_template(url), engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True
+                _as_template(url), engine_kwargs=options, skip_compatibility_check=not newer, skip_table_creation=True
             )
+        except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:  # a schema that this Optuna does not know
+            raise StorageFailed(f"`{self.shown}` cannot be opened: {_first_line(error)}") from error
 
     def make_tables(self, metadata: sqlalchemy.MetaData) -> None:
         """Make tables of our own beside Optuna's, unless they are there."""
         self.storage  # noqa: B018 - Optuna's schema comes first
-        with FileLock(self.lock_path(SCHEMA_LOCK), timeout=SCHEMA_SECONDS), self.writing() as connection:
+        with self.locks.sole(SCHEMA_LOCK, SCHEMA_SECONDS), self.writing() as connection:
             metadata.create_all(connection)
 
     @property
@@ -141,20 +141,34 @@ class Database:
         return self.file is None or self.file.is_file()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open a connection that cannot write and that no writer waits for longer than one query.
+    def connecting(self) -> Iterator[Connection]:
+        """Open a connection that cannot write, and that no writer waits for longer than one query.
 
         Raises:
-            StorageFailed: if there is no database, or it is not one of Optuna's of a known version.
+            StorageFailed: if there is no database, or it refuses.
         """
         if not self.exists():
             raise StorageFailed(f"there is no database `{self.shown}`; `sweep run` makes it.")
         try:
             with self.reader.connect() as connection:
-                self._check_schema(connection)
                 yield connection
         except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
             raise StorageFailed(f"`{self.shown}` cannot be read: {_first_line(error)}") from error
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection, as `connecting`, to Optuna's tables; if their schema is newer, to a copy of them.
+
+        Raises:
+            StorageFailed: if there is no database, or it is not one of Optuna's, or its schema is too old.
+        """
+        with self.connecting() as connection:
+            newer = self._has_newer_schema(connection)
+            if not newer:
+                yield connection
+        if newer:
+            with self.copy.reading() as connection:
+                yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -164,6 +178,7 @@ class Database:
             StorageFailed: if the database refuses.
         """
         try:
+            self.locks.check()
             with self.engine.begin() as connection:
                 yield connection
         except sqlalchemy.exc.SQLAlchemyError as error:
@@ -171,15 +186,12 @@ class Database:
 
     @cached_property
     def tables(self) -> dict[str, sqlalchemy.Table]:
-        """Optuna's tables, as the database itself describes them."""
-        metadata = sqlalchemy.MetaData()
-        with self.reading() as connection:
-            metadata.reflect(connection, only=TABLES)
-        return dict(metadata.tables)
+        """Optuna's tables by name."""
+        return dict(METADATA.tables)
 
     @contextlib.contextmanager
     def sole_writer(self, study: str) -> Iterator[None]:
-        """Hold the study's lock, which the system frees however this process ends.
+        """Hold the study's lock, which is free again however this process ends.
 
         Raises:
             Locked: if another process holds it.
@@ -190,69 +202,74 @@ class Database:
 
     @contextlib.contextmanager
     def sole_server(self) -> Iterator[None]:
-        """Hold the lock of the one service that takes orders for this database, as `sole_writer` does a study's."""
+        """Hold the lock of the one service that runs this database's jobs, as `sole_writer` does a study's."""
         with self._sole(SERVER_LOCK, f"another `sweep serve` serves `{self.shown}`."):
             yield
 
     @contextlib.contextmanager
     def _sole(self, name: str, complaint: str) -> Iterator[None]:
-        lock = FileLock(self.lock_path(name), timeout=GLANCE_SECONDS)
-        try:
-            self._make_folder()
-            lock.acquire()
-        except Timeout as error:
-            raise Locked(complaint) from error
-        except OSError as error:
-            raise StorageFailed(f"`{self.shown}` cannot be locked: {error.strerror}.") from error
-        with lock:
-            lock.release()  # `with` acquired it once more
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.locks.sole(name, PATIENCE_SECONDS))
+            except TimeoutError as error:
+                raise Locked(complaint) from error
+            except OSError as error:
+                raise StorageFailed(f"`{self.shown}` cannot be locked: {error.strerror}.") from error
+            except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+                raise StorageFailed(f"`{self.shown}` cannot be locked: {_first_line(error)}") from error
             yield
 
     def is_being_written(self, study: str) -> bool:
         """Say whether a `sweep run` holds the study's lock now."""
         try:
-            with self.lock_path(study).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who look do not see each other
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+            return self.locks.is_held(study)
+        except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+            raise StorageFailed(f"`{self.shown}` cannot be read: {_first_line(error)}") from error
 
-    def lock_path(self, name: str) -> Path:
-        """Return the lock file's path: beside an SQLite file, for a server in the system's folder."""
-        if self.file is not None:
-            return self.file.with_name(f"{self.file.name}.{name}.lock")
-        digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"sweep-{digest}.{name}.lock"
-
-    def _make_folder(self) -> None:
-        if self.file is not None:
-            self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+    @property
+    def is_newer(self) -> bool:
+        """Whether the schema is newer than the known one, so that only Optuna can write it."""
+        with self.connecting() as connection:
+            return self._has_newer_schema(connection)
 
     @cached_property
-    def _known_files(self) -> set[int]:
-        """The files, by their inodes, whose schema was found to be right; it stays so."""
-        return set()
+    def copy(self) -> OptunaCopy:
+        """The studies as Optuna itself reads them, for a schema that is newer than the known one."""
+        from sweep.store.optuna_copy import OptunaCopy  # noqa: PLC0415 - as `storage`
 
-    def _check_schema(self, connection: Connection) -> None:
+        return OptunaCopy(self.read_only_storage())
+
+    @cached_property
+    def _seen_schemas(self) -> dict[int, bool]:
+        """Whether the schema is newer, by the file's inode: a restored file may have another."""
+        return {}
+
+    def _has_newer_schema(self, connection: Connection) -> bool:
         inode = 0 if self.file is None else self.file.stat().st_ino
-        if inode in self._known_files:
-            return
-        self._read_schema(connection)
-        self._known_files.add(inode)
+        if inode not in self._seen_schemas:
+            self._seen_schemas[inode] = self._read_schema(connection) > KNOWN_SCHEMA
+        return self._seen_schemas[inode]
 
-    def _read_schema(self, connection: Connection) -> None:
+    def _read_schema(self, connection: Connection) -> int:
         try:
-            made = sqlalchemy.inspect(connection).has_table("version_info")
-            query = sqlalchemy.text("SELECT schema_version FROM version_info")
-            found = connection.execute(query).scalar() if made else None
+            found = read_version(connection)
         except sqlalchemy.exc.DatabaseError as error:
             raise StorageFailed(f"`{self.shown}` holds no Optuna studies: {_first_line(error)}") from error
         if found is None:
             raise SchemaMissing(f"`{self.shown}` holds no Optuna studies.")
-        if found != KNOWN_SCHEMA:
+        if found < KNOWN_SCHEMA:
             raise StorageFailed(f"`{self.shown}` has Optuna's schema {found}, this version knows {KNOWN_SCHEMA}.")
+        if found > KNOWN_SCHEMA:
+            _say_once(
+                f"note: `{self.shown}` has Optuna's schema {found}, this version knows {KNOWN_SCHEMA}: "
+                "it is read and written through Optuna itself, which is slower."
+            )
+        return found
+
+
+@cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _take_turns(engine: Engine) -> None:
@@ -267,10 +284,6 @@ def _take_turns(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def take_the_lock(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _is_no_plain_file(name: str | None) -> bool:
-    return name in (None, "", ":memory:") or str(name).startswith("file:")
 
 
 def _as_template(url: str) -> str:

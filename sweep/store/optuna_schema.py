@@ -1,228 +1,280 @@
-"""A study's lasting record: made once from a study file, and grown by whole rounds of finished trials.
+"""Optuna's tables, which are known here alone: columns, queries, and the rows of a trial.
 
-Trials come into the database finished, so a coordinator that dies leaves nothing half done. Only trials that
-somebody queued by hand, or left running in a plain `study.optimize`, are ever seen in another state.
+`sweep.store.optuna_copy` reads and writes databases whose schema is newer than this one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import platform
-import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import optuna
-import sqlalchemy
-from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+import sqlalchemy as sa
+from sqlalchemy import Column, DateTime, Float, Integer, String, Text, bindparam, text
+from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import Plan, read_plan
-from sweep.errors import BadInput, StorageFailed
-from sweep.seeds import Stage, run_seeds
+from sweep.config.study_file import Metric
 from sweep.space import Value
-from sweep.store.database import Database
-from sweep.store.queries import StoredStudy
-from sweep.store.trials import TrialRecord
 
-PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
-# What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
-# data lie, never what was searched; the data's own digest tells whether they are the same.
-CHANGEABLE = {"search": {"trials"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
-
-@dataclass(frozen=True)
-class FinishedTrial:
-    """One evaluated candidate on its way into the database."""
-
-    params: Mapping[str, Value]
-    distributions: Mapping[str, BaseDistribution]
-    value: float
-    record: TrialRecord
-    began: datetime
+KNOWN_SCHEMA = 12
+HIGHEST_NUMBER = 2**31 - 1  # that a database can hold and so be asked for
+METADATA = sa.MetaData()
+Rows: TypeAlias = list[dict[str, Any]]
 
 
-def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study:
-    """Load the plan's study, or make it with everything that traces it.
-
-    Raises:
-        BadInput: if the stored study has trials from another plan or other data.
-    """
-    study = optuna.create_study(
-        storage=database.storage, study_name=plan.name, direction="maximize", load_if_exists=True
+def _attributes(owner: str, kind: str) -> sa.Table:
+    return sa.Table(
+        f"{owner}_{kind}_attributes",
+        METADATA,
+        Column(f"{owner}_{kind}_attribute_id", Integer, primary_key=True),
+        Column(f"{owner}_id", Integer, index=True),
+        Column("key", String(512)),
+        Column("value_json", Text),
     )
-    if study.directions != [StudyDirection.MAXIMIZE]:
-        raise BadInput("name", f"the stored study `{plan.name}` does not maximize one value; choose another name.")
-    if StoredStudy(database, plan.name).count_finished() and "plan" in study.user_attrs:
-        _check_same(study, plan, data_sha256)
-    else:
-        for key, value in provenance(data_sha256).items():
-            study.set_user_attr(key, value)
-    changing = {
-        "run_seeds": stage_seeds(plan),
-        "quoted_baseline": plan.baseline.accuracy if plan.baseline else None,
-    }
-    for key, value in changing.items():
-        if study.user_attrs.get(key, ...) != value:
-            study.set_user_attr(key, value)
-    if study.user_attrs.get("plan") != (stored := plan.model_dump(mode="json")):
-        study.set_user_attr("plan", stored)
-    return study
 
 
-def stage_seeds(plan: Plan) -> dict[str, dict[str, int]]:
-    """Return the first run seed of each stage, and how many it takes; a later confirmation goes on behind its own."""
-    verdict = plan.verdict
-    numbers = {
-        Stage.SEARCH: plan.search.replicates,
-        Stage.SELECTION: verdict.selection_seeds,
-        Stage.CONFIRMATION: verdict.confirmation_seeds,
-        Stage.NEW_ROWS: verdict.split_seeds,
-    }
-    return {stage: {"first": run_seeds(stage, 1).start, "number": number} for stage, number in numbers.items()}
+STUDIES = sa.Table(
+    "studies", METADATA, Column("study_id", Integer, primary_key=True), Column("study_name", String(512))
+)
+DIRECTIONS = sa.Table(
+    "study_directions",
+    METADATA,
+    Column("study_direction_id", Integer, primary_key=True),
+    Column("direction", sa.Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection")),
+    Column("study_id", Integer),
+    Column("objective", Integer),
+)
+STUDY_USER, STUDY_SYSTEM = _attributes("study", "user"), _attributes("study", "system")
+TRIALS = sa.Table(
+    "trials",
+    METADATA,
+    Column("trial_id", Integer, primary_key=True),
+    Column("number", Integer),
+    Column("study_id", Integer, index=True),
+    Column("state", sa.Enum("RUNNING", "WAITING", "COMPLETE", "PRUNED", "FAIL", name="trialstate")),
+    Column("datetime_start", DateTime),  # UTC
+    Column("datetime_complete", DateTime),
+)
+TRIAL_USER, TRIAL_SYSTEM = _attributes("trial", "user"), _attributes("trial", "system")
+PARAMS = sa.Table(
+    "trial_params",
+    METADATA,
+    Column("param_id", Integer, primary_key=True),
+    Column("trial_id", Integer, index=True),
+    Column("param_name", String(512)),
+    Column("param_value", Float(precision=53)),
+    Column("distribution_json", Text),
+)
+VALUES = sa.Table(
+    "trial_values",
+    METADATA,
+    Column("trial_value_id", Integer, primary_key=True),
+    Column("trial_id", Integer, index=True),
+    Column("objective", Integer),
+    Column("value", Float(precision=53)),
+    Column("value_type", sa.Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
+)
+STEPS = sa.Table(
+    "trial_intermediate_values",
+    METADATA,
+    Column("trial_intermediate_value_id", Integer, primary_key=True),
+    Column("trial_id", Integer, index=True),
+    Column("step", Integer),
+    Column("intermediate_value", Float(precision=53)),
+    Column(
+        "intermediate_value_type", sa.Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype")
+    ),
+)
+HEARTBEATS = sa.Table(
+    "trial_heartbeats", METADATA, Column("trial_heartbeat_id", Integer, primary_key=True), Column("trial_id", Integer)
+)
+OF_STUDY = (DIRECTIONS, STUDY_USER, STUDY_SYSTEM)
+OF_TRIAL = (VALUES, PARAMS, STEPS, TRIAL_USER, TRIAL_SYSTEM, HEARTBEATS)
+
+# A JSON text of these characters alone is a number; a longer one is none of ours, and might not fit.
+NUMBER = "TRIM({0}.value_json, '0123456789.eE+-') = '' AND LENGTH({0}.value_json) < 30"
+WHOLE = "TRIM({0}.value_json, '0123456789') = '' AND LENGTH({0}.value_json) < 10"
+FINISHED = f"""
+    SELECT t.trial_id, t.number, v.value,
+        CASE WHEN {NUMBER.format("l")} THEN CAST(l.value_json AS DOUBLE PRECISION) END AS log_loss,
+        COALESCE(CASE WHEN {WHOLE.format("d")} THEN CAST(d.value_json AS INTEGER) END, 0) AS diverged,
+        CASE WHEN {WHOLE.format("p")} THEN CAST(p.value_json AS INTEGER) END AS position
+    FROM trials t
+    JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
+    LEFT JOIN trial_user_attributes l ON l.trial_id = t.trial_id AND l.key = 'log_loss'
+    LEFT JOIN trial_user_attributes d ON d.trial_id = t.trial_id AND d.key = 'diverged'
+    LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
+    WHERE t.study_id = :study AND t.state = 'COMPLETE'
+"""
+FINISHED_BY_NUMBER = text(f"{FINISHED} ORDER BY t.number")
+FINISHED_TRIAL = text(f"{FINISHED} AND t.number = :number")
+# `Finished.rank_key` says the same of trials that are already here.
+BEST_FIRST: dict[Metric, str] = {
+    "accuracy": "value DESC, log_loss NULLS LAST, number",
+    "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, number",
+}
+ANY_AFTER = text("""
+    SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, v.value
+    FROM trials t
+    LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
+    WHERE t.study_id = :study AND t.number > :after ORDER BY t.number LIMIT :limit
+""").columns(datetime_start=DateTime(), datetime_complete=DateTime())
+NAMED_PARAMS = text("""
+    SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
+    FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+    WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name IN :names
+""").bindparams(bindparam("names", expanding=True))
+PARAM_NAMES = text("""
+    SELECT DISTINCT p.param_name FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
+    WHERE t.study_id = :study
+""")
+COUNT_FINISHED = text("""
+    SELECT COUNT(*) FROM trials t JOIN studies s ON s.study_id = t.study_id
+    WHERE s.study_name = :name AND t.state = 'COMPLETE'
+""")
+COUNT_BY_STATE = text("SELECT state, COUNT(*) AS trials FROM trials WHERE study_id = :study GROUP BY state")
+LATEST_FINISHED = text("""
+    SELECT datetime_start, datetime_complete FROM trials
+    WHERE study_id = :study AND state = 'COMPLETE' ORDER BY number DESC LIMIT 100
+""")
+VERSIONS = text("""
+    SELECT s.study_name, s.study_id,
+        (SELECT MAX(t.trial_id) FROM trials t WHERE t.study_id = s.study_id) AS latest,
+        (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
+        (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'FAIL') AS failed,
+        (SELECT SUM(LENGTH(a.value_json)) FROM study_user_attributes a WHERE a.study_id = s.study_id) AS told,
+        (SELECT SUM(LENGTH(a.value_json)) FROM study_system_attributes a WHERE a.study_id = s.study_id) AS kept
+    FROM studies s WHERE s.study_name IN :names
+""").bindparams(bindparam("names", expanding=True, type_=String()))  # or an empty list has no type on PostgreSQL
 
 
-def provenance(data_sha256: str) -> dict[str, Any]:
-    """Return what a result can be traced to: data, versions, machine and commit."""
+def best_first(metric: Metric, top: int | None) -> sa.TextClause:
+    """Return the query of the `top` finished trials by a metric, or of all, best first."""
+    limit = "" if top is None else f" LIMIT {int(top)}"
+    return text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[metric]}{limit}")
+
+
+def read_version(connection: Connection) -> int | None:
+    """Return the version of the database's schema; None if Optuna has not made it, or not finished."""
+    if not sa.inspect(connection).has_table("version_info"):
+        return None
+    found: int | None = connection.execute(text("SELECT schema_version FROM version_info")).scalar()
+    return found
+
+
+def read_studies(connection: Connection) -> dict[str, int]:
+    """Return the id of each study by its name."""
+    return {str(row.study_name): int(row.study_id) for row in connection.execute(STUDIES.select())}
+
+
+def read_params(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Value]]:
+    """Return the params of each trial, as they were suggested."""
+    found: dict[int, dict[str, Value]] = {number: {} for number in trial_ids}
+    query = PARAMS.select().where(PARAMS.c.trial_id.in_(trial_ids)).order_by(PARAMS.c.param_id)
+    for row in connection.execute(query):
+        found[row.trial_id][row.param_name] = external(row.param_value, row.distribution_json)
+    return found
+
+
+def external(stored: float, distribution_json: str) -> Value:
+    """Return the value that a param's stored number stands for, by its distribution as Optuna writes it."""
+    distribution = _distribution(distribution_json)
+    if distribution["name"] == "CategoricalDistribution":
+        chosen: Value = distribution["attributes"]["choices"][int(stored)]
+        return chosen
+    return int(stored) if distribution["name"] == "IntDistribution" else float(stored)
+
+
+@lru_cache(maxsize=256)  # all trials of a study share a few
+def _distribution(document: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(document)
+    return parsed
+
+
+def read_attributes(
+    connection: Connection, trial_ids: Sequence[int], only: Collection[str] | None = None
+) -> dict[int, dict[str, Any]]:
+    """Return the user attributes of each trial, all or `only` these."""
+    found: dict[int, dict[str, Any]] = {number: {} for number in trial_ids}
+    query = TRIAL_USER.select().where(TRIAL_USER.c.trial_id.in_(trial_ids))
+    for row in connection.execute(query if only is None else query.where(TRIAL_USER.c.key.in_(only))):
+        found[row.trial_id][row.key] = json.loads(row.value_json)
+    return found
+
+
+def insert_trials(connection: Connection, heads: Rows, trials: Sequence[FrozenTrial]) -> None:
+    """Insert trials whole; `heads` are their rows in the table of trials, with ids or without."""
+    returning = TRIALS.insert().returning(TRIALS.c.trial_id, sort_by_parameter_order=True)
+    ids = connection.execute(returning, heads).scalars().all()
+    found: dict[sa.Table, Rows] = {table: [] for table in OF_TRIAL}
+    for trial_id, trial in zip(ids, trials, strict=True):
+        for table, rows in _rows(trial).items():
+            found[table] += [{"trial_id": trial_id} | row for row in rows]
+    for table, rows in found.items():
+        if rows:
+            connection.execute(table.insert(), rows)
+
+
+def _rows(trial: FrozenTrial) -> dict[sa.Table, Rows]:
+    """Return the rows of a trial in each table but that of trials, without its id."""
+    from optuna.distributions import distribution_to_json  # noqa: PLC0415 - `sweep best` reads without it
+
+    values = [(number, *_typed(value)) for number, value in enumerate(trial.values or ())]
+    steps = [(step, *_typed(value)) for step, value in trial.intermediate_values.items()]
     return {
-        "data_sha256": data_sha256,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
-        "commit": git_commit(),
-    }
-
-
-def put_back(database: Database, study_id: int) -> int:
-    """Let the trials that a dead process left running wait again; return how many there were."""
-    table = database.tables["trials"]
-    stale = (table.c.study_id == study_id) & (table.c.state == TrialState.RUNNING.name)
-    with database.writing() as connection:
-        found = connection.execute(table.update().where(stale).values(state=TrialState.WAITING.name))
-    return int(found.rowcount)
-
-
-def store(database: Database, study_id: int, trials: Sequence[FinishedTrial]) -> None:
-    """Write finished trials in one transaction, numbered in their order.
-
-    Raises:
-        StorageFailed: for a value that is not finite, which would make the study unreadable, or a refusal.
-    """
-    for trial in trials:
-        if not math.isfinite(trial.value):
-            raise StorageFailed(f"trial at position {trial.record.position} has the value {trial.value}.")
-    if not trials:
-        return
-    tables, now = database.tables, datetime.now(UTC).replace(tzinfo=None)
-    with database.writing() as connection:
-        table = tables["trials"]
-        last = sqlalchemy.select(sqlalchemy.func.max(table.c.number)).where(table.c.study_id == study_id)
-        highest = connection.execute(last).scalar()
-        first = 0 if highest is None else highest + 1
-        heads = [
-            {
-                "number": first + place,
-                "study_id": study_id,
-                "state": TrialState.COMPLETE.name,
-                "datetime_start": trial.began.astimezone(UTC).replace(tzinfo=None),
-                "datetime_complete": now,
-            }
-            for place, trial in enumerate(trials)
-        ]
-        returning = table.insert().returning(table.c.trial_id, sort_by_parameter_order=True)
-        ids = list(connection.execute(returning, heads).scalars())
-        for name, rows in _parts(ids, trials).items():
-            connection.execute(tables[name].insert(), rows)
-
-
-def _parts(ids: Sequence[int], trials: Sequence[FinishedTrial]) -> dict[str, list[dict[str, Any]]]:
-    pairs = list(zip(ids, trials, strict=True))
-    return {
-        "trial_values": [
-            {"trial_id": number, "objective": 0, "value": trial.value, "value_type": "FINITE"}
-            for number, trial in pairs
+        VALUES: [dict(zip(("objective", "value", "value_type"), row, strict=True)) for row in values],
+        STEPS: [
+            dict(zip(("step", "intermediate_value", "intermediate_value_type"), row, strict=True)) for row in steps
         ],
-        "trial_params": [
+        PARAMS: [
             {
-                "trial_id": number,
                 "param_name": name,
                 "param_value": distribution.to_internal_repr(trial.params[name]),
                 "distribution_json": distribution_to_json(distribution),
             }
-            for number, trial in pairs
             for name, distribution in trial.distributions.items()
         ],
-        "trial_user_attributes": [
-            {"trial_id": number, "key": key, "value_json": json.dumps(value, allow_nan=False)}
-            for number, trial in pairs
-            for key, value in trial.record.attributes().items()
-        ],
+        TRIAL_USER: attribute_rows(trial.user_attrs),
+        TRIAL_SYSTEM: attribute_rows(trial.system_attrs),
     }
 
 
-def _check_same(study: optuna.Study, plan: Plan, data_sha256: str) -> None:
-    check_same_plan(study.user_attrs["plan"], plan, "give the study another name, or another --storage.")
-    if study.user_attrs["data_sha256"] != data_sha256:
-        raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+def _typed(value: float) -> tuple[float | None, str]:
+    """Return a number as Optuna stores it, since not every database takes all floats."""
+    if math.isfinite(value):
+        return value, "FINITE"
+    return None, "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
 
 
-def check_same_plan(stored: dict[str, Any], plan: Plan, instead: str) -> None:
-    """Raise `BadInput` if a stored plan has something else where nothing may change; `instead` is what to do then."""
-    changed = _first_difference(with_defaults(stored), plan.model_dump(mode="json"))
-    if changed:
-        field, old, new = changed
-        raise BadInput(field, f"the stored study `{plan.name}` has {_shown(old)}, not {_shown(new)}; {instead}")
+def attribute_rows(attributes: Mapping[str, Any]) -> Rows:
+    """Return the rows of attributes, without what they belong to."""
+    return [{"key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
 
 
-def _shown(value: Any) -> str:
-    return "nothing there" if value is None else json.dumps(value)
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return a moment as Optuna stores it; one without a zone is local time, as in Optuna's trials."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored plan with the keys that study files did not have yet when it was stored."""
-    try:
-        return read_plan(stored).model_dump(mode="json")
-    except BadInput:  # it names what is no longer there; the comparison shows what
-        return stored
+def delete_trials(connection: Connection, trial_ids: Any) -> None:
+    """Delete trials by their ids, or by a query of ids."""
+    for table in (*OF_TRIAL, TRIALS):
+        connection.execute(table.delete().where(table.c.trial_id.in_(trial_ids)))
 
 
-def _first_difference(stored: Any, wanted: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:
-    if path[:1] and path[-1] in CHANGEABLE.get(".".join(path[:-1]), set()):
-        return None
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for key in {**wanted, **stored}:
-            found = _first_difference(stored.get(key), wanted.get(key), (*path, key))
-            if found:
-                return found
-        return None
-    return None if stored == wanted else (".".join(path), stored, wanted)
-
-
-def cpu_name() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def git_commit() -> str | None:
-    """Return the commit that this package runs from, with a `+` if files differ from it; None outside a clone."""
-    here = Path(__file__).parent
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = [
-            subprocess.run(
-                ("git", *words), cwd=here, capture_output=True, text=True, check=True, timeout=5
-            ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        ]
-        return found[0] + ("+" if found[1] else "")
-    return None
+def delete_studies(connection: Connection, names: Iterable[str]) -> int:
+    """Delete studies whole, by name, and return how many there were; Optuna takes minutes for ten thousand trials."""
+    wanted = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name.in_(list(names)))
+    ids = list(connection.execute(wanted).scalars())
+    of_studies = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id.in_(ids))
+    for table in OF_TRIAL:
+        connection.execute(table.delete().where(table.c.trial_id.in_(of_studies)))
+    for table in (TRIALS, *OF_STUDY, STUDIES):
+        connection.execute(table.delete().where(table.c.study_id.in_(ids)))
+    return len(ids)

@@ -1,7 +1,4 @@
-"""Questions to a study, answered by SQL: they load no TensorFlow, no Optuna, and never a whole study.
-
-Optuna's schema is read as it is; a study that Optuna alone filled can be asked the same questions.
-"""
+"""Questions to a study, answered by SQL without TensorFlow, Optuna or a whole study in memory, whoever filled it."""
 
 from __future__ import annotations
 
@@ -11,45 +8,18 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import DateTime, String, TextClause, bindparam, text
+from sqlalchemy import TextClause
 from sqlalchemy.engine import Connection
 
 from sweep.config.study_file import Metric, Plan, read_plan
 from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.space import Value
+from sweep.store import optuna_schema as schema
 from sweep.store.database import Database, SchemaMissing
 from sweep.store.trials import BRIEF, TrialRecord, read_record
-
-FINISHED = """
-    SELECT t.trial_id, t.number, v.value,
-        CASE WHEN l.value_json NOT IN ('null', 'NaN', 'Infinity', '-Infinity')
-            THEN CAST(l.value_json AS DOUBLE PRECISION) END AS log_loss,
-        COALESCE(CAST(d.value_json AS INTEGER), 0) AS diverged,
-        CAST(p.value_json AS INTEGER) AS position
-    FROM trials t
-    JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
-    LEFT JOIN trial_user_attributes l ON l.trial_id = t.trial_id AND l.key = 'log_loss'
-    LEFT JOIN trial_user_attributes d ON d.trial_id = t.trial_id AND d.key = 'diverged'
-    LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
-    WHERE t.study_id = :study AND t.state = 'COMPLETE'
-"""
-OLDEST_FIRST = " ORDER BY t.number"
-ANY = """
-    SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, v.value
-    FROM trials t
-    LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
-    WHERE t.study_id = :study
-"""
-HIGHEST_NUMBER = 2**31 - 1  # that a database can hold and so be asked for
-# `Finished.rank_key` says the same of trials that are already here.
-BEST_FIRST: dict[Metric, str] = {
-    "accuracy": "value DESC, log_loss NULLS LAST, number",
-    "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, number",
-}
 
 
 @dataclass(frozen=True)
@@ -152,13 +122,9 @@ class StoredStudy:
         """Return the number of finished trials; 0 if the study or its database is not there."""
         if not self.database.exists():
             return 0
-        query = text("""
-            SELECT COUNT(*) FROM trials t JOIN studies s ON s.study_id = t.study_id
-            WHERE s.study_name = :name AND t.state = 'COMPLETE'
-        """)
         try:
             with self.database.reading() as connection:
-                return int(connection.execute(query, {"name": self.name}).scalar_one())
+                return int(connection.execute(schema.COUNT_FINISHED, {"name": self.name}).scalar_one())
         except SchemaMissing:
             return 0
 
@@ -213,11 +179,7 @@ class StudyReader:
 
     def param_names(self) -> list[str]:
         """Return the names of all params that a study's trials have, those of all schedules first."""
-        query = text("""
-            SELECT DISTINCT p.param_name FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-            WHERE t.study_id = :study
-        """)
-        names = self.connection.execute(query, {"study": self.study_id}).scalars()
+        names = self.connection.execute(schema.PARAM_NAMES, {"study": self.study_id}).scalars()
         return sorted(map(str, names), key=lambda name: ("." in name, name))
 
     def some_finished(self) -> int:
@@ -233,7 +195,7 @@ class StudyReader:
 
     def finished(self) -> list[Finished]:
         """Return what ranks each finished trial, oldest first."""
-        rows = self.connection.execute(text(FINISHED + OLDEST_FIRST), {"study": self.study_id})
+        rows = self.connection.execute(schema.FINISHED_BY_NUMBER, {"study": self.study_id})
         return [
             Finished(
                 row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position, row.diverged
@@ -247,24 +209,22 @@ class StudyReader:
 
     def finished_trial(self, number: int) -> Best | None:
         """Return the finished trial of that number."""
-        if not 0 <= number <= HIGHEST_NUMBER:
+        if not 0 <= number <= schema.HIGHEST_NUMBER:
             return None
-        query, wanted = text(f"{FINISHED} AND t.number = :number"), {"study": self.study_id, "number": number}
-        return next(iter(self.details(read_frame(query, self.connection, params=wanted))), None)
+        frame = self._frame(schema.FINISHED_TRIAL, number=number)
+        return next(iter(self.details(frame)), None)
 
     def find_trial(self, number: int) -> AnyTrial | None:
         """Return the trial of that number, whatever its state."""
-        found = self.trials_after(number - 1, 1) if 0 <= number <= HIGHEST_NUMBER else []
+        found = self.trials_after(number - 1, 1) if 0 <= number <= schema.HIGHEST_NUMBER else []
         return next((trial for trial in found if trial.number == number), None)
 
     def trials_after(self, after: int | None, limit: int, *, brief: bool = False) -> list[AnyTrial]:
         """Return the `limit` trials in any state whose numbers come next after `after`; None for the first."""
-        query = text(f"{ANY} AND t.number > :after{OLDEST_FIRST} LIMIT :limit")
-        told = query.columns(datetime_start=DateTime(), datetime_complete=DateTime())
-        least = -1 if after is None else max(-1, min(after, HIGHEST_NUMBER))
-        rows = self.connection.execute(told, {"study": self.study_id, "after": least, "limit": limit}).all()
+        least = -1 if after is None else max(-1, min(after, schema.HIGHEST_NUMBER))
+        rows = self.connection.execute(schema.ANY_AFTER, {"study": self.study_id, "after": least, "limit": limit}).all()
         ids = [row.trial_id for row in rows]
-        params, records = read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
+        params, records = schema.read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
         return [
             AnyTrial(
                 number=row.number,
@@ -281,12 +241,7 @@ class StudyReader:
     def best_of_each_schedule(self, *, brief: bool = False) -> list[Tried]:
         """Return every schedule that was tried with its best finished trial, best first."""
         frame = self.standings()
-        query = text("""
-            SELECT p.trial_id, p.param_value FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-            WHERE t.study_id = :study AND t.state = 'COMPLETE' AND p.param_name = 'schedule'
-        """)
-        schedules = read_frame(query, self.connection, params={"study": self.study_id})
-        joined = frame.merge(schedules, on="trial_id")
+        joined = frame.merge(self._frame(schema.NAMED_PARAMS, names=["schedule"]), on="trial_id")
         best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
         trials = self.details(best, brief=brief)
         return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
@@ -296,15 +251,9 @@ class StudyReader:
 
         What a trial does not have is None or NaN there, as in a study that others filled.
         """
-        query = text("""
-            SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
-            FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-            WHERE t.study_id = :study AND t.state = 'COMPLETE'
-                AND p.param_name IN ('schedule', 'learning_rate', 'momentum')
-        """)
         found: dict[str, dict[int, Value]] = {"schedule": {}, "learning_rate": {}, "momentum": {}}
-        for row in self.connection.execute(query, {"study": self.study_id}):
-            found[row.param_name][row.trial_id] = external(row.param_value, row.distribution_json)
+        for row in self.connection.execute(schema.NAMED_PARAMS, {"study": self.study_id, "names": list(found)}):
+            found[row.param_name][row.trial_id] = schema.external(row.param_value, row.distribution_json)
         frame = self.standings()
         return frame.assign(
             schedule=frame["trial_id"].map(found["schedule"]),
@@ -314,14 +263,19 @@ class StudyReader:
 
     def standings(self, top: int | None = None) -> pd.DataFrame:
         """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
-        limit = "" if top is None else f" LIMIT {int(top)}"
-        query = text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[self.metric]}{limit}")
-        return read_frame(query, self.connection, params={"study": self.study_id})
+        return self._frame(schema.best_first(self.metric, top))
+
+    def _frame(self, query: TextClause, **wanted: Any) -> pd.DataFrame:
+        """Return the rows of a query of this study as a table; pandas has an error of its own for a refusal."""
+        try:
+            return pd.read_sql_query(query, self.connection, params={"study": self.study_id, **wanted})
+        except pd.errors.DatabaseError as error:
+            raise StorageFailed("the database cannot be read now.") from error
 
     def details(self, frame: pd.DataFrame, *, brief: bool = False) -> list[Best]:
         """Return the trials of `frame`, in its order, with their params, and without curves if `brief`."""
         ids = frame["trial_id"].tolist()
-        params, records = read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
+        params, records = schema.read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
         columns = (ids, frame["number"].tolist(), frame["value"].tolist())
         return [
             Best(number, value, params[trial_id], records[trial_id])
@@ -331,15 +285,7 @@ class StudyReader:
     def status(self) -> Status:
         """Count the trials by state, and measure the pace of the last hundred finished ones."""
         counts = self.count_by_state()
-        latest = read_frame(
-            text("""
-                SELECT datetime_start, datetime_complete FROM trials
-                WHERE study_id = :study AND state = 'COMPLETE' ORDER BY number DESC LIMIT 100
-            """),
-            self.connection,
-            params={"study": self.study_id},
-            parse_dates=["datetime_start", "datetime_complete"],
-        )
+        latest = self._frame(schema.LATEST_FINISHED).apply(pd.to_datetime)
         if latest.empty:
             return Status(counts, None, None)
         last = latest["datetime_complete"].max()
@@ -358,32 +304,22 @@ def find_study(connection: Connection, name: str) -> StudyReader:
     Raises:
         NotFound: if there is none; it names the nearest.
     """
-    rows = connection.execute(text("SELECT study_id, study_name FROM studies")).all()
-    found = {str(row.study_name): int(row.study_id) for row in rows}
+    found = schema.read_studies(connection)
     if name not in found:
         raise NotFound("study", f"there is no study `{name}` in the database{nearest(name, found)}")
-    query = text("SELECT key, value_json FROM study_user_attributes WHERE study_id = :study")
-    attributes = {row.key: json.loads(row.value_json) for row in connection.execute(query, {"study": found[name]})}
+    query = schema.STUDY_USER.select().where(schema.STUDY_USER.c.study_id == found[name])
+    attributes = {row.key: json.loads(row.value_json) for row in connection.execute(query)}
     return StudyReader(connection, found[name], name, attributes)
 
 
 def study_names(connection: Connection) -> set[str]:
     """Return the names of all studies."""
-    return {str(name) for name in connection.execute(text("SELECT study_name FROM studies")).scalars()}
+    return set(schema.read_studies(connection))
 
 
 def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[int, ...]]:
     """Return numbers that change when anything does that a study's answers come from, by name, where there is one."""
-    query = text("""
-        SELECT s.study_name, s.study_id,
-            (SELECT MAX(t.trial_id) FROM trials t WHERE t.study_id = s.study_id) AS latest,
-            (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
-            (SELECT COUNT(*) FROM trials t WHERE t.study_id = s.study_id AND t.state = 'FAIL') AS failed,
-            (SELECT SUM(LENGTH(a.value_json)) FROM study_user_attributes a WHERE a.study_id = s.study_id) AS told,
-            (SELECT SUM(LENGTH(a.value_json)) FROM study_system_attributes a WHERE a.study_id = s.study_id) AS kept
-        FROM studies s WHERE s.study_name IN :names
-    """).bindparams(bindparam("names", expanding=True, type_=String()))  # or an empty list has no type on PostgreSQL
-    rows = connection.execute(query, {"names": list(names)})
+    rows = connection.execute(schema.VERSIONS, {"names": list(names)})
     return {str(row.study_name): tuple(int(number or 0) for number in row[1:]) for row in rows}
 
 
@@ -391,60 +327,13 @@ def _in_utc(naive: datetime | None) -> datetime | None:
     return None if naive is None else naive.replace(tzinfo=UTC)
 
 
-def read_frame(query: TextClause, connection: Connection, **options: Any) -> pd.DataFrame:
-    """Return a query's rows as a table.
-
-    Raises:
-        StorageFailed: if the database refuses; pandas has an error of its own for it.
-    """
-    try:
-        frame: pd.DataFrame = pd.read_sql_query(query, connection, **options)
-        return frame
-    except pd.errors.DatabaseError as error:
-        raise StorageFailed("the database cannot be read now.") from error
-
-
-def read_params(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Value]]:
-    """Return the params of each trial, as they were suggested."""
-    query = text(
-        "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params "
-        "WHERE trial_id IN :ids ORDER BY param_id"
-    ).bindparams(bindparam("ids", expanding=True))
-    found: dict[int, dict[str, Value]] = {number: {} for number in trial_ids}
-    for row in connection.execute(query, {"ids": list(trial_ids)}):
-        found[row.trial_id][row.param_name] = external(row.param_value, row.distribution_json)
-    return found
-
-
-def external(stored: float, distribution_json: str) -> Value:
-    """Return the value that a param's stored number stands for, by its distribution as Optuna writes it."""
-    distribution = _distribution(distribution_json)
-    if distribution["name"] == "CategoricalDistribution":
-        chosen: Value = distribution["attributes"]["choices"][int(stored)]
-        return chosen
-    return int(stored) if distribution["name"] == "IntDistribution" else float(stored)
-
-
-@lru_cache(maxsize=256)
-def _distribution(document: str) -> dict[str, Any]:
-    """Parse one of the few distributions that all trials of a study share."""
-    parsed: dict[str, Any] = json.loads(document)
-    return parsed
-
-
 def read_records(connection: Connection, trial_ids: Sequence[int], *, brief: bool = False) -> dict[int, TrialRecord]:
     """Return the record of each trial, without curves if `brief`."""
-    listed = " AND key IN :keys" if brief else ""
-    query = text(f"SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids{listed}")
-    wanted = {"ids": list(trial_ids)} | ({"keys": list(BRIEF)} if brief else {})
-    query = query.bindparams(*(bindparam(name, expanding=True) for name in wanted))
-    found: dict[int, dict[str, Any]] = {number: {} for number in trial_ids}
-    for row in connection.execute(query, wanted):
-        found[row.trial_id][row.key] = json.loads(row.value_json)
-    return {number: read_record(attributes) for number, attributes in found.items()}
+    attributes = schema.read_attributes(connection, trial_ids, BRIEF if brief else None)
+    return {number: read_record(told) for number, told in attributes.items()}
 
 
 def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:
     """Return the number of trials in each of Optuna's states, by its name in small letters."""
-    query = text("SELECT state, COUNT(*) AS trials FROM trials WHERE study_id = :study GROUP BY state")
-    return {str(row.state).lower(): int(row.trials) for row in connection.execute(query, {"study": study_id})}
+    rows = connection.execute(schema.COUNT_BY_STATE, {"study": study_id})
+    return {str(row.state).lower(): int(row.trials) for row in rows}

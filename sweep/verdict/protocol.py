@@ -15,8 +15,8 @@ from sweep.data.table import Dataset, Split
 from sweep.execution.batches import Trainer
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.store.database import Database
-from sweep.store.optuna_schema import open_study
 from sweep.store.queries import StoredStudy
+from sweep.store.study import open_study
 from sweep.verdict.baselines import searches, tuning_plans
 from sweep.verdict.finalists import finalists
 from sweep.verdict.record import Role, VerdictRecord

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from sweep.store.optuna_schema import cpu_name, git_commit
+from sweep.store.study import cpu_name, git_commit
 from tests.bench.report import Section
 
 SECTIONS = {

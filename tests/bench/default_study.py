@@ -22,8 +22,8 @@ from sweep.search.loop import Coordinator
 from sweep.search.objective import to_record
 from sweep.search.session import make_spec, read_data
 from sweep.store.database import Database
-from sweep.store.optuna_schema import FinishedTrial, open_study, store
 from sweep.store.queries import StoredStudy
+from sweep.store.study import FinishedTrial, open_study, store
 from tests.bench.workload import Workload
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from sweep.store.database import Database
-from sweep.store.optuna_schema import open_study
+from sweep.store.study import open_study
 from tests.bench import command
 from tests.bench.default_study import STUDY, MadeUpTrainer, draw_candidates, read_default, store_outcomes
 from tests.bench.report import Bar, Section, Spread

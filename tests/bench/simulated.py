@@ -24,8 +24,8 @@ from sweep.data.table import Dataset, Split
 from sweep.execution.batches import Outcome
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
-from sweep.store.optuna_schema import open_study
 from sweep.store.queries import StoredStudy
+from sweep.store.study import open_study
 from sweep.verdict.analysis import StudyResult, read_result
 from sweep.verdict.baselines import searches
 from tests.bench.default_study import draw_candidates, store_outcomes

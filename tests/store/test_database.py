@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,21 +16,13 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import Connection
 
-from sweep.errors import BadInput, Locked, StorageFailed
+from sweep.errors import BadInput, StorageFailed
 from sweep.store import database as module
 from sweep.store.database import Database
-from sweep.store.optuna_schema import open_study
-from sweep.store.queries import StoredStudy
+from sweep.store.queries import StoredStudy, study_names
+from sweep.store.study import open_study
 from tests.fakes import DATA_SHA256, make_coordinator, make_plan, opened
 
-HOLDER = """
-import sys
-from sweep.store.database import Database
-
-with Database(sys.argv[1]).sole_writer("tiny"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 # A small cache makes SQLite write to the file before the transaction is over.
 CUT_SHORT = """
 import os, signal, sqlite3, sys
@@ -75,33 +67,32 @@ def filled(database: Database) -> Database:
 
 
 class TestUrl:
-    @pytest.mark.parametrize(
-        "url",
-        ["", "studies.db", "nonsense://host/name", "sqlite+nonsense:///file.db", "postgresql://host:port/name"],
-        ids=["empty", "path", "unknown", "driver", "port"],
-    )
-    def test_a_url_that_names_no_database_is_bad_input(self, url: str) -> None:
-        with pytest.raises(BadInput, match=r"^storage: "):
-            Database(url)
-
-    @pytest.mark.parametrize(
-        "url",
-        ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true"],
-        ids=["bare", "slash", "memory", "uri"],
-    )
-    def test_a_database_in_memory_is_bad_input(self, url: str) -> None:
-        with pytest.raises(BadInput, match=r"^storage: .* memory"):
-            Database(url)
+    def test_a_url_that_no_study_can_be_kept_under_is_bad_input(self) -> None:
+        no_url, memory = "is not a database URL such as", "in memory is gone at the end"
+        reasons = {
+            "": no_url,
+            "studies.db": no_url,
+            "nonsense://host/name": no_url,
+            "sqlite+nonsense:///file.db": no_url,
+            "postgresql://host:port/name": no_url,
+            "mysql://host/name": "must be SQLite or PostgreSQL, got mysql.",
+            **dict.fromkeys(["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=1"], memory),
+        }
+        for url, reason in reasons.items():
+            with pytest.raises(BadInput, match=rf"^storage: .*{reason}"):
+                Database(url)
 
     def test_a_password_is_not_shown(self) -> None:
         assert "secret" not in Database("postgresql://me:secret@host/name").shown
 
-    @pytest.mark.parametrize("name", ["{braces}.db", "{0}.db", "a b#c.db", "gerät.db"])
-    def test_any_file_name_works(self, tmp_path: Path, name: str) -> None:
-        with opened(tmp_path / name) as database:
-            open_study(database, make_plan(), DATA_SHA256)
-            assert (tmp_path / name).is_file()
-            assert StoredStudy(database, "tiny").count_finished() == 0
+    def test_any_file_name_works(self, tmp_path: Path, empty_file: Path) -> None:
+        for name in ("{braces}.db", "{0}.db", "a b#c.db", "gerät.db"):
+            shutil.copyfile(empty_file, tmp_path / name)
+            with opened(tmp_path / name) as database:
+                open_study(database, make_plan(), DATA_SHA256)
+                assert StoredStudy(database, "tiny").count_finished() == 0
+                with database.reading() as connection:
+                    assert study_names(connection) == {"tiny"}
 
     def test_folders_are_made(self, tmp_path: Path) -> None:
         with opened(tmp_path / "new" / "deep" / "studies.db") as database, database.sole_writer("tiny"):
@@ -140,15 +131,6 @@ class TestReading:
         )
         with pytest.raises(StorageFailed, match="Optuna's schema 11, this version knows 12"), new_database.reading():
             pass
-
-    def test_the_installed_optuna_makes_the_known_schema(self, filled: Database) -> None:
-        with filled.reading() as connection:
-            query = sqlalchemy.text("SELECT schema_version FROM version_info")
-            assert connection.execute(query).scalar() == module.KNOWN_SCHEMA
-
-    def test_a_reader_cannot_write(self, filled: Database) -> None:
-        with pytest.raises(StorageFailed, match="readonly"), filled.reading() as connection:
-            add_trial(connection, 0)
 
     def test_a_wrong_query_is_a_storage_failure(self, filled: Database) -> None:
         with pytest.raises(StorageFailed, match="no such table: nonsense"), filled.reading() as connection:
@@ -252,33 +234,7 @@ class TestWriting:
         assert [process.wait(60) for process in started] == [0, 0, 0]
 
 
-class TestSoleWriter:
-    def test_a_second_writer_of_a_study_is_refused(self, database: Database) -> None:
-        again = Database(database.url)
-        with (
-            database.sole_writer("tiny"),
-            pytest.raises(Locked, match="another `sweep run` is writing the study `tiny`"),
-            again.sole_writer("tiny"),
-        ):
-            pass
-
-    def test_another_study_may_be_written(self, database: Database) -> None:
-        with database.sole_writer("tiny"), database.sole_writer("other"):
-            assert database.is_being_written("tiny")
-            assert database.is_being_written("other")
-
-    @pytest.mark.parametrize("error", [None, KeyboardInterrupt], ids=["end", "interrupt"])
-    def test_the_lock_is_free_afterwards(self, database: Database, error: type[BaseException] | None) -> None:
-        try:
-            with database.sole_writer("tiny"):
-                if error is not None:
-                    raise error
-        except KeyboardInterrupt:
-            pass
-        assert not database.is_being_written("tiny")
-        with database.sole_writer("tiny"):
-            assert database.is_being_written("tiny")
-
+class TestLocks:
     def test_nobody_writes_a_database_that_is_not_there(self, new_database: Database) -> None:
         assert not new_database.is_being_written("tiny")
 
@@ -286,23 +242,6 @@ class TestSoleWriter:
         monkeypatch.setattr(module, "SCHEMA_SECONDS", 0.1)
         with database.sole_writer("schema"):
             assert open_study(database, make_plan(name="schema"), DATA_SHA256).study_name == "schema"
-
-    def test_the_system_frees_the_lock_of_a_killed_writer(self, database: Database) -> None:
-        command = [sys.executable, "-c", HOLDER, database.url]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "held\n"
-            with pytest.raises(Locked, match="another `sweep run`"), database.sole_writer("tiny"):
-                pass
-            os.kill(holder.pid, signal.SIGKILL)
-            holder.wait(10)
-        with database.sole_writer("tiny"):
-            assert database.is_being_written("tiny")
-
-    def test_a_servers_lock_lies_in_the_systems_folder_and_tells_no_password(self) -> None:
-        first, second = (Database(f"postgresql://me:{word}@host/name").lock_path("tiny") for word in ("one", "two"))
-        assert first != second
-        assert "one" not in first.name
 
 
 def make_tables(database: Database, *statements: str) -> None:

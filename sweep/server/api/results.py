@@ -18,7 +18,7 @@ from sweep.export.trial import choose, read_stored, schedule_answer
 from sweep.server.api.studies import Limit, StudyName
 from sweep.server.errors import CONFLICT, MISSING, Responses
 from sweep.server.state import AppState, State
-from sweep.store.queries import HIGHEST_NUMBER
+from sweep.store.optuna_schema import HIGHEST_NUMBER
 from sweep.verdict.result import Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, TrialAnswer, TrialsAnswer
 

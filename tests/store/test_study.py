@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import optuna
 import pytest
-import sqlalchemy
-from optuna.trial import FrozenTrial, TrialState
 
 from sweep.candidate import Candidate, from_params
 from sweep.config.study_file import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan, VerdictPlan
@@ -20,8 +18,8 @@ from sweep.search.distributions import SearchSpace
 from sweep.search.objective import to_record
 from sweep.search.sampler import propose
 from sweep.store.database import Database
-from sweep.store.optuna_schema import PACKAGES, FinishedTrial, cpu_name, git_commit, open_study, put_back, store
 from sweep.store.queries import find_study
+from sweep.store.study import PACKAGES, FinishedTrial, cpu_name, git_commit, open_study, store
 from tests.fakes import DATA_SHA256, make_plan, outcome_of
 
 PLAN = make_plan(nesterov=[True, False], recipes=())
@@ -48,7 +46,7 @@ def searching(**changes: Any) -> dict[str, Any]:
 
 def opened_study(database: Database, name: str = "tiny") -> tuple[optuna.Study, int]:
     study = open_study(database, PLAN.model_copy(update={"name": name}), DATA_SHA256)
-    return study, study._study_id
+    return study, database.storage.get_study_id_from_name(name)
 
 
 def begun_study(database: Database) -> None:
@@ -56,102 +54,29 @@ def begun_study(database: Database) -> None:
     store(database, opened_study(database)[1], [finished(CONSTANT)])
 
 
-def said(trial: FrozenTrial) -> tuple[Any, ...]:
-    """Return all that a trial says but its times."""
-    return (
-        trial.number,
-        trial.state,
-        trial.params,
-        trial.distributions,
-        trial.values,
-        trial.user_attrs,
-        trial.system_attrs,
-        trial.intermediate_values,
-    )
-
-
 class TestStore:
-    def test_a_stored_trial_is_the_one_that_optuna_stores(self, database: Database) -> None:
-        (ours, study_id), (optunas, _) = opened_study(database), opened_study(database, "other")
-        trials = [finished(CONSTANT, 0), finished(STEP, 1), finished(CONSTANT, 2, value=1.0)]
-        store(database, study_id, trials)
-        for trial in trials:
-            optunas.add_trial(
-                optuna.trial.create_trial(
-                    params=dict(trial.params),
-                    distributions=dict(trial.distributions),
-                    value=trial.value,
-                    user_attrs=trial.record.attributes(),
-                )
-            )
-        assert [said(trial) for trial in ours.trials] == [said(trial) for trial in optunas.trials]
-        assert [list(trial.params) for trial in ours.trials] == [list(trial.params) for trial in optunas.trials]
-
-    def test_its_times_are_those_that_optuna_gives(self, database: Database) -> None:
-        study, study_id = opened_study(database)
-        study.add_trial(optuna.trial.create_trial(value=0.5))
-        store(database, study_id, [finished(CONSTANT, began=datetime.now(UTC) - timedelta(seconds=20))])
-        optunas, ours = study.trials
-        assert ours.datetime_complete is not None
-        assert optunas.datetime_complete is not None
-        assert abs(ours.datetime_complete - optunas.datetime_complete) < timedelta(seconds=10)
-        assert ours.duration is not None
-        assert timedelta(seconds=19) < ours.duration < timedelta(seconds=30)
-
-    def test_a_study_that_is_open_sees_what_is_stored_later(self, database: Database) -> None:
-        study, study_id = opened_study(database)
+    def test_an_open_study_sees_what_is_stored_later_by_numbers_of_its_own(self, database: Database) -> None:
+        (study, study_id), (other, other_id) = opened_study(database), opened_study(database, "other")
         assert len(study.trials) == 0
-        store(database, study_id, [finished(CONSTANT)])
-        assert len(study.trials) == 1
-        store(database, study_id, [finished(STEP, 1)])
-        assert [trial.number for trial in study.trials] == [0, 1]
+        store(database, study_id, [finished(CONSTANT), finished(STEP, 1)])
+        store(database, other_id, [finished(STEP)])
+        store(database, study_id, [finished(STEP, 2)])
+        store(database, study_id, [])
+        assert [trial.number for trial in study.trials] == [0, 1, 2]
+        assert [trial.number for trial in other.trials] == [0]
         assert study.best_trial.params == SPACE.params(CONSTANT)
-
-    def test_numbers_follow_those_of_the_study_alone(self, database: Database) -> None:
-        (first, first_id), (second, second_id) = opened_study(database), opened_study(database, "other")
-        for study_id in (first_id, second_id, first_id):
-            store(database, study_id, [finished(CONSTANT), finished(STEP)])
-        assert [trial.number for trial in first.trials] == [0, 1, 2, 3]
-        assert [trial.number for trial in second.trials] == [0, 1]
-
-    def test_optuna_counts_on_from_them(self, database: Database) -> None:
-        study, study_id = opened_study(database)
-        store(database, study_id, [finished(CONSTANT)])
-        assert study.ask().number == 1
 
     def test_a_whole_large_round_is_stored_in_order(self, database: Database) -> None:
         study, study_id = opened_study(database)
-        store(database, study_id, [finished(STEP, position) for position in range(1024)])
-        assert [trial.user_attrs["position"] for trial in study.trials] == list(range(1024))
+        store(database, study_id, [finished(STEP, position) for position in range(512)])
+        assert [trial.user_attrs["position"] for trial in study.trials] == list(range(512))
 
-    def test_no_trials_are_nothing_to_store(self, database: Database) -> None:
+    def test_a_value_that_is_not_finite_is_refused_and_nothing_written(self, database: Database) -> None:
         study, study_id = opened_study(database)
-        store(database, study_id, [])
+        for value in (math.nan, math.inf, -math.inf):
+            with pytest.raises(StorageFailed, match="trial at position 1 has the value"):
+                store(database, study_id, [finished(CONSTANT), finished(STEP, 1, value=value)])
         assert study.trials == []
-
-    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-    def test_a_value_that_is_not_finite_is_refused_and_nothing_written(self, database: Database, value: float) -> None:
-        study, study_id = opened_study(database)
-        with pytest.raises(StorageFailed, match="trial at position 1 has the value"):
-            store(database, study_id, [finished(CONSTANT), finished(STEP, 1, value=value)])
-        assert study.trials == []
-
-    def test_a_batch_is_stored_whole_or_not_at_all(self, database: Database) -> None:
-        study, study_id = opened_study(database)
-        with database.writing() as connection:
-            connection.execute(
-                sqlalchemy.text("""
-                    CREATE TRIGGER refuse BEFORE INSERT ON trial_user_attributes
-                    WHEN NEW.key = 'position' AND NEW.value_json = '1'
-                    BEGIN SELECT RAISE(ABORT, 'the second is refused'); END
-                """)
-            )
-        with pytest.raises(StorageFailed, match="the second is refused"):
-            store(database, study_id, [finished(CONSTANT), finished(STEP, 1)])
-        for table in ("trials", "trial_params", "trial_values", "trial_user_attributes"):
-            assert rows(database, table) == 0
-        store(database, study_id, [finished(CONSTANT), finished(STEP, 2)])
-        assert [trial.number for trial in study.trials] == [0, 1]
 
 
 class TestOpenStudy:
@@ -183,7 +108,7 @@ class TestOpenStudy:
 
     def test_a_study_is_found_again(self, database: Database) -> None:
         first, second = opened_study(database)[0], opened_study(database)[0]
-        assert first._study_id == second._study_id
+        assert first.study_name == second.study_name
         assert first.user_attrs == second.user_attrs
 
     def test_a_study_whose_making_was_cut_short_is_completed(self, database: Database) -> None:
@@ -209,31 +134,24 @@ class TestOpenStudy:
         more = make_plan(nesterov=[True, False], recipes=(), trials=99)
         assert open_study(database, more, DATA_SHA256).user_attrs["plan"]["search"]["trials"] == 99
 
-    @pytest.mark.parametrize(
-        "changed",
-        [
+    def test_what_decides_after_the_search_may_change_and_where_the_data_are(self, database: Database) -> None:
+        begun_study(database)
+        changes: list[dict[str, Any]] = [
             {"baseline": BaselinePlan(accuracy=0.5, source="the tutorial")},
             {"baseline": None},
             {"verdict": VerdictPlan(confirmation_seeds=128)},
-        ],
-        ids=["another baseline", "no baseline", "another verdict"],
-    )
-    def test_what_decides_after_the_search_may_change(self, database: Database, changed: dict[str, Any]) -> None:
-        begun_study(database)
-        wanted = PLAN.model_copy(update=changed)
-        study = open_study(database, wanted, DATA_SHA256)
-        assert Plan.model_validate(study.user_attrs["plan"]) == wanted
-        assert study.user_attrs["quoted_baseline"] == (wanted.baseline.accuracy if wanted.baseline else None)
+            {"data": DataPlan(file="elsewhere/rows.csv"), "note": "moved"},
+            {"data": DataPlan(name="registered"), "note": "moved"},
+        ]
+        for changed in changes:
+            wanted = PLAN.model_copy(update=changed)
+            study = open_study(database, wanted, DATA_SHA256)
+            assert Plan.model_validate(study.user_attrs["plan"]) == wanted
+            assert study.user_attrs["quoted_baseline"] == (wanted.baseline.accuracy if wanted.baseline else None)
 
-    @pytest.mark.parametrize("data", [DataPlan(file="elsewhere/rows.csv"), DataPlan(name="registered")])
-    def test_the_same_data_may_lie_elsewhere(self, database: Database, data: DataPlan) -> None:
+    def test_another_plan_is_bad_input_that_names_the_field(self, database: Database) -> None:
         begun_study(database)
-        study = open_study(database, PLAN.model_copy(update={"data": data, "note": "moved"}), DATA_SHA256)
-        assert Plan.model_validate(study.user_attrs["plan"]).data == data
-
-    @pytest.mark.parametrize(
-        ("field", "changed"),
-        [
+        changes: list[tuple[str, dict[str, Any]]] = [
             ("data.label", {"data": DataPlan(file="rows.csv", label=0)}),
             ("split.kind", {"split": SplitPlan(kind="stratified")}),
             ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
@@ -244,16 +162,11 @@ class TestOpenStudy:
             ("search.metric", searching(metric="log_loss")),
             ("search.learning_rate.low", searching(learning_rate={"low": 0.02, "high": 1.0, "log": True})),
             ("search.schedules.step", searching(schedules={"constant": {}})),
-        ],
-        ids=lambda value: value if isinstance(value, str) else "",
-    )
-    def test_another_plan_is_bad_input_that_names_the_field(
-        self, database: Database, field: str, changed: dict[str, Any]
-    ) -> None:
-        begun_study(database)
-        with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
-            open_study(database, PLAN.model_copy(update=changed), DATA_SHA256)
-        assert raised.value.field == field
+        ]
+        for field, changed in changes:
+            with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
+                open_study(database, PLAN.model_copy(update=changed), DATA_SHA256)
+            assert raised.value.field == field
 
     def test_a_plan_stored_before_there_was_a_metric_ranks_by_accuracy(self, database: Database) -> None:
         begun_study(database)
@@ -285,36 +198,6 @@ class TestOpenStudy:
         assert raised.value.field == "data.file"
 
 
-class TestPutBack:
-    def test_what_a_dead_process_left_running_waits_again(self, database: Database) -> None:
-        study, study_id = opened_study(database)
-        number = study.ask().number
-        assert put_back(database, study_id) == 1
-        assert [trial.state for trial in study.trials] == [TrialState.WAITING]
-        assert study.ask().number == number
-
-    def test_what_it_had_drawn_is_drawn_again(self, database: Database) -> None:
-        study, study_id = opened_study(database)
-        candidate = SPACE.suggest(study.ask())
-        put_back(database, study_id)
-        assert SPACE.suggest(study.ask()) == candidate
-
-    def test_other_states_and_other_studies_stay(self, database: Database) -> None:
-        (study, study_id), (other, _) = opened_study(database), opened_study(database, "other")
-        study.add_trial(optuna.trial.create_trial(value=0.5))
-        study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-        study.enqueue_trial({"momentum": 0.5})
-        other.ask()
-        assert put_back(database, study_id) == 0
-        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
-        assert [trial.state for trial in other.trials] == [TrialState.RUNNING]
-
-
-def rows(database: Database, table: str) -> int:
-    with database.reading() as connection:
-        return int(connection.execute(sqlalchemy.text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
-
-
 # Spaces in which a value is a default, or one of many texts for the same list of points.
 ODD_SPACES: dict[str, dict[str, Any]] = {
     "cosine": {"warmup": [0.0, 0.1], "floor": 0.0},
@@ -338,7 +221,7 @@ def test_whatever_a_search_may_draw_can_be_stored_and_read_back(database: Databa
         )
         for position, candidate in enumerate(drawn)
     ]
-    store(database, study._study_id, trials)
+    store(database, database.storage.get_study_id_from_name("tiny"), trials)
     assert {candidate.schedule.name for candidate in drawn} == ODD_SPACES.keys()
     assert [space.candidate(trial.params) for trial in study.trials] == drawn
 
@@ -349,8 +232,8 @@ def test_a_stored_study_is_not_continued_under_other_default_spaces(
     def plan() -> Plan:
         return make_plan(recipes=(), schedules={"constant": {}, "cosine": {}})
 
-    study = open_study(database, plan(), DATA_SHA256)
-    store(database, study._study_id, [finished(CONSTANT)])
+    open_study(database, plan(), DATA_SHA256)
+    store(database, database.storage.get_study_id_from_name("tiny"), [finished(CONSTANT)])
     monkeypatch.setattr(cosine, "default_space", {"final_ratio": 0.5})
     with pytest.raises(BadInput, match=r"^search\.schedules\.cosine\.final_ratio"):
         open_study(database, plan(), DATA_SHA256)

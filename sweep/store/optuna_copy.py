@@ -1,0 +1,117 @@
+"""Databases of a newer schema than ours: Optuna reads them, and a copy in tables that we know answers.
+
+Every question is asked of the copy as of a database of the known schema, so that there is one body of SQL. Only here
+are Optuna's private names used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import optuna
+import sqlalchemy
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection, Engine
+
+from sweep.errors import StorageFailed
+from sweep.store import optuna_schema as schema
+
+
+@dataclass
+class Copied:
+    """A study whose trials are in the copy; Optuna's handle reads only what is new."""
+
+    study: optuna.Study
+    finished: set[int] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class OptunaCopy:
+    """The studies of a storage, brought up to date at each use; trials that have finished never change."""
+
+    storage: optuna.storages.RDBStorage
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _copied: dict[tuple[int, str], Copied] = field(default_factory=dict)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        folder = tempfile.mkdtemp(prefix="sweep-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        url = f"sqlite:///{folder}/studies.db"
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, connect_args={"timeout": 30})
+        schema.METADATA.create_all(engine)
+        return engine
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection to the copy.
+
+        Raises:
+            StorageFailed: if Optuna cannot read the database.
+        """
+        try:
+            with self._lock, self._engine.begin() as connection:
+                self._refresh(connection)
+        except optuna.exceptions.OptunaError as error:
+            raise StorageFailed(f"Optuna cannot read the studies: {error}") from error
+        with self._engine.connect() as connection:
+            yield connection
+
+    def _refresh(self, connection: Connection) -> None:
+        studies = {(study._study_id, study.study_name): study for study in self.storage.get_all_studies()}
+        for study_id, name in self._copied.keys() - studies.keys():
+            schema.delete_studies(connection, [name])
+            del self._copied[study_id, name]
+        for table in (schema.STUDIES, *schema.OF_STUDY):
+            connection.execute(table.delete())
+        for (study_id, name), study in studies.items():
+            owner = {"study_id": study_id}
+            directions = [
+                {"objective": place, "direction": StudyDirection(direction).name}
+                for place, direction in enumerate(study.directions)
+            ]
+            for table, rows in (
+                (schema.STUDIES, [{"study_name": name}]),
+                (schema.DIRECTIONS, directions),
+                (schema.STUDY_USER, schema.attribute_rows(study.user_attrs)),
+                (schema.STUDY_SYSTEM, schema.attribute_rows(study.system_attrs)),
+            ):
+                if rows:
+                    connection.execute(table.insert(), [owner | row for row in rows])
+            if (study_id, name) not in self._copied:
+                self._copied[study_id, name] = Copied(optuna.load_study(study_name=name, storage=self.storage))
+            self._copy_trials(connection, study_id, self._copied[study_id, name])
+
+    def _copy_trials(self, connection: Connection, study_id: int, copied: Copied) -> None:
+        trials = [trial for trial in copied.study.get_trials(deepcopy=False) if trial._trial_id not in copied.finished]
+        schema.delete_trials(connection, [trial._trial_id for trial in trials])
+        heads = [
+            {
+                "trial_id": trial._trial_id,
+                "number": trial.number,
+                "study_id": study_id,
+                "state": trial.state.name,
+                "datetime_start": schema.in_utc(trial.datetime_start),
+                "datetime_complete": schema.in_utc(trial.datetime_complete),
+            }
+            for trial in trials
+        ]
+        if heads:
+            schema.insert_trials(connection, heads, trials)
+        copied.finished |= {trial._trial_id for trial in trials if trial.state.is_finished()}
+
+
+def put_back(storage: optuna.storages.RDBStorage, study_id: int) -> int:
+    """Let running trials wait again; return how many there were."""
+    running = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
+        storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+    return len(running)
