@@ -12,7 +12,7 @@ import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.data.table import read_csv, split_tail
-from sweep.engines.spec import Architecture, TrainingSpec
+from sweep.engines.spec import Architecture, Job, Shape, TrainingSpec
 from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.schedules.source import write_code
@@ -58,9 +58,9 @@ def problem() -> TrainingSpec:
 def population() -> Curves:
     """Train every schedule's example in one program, with run seeds 0 and 1."""
     from sweep.engines.population import Population
-    from sweep.execution.batches import Shape, make_batch
 
-    return Population(problem()).train(make_batch([candidate(name) for name in NAMES], (0, 1), problem(), Shape(32, 2)))
+    candidates = tuple(candidate(name) for name in NAMES)
+    return Population(problem()).train(Job(problem(), candidates, (0, 1), Shape(32, 2)))
 
 
 class Fitted(NamedTuple):

@@ -19,10 +19,8 @@ ROOT = Path(__file__).parent.parent
 ENGINES = [
     "sweep.engines.dense",
     "sweep.engines.keras_model",
-    "sweep.engines.losses",
     "sweep.engines.population",
     "sweep.engines.updates",
-    "sweep.fit.keras_optimizers",
     "sweep.fit.reference",
     "sweep.fit.train",
 ]

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.execution.worker import environment
 from sweep.files import check_place, make_folder
 from sweep.fit.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
-from sweep.schedules import Numbers, Schedule, Timeline
+from sweep.schedules import Schedule, Timeline
 from sweep.search.session import make_spec, read_data
 from sweep.space import Value
 
@@ -62,17 +62,21 @@ def train_network(path: Path, parameters: Mapping[str, Value], options: TrainOpt
     study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
     candidate = read_candidate(options, parameters, study_file.plan)
     dataset = read_data(study_file)
-    problem = make_spec(study_file, dataset)
+    spec = make_spec(study_file, dataset)
     setting = describe_setting(study_file, dataset, candidate, options.seed)
-    resumed = resume(options, setting, candidate, problem.timeline)
-    end_epoch = find_end(options.stop_after, problem.epochs, resumed)
-    make_places(options)
+    resumed = resume(options, setting, candidate, spec.timeline)
+    end_epoch = find_end(options.stop_after, spec.epochs, resumed)
+    if options.save is not None:
+        check_place(options.save, "save")
+    for name in ("tensorboard", "checkpoint"):  # before anything is trained
+        if getattr(options, name) is not None:
+            make_folder(getattr(options, name), name)
     with quiet_start():
         from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    request = Request(problem, candidate, options.seed, dataset.classes, setting, end_epoch)
     outputs = {name: getattr(options, name) for name in ("save", "tensorboard", "checkpoint")}
+    request = Request(spec, candidate, options.seed, dataset.classes, setting, end_epoch, **outputs, resumed=resumed)
     with interruptible(options.checkpoint), sole_trainer(options.checkpoint):
-        train(replace(request, **outputs, resumed=resumed), say)
+        train(request, say)
 
 
 def check_options(options: TrainOptions) -> None:
@@ -101,18 +105,25 @@ def read_candidate(options: TrainOptions, parameters: Mapping[str, Value], plan:
         BadInput: for no schedule or two, and whatever is wrong with it.
     """
     optimizer = plan.optimizer
-    told: dict[str, Any] = {"momentum": optimizer.usual_momentum}
+    given: dict[str, Any] = {"momentum": optimizer.usual_momentum}
     if options.schedule_file is not None:
         schedule, document = read_schedule_file(options, parameters)
-        told |= {name: document[name] for name in ("momentum", "nesterov") if name in document}
-        say_differences(document, plan)
+        given |= {name: document[name] for name in ("momentum", "nesterov") if name in document}
+        here = {
+            "epochs": plan.training.epochs,
+            "batch_size": plan.training.batch_size,
+            "optimizer": optimizer.model_dump(mode="json"),
+        }
+        for name, value in here.items():
+            if document.get(name, value) != value:
+                say(f"note: the schedule comes from a training with {name} {document[name]}, this one has {value}.")
     elif options.schedule is not None:
         schedule = schedule_from_options(options.schedule, parameters)
     else:
         raise BadInput("schedule", "is missing; give --schedule NAME or --schedule-file FILE.")
-    told |= {name: getattr(options, name) for name in ("momentum", "nesterov") if getattr(options, name) is not None}
+    given |= {name: getattr(options, name) for name in ("momentum", "nesterov") if getattr(options, name) is not None}
     try:
-        candidate = Candidate.model_validate({"schedule": schedule, **told})
+        candidate = Candidate.model_validate({"schedule": schedule, **given})
     except ValidationError as error:
         raise first_problem(error) from error
     if candidate.nesterov and optimizer.name != "sgd":
@@ -131,15 +142,6 @@ def read_schedule_file(options: TrainOptions, parameters: Mapping[str, Value]) -
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("schedule-file", f"`{options.schedule_file}` cannot be read: {error}.") from error
     return schedule_in(text, Path(str(options.schedule_file))), json.loads(text)
-
-
-def say_differences(document: Mapping[str, Any], plan: Plan) -> None:
-    """Say in what the training that a schedule file comes from differs from this one."""
-    optimizer = plan.optimizer.model_dump(mode="json")
-    here = {"epochs": plan.training.epochs, "batch_size": plan.training.batch_size, "optimizer": optimizer}
-    for name, value in here.items():
-        if document.get(name, value) != value:
-            say(f"note: the schedule comes from a training with {name} {document[name]}, this one has {value}.")
 
 
 def describe_setting(study_file: StudyFile, dataset: Dataset, candidate: Candidate, seed: int) -> Setting:
@@ -194,14 +196,9 @@ def resume(options: TrainOptions, setting: Setting, candidate: Candidate, timeli
 
 def same_start(candidate: Candidate, before: Timeline, after: Timeline, epochs: int) -> bool:
     """Say whether rates and momenta of the first epochs are the same under two budgets."""
-    pairs = zip(_planned(candidate, before), _planned(candidate, after), strict=True)
-    return all(np.array_equal(one[:epochs], other[:epochs]) for one, other in pairs)
-
-
-def _planned(candidate: Candidate, timeline: Timeline) -> tuple[Numbers, Numbers]:
-    """Return rates, before the gain of a closed-loop schedule, and momenta, `[epochs, steps_per_epoch]`."""
     schedule = candidate.schedule
-    return schedule.base_rates(timeline), schedule.momenta(timeline, candidate.momentum)
+    tables = (schedule.base_rates, lambda timeline: schedule.momenta(timeline, candidate.momentum))
+    return all(np.array_equal(table(before)[:epochs], table(after)[:epochs]) for table in tables)
 
 
 def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) -> int:
@@ -213,16 +210,6 @@ def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) ->
         there = f"above the epochs already trained, {trained}," if trained else "at least 1"
         raise BadInput("stop-after", f"must be {there} and at most the budget of {epochs}, got {stop_after}.")
     return stop_after
-
-
-def make_places(options: TrainOptions) -> None:
-    """Make the folders, and raise `BadInput` if what is to be written has no place, before anything is trained."""
-    if options.save is not None:
-        check_place(options.save, "save")
-    for name in ("tensorboard", "checkpoint"):
-        folder = getattr(options, name)
-        if folder is not None:
-            make_folder(folder, name)
 
 
 @contextlib.contextmanager
@@ -244,17 +231,17 @@ def sole_trainer(folder: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Import TensorFlow as a trainer does, without what it says before it can be told to say nothing."""
+    """Import TensorFlow as a trainer does, without what it prints before it can be silenced."""
     os.environ.update(environment())
     sys.stderr.flush()
-    told = os.dup(2)
+    stderr = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(told, 2)
-        os.close(told)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 @contextlib.contextmanager
@@ -275,5 +262,5 @@ def interruptible(checkpoint: Path | None) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print a line at once, for whoever watches or reads a pipe."""
+    """Print a line at once, also into a pipe."""
     print(line, flush=True)

@@ -1,7 +1,4 @@
-"""Tables of numbers with a class label, and the two ways to divide their rows.
-
-They stand alone because the search, the trainers and the reference run of Keras must all see the same arrays.
-"""
+"""Read CSV files of numbers with a class label, and divide their rows into training and validation rows."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import csv
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING
@@ -42,25 +40,55 @@ class Dataset:
     classes: tuple[str, ...]
     sha256: str
 
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal digest of the arrays: one file may be read in several ways."""
+        found = hashlib.sha256(repr((self.inputs.shape, self.classes)).encode())
+        for array in (self.inputs, self.targets):
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
+
 
 @dataclass(frozen=True)
 class Split:
-    """A dataset's rows to train on and to validate on; inputs are `[rows, features]`, targets `[rows]`."""
+    """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
-    train_inputs: NDArray[np.float32]
-    train_targets: NDArray[np.int32]
-    validation_inputs: NDArray[np.float32]
-    validation_targets: NDArray[np.int32]
+    The arrays are taken anew each time: inputs `[rows, features]`, targets `[rows]`.
+    """
+
+    dataset: Dataset
+    train_index: NDArray[np.int32]
+    validation_index: NDArray[np.int32]
+
+    @property
+    def train_inputs(self) -> NDArray[np.float32]:
+        """The inputs to train on."""
+        return self.dataset.inputs[self.train_index]
+
+    @property
+    def train_targets(self) -> NDArray[np.int32]:
+        """The class indices to train on."""
+        return self.dataset.targets[self.train_index]
+
+    @property
+    def validation_inputs(self) -> NDArray[np.float32]:
+        """The inputs to validate on."""
+        return self.dataset.inputs[self.validation_index]
+
+    @property
+    def validation_targets(self) -> NDArray[np.int32]:
+        """The class indices to validate on."""
+        return self.dataset.targets[self.validation_index]
 
     @property
     def train_rows(self) -> int:
-        """Return the number of rows to train on."""
-        return len(self.train_targets)
+        """The number of rows to train on."""
+        return len(self.train_index)
 
     @property
     def validation_rows(self) -> int:
-        """Return the number of rows to validate on."""
-        return len(self.validation_targets)
+        """The number of rows to validate on."""
+        return len(self.validation_index)
 
 
 def read_csv(path: Path, *, header: bool, label: str | int) -> Dataset:
@@ -79,13 +107,13 @@ def read_csv(path: Path, *, header: bool, label: str | int) -> Dataset:
             number; on `data.label` if there is no such column or it holds fewer than 2 classes; on
             `data.header` if the first line is clearly a row of data.
     """
-    content = _read_bytes(path)
-    cells, names = _parse_table(_decode(content), header=header)
-    position = _find_label(label, names, columns=cells.shape[1])
-    inputs = _parse_numbers(cells.drop(columns=cells.columns[position]), header=header)
-    targets, classes = _encode_labels(cells.iloc[:, position])
+    content, text = _read_text(path)
+    table = _Table.parse(text, header=header)
+    position = table.find_label(label)
+    inputs = table.numbers(position)
+    targets, classes = table.labels(position)
     if header:
-        _check_header(names, position, classes)
+        table.check_header(position, classes)
     return Dataset(inputs, targets, classes, hashlib.sha256(content).hexdigest())
 
 
@@ -102,7 +130,8 @@ def split_tail(dataset: Dataset, fraction: float) -> Split:
     train_rows = math.floor(rows * (1.0 - fraction))
     if not 0 < train_rows < rows:
         raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
-    split = _divide(dataset, np.arange(train_rows), np.arange(train_rows, rows))
+    order = np.arange(rows, dtype=np.int32)
+    split = Split(dataset, order[:train_rows], order[train_rows:])
     if len(np.unique(split.train_targets)) < 2:
         only = dataset.classes[split.train_targets[0]]
         reason = f"the first {train_rows} rows must hold at least 2 classes, got only {shortened(only)}"
@@ -119,58 +148,129 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     """
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
-    _check_stratified(dataset, fraction, seed)
-    order = np.arange(len(dataset.targets))
-    train, validation = train_test_split(order, test_size=fraction, random_state=seed, stratify=dataset.targets)
-    split = _divide(dataset, train, validation)
+    # What scikit-learn would refuse, in the words of a study file.
+    _check_fraction(fraction)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise BadInput("split.split_seed", f"must be from 0 to {LARGEST_SEED}, got {seed}.")
+    counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
+    if counts.min() < 2:
+        rarest = shortened(dataset.classes[counts.argmin()])
+        raise BadInput("split.kind", f"stratified must have at least 2 rows of each class, got 1 of {rarest}.")
+    rows, classes = len(dataset.targets), len(dataset.classes)
+    validation_rows = math.ceil(rows * fraction)
+    if min(validation_rows, rows - validation_rows) < classes:
+        got = f"{rows - validation_rows} to train and {validation_rows} to validate"
+        raise BadInput("split.fraction", f"must leave a row for each of {classes} classes on both sides, got {got}.")
+    order = np.arange(len(dataset.targets), dtype=np.int32)
+    split = Split(dataset, *train_test_split(order, test_size=fraction, random_state=seed, stratify=dataset.targets))
     if len(np.unique(split.train_targets)) < 2:
         raise BadInput("split.fraction", f"must leave at least 2 classes to train on, got {fraction}.")
     return split
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Return the content of a regular file; a device or a pipe might never end."""
+def _read_text(path: Path) -> tuple[bytes, str]:
+    """Return the content of a regular file, and its text without the byte order mark that spreadsheets write."""
     try:
         if not path.exists():
             raise BadInput("data.file", f"must exist, got {str(path)!r}.")
-        if not path.is_file():
+        if not path.is_file():  # a device or a pipe might never end
             kind = "a directory" if path.is_dir() else "a device or pipe"
             raise BadInput("data.file", f"must be a regular file, got {kind}: {str(path)!r}.")
-        return path.read_bytes()
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise BadInput("data.file", f"must be readable, got {error}.") from error
-
-
-def _decode(content: bytes) -> str:
-    """Return the text of a file, without the byte order mark that spreadsheets write."""
-    try:
-        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput("data.file", f"must be UTF-8 text, got byte {content[error.start]:#04x}.") from error
     if "\0" in text:
         raise BadInput("data.file", "must be UTF-8 text, got byte 0x00.")
-    return text
+    return content, text
 
 
-def _parse_table(text: str, *, header: bool) -> tuple[pd.DataFrame, list[str]]:
-    """Return the cells as text, under columns named as messages show them, and the names in the header."""
-    _check_shape(text, header=header)
-    # The header is read as a row because pandas would rename a name that occurs twice. The engine is Python's
-    # because C's loses an empty first cell behind a blank line that ends with a carriage return.
-    cells = pd.read_csv(StringIO(text, newline=""), header=None, dtype=str, keep_default_na=False, engine="python")
-    cells = cells.apply(lambda column: column.str.strip())
-    if not header:
-        return cells.set_axis([f"column {number + 1}" for number in cells.columns], axis="columns"), []
-    names = [str(name) for name in cells.iloc[0]]
-    shown = [f"column {number} ({shortened(name)})" for number, name in enumerate(names, start=1)]
-    return cells.iloc[1:].reset_index(drop=True).set_axis(shown, axis="columns"), names
+@dataclass(frozen=True)
+class _Table:
+    """Cells as text, under columns named as messages show them, and the names in the header; none without a header."""
+
+    cells: pd.DataFrame
+    names: list[str]
+
+    @classmethod
+    def parse(cls, text: str, *, header: bool) -> _Table:
+        """Read a text whose rows all have the same number of fields."""
+        _check_widths(text, header=header)
+        # The header is read as a row because pandas would rename a name that occurs twice. The engine is Python's
+        # because C's loses an empty first cell behind a blank line that ends with a carriage return.
+        cells = pd.read_csv(StringIO(text, newline=""), header=None, dtype=str, keep_default_na=False, engine="python")
+        cells = cells.apply(lambda column: column.str.strip())
+        if not header:
+            return cls(cells.set_axis([f"column {number + 1}" for number in cells.columns], axis="columns"), [])
+        names = [str(name) for name in cells.iloc[0]]
+        shown = [f"column {number} ({shortened(name)})" for number, name in enumerate(names, start=1)]
+        return cls(cells.iloc[1:].reset_index(drop=True).set_axis(shown, axis="columns"), names)
+
+    def find_label(self, label: str | int) -> int:
+        """Return the label column's position, counted from 0."""
+        names, columns = self.names, self.cells.shape[1]
+        if isinstance(label, int):
+            if not -columns <= label < columns:
+                raise BadInput("data.label", f"must be a position from {-columns} to {columns - 1}, got {label}.")
+            return label % columns
+        if not names:
+            raise BadInput("data.label", f"must be a position in a file without a header, got {label!r}.")
+        if names.count(label) > 1:
+            reason = f"must name one column, got {label!r}, which {names.count(label)} columns have."
+            raise BadInput("data.label", reason)
+        if label not in names:
+            raise BadInput("data.label", f"must be a column of the file, got {label!r}{nearest(label, names)}")
+        return names.index(label)
+
+    def numbers(self, label: int) -> NDArray[np.float32]:
+        """Return the features `[rows, features]`, or name the first cell that is no finite 32-bit number."""
+        cells = self.cells.drop(columns=self.cells.columns[label])
+        values = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        with np.errstate(over="ignore"):
+            inputs = np.ascontiguousarray(values, dtype=np.float32)
+        for row, column in np.argwhere(~np.isfinite(inputs))[:1]:
+            rule = "a number" if np.isnan(values[row, column]) else "finite as a 32-bit float"
+            hint = "" if self.names or row > 0 else " Or is line 1 a header? Then set data.header to true."
+            raise _bad_cell(cells, row, column, rule, hint)
+        return inputs
+
+    def labels(self, label: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+        """Return the class index of each row and the label of each class index."""
+        from sklearn.preprocessing import LabelEncoder  # noqa: PLC0415 - the second it takes is for runs alone
+
+        labels = self.cells.iloc[:, label]
+        for row in np.flatnonzero(labels == "")[:1]:
+            raise _bad_cell(labels.to_frame(), row, 0, "a label")
+        encoder = LabelEncoder()
+        targets = encoder.fit_transform(labels.to_list()).astype(np.int32)
+        classes = tuple(str(each) for each in encoder.classes_)
+        if len(classes) < 2:
+            raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
+        return targets, classes
+
+    def check_header(self, label: int, classes: tuple[str, ...]) -> None:
+        """Refuse a header that is clearly a row of data: numbers, beside a label that other rows have too.
+
+        Numbers alone prove nothing, because columns may be named by wavelengths or years.
+        """
+        features = pd.Series(self.names[:label] + self.names[label + 1 :])
+        if self.names[label] in classes and pd.to_numeric(features, errors="coerce").notna().all():
+            shown = shortened(self.names[label])
+            raise BadInput("data.header", f"must be false if line 1 is data, got numbers and the label {shown}.")
 
 
-def _check_shape(text: str, *, header: bool) -> None:
+def _check_widths(text: str, *, header: bool) -> None:
     """Refuse text without rows, features or equal widths; pandas would fill short rows in silence."""
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     try:
-        widths = [len(record) for record in reader if not _is_blank(record)]
+        # Pandas skips a line that is empty, or only spaces and tabs; a quoted empty cell is one.
+        widths = [
+            len(record)
+            for record in reader
+            if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t")))
+        ]
     except csv.Error as error:
         raise BadInput("data.file", f"must be well-formed CSV, got in line {reader.line_num}: {error}.") from error
     first_row = 0 if header else 1
@@ -184,63 +284,6 @@ def _check_shape(text: str, *, header: bool) -> None:
             raise BadInput("data.file", f"row {row} must have {widths[0]} fields like {like}, got {width}.")
 
 
-def _is_blank(record: list[str]) -> bool:
-    """Tell whether pandas skips this line: it is empty, or only spaces and tabs."""
-    return not record or (len(record) == 1 and record[0] != "" and not record[0].strip(" \t"))
-
-
-def _find_label(label: str | int, names: list[str], *, columns: int) -> int:
-    """Return the label column's position, counted from 0."""
-    if isinstance(label, int):
-        if not -columns <= label < columns:
-            raise BadInput("data.label", f"must be a position from {-columns} to {columns - 1}, got {label}.")
-        return label % columns
-    if not names:
-        raise BadInput("data.label", f"must be a position in a file without a header, got {label!r}.")
-    if names.count(label) > 1:
-        raise BadInput("data.label", f"must name one column, got {label!r}, which {names.count(label)} columns have.")
-    if label not in names:
-        raise BadInput("data.label", f"must be a column of the file, got {label!r}{nearest(label, names)}")
-    return names.index(label)
-
-
-def _parse_numbers(cells: pd.DataFrame, *, header: bool) -> NDArray[np.float32]:
-    """Return the features `[rows, features]`, or name the first cell that is no finite 32-bit number."""
-    values = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    with np.errstate(over="ignore"):
-        inputs = np.ascontiguousarray(values, dtype=np.float32)
-    for row, column in np.argwhere(~np.isfinite(inputs))[:1]:
-        rule = "a number" if np.isnan(values[row, column]) else "finite as a 32-bit float"
-        hint = "" if header or row > 0 else " Or is line 1 a header? Then set data.header to true."
-        raise _bad_cell(cells, row, column, rule, hint)
-    return inputs
-
-
-def _encode_labels(labels: pd.Series[str]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Return the class index of each row and the label of each class index."""
-    from sklearn.preprocessing import LabelEncoder  # noqa: PLC0415 - the second it takes is for runs alone
-
-    for row in np.flatnonzero(labels == "")[:1]:
-        raise _bad_cell(labels.to_frame(), row, 0, "a label")
-    encoder = LabelEncoder()
-    targets = encoder.fit_transform(labels.to_list()).astype(np.int32)
-    classes = tuple(str(label) for label in encoder.classes_)
-    if len(classes) < 2:
-        raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
-    return targets, classes
-
-
-def _check_header(names: list[str], label: int, classes: tuple[str, ...]) -> None:
-    """Refuse a header that is clearly a row of data: numbers, beside a label that other rows have too.
-
-    Numbers alone prove nothing, because columns may be named by wavelengths or years.
-    """
-    features = pd.Series(names[:label] + names[label + 1 :])
-    if names[label] in classes and pd.to_numeric(features, errors="coerce").notna().all():
-        shown = shortened(names[label])
-        raise BadInput("data.header", f"must be false if line 1 is data, got numbers and the label {shown}.")
-
-
 def _bad_cell(cells: pd.DataFrame, row: int, column: int, rule: str, hint: str = "") -> BadInput:
     """Return the error for one cell; `row` and `column` count from 0."""
     text = cells.iloc[row, column]
@@ -251,25 +294,3 @@ def _bad_cell(cells: pd.DataFrame, row: int, column: int, rule: str, hint: str =
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
         raise BadInput("split.fraction", f"must be above 0 and below 1, got {fraction}.")
-
-
-def _check_stratified(dataset: Dataset, fraction: float, seed: int) -> None:
-    """Refuse what scikit-learn would refuse, in the words of a study file."""
-    _check_fraction(fraction)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise BadInput("split.split_seed", f"must be from 0 to {LARGEST_SEED}, got {seed}.")
-    counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
-    if counts.min() < 2:
-        rarest = shortened(dataset.classes[counts.argmin()])
-        raise BadInput("split.kind", f"stratified must have at least 2 rows of each class, got 1 of {rarest}.")
-    rows, classes = len(dataset.targets), len(dataset.classes)
-    validation_rows = math.ceil(rows * fraction)
-    if min(validation_rows, rows - validation_rows) < classes:
-        got = f"{rows - validation_rows} to train and {validation_rows} to validate"
-        raise BadInput("split.fraction", f"must leave a row for each of {classes} classes on both sides, got {got}.")
-
-
-def _divide(dataset: Dataset, train: NDArray[np.int64], validation: NDArray[np.int64]) -> Split:
-    """Return the rows at the positions `train` and `validation`, copied."""
-    inputs, targets = dataset.inputs, dataset.targets
-    return Split(inputs[train], targets[train], inputs[validation], targets[validation])

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.engines.initial import initial_weights
-from sweep.engines.losses import Gradient, logits_gradient
 from sweep.engines.spec import Architecture, Float32
+from sweep.engines.updates import Gradient, logits_gradient
 
 # Each activation, and its derivative as a function of the activation's own value.
 ACTIVATIONS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]] = {
@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[tf.Tens
 
 @dataclass(frozen=True)
 class HiddenLayerNetwork:
-    """Dense, activation, dense, sigmoid or softmax, for all members of a tile at once."""
+    """Dense, activation, dense, sigmoid or softmax, for all members of a batch at once."""
 
     architecture: Architecture
 
@@ -52,6 +52,11 @@ class HiddenLayerNetwork:
         hidden, output = self.architecture.layers
         return (hidden, hidden, output, output)
 
+    @property
+    def weight_count(self) -> int:
+        """The number of one member's weights."""
+        return self.architecture.weight_count or 0
+
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
         seeds, candidates = values.shape
@@ -71,7 +76,10 @@ class HiddenLayerNetwork:
         delta = logits_gradient(logits, targets)
         kernel = _sum_rows(delta[:, :, None] * hidden[:, None], axis=3)
         derivative = ACTIVATIONS[self.architecture.activation][1]
-        below = _back(weights[2], delta) * derivative(hidden)
+        # A matrix product over so few outputs is slower than the sum written out.
+        outputs = range(weights[2].shape[1])
+        below = reduce(add, [weights[2][:, output, :, None] * delta[:, output, None] for output in outputs])
+        below *= derivative(hidden)
         first = _share_inputs(tf.linalg.matrix_transpose(inputs), below)
         gradients = [first, _sum_rows(below, axis=2), kernel, _sum_rows(delta, axis=2)]
         return Gradient(logits, gradients, list(state))
@@ -84,7 +92,7 @@ class HiddenLayerNetwork:
         candidate: int,
         candidates: int,
     ) -> list[Float32]:
-        """Return one member's weights in Keras' order and layout; `seed` is its place in the tile."""
+        """Return one member's weights in Keras' order and layout; `seed` is its place in the batch."""
         del state, candidates
         return [np.ascontiguousarray(weight.numpy()[seed, ..., candidate].T) for weight in weights]
 
@@ -100,12 +108,6 @@ def _share_inputs(inputs: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Multiply `[seeds, rows, inner]` by `[seeds, units, inner, candidates]`, over `inner`."""
     seeds, units = values.shape[0], values.shape[1]
     return tf.matmul(tf.broadcast_to(inputs[:, None], (seeds, units, *inputs.shape[1:])), values)
-
-
-def _back(kernel: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """Multiply `[seeds, outputs, units, candidates]` by `[seeds, outputs, rows, candidates]`, over `outputs`."""
-    outputs = range(kernel.shape[1])
-    return reduce(add, [kernel[:, output, :, None] * delta[:, output, None] for output in outputs])
 
 
 def _sum_rows(values: tf.Tensor, axis: int) -> tf.Tensor:

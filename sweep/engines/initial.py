@@ -21,7 +21,7 @@ def initial_weights(architecture: Architecture, run_seed: int) -> list[Float32]:
     Returns kernel `[inputs, units]` and bias `[units]` of each layer in turn, as `Model.get_weights` does.
     """
     generator = np.random.default_rng((run_seed, WEIGHTS))
-    sizes = (architecture.features, *architecture.hidden, architecture.outputs)
+    sizes = (architecture.features, *architecture.hidden, architecture.task.outputs)
     weights: list[Float32] = []
     for inputs, units in pairwise(sizes):
         limit = np.sqrt(6 / (inputs + units))

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.engines.initial import initial_weights
-from sweep.engines.losses import Gradient
 from sweep.engines.spec import Architecture, Float32
+from sweep.engines.updates import Gradient
 from sweep.errors import BadInput
 from sweep.user_code import find_function
 
@@ -27,35 +27,35 @@ def build_model(architecture: Architecture, run_seed: int) -> keras.Model:
     Raises:
         BadInput: if `module:function` cannot be imported, is no function, or returns no fitting Keras model.
     """
+    task = architecture.task
     if architecture.build is not None:
-        return _call_builder(architecture, run_seed)
+        return _call_builder(architecture.build, architecture, run_seed)
     *names, output_name = architecture.layers
     hidden = [
         keras.layers.Dense(units, architecture.activation, name=name)
         for units, name in zip(architecture.hidden, names, strict=True)
     ]
-    last = "sigmoid" if architecture.outputs == 1 else "softmax"
-    output = keras.layers.Dense(architecture.outputs, last, name=output_name)
+    output = keras.layers.Dense(task.outputs, task.activation, name=output_name)
     model = keras.Sequential([keras.Input((architecture.features,)), *hidden, output])
     model.set_weights(initial_weights(architecture, run_seed))
     return model
 
 
-def _call_builder(architecture: Architecture, run_seed: int) -> keras.Model:
+def _call_builder(name: str, architecture: Architecture, run_seed: int) -> keras.Model:
     keras.utils.set_random_seed(run_seed)
-    model = find_function(str(architecture.build), "model.build")(architecture.features, architecture.classes)
+    model = find_function(name, "model.build")(architecture.features, architecture.classes)
     if not isinstance(model, keras.Model):
-        raise BadInput("model.build", f"`{architecture.build}` must return a Keras model, got {type(model).__name__}.")
+        raise BadInput("model.build", f"`{name}` must return a Keras model, got {type(model).__name__}.")
     if not model.built:
         model.build((None, architecture.features))
-    if tuple(model.output_shape) != (None, architecture.outputs):
-        wanted = f"(None, {architecture.outputs})"
+    if tuple(model.output_shape) != (None, architecture.task.outputs):
+        wanted = f"(None, {architecture.task.outputs})"
         raise BadInput("model.build", f"the model's output shape must be {wanted}, got {model.output_shape}.")
     return model
 
 
 class MappedNetwork:
-    """A Keras model for all members of a tile; every weight has the members as its first axis."""
+    """A Keras model for all members of a batch; every weight has the members as its first axis."""
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
@@ -65,17 +65,22 @@ class MappedNetwork:
 
     def initial_weights(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
         """Return the trainable variables that each run seed starts from, `[seeds * candidates, ...]`."""
-        return _repeat([self._draw(seed)[0] for seed in run_seeds], candidates)
+        return _repeat([trained for trained, _ in self._draw(run_seeds)], candidates)
 
     def initial_state(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
         """Return the untrained variables (moving averages and the like), `[seeds * candidates, ...]`."""
-        return _repeat([self._draw(seed)[1] for seed in run_seeds], candidates)
+        return _repeat([untrained for _, untrained in self._draw(run_seeds)], candidates)
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The name of each trainable variable's layer; a model within the model counts as one layer."""
         names = {id(variable): layer.name for layer in self.model.layers for variable in layer.trainable_variables}
         return tuple(names[id(variable)] for variable in self.model.trainable_variables)
+
+    @property
+    def weight_count(self) -> int:
+        """The number of one member's weights, trained or not."""
+        return int(self.model.count_params())
 
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
@@ -104,7 +109,12 @@ class MappedNetwork:
             with tf.GradientTape() as tape:
                 tape.watch(member_weights)
                 logits, after = self._call(member_weights, member_state, rows, training=True)
-                loss = tf.reduce_mean(_cross_entropy(logits, wanted))
+                if logits.shape[-1] == 1:
+                    wanted = tf.cast(wanted, tf.float32)[:, None]
+                    losses = tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits)
+                else:
+                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+                loss = tf.reduce_mean(losses)
             return logits, tape.gradient(loss, member_weights), after
 
         repeated = [tf.repeat(array, candidates, axis=0) for array in (inputs, targets)]
@@ -121,7 +131,7 @@ class MappedNetwork:
         candidate: int,
         candidates: int,
     ) -> list[Float32]:
-        """Return one member's weights as `Model.get_weights` orders them; `seed` is its place in the tile."""
+        """Return one member's weights as `Model.get_weights` orders them; `seed` is its place in the batch."""
         member = seed * candidates + candidate
         variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
         values = {
@@ -129,24 +139,38 @@ class MappedNetwork:
         }
         return [values[id(variable)] for variable in self.model.weights]
 
-    def _draw(self, run_seed: int) -> tuple[list[Float32], list[Float32]]:
-        if run_seed not in self._drawn:
-            model = build_model(self.architecture, run_seed)
-            groups = (model.trainable_variables, model.non_trainable_variables)
-            trained, untrained = ([np.asarray(variable) for variable in group] for group in groups)
-            self._drawn[run_seed] = (trained, untrained)
-        return self._drawn[run_seed]
+    def _draw(self, run_seeds: Sequence[int]) -> list[tuple[list[Float32], list[Float32]]]:
+        """Return each seed's trainable and untrained variables.
+
+        Building a model takes much longer than training a member for an epoch, and jobs of one round share their run
+        seeds; so what the last seeds drew is kept, and no more.
+        """
+        kept, self._drawn = self._drawn, {}
+        for seed in run_seeds:
+            if seed not in self._drawn:
+                self._drawn[seed] = kept[seed] if seed in kept else self._initial_variables(seed)
+        return [self._drawn[seed] for seed in run_seeds]
+
+    def _initial_variables(self, run_seed: int) -> tuple[list[Float32], list[Float32]]:
+        model = build_model(self.architecture, run_seed)
+        groups = (model.trainable_variables, model.non_trainable_variables)
+        trained, untrained = ([np.asarray(variable) for variable in group] for group in groups)
+        return trained, untrained
 
     def _call(
         self, weights: list[tf.Tensor], state: list[tf.Tensor], inputs: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         outputs, after = self.model.stateless_call(weights, state, inputs, training=training)
-        return _logits(outputs), list(after)
+        # Keras attaches to its result what the output layer's sigmoid or softmax was given.
+        logits = getattr(outputs, "_keras_logits", None)
+        if logits is None:
+            raise BadInput("model.build", "the model must end in a sigmoid (two classes) or softmax activation.")
+        return logits, list(after)
 
     def _arrange(self, mapped: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Turn `[seeds * candidates, rows, outputs]` into `[seeds, outputs, rows, candidates]`."""
         seeds, rows = inputs.shape[:2]
-        return tf.transpose(tf.reshape(mapped, (seeds, -1, rows, self.architecture.outputs)), (0, 3, 2, 1))
+        return tf.transpose(tf.reshape(mapped, (seeds, -1, rows, self.architecture.task.outputs)), (0, 3, 2, 1))
 
     def _choose_map(self) -> Callable[[Callable[..., Any], Any], Any]:
         """Vectorise over members where every layer of the model can be, and loop over them where not."""
@@ -180,17 +204,3 @@ def _one_by_one(member: Callable[..., Any], taken: Any) -> Any:
 def _repeat(by_seed: Sequence[Sequence[Float32]], candidates: int) -> list[tf.Tensor]:
     stacked = (np.stack(arrays) for arrays in zip(*by_seed, strict=True))
     return [tf.constant(np.repeat(array, candidates, axis=0)) for array in stacked]
-
-
-def _logits(outputs: tf.Tensor) -> tf.Tensor:
-    """Return what the output layer's sigmoid or softmax was given, which Keras attaches to its result."""
-    attached = getattr(outputs, "_keras_logits", None)
-    if attached is None:
-        raise BadInput("model.build", "the model must end in a sigmoid (two classes) or softmax activation.")
-    return attached
-
-
-def _cross_entropy(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    if logits.shape[-1] == 1:
-        return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(targets, tf.float32)[:, None], logits)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)

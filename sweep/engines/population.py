@@ -1,7 +1,7 @@
-"""One compiled program that trains all members of a tile, epoch after epoch.
+"""The engine: one compiled program that trains all members of a batch, epoch after epoch.
 
 Everything that differs between members (rate, momentum, seed) is an array; everything fixed (architecture,
-optimizer, batch size, tile shape) is a Python value, so one program serves every tile of a study.
+optimizer, batch size, the job's shape) is a Python value, so one program serves every job of a study.
 
 Closed-loop schedules decide inside the program: going back to the host after each epoch made a training of the
 default study 20 to 30 % slower (tests/bench/README.md). Their rules are functions on arrays, so the program runs the
@@ -21,24 +21,15 @@ import tensorflow as tf
 
 from sweep.engines.dense import HiddenLayerNetwork
 from sweep.engines.initial import batch_order
-from sweep.engines.losses import Gradient, count, count_by_class, score
-from sweep.engines.spec import (
-    MONITORS,
-    Architecture,
-    ClosedLoopSettings,
-    Curves,
-    Float32,
-    Int32,
-    MemberBatch,
-    TrainingSpec,
-)
-from sweep.engines.updates import Rule, slot_count, update
+from sweep.engines.members import MONITORS, ClosedLoopSettings, MemberBatch, make_batch
+from sweep.engines.spec import Architecture, Curves, Float32, Job, TrainingSpec
+from sweep.engines.updates import Gradient, Rule, count, count_by_class, score, slot_count, update
 from sweep.optimizer import layer_factors
 from sweep.schedules import ClosedLoop, closed_loop_class
 
 
 class Network(Protocol):
-    """A forward pass and its gradient for all members of a tile; weights in a layout of its own."""
+    """A forward pass and its gradient for all members of a batch; weights in a layout of its own."""
 
     def initial_weights(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
         """Return the weights that each run seed starts from."""
@@ -49,6 +40,10 @@ class Network(Protocol):
     @property
     def layers(self) -> tuple[str, ...]:
         """The name of each weight's layer, from input to output."""
+
+    @property
+    def weight_count(self) -> int:
+        """The number of one member's weights."""
 
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
@@ -91,6 +86,12 @@ class Table(NamedTuple):
     nesterov: tf.Tensor | None
     number: tf.Tensor
 
+    def at_epoch(self, number: tf.Tensor, gain: tf.Tensor | None) -> Table:
+        """Return one epoch's table: rates and momenta `[steps, 1 or seeds, candidates]`."""
+        rates = self.rates[number] if gain is None else self.rates[number] * gain
+        before = self.number + tf.cast(number * self.rates.shape[1], tf.float32)
+        return self._replace(rates=rates, momenta=self.momenta[number], number=before)
+
 
 # By schedule, then by name: what each member remembers between epochs, `[seeds, candidates]`.
 States = dict[str, dict[str, tf.Tensor]]
@@ -101,6 +102,16 @@ class Rows(NamedTuple):
 
     inputs: tf.Tensor
     targets: tf.Tensor
+
+    def in_batches(self, full: int, size: int) -> Rows:
+        """Cut `[seeds, rows, ...]` into `[batches, seeds, size, ...]`, leaving the rest out."""
+
+        def cut(array: tf.Tensor) -> tf.Tensor:
+            seeds, tail = array.shape[0], array.shape[2:]
+            batches = tf.reshape(array[:, : full * size], (seeds, full, size, *tail))
+            return tf.transpose(batches, (1, 0, 2, *range(3, 3 + len(tail))))
+
+        return Rows(cut(self.inputs), cut(self.targets))
 
 
 def network_for(architecture: Architecture) -> Network:
@@ -113,62 +124,74 @@ def network_for(architecture: Architecture) -> Network:
 
 
 class Population:
-    """The compiled training of one problem.
+    """The compiled training of one spec and of its re-splits.
 
     Attributes:
-        problem: may be replaced by a re-split of it; rows go in as arguments, so those of equal shape compile nothing.
+        spec: that of the last job. Rows go into the program as arguments, so re-splits of equal shape compile nothing.
     """
 
-    def __init__(self, problem: TrainingSpec) -> None:
-        self.problem = problem
-        self.network = network_for(problem.architecture)
+    def __init__(self, spec: TrainingSpec) -> None:
+        self.spec = spec
+        self.network = network_for(spec.architecture)
         layers = self.network.layers
-        factors = layer_factors(problem.optimizer, tuple(dict.fromkeys(layers)))
+        factors = layer_factors(spec.optimizer, tuple(dict.fromkeys(layers)))
         self._factors = [factors[layer] for layer in layers]
-        self._closed_loop = {name: closed_loop_class(name) for name in problem.closed_loop}
+        self._closed_loop = {name: closed_loop_class(name) for name in spec.closed_loop}
         self._run = tf.function(self._epochs, jit_compile=True, autograph=False)
 
     @property
     def programs(self) -> int:
-        """How many programs were compiled so far: one for each shape of tile and of rows."""
+        """How many programs were compiled so far: one for each shape of job and of rows."""
         return int(self._run.experimental_get_tracing_count())
 
-    def train(self, tile: MemberBatch) -> Curves:
-        """Train every member of `tile` and return its curves."""
-        return self.train_with_weights(tile)[0]
+    def accepts(self, spec: TrainingSpec) -> bool:
+        """Say whether `spec` differs in its rows alone."""
+        return spec.is_resplit_of(self.spec)
 
-    def train_with_weights(self, tile: MemberBatch) -> tuple[Curves, Members]:
-        """Train every member of `tile`; return its curves and the members as they ended."""
+    def train(self, job: Job) -> Curves:
+        """Train every member of `job`, in several calls of the program if they do not fit the memory at once."""
+        shape = job.shape
+        if job.spec.architecture.weight_count is None:  # whoever made the job could only guess
+            shape = shape.within_memory(self.network.weight_count)
+        if shape == job.shape:
+            return self.train_with_weights(job)[0]
+        groups = [[self.train_with_weights(part)[0] for part in parts] for parts in job.divided(shape)]
+        return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
+
+    def train_with_weights(self, job: Job) -> tuple[Curves, Members]:
+        """Train every member of `job`; return its curves, and all members of its shape as they ended."""
         began = time.perf_counter()
-        split = self.problem.split
+        self.spec, batch, split = job.spec, make_batch(job), job.spec.split
+        targets = split.train_targets
+        orders = np.stack([batch_order(len(targets), job.spec.epochs, seed) for seed in batch.run_seeds], axis=1)
         members, curves, by_class = self._run(
-            self._start(tile),
-            self._table(tile),
-            {name: _as_tensors(tile.watchers[name]) for name in self._closed_loop},
-            tf.constant(self._orders(tile)),
-            Rows(tf.constant(split.train_inputs), tf.constant(split.train_targets)),
+            self._start(batch),
+            self._table(batch),
+            {name: Watching.of(batch.watchers[name]) for name in self._closed_loop},
+            tf.constant(orders),
+            Rows(tf.constant(split.train_inputs), tf.constant(targets)),
             Rows(tf.constant(split.validation_inputs), tf.constant(split.validation_targets)),
         )
-        shown = (curve.numpy().transpose(2, 1, 0) for curve in curves)
-        loss, correct, held_loss, held_correct, *gains = shown
+        wanted = np.s_[: len(job.candidates), : len(job.run_seeds)]
+        # In Fortran's order whatever is left out, because NumPy's means over runs round by the layout.
+        by_epoch = [np.asfortranarray(curve.numpy().transpose(2, 1, 0)[wanted]) for curve in curves]
+        loss, correct, held_loss, held_correct, *gains = by_epoch
         gain = gains[0] if gains else np.ones_like(loss)
-        class_correct, seconds = by_class.numpy().transpose(2, 0, 1), time.perf_counter() - began
+        class_correct = by_class.numpy().transpose(2, 0, 1)[wanted]
+        seconds = time.perf_counter() - began
         return Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds), members
 
-    def _start(self, tile: MemberBatch) -> Members:
-        candidates = len(tile.rates)
-        weights = self.network.initial_weights(tile.run_seeds, candidates)
-        slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(slot_count(self.problem.optimizer))]
-        return Members(weights, slots, self.network.initial_state(tile.run_seeds, candidates))
+    def _start(self, batch: MemberBatch) -> Members:
+        candidates = len(batch.rates)
+        weights = self.network.initial_weights(batch.run_seeds, candidates)
+        slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(slot_count(self.spec.optimizer))]
+        return Members(weights, slots, self.network.initial_state(batch.run_seeds, candidates))
 
-    def _table(self, tile: MemberBatch) -> Table:
-        rates, momenta = (np.moveaxis(array, 0, -1)[:, :, None] for array in (tile.rates, tile.momenta))
-        nesterov = tf.constant(tile.nesterov[None]) if self.problem.nesterov else None
+    def _table(self, batch: MemberBatch) -> Table:
+        # Members come last, so that the program reads the rates of one step from contiguous memory.
+        rates, momenta = (np.moveaxis(array, 0, -1)[:, :, None] for array in (batch.rates, batch.momenta))
+        nesterov = tf.constant(batch.nesterov[None]) if self.spec.nesterov else None
         return Table(tf.constant(rates), tf.constant(momenta), nesterov, tf.constant(0.0))
-
-    def _orders(self, tile: MemberBatch) -> Int32:
-        rows, epochs = len(self.problem.split.train_targets), self.problem.epochs
-        return np.stack([batch_order(rows, epochs, seed) for seed in tile.run_seeds], axis=1)
 
     def _epochs(
         self,
@@ -185,7 +208,7 @@ class Population:
         """
         epochs, seeds, rows = orders.shape
         held = Rows(tf.broadcast_to(held.inputs[None], (seeds, *held.inputs.shape)), held.targets[None])
-        shape = (seeds, table.rates.shape[-1])
+        shape, held_rows = (seeds, table.rates.shape[-1]), held.targets.shape[1]
         kinds = (tf.float32, tf.int32, tf.float32, tf.int32, *[tf.float32] * bool(watchers))
         histories = [tf.TensorArray(kind, epochs, element_shape=shape) for kind in kinds]
         states = {name: _begin(kind, shape) for name, kind in self._closed_loop.items()}
@@ -195,35 +218,50 @@ class Population:
         ) -> Any:
             order, gain = orders[number], _gain(watchers, states)
             shuffled = Rows(tf.gather(training.inputs, order), tf.gather(training.targets, order))
-            members, loss, correct = self._epoch(members, _at_epoch(table, number, gain), shuffled)
+            members, loss, correct = self._epoch(members, table.at_epoch(number, gain), shuffled)
             held_loss, right = score(self.network.logits(members.weights, members.state, held.inputs), held.targets)
-            by_class = count_by_class(right, held.targets, self.problem.architecture.classes)
-            shown = (loss / rows, correct, held_loss / held.targets.shape[1], tf.reduce_sum(by_class, axis=1))
+            by_class = count_by_class(right, held.targets, self.spec.architecture.classes)
+            shown = (loss / rows, correct, held_loss / held_rows, tf.reduce_sum(by_class, axis=1))
             written = [history.write(number, value) for history, value in zip(histories, (*shown, gain), strict=False)]
-            after = self._advance(watchers, states, _monitored(shown, rows, held), number)
+            after = self._advance(watchers, states, shown, (rows, held_rows), number)
             return number + 1, members, after, written, by_class
 
-        unknown = tf.zeros((seeds, self.problem.architecture.classes, shape[1]), tf.int32)
+        # A loop carries what it returns from the beginning on, so the counts by class need a first value.
+        unknown = tf.zeros((seeds, self.spec.architecture.classes, shape[1]), tf.int32)
         _, members, _, histories, by_class = tf.while_loop(
             lambda number, *_: number < epochs, epoch, (0, members, states, histories, unknown)
         )
         return members, [history.stack() for history in histories], by_class
 
     def _advance(
-        self, watchers: dict[str, Watching], states: States, shown: list[tf.Tensor], epoch: tf.Tensor
+        self,
+        watchers: dict[str, Watching],
+        states: States,
+        shown: Sequence[tf.Tensor],
+        rows: tuple[int, int],
+        epoch: tf.Tensor,
     ) -> States:
-        """Let each closed-loop schedule decide for all members; of those that follow another one nobody reads it."""
+        """Let each closed-loop schedule decide for all members; what it decides for others' members nobody reads.
+
+        `shown` are loss and right rows of an epoch, in training and in validation, out of `rows`.
+        """
+        loss, correct, held_loss, held_correct = shown
+        accuracy, held_accuracy = (
+            tf.cast(right, tf.float32) / total for right, total in zip((correct, held_correct), rows, strict=True)
+        )
+        values = {"loss": loss, "accuracy": accuracy, "val_loss": held_loss, "val_accuracy": held_accuracy}
+        monitored = [values[monitor] for monitor in MONITORS]
         after = {}
         for name, kind in self._closed_loop.items():
             watching = watchers[name]
-            advanced = kind.advance(tf, states[name], watching.cost(shown), SimpleNamespace(**watching.settings))
+            advanced = kind.advance(tf, states[name], watching.cost(monitored), SimpleNamespace(**watching.settings))
             decides = epoch >= watching.first_epoch
             after[name] = {key: tf.where(decides, advanced[key], before) for key, before in states[name].items()}
         return after
 
     def _epoch(self, members: Members, table: Table, shuffled: Rows) -> tuple[Members, tf.Tensor, tf.Tensor]:
         """Train through one epoch's `table`; return summed loss and right rows of the epoch."""
-        size, (seeds, rows) = self.problem.batch_size, shuffled.targets.shape
+        size, (seeds, rows) = self.spec.batch_size, shuffled.targets.shape
         full, shape = rows // size, (seeds, table.rates.shape[-1])
 
         def step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor, batch: Rows) -> Any:
@@ -233,7 +271,7 @@ class Population:
 
         carried = (0, members, tf.zeros(shape), tf.zeros(shape, tf.int32))
         if full:
-            batches = Rows(*(_batches(array, full, size) for array in shuffled))
+            batches = shuffled.in_batches(full, size)
 
             def full_step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor) -> Any:
                 batch = Rows(batches.inputs[number], batches.targets[number])
@@ -252,9 +290,7 @@ class Population:
         for weight, gradient, factor, *own in zip(
             members.weights, gradients, self._factors, *members.slots, strict=True
         ):
-            moved, after = update(
-                self.problem.optimizer, self._rule(table, number, weight, factor), weight, gradient, own
-            )
+            moved, after = update(self.spec.optimizer, self._rule(table, number, weight, factor), weight, gradient, own)
             weights.append(moved)
             slots.append(after)
         return Members(weights, [list(slot) for slot in zip(*slots, strict=True)], state), logits
@@ -278,23 +314,20 @@ class Watching(NamedTuple):
     first_epoch: tf.Tensor
     settings: dict[str, tf.Tensor]
 
+    @classmethod
+    def of(cls, watchers: ClosedLoopSettings) -> Watching:
+        """Convert the arrays."""
+        first = (watchers.chosen, watchers.monitor, watchers.sign, watchers.first_epoch)
+        chosen, monitor, sign, first_epoch = map(tf.constant, first)
+        settings = {name: tf.constant(values) for name, values in watchers.settings.items()}
+        return cls(chosen, monitor, sign, first_epoch, settings)
+
     def cost(self, shown: Sequence[tf.Tensor]) -> tf.Tensor:
         """Return what each member watches, `[seeds, candidates]`, turned so that less is better."""
         watched = shown[0]
         for place, values in enumerate(shown):
             watched = tf.where(self.monitor == place, values, watched)
         return self.sign * watched
-
-
-def _as_tensors(watchers: ClosedLoopSettings) -> Watching:
-    settings = {name: tf.constant(values) for name, values in watchers.settings.items()}
-    return Watching(
-        tf.constant(watchers.chosen),
-        tf.constant(watchers.monitor),
-        tf.constant(watchers.sign),
-        tf.constant(watchers.first_epoch),
-        settings,
-    )
 
 
 def _begin(kind: type[ClosedLoop], shape: tuple[int, int]) -> dict[str, tf.Tensor]:
@@ -308,27 +341,3 @@ def _gain(watchers: Mapping[str, Watching], states: States) -> tf.Tensor | None:
         its = states[name]["gain"]
         gain = tf.where(watching.chosen, its, tf.ones_like(its) if gain is None else gain)
     return gain
-
-
-def _at_epoch(table: Table, number: tf.Tensor, gain: tf.Tensor | None) -> Table:
-    """Return one epoch's table: rates and momenta `[steps, 1 or seeds, candidates]`."""
-    rates = table.rates[number] if gain is None else table.rates[number] * gain
-    before = table.number + tf.cast(number * table.rates.shape[1], tf.float32)
-    return table._replace(rates=rates, momenta=table.momenta[number], number=before)
-
-
-def _monitored(shown: Sequence[tf.Tensor], rows: int, held: Rows) -> list[tf.Tensor]:
-    """Return what may be watched, in the order of `MONITORS`, from an epoch's losses and counts of right rows."""
-    loss, correct, held_loss, held_correct = shown
-    shares = [
-        tf.cast(count, tf.float32) / total for count, total in ((correct, rows), (held_correct, held.targets.shape[1]))
-    ]
-    values = {"loss": loss, "accuracy": shares[0], "val_loss": held_loss, "val_accuracy": shares[1]}
-    return [values[monitor] for monitor in MONITORS]
-
-
-def _batches(array: tf.Tensor, full: int, size: int) -> tf.Tensor:
-    """Cut `[seeds, rows, ...]` into `[batches, seeds, size, ...]`, leaving the rest out."""
-    seeds, tail = array.shape[0], array.shape[2:]
-    cut = tf.reshape(array[:, : full * size], (seeds, full, size, *tail))
-    return tf.transpose(cut, (1, 0, 2, *range(3, 3 + len(tail))))

@@ -1,27 +1,30 @@
-"""What is trained, and what comes back: plain arrays that travel between processes.
-
-It stands alone because the coordinator builds and reads these without loading TensorFlow.
-"""
+"""What is trained and what comes back: small values that travel between processes, without TensorFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.candidate import Candidate
 from sweep.data.table import Split
+from sweep.engines.tasks import Task, classification
 from sweep.optimizer import Optimizer, Sgd
 from sweep.schedules import Timeline
-from sweep.schedules.base import Monitor
 
+Item = TypeVar("Item")
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
-# What a closed-loop schedule may watch, in the order in which the compiled program computes it.
-MONITORS: tuple[str, ...] = get_args(Monitor)
+MEMORY_BYTES = 512 * 2**20  # for what a job's members hold between two steps
+BYTES_PER_WEIGHT = 16  # weight, velocity, gradient and a copy, 4 bytes each
+# With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
+# job's shape.
+FEWEST_SEEDS = 2
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,27 @@ class Architecture:
     build: str | None = None
 
     @property
+    def task(self) -> Task:
+        """What the network is trained for."""
+        return classification(self.classes)
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The names of a dense stack's layers, from input to output, which rates by layer refer to."""
         return (*(f"hidden_{number}" for number in range(1, len(self.hidden) + 1)), "output")
 
     @property
     def is_hidden_layer(self) -> bool:
-        """Whether it is one hidden layer, which has a program of its own: a member's bits do not depend on its tile."""
+        """Whether it is one hidden layer: the program for it gives a member the same bits in a job of any shape."""
         return self.build is None and len(self.hidden) == 1
 
     @property
-    def outputs(self) -> int:
-        """One sigmoid unit for two classes, otherwise one softmax unit per class."""
-        return 1 if self.classes == 2 else self.classes
+    def weight_count(self) -> int | None:
+        """The number of weights of a dense stack; None for a Keras model, which is known once it is built."""
+        if self.build is not None:
+            return None
+        sizes = (self.features, *self.hidden, self.task.outputs)
+        return sum((inputs + 1) * units for inputs, units in pairwise(sizes))
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class TrainingSpec:
     """Rows, network and length of every training of a study; all that its members share.
 
     `nesterov` says whether a member may use Nesterov momentum, and `closed_loop` which closed-loop schedules: the
-    program then has room for them. It is the study's choice and not the tile's, since two programs may round
+    program then has room for them. It is the study's choice and not the job's, since two programs may round
     differently.
     """
 
@@ -70,65 +81,61 @@ class TrainingSpec:
     @property
     def timeline(self) -> Timeline:
         """The time axis of each training; the last batch of an epoch may be smaller than the others."""
-        rows = len(self.split.train_targets)
-        return Timeline(epochs=self.epochs, steps_per_epoch=-(-rows // self.batch_size))
+        return Timeline(epochs=self.epochs, steps_per_epoch=-(-self.split.train_rows // self.batch_size))
 
     def is_resplit_of(self, other: TrainingSpec) -> bool:
-        """Say whether the two differ in their rows alone, so that one `Population` serves both."""
+        """Say whether the two differ in their rows alone, so that one engine serves both."""
         return replace(self, split=other.split) == other
 
 
 @dataclass(frozen=True)
-class ClosedLoopSettings:
-    """Which candidates of a tile follow one closed-loop schedule, and with which settings; all `[candidates]`.
+class Shape:
+    """How many candidates and run seeds one call of a compiled program trains."""
 
-    Attributes:
-        chosen: whether a candidate follows it.
-        monitor: what it watches, as a place in `MONITORS`.
-        sign: 1 if that is better the lower it is, and -1 otherwise.
-        first_epoch: the first epoch after which it decides, counted from 0.
-        settings: the schedule's own numbers by name.
-    """
+    candidates: int
+    seeds: int
 
-    chosen: NDArray[np.bool_]
-    monitor: Int32
-    sign: Float32
-    first_epoch: Int32
-    settings: Mapping[str, Float32]
+    def within_memory(self, weights: int) -> Shape:
+        """Return the largest shape inside this one whose members fit `MEMORY_BYTES`; at least one member does."""
+        members = max(1, MEMORY_BYTES // (BYTES_PER_WEIGHT * weights))
+        seeds = min(self.seeds, members, max(FEWEST_SEEDS, members // self.candidates))
+        return Shape(min(self.candidates, members // seeds), seeds)
 
 
 @dataclass(frozen=True)
-class MemberBatch:
-    """Members that one compiled program trains together: every candidate with every run seed.
+class Job:
+    """Candidates and run seeds for an engine to train, each with each; a few kilobytes when it is sent.
 
-    Attributes:
-        rates: learning rates, `[candidates, epochs, steps_per_epoch]`, before the gain of a closed-loop schedule.
-        momenta: same shape.
-        nesterov: one for each candidate, `[candidates]`.
-        run_seeds: they fix initial weights and batch order.
-        watchers: by name, each closed-loop schedule that the problem has room for.
+    The engine makes the tables of rates itself, and fills `shape` up with members that nobody looks at.
     """
 
-    rates: Float32
-    momenta: Float32
-    nesterov: NDArray[np.bool_]
+    spec: TrainingSpec
+    candidates: tuple[Candidate, ...]
     run_seeds: tuple[int, ...]
-    watchers: Mapping[str, ClosedLoopSettings] = field(default_factory=dict)
+    shape: Shape
+
+    def divided(self, shape: Shape) -> list[list[Job]]:
+        """Return jobs of a smaller shape, by candidates and then by run seeds."""
+        parts = cut(self.run_seeds, shape.seeds)
+        return [
+            [replace(self, candidates=group, run_seeds=part, shape=shape) for part in parts]
+            for group in cut(self.candidates, shape.candidates)
+        ]
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What each run of a tile showed after each epoch, as Keras' `fit` reports it, and how it ended.
+    """What each run of a job showed after each epoch, as Keras' `fit` reports it, and how it ended.
 
     Attributes:
         loss: mean cross-entropy over the epoch's training batches, `[candidates, seeds, epochs]`.
         correct: training rows classified right during the epoch, same shape.
         validation_loss: mean cross-entropy over the validation rows, same shape.
         validation_correct: validation rows classified right, same shape.
-        gain: what the tile's rates were multiplied by in the epoch, same shape; 1 for an open-loop schedule.
+        gain: what the rates were multiplied by in the epoch, same shape; 1 for an open-loop schedule.
         class_correct: validation rows of each class classified right after the last epoch,
             `[candidates, seeds, classes]`; their sum is the last of `validation_correct`.
-        seconds: time spent on the tile.
+        seconds: time spent on the job.
     """
 
     loss: Float32
@@ -139,7 +146,35 @@ class Curves:
     class_correct: Int32
     seconds: float
 
+    @classmethod
+    def joined(cls, parts: Sequence[Curves], axis: int) -> Self:
+        """Return the curves of several jobs side by side: 0 along their candidates, 1 along their run seeds."""
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis) for name in BY_RUN}
+        return cls(**arrays, seconds=sum(part.seconds for part in parts))
+
+    def __getitem__(self, place: int) -> Curves:
+        """Return one candidate's curves, `[seeds, epochs]`."""
+        return Curves(**{name: getattr(self, name)[place] for name in BY_RUN}, seconds=self.seconds)
+
     @property
     def diverged(self) -> NDArray[np.bool_]:
         """Whether a run ended in NaN or infinity, `[candidates, seeds]`."""
         return np.asarray(~(np.isfinite(self.loss) & np.isfinite(self.validation_loss)).all(axis=-1))
+
+
+BY_RUN = tuple(each.name for each in fields(Curves) if each.name != "seconds")  # `[candidates, seeds, ...]`
+
+
+class Engine(Protocol):
+    """Trains jobs of one spec; `Population` is the only one so far, and Keras' `fit` is what it is tested against."""
+
+    def accepts(self, spec: TrainingSpec) -> bool:
+        """Say whether jobs of `spec` can be trained without building another engine."""
+
+    def train(self, job: Job) -> Curves:
+        """Train a job; return the curves of its candidates and run seeds, without what its shape was filled with."""
+
+
+def cut(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
+    """Cut `items` into parts of `size`; the last may be smaller."""
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]

@@ -1,6 +1,9 @@
-"""One step of each optimizer, for any number of members at once, as Keras 3 computes it.
+"""The arithmetic of a step for any number of members at once, as Keras 3 does it: cross-entropy, and optimizers.
 
-The arithmetic is that of `update_step` in `keras/src/optimizers/{sgd,adam,rmsprop}.py`, in the same order, and of
+Logits are `[seeds, outputs, rows, candidates]`: one output means two classes and a sigmoid, more mean a softmax.
+Keras' `fit` computes the same from the logits behind a sigmoid or softmax output.
+
+An optimizer's step is `update_step` in `keras/src/optimizers/{sgd,adam,rmsprop}.py`, in the same order, and
 `_apply_weight_decay` in `keras/src/backend/tensorflow/optimizer.py`. A momentum of 0 needs no case of its own:
 Keras leaves the slot out, and `0 * slot` adds nothing. Only where a momentum is 0 for some steps and not for others
 do the two part: SGD and RMSprop in Keras then keep the slot of the last step that had one.
@@ -16,6 +19,14 @@ import tensorflow as tf
 from sweep.optimizer import Adam, AdamW, AdaptiveMoments, Optimizer, RMSprop, Sgd
 
 Moved = tuple[tf.Tensor, list[tf.Tensor]]
+
+
+class Gradient(NamedTuple):
+    """What one minibatch gives: logits, the gradient by each weight, and the untrained state afterwards."""
+
+    logits: tf.Tensor
+    weights: list[tf.Tensor]
+    state: list[tf.Tensor]
 
 
 class Rule(NamedTuple):
@@ -42,23 +53,22 @@ def update(
     """Return a weight and its slots after one step."""
     match optimizer:
         case Sgd():
-            return _sgd(rule, weight, gradient, slots)
+            (velocity,) = slots
+            velocity = rule.momentum * velocity - rule.rate * gradient
+            if rule.nesterov is None:
+                return weight + velocity, [velocity]
+            ahead = rule.momentum * velocity - rule.rate * gradient
+            return weight + tf.where(rule.nesterov, ahead, velocity), [velocity]
         case Adam():
             return _adam(optimizer, rule, weight, gradient, slots)
         case AdamW():
             decayed = weight - weight * optimizer.weight_decay * rule.rate
             return _adam(optimizer, rule, decayed, gradient, slots)
         case RMSprop():
-            return _rmsprop(optimizer, rule, weight, gradient, slots)
-
-
-def _sgd(rule: Rule, weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor]) -> Moved:
-    (velocity,) = slots
-    velocity = rule.momentum * velocity - rule.rate * gradient
-    if rule.nesterov is None:
-        return weight + velocity, [velocity]
-    ahead = rule.momentum * velocity - rule.rate * gradient
-    return weight + tf.where(rule.nesterov, ahead, velocity), [velocity]
+            square, velocity = slots
+            square = optimizer.rho * square + (1 - optimizer.rho) * tf.square(gradient)
+            velocity = rule.momentum * velocity + rule.rate * gradient / tf.sqrt(square + optimizer.epsilon)
+            return weight - velocity, [square, velocity]
 
 
 def _adam(
@@ -68,20 +78,43 @@ def _adam(
     mean += (gradient - mean) * (1 - rule.momentum)
     # Keras rounds `1 - beta_2` once, from double precision.
     square += (tf.square(gradient) - square) * (1 - optimizer.beta_2)
-    moved = weight - mean * _unbiased_rate(optimizer, rule) / (tf.sqrt(square) + optimizer.epsilon)
-    return moved, [mean, square]
-
-
-def _unbiased_rate(optimizer: AdaptiveMoments, rule: Rule) -> tf.Tensor:
-    """Return the rate, corrected for averages that began at zero, in the rate's own small shape."""
+    # The averages began at zero; the rate is corrected for it, in its own small shape.
     step = rule.number + 1
-    return rule.rate * tf.sqrt(1 - tf.pow(optimizer.beta_2, step)) / (1 - tf.pow(rule.momentum, step))
+    rate = rule.rate * tf.sqrt(1 - tf.pow(optimizer.beta_2, step)) / (1 - tf.pow(rule.momentum, step))
+    return weight - mean * rate / (tf.sqrt(square) + optimizer.epsilon), [mean, square]
 
 
-def _rmsprop(
-    optimizer: RMSprop, rule: Rule, weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor]
-) -> Moved:
-    square, velocity = slots
-    square = optimizer.rho * square + (1 - optimizer.rho) * tf.square(gradient)
-    velocity = rule.momentum * velocity + rule.rate * gradient / tf.sqrt(square + optimizer.epsilon)
-    return weight - velocity, [square, velocity]
+def logits_gradient(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Return the gradient of the mean cross-entropy over rows by the logits, for `targets` `[seeds, rows]`."""
+    probabilities = tf.sigmoid(logits) if logits.shape[1] == 1 else tf.nn.softmax(logits, axis=1)
+    return (probabilities - _wanted(logits, targets)) / logits.shape[2]
+
+
+def score(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the summed cross-entropy, `[seeds, candidates]`, and which rows are right, `[seeds, rows, candidates]`."""
+    if logits.shape[1] == 1:
+        scores, wanted = logits[:, 0], _wanted(logits, targets)[:, 0]
+        losses = tf.nn.relu(scores) - scores * wanted + tf.math.log1p(tf.exp(-tf.abs(scores)))
+        right = tf.equal(tf.sigmoid(scores) > 0.5, wanted > 0.5)
+    else:
+        losses = -tf.reduce_sum(tf.nn.log_softmax(logits, axis=1) * _wanted(logits, targets), axis=1)
+        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets[:, :, None])
+    return tf.reduce_sum(losses, axis=1), right
+
+
+def count(right: tf.Tensor) -> tf.Tensor:
+    """Return the number of right rows, `[seeds, candidates]`."""
+    return tf.reduce_sum(tf.cast(right, tf.int32), axis=1)
+
+
+def count_by_class(right: tf.Tensor, targets: tf.Tensor, classes: int) -> tf.Tensor:
+    """Return the number of right rows of each class, `[seeds, classes, candidates]`, for `targets` `[1, rows]`."""
+    members = tf.one_hot(targets, classes, axis=1, on_value=True, off_value=False)
+    return tf.reduce_sum(tf.cast(right[:, None] & members[..., None], tf.int32), axis=2)
+
+
+def _wanted(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Return the perfect probabilities, `[seeds, outputs, rows, 1]`."""
+    if logits.shape[1] == 1:
+        return tf.cast(targets, tf.float32)[:, None, :, None]
+    return tf.one_hot(targets, logits.shape[1], axis=1)[..., None]

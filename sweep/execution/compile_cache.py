@@ -50,6 +50,8 @@ class CompileCache:
         try:
             place = self.folder / machine_key()
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if set(str(place)) & set(" \t\n'\"\\"):
+                raise OSError("TensorFlow takes no folder with spaces or quotes in its name")
             if place.stat().st_uid != os.geteuid() or place.stat().st_mode & 0o022:
                 raise PermissionError("others may write it, and entries are machine code")
             if shutil.disk_usage(place).free < FREE_BYTES:
@@ -58,6 +60,7 @@ class CompileCache:
             refused = sum(not _take(entry, run) for entry in sorted(place.glob(f"{ENTRIES}.*")))
         except OSError as error:
             _note(f"the compile cache `{self.folder}` cannot be used: {error}; programs are compiled anew.")
+            self.folder = None  # one line is enough
             return None
         if refused:
             _note(f"{refused} damaged or foreign entries of the compile cache `{self.folder}` were removed.")

@@ -1,11 +1,12 @@
-"""A pool of trainer processes: tiles in, curves out, in whatever order they finish.
+"""A pool of trainer processes: jobs in, curves out, in whatever order they finish.
 
-A trainer that dies costs a retry of its tile and nothing else. The pool knows nothing of what a tile means.
+A trainer that dies costs a retry of its job and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import subprocess
@@ -15,14 +16,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from sweep.engines.spec import Curves, MemberBatch, TrainingSpec
+from sweep.engines.spec import Curves, Job, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.compile_cache import CompileCache, default_cache
+from sweep.execution.messages import DatasetFile, JobWriter
 
 TRIES = 3
 STOP_SECONDS = 5.0
@@ -30,12 +31,12 @@ STOP_SECONDS = 5.0
 
 @dataclass(eq=False)
 class WorkerProcess:
-    """One process, the pipe to it, what it prints, and the tile it is busy with."""
+    """One process, the pipe to it, what it prints, the spec it has, and the place of the job it is busy with."""
 
     process: subprocess.Popen[bytes]
     pipe: Connection
     log: IO[bytes]
-    problem: TrainingSpec | None = None
+    spec: TrainingSpec | None = None
     busy: int | None = None
 
 
@@ -45,8 +46,10 @@ class Pool:
 
     workers: int
     cache: CompileCache = field(default_factory=default_cache)
+    command: Sequence[str] = (sys.executable, "-m", worker.__name__)
     restarts: int = field(default=0, init=False)
     _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
+    _datasets: DatasetFile | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         self._fill_up()
@@ -62,28 +65,28 @@ class Pool:
         """The trainers' process ids."""
         return [trainer.process.pid for trainer in self._trainers]
 
-    def train(self, jobs: Iterable[tuple[TrainingSpec, MemberBatch]]) -> Iterator[tuple[int, Curves]]:
-        """Train every problem's tile and yield each one's place and curves as it finishes.
+    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Curves]]:
+        """Train every job and yield its place and curves as it finishes.
 
-        A trainer is sent a problem only if it is another object than the one before, so share it between its tiles.
+        A trainer is sent a spec only if it is another object than that of the job before, so let jobs share it.
 
         Raises:
-            TrainingFailed: if a tile raises an error, or kills its trainer three times.
+            TrainingFailed: if a job raises an error, or kills its trainer three times.
         """
         self._fill_up()
         try:
-            yield from self._train(dict(enumerate(jobs)))
+            yield from self._map(dict(enumerate(jobs)))
         finally:
             self._end([trainer for trainer in self._trainers if trainer.busy is not None])
 
-    def _train(self, numbered: dict[int, tuple[TrainingSpec, MemberBatch]]) -> Iterator[tuple[int, Curves]]:
+    def _map(self, numbered: dict[int, Job]) -> Iterator[tuple[int, Curves]]:
         waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
         while waiting or any(trainer.busy is not None for trainer in self._trainers):
             for trainer in self._trainers:
                 if waiting and trainer.busy is None:
                     trainer.busy = waiting.popleft()
                     tries[trainer.busy] += 1
-                    _send(trainer, *numbered[trainer.busy])
+                    self._send(trainer, numbered[trainer.busy])
             for trainer in self._ready():
                 number, trainer.busy = trainer.busy, None
                 curves = _receive(trainer)
@@ -97,10 +100,15 @@ class Pool:
     def close(self) -> None:
         """End every trainer and wait until it is gone."""
         self._end(self._trainers)
+        if self._datasets is not None:
+            self._datasets.file.close()
+            self._datasets = None
         self.cache.close()
 
     def _fill_up(self) -> None:
-        self._trainers += [_start(self.cache.open()) for _ in range(self.workers - len(self._trainers))]
+        self._datasets = self._datasets or DatasetFile()
+        new = range(self.workers - len(self._trainers))
+        self._trainers += [self._start(self._datasets.file.fileno()) for _ in new]
 
     def _end(self, trainers: Sequence[WorkerProcess]) -> None:
         self._trainers = [trainer for trainer in self._trainers if trainer not in trainers]
@@ -124,27 +132,28 @@ class Pool:
         self.restarts += 1
         self._fill_up()
 
+    def _start(self, datasets: int) -> WorkerProcess:
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the trainer
+        with theirs:
+            descriptors = (theirs.fileno(), datasets)
+            process = subprocess.Popen(
+                [*self.command, *map(str, descriptors)],
+                pass_fds=descriptors,
+                env=worker.environment(self.cache.open()),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return WorkerProcess(process, Connection(ours.detach()), log)
 
-def _start(cache: Path | None) -> WorkerProcess:
-    ours, theirs = socket.socketpair()
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the trainer
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", worker.__name__, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env=worker.environment(cache),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    return WorkerProcess(process, Connection(ours.detach()), log)
-
-
-def _send(trainer: WorkerProcess, problem: TrainingSpec, tile: MemberBatch) -> None:
-    news = None if trainer.problem is problem else problem
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` finds it dead
-        trainer.pipe.send((news, tile))
-    trainer.problem = problem
+    def _send(self, trainer: WorkerProcess, job: Job) -> None:
+        assert self._datasets is not None
+        content = io.BytesIO()
+        JobWriter(content, self._datasets, trainer.spec).dump(job)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` finds it dead
+            trainer.pipe.send_bytes(content.getbuffer())
+        trainer.spec = job.spec
 
 
 def _receive(trainer: WorkerProcess) -> Curves | None:
@@ -154,7 +163,7 @@ def _receive(trainer: WorkerProcess) -> Curves | None:
     except (EOFError, ConnectionResetError):
         return None
     if isinstance(answer, SweepError):
-        trainer.problem = None  # it may have no program for it
+        trainer.spec = None  # it may not have it
         raise answer
     if not isinstance(answer, Curves):
         raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")

@@ -1,6 +1,6 @@
-"""One trainer process: it takes tiles from a pipe, trains them on one core, and gives back curves.
+"""One trainer process: it takes jobs from a pipe, trains them on one core, and gives back curves.
 
-Started as `python -m sweep.execution.worker FD`, not forked, so that it owns its environment and nothing of its
+Started as `python -m sweep.execution.worker FD FD`, not forked, so that it owns its environment and nothing of its
 parent's; it ends when the pipe closes, however its parent died.
 """
 
@@ -15,14 +15,13 @@ import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sweep.engines.spec import Engine
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution.compile_cache import FLAG
-
-if TYPE_CHECKING:
-    from sweep.engines.population import Population
-    from sweep.engines.spec import TrainingSpec
+from sweep.execution.executor import engine_for
+from sweep.execution.messages import JobReader
 
 # One thread a process: two such processes beat one with two threads by a quarter (tests/bench/README.md).
 ENVIRONMENT = {
@@ -43,13 +42,13 @@ def environment(cache: Path | None = None) -> dict[str, str]:
     return os.environ | ENVIRONMENT | flags
 
 
-def main(descriptor: int) -> None:
-    """Serve tiles from the pipe `descriptor` until it closes."""
+def main(descriptor: int, datasets: int) -> None:
+    """Serve jobs from the pipe `descriptor` until it closes; `datasets` is the file that holds their rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     with without_keras():  # loaded now, while the coordinator reads the data
         importlib.import_module("sweep.engines.population")
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Connection(descriptor) as pipe:
-        serve(pipe)
+        serve(pipe, JobReader(datasets))
 
 
 @contextlib.contextmanager
@@ -68,15 +67,15 @@ def without_keras() -> Iterator[None]:
         del sys.modules["keras"]
 
 
-def serve(pipe: Any) -> None:
-    """Answer each `(problem or None, tile)` with curves or with the error; None means the problem before."""
-    population: Population | None = None
+def serve(pipe: Any, jobs: JobReader) -> None:
+    """Answer each job with its curves or with the error."""
+    engine: Engine | None = None
     while True:
-        problem, tile = pipe.recv()
+        content = pipe.recv_bytes()
         try:
-            if problem is not None:
-                population = _population(problem, population)
-            answer: Any = population.train(tile) if population else TrainingFailed("there is no problem yet")
+            job = jobs.read(content)
+            engine = engine_for(job.spec, engine)
+            answer: Any = engine.train(job)
         except SweepError as error:
             answer = error
         except Exception as error:
@@ -84,15 +83,5 @@ def serve(pipe: Any) -> None:
         pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 
 
-def _population(problem: TrainingSpec, before: Population | None) -> Population:
-    """Return what trains `problem`: the population before, with its compiled programs, if only the rows are new."""
-    if before is not None and problem.is_resplit_of(before.problem):
-        before.problem = problem
-        return before
-    from sweep.engines.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s, and only a worker needs it
-
-    return Population(problem)
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -1,7 +1,4 @@
-"""What `sweep train --resume` continues from: one file in a folder, replaced as a whole after each epoch.
-
-It stands alone because it must be read, and refused, before TensorFlow is loaded.
-"""
+"""What `sweep train --resume` continues from: one file in a folder, replaced as a whole after each epoch."""
 
 from __future__ import annotations
 
@@ -61,7 +58,7 @@ class Checkpoint:
         return len(self.curves["loss"])
 
     def write(self, folder: Path) -> None:
-        """Replace the folder's checkpoint; whoever is killed meanwhile leaves the one before."""
+        """Replace the folder's checkpoint; a process that is killed meanwhile leaves the one before."""
         document = {
             "format": FORMAT,
             "setting": dict(self.setting),
@@ -102,7 +99,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise BadInput("checkpoint", f"`{folder / FILE}` must be of format {FORMAT}, got {found}.")
-    last, best = (Snapshot(*(_group(arrays, f"{name}_{part}_") for part in PARTS)) for name in ("last", "best"))
+    last, best = (
+        Snapshot(*([arrays[key] for key in sorted(arrays) if key.startswith(f"{name}_{part}_")] for part in PARTS))
+        for name in ("last", "best")
+    )
     try:
         kept = {name: document[name] for name in ("setting", "epochs", "curves", "state")}
         return Checkpoint(**kept, last=last, best=best)
@@ -110,20 +110,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise BadInput("checkpoint", f"`{folder / FILE}` is damaged: {error} is missing.") from error
 
 
-def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> list[NDArray[Any]]:
-    return [arrays[name] for name in sorted(arrays) if name.startswith(prefix)]
-
-
 def check_setting(checkpoint: Checkpoint, setting: Setting, epochs: int) -> None:
     """Raise `BadInput` naming the first thing in which a training differs from the checkpoint's."""
     for name in (*setting, *checkpoint.setting):
-        there, here = checkpoint.setting.get(name), setting.get(name)
-        if there != here:
-            reason = f"must be as in the checkpoint, {_shown(there)}, got {_shown(here)}."
-            raise BadInput(name, reason)
+        values = checkpoint.setting.get(name), setting.get(name)
+        if values[0] != values[1]:
+            there, here = ("not set" if value is None else value for value in values)
+            raise BadInput(name, f"must be as in the checkpoint, {there}, got {here}.")
     if epochs < checkpoint.epochs:
         raise BadInput("epochs", f"must be at least the checkpoint's {checkpoint.epochs}, got {epochs}.")
-
-
-def _shown(value: Value | None) -> str:
-    return "not set" if value is None else str(value)

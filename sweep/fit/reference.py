@@ -1,13 +1,13 @@
-"""One training by Keras' own `fit`: slow, obvious, and what every population member is held against.
+"""One training by Keras' own `fit`, with Keras' own optimizers: slow, obvious, and what the engines are tested against.
 
 It shares with the population only what both are given: initial weights, batch order, and the rate and momentum of
-each step. `sweep train` trains by it too, so what it prints is what the tests hold the population to.
+each step. `sweep train` trains by it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,34 +18,9 @@ from sweep.candidate import Candidate
 from sweep.engines.initial import batch_order
 from sweep.engines.keras_model import build_model
 from sweep.engines.spec import Float32, Int32, TrainingSpec
-from sweep.fit.keras_optimizers import keras_layered, keras_optimizer, set_learning_rate
-from sweep.optimizer import layer_factors
-from sweep.schedules import ClosedLoop, Numbers
+from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
+from sweep.schedules import ClosedLoop
 from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What `fit` reports after each epoch, `[epochs]`, and the weights that it ends with.
-
-    `rate` is the learning rate that each epoch began with.
-    """
-
-    loss: Float32
-    accuracy: Float32
-    validation_loss: Float32
-    validation_accuracy: Float32
-    rate: Float32
-    weights: list[Float32]
-
-
-def fit(problem: TrainingSpec, candidate: Candidate, run_seed: int) -> FitResult:
-    """Train one member with `Model.fit`."""
-    training = Training(problem, candidate, run_seed)
-    history = training.run(0, problem.epochs)
-    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    loss, accuracy, held_loss, held_accuracy, rate = (np.asarray(history[name], np.float32) for name in names)
-    return FitResult(loss, accuracy, held_loss, held_accuracy, rate, training.model.get_weights())
 
 
 class Training:
@@ -56,26 +31,29 @@ class Training:
         rates: the callback that sets the rate of each step and keeps a closed-loop schedule's state.
     """
 
-    def __init__(self, problem: TrainingSpec, candidate: Candidate, run_seed: int) -> None:
-        self.problem = problem
-        self.model = build_model(problem.architecture, run_seed)
-        self._order = batch_order(problem.split.train_rows, problem.epochs, run_seed)
-        momenta = candidate.schedule.momenta(problem.timeline, candidate.momentum)
-        optimizer, set_rate = _optimizer(problem, self.model, float(momenta.max()), candidate.nesterov)
-        loss = "binary_crossentropy" if problem.architecture.outputs == 1 else "sparse_categorical_crossentropy"
-        self.model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
-        self.rates = _rates(problem, candidate, set_rate)
-        self._follow = [self.rates, *_momenta(momenta)]
+    def __init__(self, spec: TrainingSpec, candidate: Candidate, run_seed: int) -> None:
+        self.spec = spec
+        self.model = build_model(spec.architecture, run_seed)
+        self._order = batch_order(spec.split.train_rows, spec.epochs, run_seed)
+        momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
+        optimizer, set_rate = _optimizer(spec, self.model, float(momenta.max()), candidate.nesterov)
+        task, schedule = spec.architecture.task, candidate.schedule
+        self.model.compile(optimizer=optimizer, loss=task.loss, metrics=[task.score])
+        if isinstance(schedule, ClosedLoop):
+            self.rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, set_rate)
+        else:
+            self.rates = RatesByStep(schedule.rates(spec.timeline), set_rate)
+        # A momentum that never changes stays as the optimizer was made with it.
+        self._follow = [self.rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
 
     def run(
         self, first_epoch: int, end_epoch: int, observers: Sequence[keras.callbacks.Callback] = ()
     ) -> dict[str, list[float]]:
         """Train from `first_epoch`, counted from 0, to before `end_epoch`; return what each epoch showed."""
-        split, problem = self.problem.split, self.problem
-        order = self._order[first_epoch:]
+        split, spec = self.spec.split, self.spec
         history: dict[str, list[float]] = self.model.fit(
-            ordered_batches(split.train_inputs, split.train_targets, order, problem.batch_size),
-            steps_per_epoch=problem.timeline.steps_per_epoch,
+            self._batches(first_epoch),
+            steps_per_epoch=spec.timeline.steps_per_epoch,
             initial_epoch=first_epoch,
             epochs=end_epoch,
             shuffle=False,
@@ -85,20 +63,19 @@ class Training:
         ).history
         return history
 
-
-def ordered_batches(inputs: Float32, targets: Int32, order: Int32, batch_size: int) -> Iterator[tuple[Float32, Int32]]:
-    """Yield the minibatches of all epochs one after the other, in a given order `[epochs, rows]`."""
-    for rows in order:
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            yield inputs[batch], targets[batch]
+    def _batches(self, first_epoch: int) -> Iterator[tuple[Float32, Int32]]:
+        inputs, targets, size = self.spec.split.train_inputs, self.spec.split.train_targets, self.spec.batch_size
+        for order in self._order[first_epoch:]:
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                yield inputs[rows], targets[rows]
 
 
 def _optimizer(
-    problem: TrainingSpec, model: keras.Model, momentum: float, nesterov: bool
+    spec: TrainingSpec, model: keras.Model, momentum: float, nesterov: bool
 ) -> tuple[Any, Callable[[float], None] | None]:
-    """Return the problem's optimizer by Keras, and how to set its rate if it has several."""
-    chosen = problem.optimizer
+    """Return the spec's optimizer by Keras, and how to set its rate if it has several."""
+    chosen = spec.optimizer
     if not chosen.layered:
         return keras_optimizer(chosen, 0.0, momentum, nesterov), None
     factors = layer_factors(chosen, [layer.name for layer in model.layers if layer.trainable_variables])
@@ -106,13 +83,59 @@ def _optimizer(
     return layered, partial(set_learning_rate, layered, factors)
 
 
-def _rates(problem: TrainingSpec, candidate: Candidate, set_rate: Callable[[float], None] | None) -> RatesByStep:
-    schedule = candidate.schedule
-    if isinstance(schedule, ClosedLoop):
-        return ClosedLoopRates(schedule, problem.timeline, set_rate)
-    return RatesByStep(schedule.rates(problem.timeline), set_rate)
+def keras_optimizer(
+    optimizer: Optimizer, learning_rate: float, momentum: float, nesterov: bool = False
+) -> keras.optimizers.Optimizer:
+    """Return the same optimizer by Keras; `nesterov` is SGD's alone, and `learning_rate` may be a Keras schedule."""
+    rest = optimizer.model_dump(exclude={"name", "layer_rates", "layer_decay"})
+    match optimizer:
+        case Sgd():
+            return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=nesterov)
+        case Adam():
+            return keras.optimizers.Adam(learning_rate, beta_1=momentum, **rest)
+        case AdamW():
+            return keras.optimizers.AdamW(learning_rate, beta_1=momentum, **rest)
+        case RMSprop():
+            return keras.optimizers.RMSprop(learning_rate, momentum=momentum, **rest)
 
 
-def _momenta(momenta: Numbers) -> list[MomentumTable]:
-    """Return who sets the momentum of each step, unless it never changes."""
-    return [MomentumTable(momenta)] if np.ptp(momenta) > 0 else []
+def keras_layered(
+    optimizer: Optimizer,
+    factors: Mapping[str, float],
+    model: keras.Model,
+    learning_rate: float,
+    momentum: float,
+    nesterov: bool = False,
+) -> keras.optimizers.MultiOptimizer:
+    """Return Keras' optimizer for each layer of a built model, at the layer's factor of `learning_rate`.
+
+    Args:
+        optimizer: what all layers share.
+        factors: factor of the learning rate for each layer that has weights to train; see `layer_factors`.
+        model: the model to be trained.
+        learning_rate: rate of a layer whose factor is 1; `set_learning_rate` changes it.
+        momentum: momentum or `beta_1` of all layers.
+        nesterov: whether SGD looks ahead.
+
+    Raises:
+        ValueError: for a variable that is not named after its layer, or a layer without a factor.
+    """
+    made = {
+        name: keras_optimizer(optimizer, learning_rate * factor, momentum, nesterov) for name, factor in factors.items()
+    }
+    # By name and not by path, because a Sequential's paths lose the model's name when it is loaded.
+    by_name = {rf"(.*/)?{re.escape(name)}/.*": inner for name, inner in made.items()}
+    chosen = keras.optimizers.OptimizerMap(next(iter(made.values())), by_name)
+    for layer in model.layers:
+        for variable in layer.trainable_variables:  # which Keras would give to another layer's optimizer in silence
+            if chosen(variable) is not made.get(layer.name):
+                raise ValueError(f"`{variable.path}` is not named after its layer `{layer.name}`.")
+    return keras.optimizers.MultiOptimizer(chosen)
+
+
+def set_learning_rate(
+    layered: keras.optimizers.MultiOptimizer, factors: Mapping[str, float], learning_rate: float
+) -> None:
+    """Set the rate of what `keras_layered` made from the same `factors`: a `MultiOptimizer` refuses to."""
+    for inner, factor in zip(layered.optimizers, factors.values(), strict=True):
+        inner.learning_rate = learning_rate * factor

@@ -1,7 +1,4 @@
-"""One network trained by Keras' `fit` for a person who watches: each epoch told, kept and continued.
-
-It stands alone because the oracle of the tests, `sweep.fit.reference`, needs none of this.
-"""
+"""One network trained by Keras' `fit` for `sweep train`: each epoch is printed, kept and can be continued."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ class Request:
     """One training, as it is asked for.
 
     Attributes:
-        problem: data, network and budget.
+        spec: data, network and budget.
         candidate: schedule and momentum.
         run_seed: it fixes initial weights and batch order.
         classes: the classes' names.
@@ -48,7 +45,7 @@ class Request:
         resumed: what to continue.
     """
 
-    problem: TrainingSpec
+    spec: TrainingSpec
     candidate: Candidate
     run_seed: int
     classes: Sequence[str]
@@ -61,8 +58,8 @@ class Request:
 
 
 def train(request: Request, say: Say) -> None:
-    """Train and tell every epoch, then the final and the best epoch, and what looks wrong."""
-    training = Training(request.problem, request.candidate, request.run_seed)
+    """Train and print every epoch, then the final and the best epoch, and what looks wrong."""
+    training = Training(request.spec, request.candidate, request.run_seed)
     observer = Observer(request, training, say)
     if request.resumed is not None:
         try:
@@ -78,7 +75,7 @@ def train(request: Request, say: Say) -> None:
 
 
 class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Tell each epoch, and keep the best network and a checkpoint.
+    """Print each epoch, and keep the best network and a checkpoint.
 
     `curves` holds what each epoch showed, also of the run that this one continues.
     """
@@ -89,7 +86,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._request = request
         self._training = training
         self._say = say
-        self._first_weights = _trainable(training.model)
+        self._first_weights = _weights(training.model)
         self._best: Snapshot | None = None
         self._warned = False
 
@@ -109,14 +106,19 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         restore(self._training.model, checkpoint.last)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Tell what the epoch showed, and keep what is to be kept."""
+        """Print what the epoch showed, and keep what was asked for."""
         for name in SHOWN:
             self.curves[name].append(float((logs or {})[name]))
-        self._say(f"Epoch {epoch + 1}/{self._request.problem.epochs} - {describe(self.curves, epoch)}")
-        if best_epoch(self.curves) == epoch:
-            self._keep_best()
-        if self._request.checkpoint is not None:
-            self._write_checkpoint(self._request.checkpoint)
+        self._say(f"Epoch {epoch + 1}/{self._request.spec.epochs} - {describe(self.curves, epoch)}")
+        request, model = self._request, self._training.model
+        is_best = best_epoch(self.curves) == epoch
+        if is_best and request.save is not None:
+            replace_file(request.save, model.save, "save")
+        if request.checkpoint is not None:
+            now = snapshot(model)
+            self._best = now if is_best or self._best is None else self._best
+            state, budget = self._training.rates.state, request.spec.epochs
+            Checkpoint(request.setting, budget, self.curves, state, now, self._best).write(request.checkpoint)
         still = still_epochs(self._arrays())
         if still and not self._warned:
             self._warned = True
@@ -128,32 +130,22 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         for line in diagnose(self._evidence()):
             self._say(f"note: {line}.")
 
-    def _keep_best(self) -> None:
-        if self._request.checkpoint is not None:
-            self._best = snapshot(self._training.model)
-        if self._request.save is not None:
-            replace_file(self._request.save, self._training.model.save, "save")
-
-    def _write_checkpoint(self, folder: Path) -> None:
-        now = snapshot(self._training.model)
-        state, epochs = self._training.rates.state, self._request.problem.epochs
-        Checkpoint(self._request.setting, epochs, self.curves, state, now, self._best or now).write(folder)
-
     def _arrays(self) -> dict[str, Numbers]:
         return {name: np.array(values) for name, values in self.curves.items()}
 
     def _evidence(self) -> Evidence:
-        model, split, classes = self._training.model, self._request.problem.split, len(self._request.classes)
+        model, split, classes = self._training.model, self._request.spec.split, len(self._request.classes)
         taken, dead = look_at(model, split.train_inputs)
         held, _ = look_at(model, split.validation_inputs)
+        moved = float(np.linalg.norm(_weights(model) - self._first_weights) / np.linalg.norm(self._first_weights))
         return Evidence(
             curves=self._arrays(),
-            moved=_distance(self._first_weights, _trainable(model)),
+            moved=moved if math.isfinite(moved) else math.inf,
             dead=dead,
             recall=_recall(taken, split.train_targets, classes),
             validation_recall=_recall(held, split.validation_targets, classes),
-            shares=_shares(split.train_targets, classes),
-            predicted=_shares(taken, classes),
+            shares=np.bincount(split.train_targets, minlength=classes) / split.train_rows,
+            predicted=np.bincount(taken, minlength=classes) / split.train_rows,
             classes=self._request.classes,
         )
 
@@ -168,7 +160,7 @@ class StepLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         super().__init__()
         folder.mkdir(parents=True, exist_ok=True)
         self._rates = training.rates
-        self._step = trained * training.problem.timeline.steps_per_epoch
+        self._step = trained * training.spec.timeline.steps_per_epoch
         self._file = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}.sweep"))
         self._write(file_version="brain.Event:2")
 
@@ -219,21 +211,28 @@ def best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
 
 def snapshot(model: keras.Model) -> Snapshot:
     """Return every variable of a network, random states among them, and of its optimizer."""
-    return Snapshot(*([np.asarray(variable).copy() for variable in group] for group in _variables(model)))
+    groups = (model.variables, model.optimizer.variables)
+    return Snapshot(*([np.asarray(variable).copy() for variable in group] for group in groups))
 
 
 def restore(model: keras.Model, kept: Snapshot) -> None:
     """Set every variable as `snapshot` found it."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    for group, arrays in zip(_variables(model), (kept.model, kept.optimizer), strict=True):
+    for group, arrays in zip((model.variables, model.optimizer.variables), (kept.model, kept.optimizer), strict=True):
         for variable, array in zip(group, arrays, strict=True):
             variable.assign(array)
 
 
 def look_at(model: keras.Model, inputs: Float32) -> tuple[Int32, dict[str, float]]:
     """Return the class that each row is taken for, `[rows]`, and each relu layer's share of dead units."""
-    layers = _relu_layers(model)
+    relu, layers = keras.activations.relu, []
+    if isinstance(model, keras.Sequential) or getattr(model, "inputs", None):  # otherwise it is no graph of layers
+        layers = [
+            layer
+            for layer in model.layers
+            if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", None) is relu
+        ]
     probe = keras.Model(model.inputs, [model.outputs[0], *[layer.output for layer in layers]]) if layers else model
     found = probe.predict(inputs, batch_size=PREDICTED_ROWS, verbose=0)
     outputs, *fired = found if layers else [found]
@@ -244,30 +243,9 @@ def look_at(model: keras.Model, inputs: Float32) -> tuple[Int32, dict[str, float
     }
 
 
-def _relu_layers(model: keras.Model) -> list[Any]:
-    """Return the layers that end in a relu; a model that is no graph of layers does not tell."""
-    if not isinstance(model, keras.Sequential) and not getattr(model, "inputs", None):
-        return []
-    relu = keras.activations.relu
-    return [
-        layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", 0) is relu
-    ]
-
-
-def _variables(model: keras.Model) -> tuple[list[Any], list[Any]]:
-    return model.variables, model.optimizer.variables
-
-
-def _trainable(model: keras.Model) -> Numbers:
+def _weights(model: keras.Model) -> Numbers:
     """Return all trainable weights in one row."""
     return np.concatenate([np.asarray(weight).ravel() for weight in model.trainable_variables])
-
-
-def _distance(start: Numbers, end: Numbers) -> float:
-    moved = float(np.linalg.norm(end - start) / np.linalg.norm(start))
-    return moved if math.isfinite(moved) else math.inf
 
 
 def _recall(taken: Int32, targets: Int32, classes: int) -> Numbers:
@@ -275,10 +253,6 @@ def _recall(taken: Int32, targets: Int32, classes: int) -> Numbers:
     counts = np.bincount(targets, minlength=classes)
     right = np.bincount(targets[taken == targets], minlength=classes)
     return np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
-
-
-def _shares(targets: Int32, classes: int) -> Numbers:
-    return np.bincount(targets, minlength=classes) / len(targets)
 
 
 def _digits(value: float) -> str:

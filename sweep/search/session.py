@@ -15,7 +15,7 @@ import optuna
 from sweep.config.study_file import Plan, StudyFile, check_rates, read_study_file
 from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
-from sweep.execution.batches import PoolTrainer, tile_shape
+from sweep.execution.batches import BatchTrainer, tile_shape
 from sweep.execution.local import Pool
 from sweep.optimizer import layer_factors
 from sweep.schedules import CATALOGUE, ClosedLoop
@@ -67,10 +67,10 @@ def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:
 
 def make_trainer(
     pool: Pool, problem: TrainingSpec, plan: Plan, on_runs: Callable[[int], None] | None = None
-) -> PoolTrainer:
+) -> BatchTrainer:
     """Return a trainer whose tiles fit the plan's rounds."""
     shape = tile_shape(problem, plan.search.round_size, plan.search.replicates)
-    return PoolTrainer(pool, problem, shape, on_runs)
+    return BatchTrainer(pool, problem, shape, on_runs)
 
 
 def default_workers() -> int:
@@ -94,5 +94,5 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     problem = make_spec(read, read_data(read))
     replicates = read.plan.search.replicates
     with Pool(workers or default_workers()) as pool:
-        trainer = PoolTrainer(pool, problem, tile_shape(problem, 1, replicates))
+        trainer = BatchTrainer(pool, problem, tile_shape(problem, 1, replicates))
         yield Objective(SearchSpace(read.plan.search), trainer, range(replicates))

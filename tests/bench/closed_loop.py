@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from sweep.candidate import from_params
-from sweep.execution.batches import Shape, make_batch
+from sweep.engines.spec import Job, Shape
 from sweep.execution.worker import environment
 from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section, Spread
@@ -31,12 +31,13 @@ def measure(quick: bool) -> Section:
         ("closed-loop", ("plateau",), watching),
     ):
         chosen = replace(problem, closed_loop=closed)
-        entrants[title] = (Population(chosen), make_batch([candidate] * CANDIDATES, tuple(range(SEEDS)), chosen, shape))
+        job = Job(chosen, (candidate,) * CANDIDATES, tuple(range(SEEDS)), shape)
+        entrants[title] = (Population(chosen), job)
     seconds: dict[str, list[float]] = {title: [] for title in entrants}
     for turn in range(2 if quick else 16):
-        for title, (population, tile) in entrants.items():
+        for title, (population, job) in entrants.items():
             began = time.perf_counter()
-            population.train(tile)
+            population.train(job)
             if turn:  # the first compiles
                 seconds[title].append(time.perf_counter() - began)
     spreads = {

@@ -14,7 +14,7 @@ import numpy as np
 from sweep.candidate import Candidate, from_params
 from sweep.engines.initial import batch_order, initial_weights
 from sweep.engines.spec import TrainingSpec
-from sweep.execution.batches import Outcome, PoolTrainer, tile_shape
+from sweep.execution.batches import BatchTrainer, Outcome, tile_shape
 from sweep.execution.local import Pool
 from sweep.search.session import default_workers
 from sweep.space import Value
@@ -65,7 +65,7 @@ def measure(quick: bool) -> Section:
     seeds = range(16 if quick else 256)
     _, problem = read_default()
     with Pool(default_workers()) as pool:
-        trainer = PoolTrainer(pool, problem, tile_shape(problem, len(RECIPES), len(seeds)))
+        trainer = BatchTrainer(pool, problem, tile_shape(problem, len(RECIPES), len(seeds)))
         outcomes = dict(trainer.train([recipe.candidate for recipe in RECIPES], seeds))
     hand = by_hand(problem, seeds)
     section, rows = Section("recipes"), []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sweep.candidate import Candidate
 from sweep.engines.spec import TrainingSpec
-from sweep.execution.batches import PoolTrainer, tile_shape
+from sweep.execution.batches import BatchTrainer, tile_shape
 from sweep.execution.local import Pool
 from sweep.schedules import Timeline, read_schedule
 from sweep.search.session import default_workers
@@ -61,7 +61,7 @@ class Likeness:
 class RealStudy:
     """The default study's own objective: mean accuracy, then log-loss, over the same run seeds for all."""
 
-    trainer: PoolTrainer
+    trainer: BatchTrainer
     run_seeds: Sequence[int]
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
@@ -90,7 +90,7 @@ def measure(quick: bool) -> Section:
     likeness = {name: seek_curves(way, size, problem, seeds, trials) for name, (way, size) in ways.items()}
     show(section, "distance from a known curve, decades", likeness, "{:.3f}")
     with Pool(default_workers()) as pool:
-        trainer = PoolTrainer(pool, problem, tile_shape(problem, search.round_size, search.replicates))
+        trainer = BatchTrainer(pool, problem, tile_shape(problem, search.round_size, search.replicates))
         real = RealStudy(trainer, range(search.replicates))
         anew = RealStudy(trainer, range(FRESH, FRESH + fresh))
         scores = {

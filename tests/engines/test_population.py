@@ -1,207 +1,238 @@
-"""The population against Keras' `fit`, and the laws that let members share a program."""
+"""The population against NumPy and Keras' `fit`, and the laws that let members share a program."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.data.table import Split
+from sweep.engines import keras_model, spec
 from sweep.engines.population import Population
-from sweep.engines.spec import Architecture, Curves, MemberBatch, TrainingSpec
-from sweep.execution.batches import Shape, make_batch
-from sweep.fit.reference import Training, fit
+from sweep.engines.spec import BY_RUN, Architecture, Curves, Job, Shape, TrainingSpec
+from sweep.fit.reference import Training
 from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd
 from sweep.schedules import ClosedLoop
+from tests.engines.numpy_training import NumpyTraining
 
-ARCHITECTURES = {
-    "one hidden layer": Architecture(34, 2, (34,)),
-    "two hidden layers": Architecture(34, 2, (16, 8), "tanh"),
-    "a model with batch normalisation": Architecture(34, 2, build="tests.engines.models:normalised"),
-}
-FIELDS = ("loss", "correct", "validation_loss", "validation_correct", "gain", "class_correct")
+NORMALISED = Architecture(34, 2, build="tests.engines.models:normalised")
+ENGINES: list[Population] = []
 
 
-def train(problem: TrainingSpec, candidates: list[Candidate], run_seeds: tuple[int, ...]) -> Curves:
-    tile = make_batch(candidates, run_seeds, problem, Shape(16, len(run_seeds)))
-    places = list(range(len(candidates))), list(range(len(run_seeds)))
-    return only(Population(problem).train(tile), *places)
+def engine(spec: TrainingSpec) -> Population:
+    """Return an engine that earlier tests may have built: most of a test's time is its program's compilation."""
+    found = next((built for built in ENGINES if built.accepts(spec)), None)
+    if found is None:
+        found = Population(spec)
+        ENGINES.append(found)
+    return found
+
+
+def train(
+    spec: TrainingSpec, candidates: list[Candidate], run_seeds: tuple[int, ...], shape: Shape | None = None
+) -> Curves:
+    return engine(spec).train(Job(spec, tuple(candidates), run_seeds, shape or Shape(16, len(run_seeds))))
 
 
 def same(left: Curves, right: Curves) -> bool:
-    return all(np.array_equal(getattr(left, name), getattr(right, name), equal_nan=True) for name in FIELDS)
+    return all(np.array_equal(getattr(left, name), getattr(right, name), equal_nan=True) for name in BY_RUN)
 
 
 def only(curves: Curves, candidates: list[int], seeds: list[int]) -> Curves:
-    picked = {name: getattr(curves, name)[candidates][:, seeds] for name in FIELDS}
-    return Curves(**picked, seconds=curves.seconds)
+    return Curves(**{name: getattr(curves, name)[candidates][:, seeds] for name in BY_RUN}, seconds=curves.seconds)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_members_agree_with_fit_over_fifty_epochs(
-    name: str, ionosphere: Split, candidates: list[Candidate], drawn: list[Candidate]
+def drawn(count: int) -> list[Candidate]:
+    """Draw settings whose effective rate, `learning_rate / (1 - momentum)`, is at most 0.5."""
+    generator, names = np.random.default_rng(0), ("constant", "time", "time_compounding", "time_by_batch", "step")
+    found = []
+    for number in range(count):
+        name, momentum = names[number % len(names)], float(generator.uniform(0, 0.9))
+        own = {"decay": float(10 ** generator.uniform(-3, -1))} if "time" in name else {}
+        if name == "step":
+            own = {"drop": float(generator.uniform(0.2, 0.8)), "epochs_drop": int(generator.integers(3, 25))}
+        params: dict[str, Any] = {f"{name}.{key}": value for key, value in own.items()}
+        params |= {"schedule": name, "momentum": momentum, "nesterov": bool(generator.integers(2))}
+        rate = float(10 ** generator.uniform(-2, np.log10(0.5))) * (1 - momentum)
+        found.append(from_params(params | {"learning_rate": rate}))
+    return found
+
+
+class TestNumpy:
+    """Twenty settings over fifty epochs, with every way to cut the rows into batches."""
+
+    @pytest.mark.parametrize("architecture", [Architecture(34, 2, (34,)), Architecture(34, 2, (16, 8), "tanh")])
+    def test_members_agree_with_it(
+        self, architecture: Architecture, ionosphere: Split, candidates: list[Candidate]
+    ) -> None:
+        spec, chosen = TrainingSpec(ionosphere, architecture, 50, 28, nesterov=True), [*candidates, *drawn(10)]
+        job = Job(spec, tuple(chosen), (3, 4), Shape(len(chosen), 2))
+        population = engine(spec)
+        curves, members = population.train_with_weights(job)
+        for place, candidate in enumerate(chosen):
+            reference = NumpyTraining(spec, candidate, run_seed=3)
+            ours = (curves.loss, curves.correct, curves.validation_loss, curves.validation_correct)
+            for name, found, wanted in zip("abcd", ours, reference.curves, strict=True):
+                np.testing.assert_allclose(found[place, 0], wanted, atol=2e-4 if name in "ac" else 0, err_msg=f"{name}")
+            weights = population.network.keras_weights(members.weights, members.state, 0, place, len(chosen))
+            for one, other in zip(weights, reference.weights, strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-3)
+
+    @pytest.mark.parametrize("batch_size", [1_000, 47])
+    def test_batches_larger_than_the_data_or_without_a_rest_agree_with_it(
+        self, batch_size: int, ionosphere: Split, candidates: list[Candidate]
+    ) -> None:
+        spec = TrainingSpec(ionosphere, Architecture(34, 2, (8,)), 3, batch_size)
+        found = train(spec, candidates[:2], (0, 1)).loss[0, 0]
+        np.testing.assert_allclose(found, NumpyTraining(spec, candidates[0], run_seed=0).curves[0], atol=1e-4)
+
+    @pytest.mark.parametrize("hidden", [(), (10,)])
+    def test_three_classes_with_and_without_a_hidden_layer_agree_with_it(
+        self, hidden: tuple[int, ...], three_classes: Split, candidates: list[Candidate]
+    ) -> None:
+        spec = TrainingSpec(three_classes, Architecture(4, 3, hidden), 10, 16)
+        curves = train(spec, candidates[:3], (0, 1))
+        for place, candidate in enumerate(candidates[:3]):
+            wanted = NumpyTraining(spec, candidate, run_seed=1).curves
+            np.testing.assert_allclose(curves.validation_loss[place, 1], wanted[2], atol=1e-4)
+            assert curves.validation_correct[place, 1].tolist() == wanted[3].tolist()
+
+
+class Case(NamedTuple):
+    """What is held against `fit`; `places` are those of the settings."""
+
+    architecture: Architecture
+    places: tuple[int, ...] = (8,)
+    epochs: int = 3
+    optimizer: Optimizer = Sgd()
+
+
+CASES = {
+    "one hidden layer": Case(Architecture(34, 2, (34,)), (4, 6, 8), 12),
+    "two hidden layers": Case(Architecture(34, 2, (16, 8), "tanh")),
+    "no hidden layer": Case(Architecture(34, 2, ())),
+    "batch normalisation": Case(NORMALISED, (2,), 12),
+    "a convolution, which is trained member by member": Case(
+        Architecture(34, 2, build="tests.engines.models:convolved"), (1,)
+    ),
+    "three classes": Case(Architecture(4, 3, (10,)), (2,), 5),
+    "a model of three classes": Case(Architecture(4, 3, build="tests.engines.models:branched"), (2,), 5),
+    "sgd by layer": Case(Architecture(34, 2, (8,)), optimizer=Sgd(layer_rates={"hidden_1": 0.3})),
+    "adam by layer": Case(Architecture(34, 2, (8,)), (2,), optimizer=Adam(layer_decay=0.5)),
+    "adamw": Case(Architecture(34, 2, (8, 4)), (2,), optimizer=AdamW(weight_decay=0.1)),
+    "rmsprop by layer": Case(Architecture(34, 2, (8, 4)), (2,), optimizer=RMSprop(layer_rates={"output": 0.5})),
+}
+ONE_CYCLE: dict[str, Any] = {
+    "schedule": "one_cycle",
+    "learning_rate": 0.02,
+    "momentum": 0.9,
+    "one_cycle.momentum_dip": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_members_agree_with_fit(
+    name: str, ionosphere: Split, three_classes: Split, candidates: list[Candidate]
 ) -> None:
-    problem = TrainingSpec(ionosphere, ARCHITECTURES[name], epochs=50, batch_size=28, nesterov=True)
-    chosen = [*candidates, *drawn][
-        list(ARCHITECTURES).index(name) :: len(ARCHITECTURES)
-    ]  # twenty in all, each with one architecture
-    population = Population(problem)
-    curves, members = population.train_with_weights(make_batch(chosen, (3, 4), problem, Shape(len(chosen), 2)))
+    """Losses, weights, right rows, and those of each class as Keras predicts them."""
+    architecture, places, epochs, optimizer = CASES[name]
+    split = ionosphere if architecture.features == 34 else three_classes
+    chosen = [candidates[place] for place in places]
+    if optimizer.name != "sgd":
+        chosen = [from_params(ONE_CYCLE)]
+    spec = TrainingSpec(split, architecture, epochs, 28, optimizer, nesterov=optimizer.name == "sgd")
+    job = Job(spec, tuple(chosen), (3, 4), Shape(max(2, len(chosen)), 2))
+    population = engine(spec)
+    curves, members = population.train_with_weights(job)
     for place, candidate in enumerate(chosen):
-        reference = fit(problem, candidate, run_seed=3)
-        weights = population.network.keras_weights(members.weights, members.state, 0, place, len(chosen))
-        for ours, theirs in zip(weights, reference.weights, strict=True):
+        reference = Training(spec, candidate, run_seed=3)
+        shown = {key: np.array(values) for key, values in reference.run(0, epochs).items()}
+        np.testing.assert_allclose(curves.loss[place, 0], shown["loss"], atol=1e-4)
+        np.testing.assert_allclose(curves.validation_loss[place, 0], shown["val_loss"], atol=1e-4)
+        right = np.rint(shown["val_accuracy"] * split.validation_rows)
+        assert curves.validation_correct[place, 0].tolist() == right.tolist()
+        assert curves.correct[place, 0].tolist() == np.rint(shown["accuracy"] * split.train_rows).tolist()
+        weights = population.network.keras_weights(members.weights, members.state, 0, place, job.shape.candidates)
+        for ours, theirs in zip(weights, reference.model.get_weights(), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-3)
-        np.testing.assert_allclose(curves.loss[place, 0], reference.loss, atol=1e-4)
-        np.testing.assert_allclose(curves.validation_loss[place, 0], reference.validation_loss, atol=1e-4)
-        held = problem.split.validation_rows
-        assert curves.validation_correct[place, 0].tolist() == np.rint(reference.validation_accuracy * held).tolist()
-        rows = problem.split.train_rows
-        assert curves.correct[place, 0].tolist() == np.rint(reference.accuracy * rows).tolist()
-
-
-@pytest.mark.parametrize("build", [None, "tests.engines.models:branched"])
-def test_three_classes_agree_with_fit(build: str | None, three_classes: Split, candidates: list[Candidate]) -> None:
-    problem = TrainingSpec(three_classes, Architecture(4, 3, (10,), build=build), epochs=10, batch_size=16)
-    curves = train(problem, candidates[:3], (0, 1))
-    for place, candidate in enumerate(candidates[:3]):
-        reference = fit(problem, candidate, run_seed=1)
-        np.testing.assert_allclose(curves.loss[place, 1], reference.loss, atol=1e-4)
-        np.testing.assert_allclose(curves.validation_loss[place, 1], reference.validation_loss, atol=1e-4)
-        assert curves.validation_correct[place, 1].tolist() == np.rint(reference.validation_accuracy * 25).tolist()
-
-
-@pytest.mark.parametrize(
-    ("rows", "architecture"),
-    [
-        ("ionosphere", Architecture(34, 2, (8,))),
-        ("three_classes", Architecture(4, 3, (10,))),
-        ("three_classes", Architecture(4, 3, build="tests.engines.models:branched")),
-    ],
-    ids=["two classes", "three classes", "a model of three classes"],
-)
-def test_the_right_rows_of_each_class_are_those_that_keras_predicts_right(
-    rows: str, architecture: Architecture, request: pytest.FixtureRequest, candidates: list[Candidate]
-) -> None:
-    split: Split = request.getfixturevalue(rows)
-    problem = TrainingSpec(split, architecture, epochs=5, batch_size=16)
-    curves = train(problem, candidates[:3], (0, 1))
-    for place, candidate in enumerate(candidates[:3]):
-        training = Training(problem, candidate, run_seed=1)
-        training.run(0, problem.epochs)
-        shares = training.model.predict(split.validation_inputs, verbose=0)
-        predicted = shares[:, 0] > 0.5 if architecture.outputs == 1 else shares.argmax(axis=1)
-        right = split.validation_targets[predicted == split.validation_targets]
-        assert curves.class_correct[place, 1].tolist() == np.bincount(right, minlength=architecture.classes).tolist()
+        shares = reference.model.predict(split.validation_inputs, verbose=0)
+        predicted = shares[:, 0] > 0.5 if architecture.task.outputs == 1 else shares.argmax(axis=1)
+        by_class = split.validation_targets[predicted == split.validation_targets]
+        assert curves.class_correct[place, 0].tolist() == np.bincount(by_class, minlength=architecture.classes).tolist()
     assert np.array_equal(curves.class_correct.sum(axis=-1), curves.validation_correct[..., -1])
 
 
-def test_a_model_that_cannot_be_vectorised_is_trained_member_by_member(
-    ionosphere: Split, candidates: list[Candidate]
-) -> None:
-    architecture = Architecture(34, 2, build="tests.engines.models:convolved")
-    problem = TrainingSpec(ionosphere, architecture, epochs=3, batch_size=28)
-    curves = train(problem, candidates[:2], (0, 1))
-    reference = fit(problem, candidates[1], run_seed=0)
-    np.testing.assert_allclose(curves.validation_loss[1, 0], reference.validation_loss, atol=1e-4)
+class TestSharing:
+    """A member's bits do not depend on what else is trained."""
+
+    def test_a_member_does_not_depend_on_the_others(self, small: TrainingSpec, candidates: list[Candidate]) -> None:
+        whole = train(small, candidates, (0, 1, 2))
+        assert same(only(whole, [1, 2], [0, 2]), train(small, candidates[1:3], (0, 2)))
+        turned = [3, 1, 4, 0, 2, 9, 8, 7, 6, 5]
+        permuted = train(small, [candidates[place] for place in turned], (0, 1))
+        assert same(only(whole, turned, [0, 1]), permuted)
+
+    def test_filling_a_job_up_changes_nothing(self, small: TrainingSpec, candidates: list[Candidate]) -> None:
+        filled = train(small, candidates, (0, 1), Shape(64, 4))
+        assert filled.loss.shape == (10, 2, 3)
+        assert same(filled, train(small, candidates, (0, 1)))
+
+    def test_a_member_that_diverges_leaves_the_others_unchanged(
+        self, small: TrainingSpec, candidates: list[Candidate]
+    ) -> None:
+        wild = from_params({"schedule": "constant", "learning_rate": 1e30, "momentum": 0.9})
+        curves = train(small, [*candidates, wild], (0, 1))
+        assert curves.diverged[len(candidates)].all()
+        assert not curves.diverged[: len(candidates)].any()
+        assert same(only(curves, list(range(len(candidates))), [0, 1]), train(small, candidates, (0, 1)))
+
+    def test_one_program_serves_re_splits_of_equal_shape_and_changes_no_bit(
+        self, small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
+    ) -> None:
+        population = Population(small)
+        jobs = [Job(replace(small, split=split), tuple(candidates), (0, 1), Shape(16, 2)) for split in resplits]
+        for job in [*jobs, jobs[0]]:
+            assert population.accepts(job.spec)
+            assert same(population.train(job), engine(small).train(job))
+        assert population.programs == 1
+        assert not population.accepts(replace(small, epochs=4))
+        fewer = replace(small, split=replace(small.split, train_index=small.split.train_index[:200]))
+        population.train(Job(fewer, tuple(candidates), (0, 1), Shape(16, 2)))
+        assert population.programs == 2
 
 
-@pytest.mark.parametrize("batch_size", [1_000, 47])
-def test_batches_larger_than_the_data_or_without_a_rest_agree_with_fit(
-    batch_size: int, ionosphere: Split, candidates: list[Candidate]
-) -> None:
-    problem = TrainingSpec(ionosphere, Architecture(34, 2, (8,)), epochs=3, batch_size=batch_size)
-    curves = train(problem, candidates[:2], (0, 1))
-    np.testing.assert_allclose(curves.loss[0, 0], fit(problem, candidates[0], run_seed=0).loss, atol=1e-4)
+class TestOwnModels:
+    def test_a_job_that_does_not_fit_the_memory_is_divided(
+        self, ionosphere: Split, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        training = TrainingSpec(ionosphere, NORMALISED, epochs=3, batch_size=28)
+        population = Population(training)
+        job = Job(training, tuple(candidates[:3]), (0, 1, 2), Shape(4, 4))
+        whole = population.train(job)
+        assert population.network.weight_count == 12 * 35 + 4 * 12 + 13
+        monkeypatch.setattr(spec, "MEMORY_BYTES", 16 * population.network.weight_count * 5)
+        divided = population.train(job)
+        assert population.programs == 2  # one more, for 2 candidates x 2 run seeds
+        assert divided.loss.shape == whole.loss.shape
+        np.testing.assert_allclose(divided.loss, whole.loss, rtol=1e-5)
+        np.testing.assert_array_equal(divided.class_correct, whole.class_correct)
 
+    def test_only_the_variables_of_the_last_run_seeds_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        network, built = keras_model.MappedNetwork(NORMALISED), list[int]()
+        build = keras_model.build_model
 
-def test_a_network_without_hidden_layers_agrees_with_fit(ionosphere: Split, candidates: list[Candidate]) -> None:
-    problem = TrainingSpec(ionosphere, Architecture(34, 2, ()), epochs=3, batch_size=28)
-    curves = train(problem, candidates[:2], (0, 1))
-    np.testing.assert_allclose(curves.loss[1, 0], fit(problem, candidates[1], run_seed=0).loss, atol=1e-4)
+        def counted(architecture: Architecture, run_seed: int) -> Any:
+            built.append(run_seed)
+            return build(architecture, run_seed)
 
-
-@pytest.mark.parametrize(
-    ("optimizer", "hidden"),
-    [
-        (Sgd(layer_rates={"hidden_1": 0.3}), (8,)),
-        (Adam(layer_decay=0.5), (8,)),
-        (AdamW(weight_decay=0.1), (8, 4)),
-        (RMSprop(layer_rates={"output": 0.5}), (8, 4)),
-    ],
-    ids=lambda value: getattr(value, "name", f"{value}"),
-)
-def test_every_optimizer_with_rates_by_layer_agrees_with_fit(
-    optimizer: Optimizer, hidden: tuple[int, ...], ionosphere: Split
-) -> None:
-    problem = TrainingSpec(ionosphere, Architecture(34, 2, hidden), epochs=5, batch_size=28, optimizer=optimizer)
-    chosen = [
-        from_params({"schedule": name, "learning_rate": 0.02, "momentum": momentum})
-        for name, momentum in (("one_cycle", 0.9), ("cosine", 0.5))
-    ]
-    curves = train(problem, chosen, (0, 1))
-    for place, candidate in enumerate(chosen):
-        reference = fit(problem, candidate, run_seed=1)
-        np.testing.assert_allclose(curves.loss[place, 1], reference.loss, atol=1e-4)
-        np.testing.assert_allclose(curves.validation_loss[place, 1], reference.validation_loss, atol=1e-4)
-
-
-def test_a_members_training_does_not_depend_on_the_others(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    whole = train(small, candidates, (0, 1, 2))
-    assert same(only(whole, [1, 2], [0, 2]), train(small, candidates[1:3], (0, 2)))
-
-
-def test_permuting_candidates_permutes_results(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    turned = [3, 1, 4, 0, 2, 9, 8, 7, 6, 5]
-    permuted = train(small, [candidates[place] for place in turned], (0, 1))
-    assert same(only(train(small, candidates, (0, 1)), turned, [0, 1]), permuted)
-
-
-def test_filling_a_tile_changes_nothing(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    filled = Population(small).train(make_batch(candidates, (0, 1), small, Shape(64, 4)))
-    assert same(only(filled, list(range(len(candidates))), [0, 1]), train(small, candidates, (0, 1)))
-
-
-def test_a_member_that_diverges_leaves_the_others_unchanged(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    wild = from_params({"schedule": "constant", "learning_rate": 1e30, "momentum": 0.9})
-    curves = train(small, [*candidates, wild], (0, 1))
-    assert curves.diverged[len(candidates)].all()
-    assert not curves.diverged[: len(candidates)].any()
-    assert same(only(curves, list(range(len(candidates))), [0, 1]), train(small, candidates, (0, 1)))
-
-
-def test_one_program_serves_other_rows_of_the_same_shape(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    population = Population(small)
-    tile: MemberBatch = make_batch(candidates[:2], (0, 1), small, Shape(2, 2))
-    assert same(population.train(tile), population.train(tile))
-    assert population.programs == 1
-
-
-def test_one_program_serves_re_splits_of_equal_shape_and_changes_no_bit(
-    small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
-) -> None:
-    population = Population(small)
-    tile = make_batch(candidates, (0, 1), small, Shape(16, 2))
-    for split in resplits:
-        population.problem = replace(small, split=split)
-        assert same(population.train(tile), Population(replace(small, split=split)).train(tile))
-    assert population.programs == 1
-
-
-def test_rows_of_another_shape_get_a_program_of_their_own(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    split = small.split
-    fewer = replace(
-        small, split=replace(split, train_inputs=split.train_inputs[:200], train_targets=split.train_targets[:200])
-    )
-    population = Population(small)
-    population.train(make_batch(candidates, (0, 1), small, Shape(16, 2)))
-    population.problem = fewer
-    tile = make_batch(candidates, (0, 1), fewer, Shape(16, 2))
-    assert same(population.train(tile), Population(fewer).train(tile))
-    assert population.programs == 2
+        monkeypatch.setattr(keras_model, "build_model", counted)
+        for run_seeds in ((1, 2), (2, 3, 3), (1,)):
+            network.initial_weights(run_seeds, 2)
+            network.initial_state(run_seeds, 2)
+        assert built == [1, 2, 3, 1]
 
 
 WATCHING: list[dict[str, Any]] = [
@@ -213,32 +244,20 @@ WATCHING: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def problem(small: TrainingSpec) -> TrainingSpec:
-    return replace(small, epochs=20, closed_loop=("plateau",))
-
-
-@pytest.fixture(scope="module")
-def watching() -> list[Candidate]:
-    return [from_params(params) for params in WATCHING]
-
-
-@pytest.fixture(scope="module")
-def curves(problem: TrainingSpec, watching: list[Candidate]) -> Curves:
-    return train(problem, watching, (0, 1, 2))
-
-
 class TestClosedLoop:
     """Schedules that watch each run for itself, inside the compiled program."""
 
-    def test_each_run_gets_the_gain_that_the_schedule_answers_to_what_it_showed(
-        self, problem: TrainingSpec, watching: list[Candidate], curves: Curves
-    ) -> None:
+    def test_each_run_gets_the_gain_that_the_schedule_answers_to_what_it_showed(self, small: TrainingSpec) -> None:
+        spec, watching = (
+            replace(small, epochs=20, closed_loop=("plateau",)),
+            [from_params(params) for params in WATCHING],
+        )
+        curves = train(spec, watching, (0, 1, 2))
         shown: dict[str, Any] = {
             "loss": curves.loss,
-            "accuracy": curves.correct / np.float32(problem.split.train_rows),
+            "accuracy": curves.correct / np.float32(spec.split.train_rows),
             "val_loss": curves.validation_loss,
-            "val_accuracy": curves.validation_correct / np.float32(problem.split.validation_rows),
+            "val_accuracy": curves.validation_correct / np.float32(spec.split.validation_rows),
         }
         for place, candidate in enumerate(watching):
             schedule = candidate.schedule
@@ -249,14 +268,7 @@ class TestClosedLoop:
                 np.testing.assert_allclose(curves.gain[place, run], answered, rtol=1e-6)
         assert (curves.gain[0] < 1).any()
         assert (curves.gain[:4, 0] != curves.gain[:4, 1]).any()
-
-    def test_an_open_loop_member_is_trained_as_without_them(
-        self, problem: TrainingSpec, watching: list[Candidate], curves: Curves
-    ) -> None:
-        alone = train(replace(problem, closed_loop=()), watching[4:], (0, 1, 2))
+        # One that watches does not depend on the others, and one that does not is trained as without them.
+        assert same(only(curves, [1, 0], [2, 0]), train(spec, [watching[1], watching[0]], (2, 0)))
+        alone = train(replace(spec, closed_loop=()), watching[4:], (0, 1, 2))
         np.testing.assert_allclose(only(curves, [4], [0, 1, 2]).loss, alone.loss, rtol=1e-5)
-
-    def test_a_watching_member_does_not_depend_on_the_others(
-        self, problem: TrainingSpec, watching: list[Candidate], curves: Curves
-    ) -> None:
-        assert same(only(curves, [1, 0], [2, 0]), train(problem, [watching[1], watching[0]], (2, 0)))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from sweep.engines.spec import Float32
 from sweep.engines.updates import Rule, slot_count, update
-from sweep.fit.keras_optimizers import keras_layered, keras_optimizer, set_learning_rate
+from sweep.fit.reference import keras_layered, keras_optimizer, set_learning_rate
 from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 
 STEPS = 25

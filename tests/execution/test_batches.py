@@ -7,19 +7,9 @@ import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.data.table import Split
-from sweep.engines.spec import MONITORS, Architecture, Curves, TrainingSpec
-from sweep.execution.batches import (
-    MEMBERS,
-    Shape,
-    join,
-    make_batch,
-    make_batches,
-    narrow_shape,
-    outcome,
-    pick,
-    tile_shape,
-    weight_count,
-)
+from sweep.engines.members import MONITORS, make_batch
+from sweep.engines.spec import Architecture, Curves, Job, Shape, TrainingSpec
+from sweep.execution.batches import MEMBERS, narrow_shape, outcome, tile_shape
 
 
 def curves(candidates: int, seeds: int, epochs: int = 3) -> Curves:
@@ -39,7 +29,7 @@ def test_a_tile_is_whole_vectors_wide_and_bounded(small: TrainingSpec, round_siz
 def test_a_large_network_gets_narrow_tiles(small: TrainingSpec) -> None:
     wide = TrainingSpec(small.split, Architecture(34, 2, (4096, 4096)), 3, 28)
     shape = tile_shape(wide, 64, replicates=16)
-    assert shape.candidates * shape.seeds * weight_count(wide.architecture) * 16 <= 2 * 512 * 2**20
+    assert shape.candidates * shape.seeds * (wide.architecture.weight_count or 0) * 16 <= 2 * 512 * 2**20
 
 
 @pytest.mark.parametrize(("run_seeds", "seeds"), [(1, 2), (3, 3), (4, 4), (64, 4)])
@@ -59,28 +49,41 @@ def test_problems_that_differ_in_their_rows_alone_are_re_splits(small: TrainingS
 
 
 def test_weights_are_counted_with_their_biases() -> None:
-    assert weight_count(Architecture(34, 2, (34,))) == 35 * 34 + 35
+    assert Architecture(34, 2, (34,)).weight_count == 35 * 34 + 35
+    assert Architecture(34, 2, build="tests.engines.models:branched").weight_count is None
 
 
-def test_a_tile_is_filled_to_its_shape(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    tile = make_batch(candidates, (5,), small, Shape(16, 4))
-    assert tile.rates.shape == (16, 3, 9)
-    assert tile.run_seeds == (5, 5, 5, 5)
-    assert not tile.rates[len(candidates) :].any()
+@pytest.mark.parametrize(
+    ("weights", "shape"),
+    [(1_000, Shape(33, 4)), (1_000_000, Shape(16, 2)), (10_000_000, Shape(1, 2)), (10**9, Shape(1, 1))],
+)
+def test_a_shape_is_cut_to_the_memory(weights: int, shape: Shape) -> None:
+    found = Shape(33, 4).within_memory(weights)
+    assert found == shape
+    assert found == Shape(1, 1) or found.candidates * found.seeds * weights * 16 <= 512 * 2**20
 
 
-def test_the_parts_of_a_group_differ_in_their_seeds_alone(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    first, second = make_batches(candidates, [(0, 1), (2,)], small, Shape(16, 2))
-    assert (first.run_seeds, second.run_seeds) == ((0, 1), (2, 2))
-    assert np.array_equal(second.rates, make_batch(candidates, (2,), small, Shape(16, 2)).rates)
+def test_a_job_is_divided_by_candidates_then_by_run_seeds(small: TrainingSpec, candidates: list[Candidate]) -> None:
+    parts = Job(small, tuple(candidates[:3]), (0, 1, 2), Shape(4, 4)).divided(Shape(2, 2))
+    assert [[(part.candidates, part.run_seeds) for part in row] for row in parts] == [
+        [(tuple(candidates[:2]), (0, 1)), (tuple(candidates[:2]), (2,))],
+        [(tuple(candidates[2:3]), (0, 1)), (tuple(candidates[2:3]), (2,))],
+    ]
+
+
+def test_a_batch_is_filled_to_the_jobs_shape(small: TrainingSpec, candidates: list[Candidate]) -> None:
+    batch = make_batch(Job(small, tuple(candidates), (5,), Shape(16, 4)))
+    assert batch.rates.shape == (16, 3, 9)
+    assert batch.run_seeds == (5, 5, 5, 5)
+    assert not batch.rates[len(candidates) :].any()
 
 
 def test_a_tile_says_who_watches_what(small: TrainingSpec, candidates: list[Candidate]) -> None:
     watching = from_params(
         {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "val_accuracy", "plateau.patience": 3}
     )
-    problem = replace(small, closed_loop=("plateau",))
-    watchers = make_batch([candidates[0], watching], (0,), problem, Shape(16, 2)).watchers["plateau"]
+    spec = replace(small, closed_loop=("plateau",))
+    watchers = make_batch(Job(spec, (candidates[0], watching), (0,), Shape(16, 2))).watchers["plateau"]
     assert watchers.chosen.tolist() == [False, True, *[False] * 14]
     assert (MONITORS[watchers.monitor[1]], watchers.sign[1], watchers.settings["patience"][1]) == (
         "val_accuracy",
@@ -91,23 +94,24 @@ def test_a_tile_says_who_watches_what(small: TrainingSpec, candidates: list[Cand
 
 def test_the_rate_of_a_closed_loop_schedule_is_the_mean_over_its_runs(small: TrainingSpec) -> None:
     watching = from_params({"schedule": "plateau", "learning_rate": 0.1})
-    runs = pick(curves(1, 2), 0)
+    runs = curves(1, 2)[0]
     runs.gain[1, 1:] = 0.5
     np.testing.assert_allclose(outcome(small, watching, (0, 1), runs).rate, [0.1, 0.075, 0.075])
 
 
-def test_joining_puts_seeds_side_by_side_and_drops_the_filling() -> None:
-    joined = join([curves(2, 2), curves(2, 2)], runs=3)
+def test_joining_puts_run_seeds_or_candidates_side_by_side() -> None:
+    joined = Curves.joined([curves(2, 2), curves(2, 1)], axis=1)
     assert joined.loss.shape == (2, 3, 3)
-    assert np.array_equal(joined.loss[:, 2], curves(2, 2).loss[:, 0])
-    assert np.array_equal(joined.class_correct[:, 2], curves(2, 2).class_correct[:, 0])
-    assert joined.seconds == 4.0
+    assert np.array_equal(joined.loss[:, 2], curves(2, 1).loss[:, 0])
+    assert np.array_equal(joined.class_correct[:, 2], curves(2, 1).class_correct[:, 0])
+    assert joined.seconds == 8.0
+    assert Curves.joined([curves(2, 2), curves(1, 2)], axis=0).loss.shape == (3, 2, 3)
 
 
 def test_an_outcome_counts_diverged_runs_and_leaves_them_out_of_the_loss_curve(
     small: TrainingSpec, candidates: list[Candidate]
 ) -> None:
-    runs = pick(curves(1, 3), 0)
+    runs = curves(1, 3)[0]
     runs.validation_loss[1, 2] = np.nan
     found = outcome(small, candidates[0], (0, 1, 2), runs)
     assert found.diverged.tolist() == [False, True, False]
@@ -118,7 +122,7 @@ def test_an_outcome_counts_diverged_runs_and_leaves_them_out_of_the_loss_curve(
 def test_an_outcomes_spread_holds_all_but_a_tenth_of_the_runs_on_either_side(
     small: TrainingSpec, candidates: list[Candidate]
 ) -> None:
-    runs = pick(curves(1, 11), 0)
+    runs = curves(1, 11)[0]
     runs.validation_correct[:] = np.arange(11)[:, None]
     found = outcome(small, candidates[0], tuple(range(11)), runs)
     np.testing.assert_allclose(found.spread, [[1 / 116] * 3, [9 / 116] * 3])
@@ -127,7 +131,7 @@ def test_an_outcomes_spread_holds_all_but_a_tenth_of_the_runs_on_either_side(
 def test_a_candidate_of_which_every_run_diverged_has_a_finite_value(
     small: TrainingSpec, candidates: list[Candidate]
 ) -> None:
-    runs = pick(curves(1, 2), 0)
+    runs = curves(1, 2)[0]
     runs.loss[:] = np.nan
     found = outcome(small, candidates[0], (0, 1), runs)
     assert found.diverged.all()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from sweep.execution.compile_cache import FLAG, STALE_SECONDS, CompileCache, def
 from sweep.execution.worker import environment
 
 NAME = "xla_compile_cache__1__2__XLA_CPU_JIT.pb"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -86,9 +83,9 @@ def test_a_folder_that_cannot_be_used_costs_one_line(tmp_path: Path, capsys: pyt
     shared = tmp_path / "shared"
     (shared / machine_key()).mkdir(parents=True)
     (shared / machine_key()).chmod(0o777)
-    for folder in (tmp_path / "file", Path("/proc/nowhere"), shared):
+    for folder in (tmp_path / "file", Path("/proc/nowhere"), shared, tmp_path / "my own"):
         cache = CompileCache(folder)
-        assert cache.open() is None
+        assert cache.open() is cache.open() is None
         cache.close()
         line = capsys.readouterr().err
         assert line.startswith(f"note: the compile cache `{folder}` cannot be used: ")
@@ -145,23 +142,3 @@ def test_a_trainer_is_told_its_folder_beside_the_users_own_flags(
     assert environment(tmp_path)["TF_XLA_FLAGS"] == f"--tf_xla_clustering_debug {FLAG}={tmp_path}"
     monkeypatch.setenv("TF_XLA_FLAGS", f"{FLAG}=/the/users/own")
     assert CompileCache(tmp_path).open() is None
-
-
-SQUARES = """
-import tensorflow as tf
-print(tf.function(lambda x: x * x + 1, jit_compile=True)(tf.range(4.0)).numpy().tolist())
-"""
-
-
-def test_tensorflow_reads_what_it_wrote(tmp_path: Path) -> None:
-    answers, kept = [], []
-    for _ in range(2):
-        cache = CompileCache(tmp_path)
-        command = [sys.executable, "-c", SQUARES]
-        ended = subprocess.run(command, env=environment(cache.open()), capture_output=True, text=True, check=True)
-        cache.close()
-        answers.append(ended.stdout)
-        kept.append([(path.name, path.stat().st_mtime_ns) for path in entries(tmp_path)])
-    assert answers == ["[1.0, 2.0, 5.0, 10.0]\n"] * 2
-    assert len(kept[0]) == 1
-    assert kept[0] == kept[1]

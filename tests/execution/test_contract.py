@@ -1,0 +1,120 @@
+"""What every trainer promises to the layers above, whatever it trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate
+from sweep.data.table import Split
+from sweep.engines.spec import Shape, TrainingSpec
+from sweep.execution import executor
+from sweep.execution.batches import BatchTrainer, Outcome, Trainer
+from sweep.execution.compile_cache import CompileCache
+from sweep.execution.executor import InProcess
+from sweep.execution.local import Pool
+from tests.execution.echo import COMMAND, echo_engine
+from tests.fakes import FakeTrainer
+
+Opened = Callable[[TrainingSpec], AbstractContextManager[Trainer]]
+
+
+@contextmanager
+def on_processes(spec: TrainingSpec) -> Iterator[Trainer]:
+    with Pool(2, CompileCache(None), COMMAND) as pool:
+        yield BatchTrainer(pool, spec, Shape(4, 2))
+
+
+@contextmanager
+def in_this_process(spec: TrainingSpec) -> Iterator[Trainer]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(executor, "engine_for", echo_engine)
+        executor_here = InProcess()
+        yield BatchTrainer(executor_here, spec, Shape(4, 2), few=BatchTrainer(executor_here, spec, Shape(2, 3)))
+
+
+@contextmanager
+def really(spec: TrainingSpec) -> Iterator[Trainer]:
+    yield BatchTrainer(InProcess(), spec, Shape(8, 2))
+
+
+TRAINERS: dict[str, Opened] = {
+    "a pool": on_processes,
+    "in this process": in_this_process,
+    "in this process, really": really,
+    "the fake of the layers above": lambda spec: nullcontext(FakeTrainer()),
+}
+
+
+@pytest.fixture(scope="module", params=TRAINERS)
+def trainer(request: pytest.FixtureRequest, small: TrainingSpec) -> Iterator[Trainer]:
+    with TRAINERS[request.param](small) as opened:
+        yield opened
+
+
+def same(one: Outcome, other: Outcome) -> bool:
+    names = ("run_seeds", "correct", "class_correct", "log_loss", "diverged", "rate", "validation_rows")
+    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names)
+
+
+class TestTrainer:
+    def test_every_candidate_comes_once_with_all_its_runs(
+        self, trainer: Trainer, small: TrainingSpec, candidates: list[Candidate]
+    ) -> None:
+        found = list(trainer.train(candidates, range(5)))
+        assert sorted(place for place, _ in found) == list(range(len(candidates)))
+        for _, outcome in found:
+            assert outcome.run_seeds == (0, 1, 2, 3, 4)
+            assert outcome.correct.shape == outcome.log_loss.shape == outcome.diverged.shape == (5,)
+            assert np.array_equal(outcome.class_correct.sum(axis=1), outcome.correct)
+            assert 0 <= outcome.value <= 1
+            assert outcome.validation_rows == small.split.validation_rows
+            curves = (
+                outcome.rate,
+                outcome.loss,
+                outcome.accuracy,
+                outcome.validation_loss,
+                outcome.validation_accuracy,
+            )
+            assert {curve.shape for curve in curves} == {(small.epochs,)}
+            assert outcome.spread.shape == (2, small.epochs)
+
+    def test_an_outcome_depends_on_its_candidate_and_run_seeds_alone(
+        self, trainer: Trainer, candidates: list[Candidate]
+    ) -> None:
+        whole = dict(trainer.train(candidates, range(5)))
+        for count, seeds in ((1, (3, 4)), (2, (1, 2, 3, 4))):
+            part = dict(trainer.train(candidates[-count:], seeds))
+            for place in range(count):
+                wanted = whole[len(candidates) - count + place]
+                assert np.array_equal(part[place].log_loss, wanted.log_loss[list(seeds)])
+                assert np.array_equal(part[place].correct, wanted.correct[list(seeds)])
+
+    def test_re_splits_are_trained_as_problems_of_their_own(
+        self, trainer: Trainer, resplits: list[Split], candidates: list[Candidate]
+    ) -> None:
+        first = resplits[0]
+        shapes = [*resplits, Split(first.dataset, first.train_index, first.train_index[:100])]
+        for count in (1, 2, 10):
+            found = dict(trainer.train_on(shapes, candidates[:count], range(3)))
+            assert sorted(found) == [0, 1, 2, 3]
+            assert [len(outcomes) for outcomes in found.values()] == [count] * 4
+            assert [found[place][0].validation_rows for place in range(4)] == [116, 116, 116, 100]
+            for place, split in enumerate(shapes):
+                ((_, alone),) = trainer.train_on([split], candidates[:count], range(3))
+                assert all(map(same, alone, found[place]))
+
+
+def test_runs_are_counted_as_jobs_come_back(
+    small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(executor, "engine_for", echo_engine)
+        counted = list[int]()
+        trainer = BatchTrainer(InProcess(), small, Shape(8, 2), on_runs=counted.append)
+        list(trainer.train_on(resplits, candidates, range(5)))
+    assert sum(counted) == len(resplits) * len(candidates) * 5
+    assert max(counted) == 8 * 2
