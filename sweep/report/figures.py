@@ -167,12 +167,10 @@ def seeds_plot(found: StudyResult) -> Plot:
 
 def _seeds_answer(found: StudyResult) -> str:
     verdict, quoted = found.verdict, found.verdict.quoted
+    extents = [(min(one.correct_counts), max(one.correct_counts)) for one in (verdict.winner, verdict.reruns[0])]
     winner, rerun = (
         f"always with {low} right rows" if low == high else f"anywhere from {low} to {high} right rows"
-        for low, high in (
-            (min(candidate.correct_counts), max(candidate.correct_counts))
-            for candidate in (verdict.winner, verdict.reruns[0])
-        )
+        for low, high in extents
     )
     if quoted is None:
         return f"The same winner ends {winner}. The {verdict.ladder[0].adds} end {rerun}."

@@ -8,8 +8,8 @@ from sweep.stats.verdict import Word
 from tests.bench.simulated import EASY_ERRORS, ROWS, correct_rows
 from tests.bench.verdict_simulation import STATED_RUNS, coverage, planted, repeat, resplit, share
 
-NUMBER = 300
-RESAMPLES = 999
+NUMBER = 150
+RESAMPLES = 499
 
 
 def within_chance(covered: float, number: int) -> bool:

@@ -20,7 +20,7 @@ from tests.bench.verdict_simulation import STATED_RUNS
 from tests.fakes import make_plan, opened
 from tests.protocols import few, made_dataset
 
-WORLDS = 16
+WORLDS = 10
 DATASET = made_dataset()
 
 
@@ -62,10 +62,10 @@ def test_a_sweep_that_optuna_samples_says_no_better_of_identical_candidates(data
 def test_sweeps_find_one_row_at_the_stated_number_of_run_seeds(database: Database) -> None:
     findings = [
         simulate(database, small(world, STATED_RUNS), DATASET, SimulatedTrainer(world, planted=1.0), drawn=True)
-        for world in range(3)
+        for world in range(2)
     ]
     assert all(found.record.winner.contender.name == "step" for found in findings)
-    assert [found.verdict.on_these_rows.word for found in findings] == [Word.BETTER] * 3
+    assert [found.verdict.on_these_rows.word for found in findings] == [Word.BETTER] * 2
 
 
 def test_an_outcome_depends_on_candidate_seed_and_rows_alone() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,10 +21,28 @@ from sweep.store.documents import read_documents
 from sweep.store.queries import StoredStudy
 from sweep.verdict.record import Role, VerdictRecord
 from sweep.verdict.status import is_made, read_record, work_left
-from tests.fakes import FakeTrainer, make_plan
+from tests.fakes import FakeTrainer, make_plan, opened
 from tests.protocols import few, made_dataset, make_protocol
 
 PLAN = few(make_plan())
+
+
+@pytest.fixture(scope="module")
+def made_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the whole protocol once."""
+    path = tmp_path_factory.mktemp("made") / "studies.db"
+    shutil.copyfile(empty_file, path)
+    with opened(path) as database:
+        assert make_protocol(database, PLAN).run()
+    return path
+
+
+@pytest.fixture
+def made(made_file: Path, tmp_path: Path) -> Iterator[Database]:
+    """Hold a study with its verdict."""
+    shutil.copyfile(made_file, tmp_path / "made.db")
+    with opened(tmp_path / "made.db") as database:
+        yield database
 
 
 def record_of(database: Database, name: str = "tiny") -> VerdictRecord:
@@ -49,43 +70,38 @@ class TestStages:
         assert names[3:] == ["race, look 1 of 2", "race, look 2 of 2", "confirmation", "new rows"]
         assert told[0] == ("schedules", 40)
 
-    def test_no_run_seed_serves_two_stages(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        entry = record_of(database).entries[0]
+    def test_no_run_seed_serves_two_stages(self, made: Database) -> None:
+        entry = record_of(made).entries[0]
         assert entry.contender.search is not None
         assert entry.contender.selection is not None
         stages = [entry.contender.search, entry.contender.selection, entry.confirmation, entry.new_rows[0]]
         seeds = [set(runs.run_seeds) for runs in stages]
         assert sum(map(len, seeds)) == len(set().union(*seeds)) == 2 + 12 + 8 + 2
 
-    def test_all_candidates_of_a_stage_share_its_seeds(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        record = record_of(database)
+    def test_all_candidates_of_a_stage_share_its_seeds(self, made: Database) -> None:
+        record = record_of(made)
         assert len({entry.confirmation.run_seeds for entry in record.entries}) == 1
         assert len({entry.new_rows[3].run_seeds for entry in record.entries}) == 1
 
-    def test_the_baselines_are_tuned_as_hard_as_the_winner(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        assert record_of(database).basis.trials == {"tiny": 20, "tiny.constant": 20, "tiny.rate": 5}
-        with database.reading() as connection:
+    def test_the_baselines_are_tuned_as_hard_as_the_winner(self, made: Database) -> None:
+        assert record_of(made).basis.trials == {"tiny": 20, "tiny.constant": 20, "tiny.rate": 5}
+        with made.reading() as connection:
             for name in ("tiny.constant", "tiny.rate"):
                 study = queries.find_study(connection, name)
                 schedules = {tried.best.schedule for tried in study.best_of_each_schedule()}
                 assert schedules == {"constant"}
 
-    def test_the_confirmed_are_winner_baselines_and_reruns(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        record = record_of(database)
+    def test_the_confirmed_are_winner_baselines_and_reruns(self, made: Database) -> None:
+        record = record_of(made)
         assert [entry.role for entry in record.entries] == [Role.WINNER, Role.CONSTANT, Role.RATE, Role.RERUN]
         rerun = record.entries[-1].contender
         assert (rerun.name, rerun.schedule["learning_rate"], rerun.trial) == ("constant", 0.01, None)
         assert record.entries[0].contender == record.race[0]
 
-    def test_re_splits_are_drawn_without_the_study_s_own(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        new = record_of(database).new_rows
+    def test_re_splits_are_drawn_without_the_study_s_own(self, made: Database) -> None:
+        new = record_of(made).new_rows
         assert (new.split_seeds, new.train_rows, new.test_rows) == ((1, 2, 3, 4, 5, 6), 235, 116)
-        assert all(len(entry.new_rows) == 6 for entry in record_of(database).entries)
+        assert all(len(entry.new_rows) == 6 for entry in record_of(made).entries)
 
     def test_rows_that_cannot_be_split_again_leave_a_reason(self, database: Database) -> None:
         made = made_dataset(6)
@@ -97,22 +113,20 @@ class TestStages:
 
 
 class TestContinuing:
-    def test_what_is_made_is_not_made_again(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        before, trainer = record_of(database), FakeTrainer()
-        assert not work_left(database, PLAN, search_only=False)
-        assert make_protocol(database, PLAN, trainer).run()
-        assert (record_of(database), trainer.trained) == (before, [])
+    def test_what_is_made_is_not_made_again(self, made: Database) -> None:
+        before, trainer = record_of(made), FakeTrainer()
+        assert not work_left(made, PLAN, search_only=False)
+        assert make_protocol(made, PLAN, trainer).run()
+        assert (record_of(made), trainer.trained) == (before, [])
 
     @pytest.mark.parametrize("after", [3, 25, 42, 47, 55, 61, 68, 75])
     def test_stopped_anywhere_it_ends_as_if_it_had_not_been(
-        self, database: Database, new_database: Database, after: int
+        self, database: Database, made: Database, after: int
     ) -> None:
-        make_protocol(new_database, PLAN).run()
         with pytest.raises(KeyboardInterrupt):
             make_protocol(database, PLAN, FakeTrainer(interrupted_after=after)).run()
         assert make_protocol(database, PLAN).run()
-        assert lasting(record_of(database)) == lasting(record_of(new_database))
+        assert lasting(record_of(database)) == lasting(record_of(made))
 
     def test_a_finished_part_is_not_trained_again(self, database: Database) -> None:
         whole = FakeTrainer()
@@ -122,27 +136,24 @@ class TestContinuing:
         make_protocol(database, PLAN, whole).run()
         assert 0 < len(whole.trained) < 60
 
-    def test_the_parts_go_when_the_dossier_comes(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
-        assert documents(database).keys() == {"dossier"}
+    def test_the_parts_go_when_the_dossier_comes(self, made: Database) -> None:
+        assert documents(made).keys() == {"dossier"}
 
-    def test_more_trials_make_a_new_verdict_on_seeds_of_its_own(self, database: Database) -> None:
-        make_protocol(database, PLAN).run()
+    def test_more_trials_make_a_new_verdict_on_seeds_of_its_own(self, made: Database) -> None:
         more = few(make_plan(trials=24))
-        assert not is_made(database, more) or work_left(database, more, search_only=False)
-        make_protocol(database, more).run()
-        record = record_of(database)
+        assert not is_made(made, more) or work_left(made, more, search_only=False)
+        make_protocol(made, more).run()
+        record = record_of(made)
         assert record.confirmations == 2
         assert record.basis.trials["tiny"] == 24
         assert record.entries[0].confirmation.run_seeds == tuple(run_seeds(Stage.CONFIRMATION, 8, first=8))
 
     @pytest.mark.parametrize("changed", [few(make_plan(), splits=8), PLAN.model_copy(update={"baseline": None})])
-    def test_another_verdict_table_or_baseline_makes_a_new_verdict(self, database: Database, changed: Plan) -> None:
-        make_protocol(database, PLAN).run()
-        assert work_left(database, changed, search_only=False)
-        make_protocol(database, changed).run()
-        assert record_of(database).confirmations == 2
-        assert is_made(database, changed)
+    def test_another_verdict_table_or_baseline_makes_a_new_verdict(self, made: Database, changed: Plan) -> None:
+        assert work_left(made, changed, search_only=False)
+        make_protocol(made, changed).run()
+        assert record_of(made).confirmations == 2
+        assert is_made(made, changed)
 
     def test_a_search_alone_leaves_no_verdict(self, database: Database) -> None:
         assert make_protocol(database, PLAN).run(search_only=True)
