@@ -46,9 +46,9 @@ def compare(first: ArrayLike, second: ArrayLike, *, tie: float = ONE_ROW, resamp
 
     Args:
         first: correct rows of the candidate in question.
-        second: correct rows of the candidate that it is held against.
+        second: correct rows of the candidate that it is compared with.
         tie: differences up to this many rows count as tied.
-        resamples: how often the runs are drawn anew.
+        resamples: how often the runs are drawn again.
 
     Raises:
         ValueError: if the shapes differ, or there are fewer than 2 runs.

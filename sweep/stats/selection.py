@@ -1,4 +1,4 @@
-"""Many candidates over shared run seeds: which can be told apart, which to keep in a race, how much choosing flatters.
+"""Many candidates over shared run seeds: which differ, which to keep in a race, how much choosing flatters.
 
 Scores are `[candidates, runs]`, higher is better; a column holds one run seed, the same for all.
 """
@@ -23,7 +23,7 @@ def best(scores: ArrayLike) -> int:
 def indistinguishable(scores: ArrayLike, significance: float = SIGNIFICANCE) -> tuple[int, ...]:
     """Return the candidates that cannot be told from the best one, the best among them, in the given order.
 
-    Each is held against the best by a paired two-sided t-test, corrected by Holm. The best of many is chosen by the
+    Each is compared with the best by a paired two-sided t-test, corrected by Holm. The best of many is chosen by the
     same scores, so it is somewhat too good; two-sided tests make up for part of that and keep the set large.
     """
     table = checked("scores", scores, dimensions=2, fewest=2)

@@ -1,7 +1,6 @@
 """What a split of rows itself makes doubtful, before anything is trained on it.
 
-It stands alone because it needs the data only, no run and no candidate. Tests warn at 1 %: a split is checked in
-several ways at once, and a warning that is often wrong is soon ignored.
+Tests warn at 1 %: a split is checked in several ways at once, and a warning that is often wrong is soon ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """Findings about one split.
+    """What was found about one split.
 
     Args:
         class_shares: share of each class, `(training rows, validation rows)` by class index.

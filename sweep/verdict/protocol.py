@@ -1,6 +1,6 @@
 """All that `sweep run` does, in order: the search, searches for tuned baselines, the race, confirmation, re-splits.
 
-Each part goes on where it was stopped, and a verdict is made anew only if something that it rests on has changed.
+Each part goes on where it was stopped. A verdict is made again only if something that it rests on has changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What a study answers, read by SQL: one schema for `--json`, HTTP and the tables of a terminal.
+"""What a study answers besides its verdict: one schema for `--json`, HTTP and the tables of a terminal.
 
-A study that others filled may lack any part of an answer, or keep something else under its name; such a part is None
-or empty. The answer that is computed, not read, is `sweep.verdict.result`.
+What a study that others filled lacks is None or empty.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
-from sweep.config.study_file import Metric, Plan
+from sweep.config.study_file import Metric
 from sweep.errors import NotFound
 from sweep.model import Answer
 from sweep.optimizer import Optimizer
@@ -215,23 +214,19 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
     plan, running = study.plan, stored.is_being_written()
     wanted = plan.search.trials if plan is not None else None
     left = max(0, wanted - found.counts.get("complete", 0)) if wanted is not None else None
+    record = read_record(stored)
+    verdict: VerdictState = "none"
+    if plan is not None and record is not None:
+        verdict = "made" if is_current(stored.database, plan, record) else "out of date"
     return StatusAnswer(
         study=study.name,
         running=running,
         trials=found.counts,
         wanted=wanted,
-        verdict=verdict_state(stored, plan),
+        verdict=verdict,
         candidates_per_second=found.rate,
         seconds_left=left / found.rate if running and left is not None and found.rate else None,
     )
-
-
-def verdict_state(stored: StoredStudy, plan: Plan | None) -> VerdictState:
-    """Return whether the study's verdict is made, and whether it still holds."""
-    record = read_record(stored)
-    if plan is None or record is None:
-        return "none"
-    return "made" if is_current(stored.database, plan, record) else "out of date"
 
 
 def read_trials(stored: StoredStudy, after: int | None = None, limit: int = 100) -> TrialsAnswer:
@@ -293,27 +288,21 @@ def _listed(trial: AnyTrial) -> dict[str, Any]:
 
 
 def _facts(number: int, value: float | None, params: Mapping[str, Value], record: TrialRecord) -> dict[str, Any]:
-    """Return the fields of `TrialFacts`."""
-    held = {key: value for key, value in params.items() if _can_be_told(value)}
-    schedule = str(held.get("schedule", ""))
+    """Return the fields of `TrialFacts`; a choice that others made may be None or NaN, for which JSON has no word."""
+    kept = {key: each for key, each in params.items() if isinstance(each, str) or (each is not None and isfinite(each))}
+    schedule, correct = str(kept.get("schedule", "")), tuple(run.correct for run in record.runs)
     prefix = f"{schedule}."
-    own = {key.removeprefix(prefix): value for key, value in held.items() if key.startswith(prefix)}
-    correct = tuple(run.correct for run in record.runs)
+    own = {key.removeprefix(prefix): each for key, each in kept.items() if key.startswith(prefix)}
     return {
         "trial": number,
         "value": value,
         "log_loss": record.log_loss,
-        "schedule": {"name": schedule, "learning_rate": held.get("learning_rate")} | own,
-        "momentum": held.get("momentum"),
+        "schedule": {"name": schedule, "learning_rate": kept.get("learning_rate")} | own,
+        "momentum": kept.get("momentum"),
         "replicates": len(correct),
         "correct_mean": sum(correct) / len(correct) if correct else None,
         "validation_rows": record.validation_rows,
         "correct": correct,
         "diverged": record.diverged or 0,
-        "params": held,
+        "params": kept,
     }
-
-
-def _can_be_told(value: Value | None) -> bool:
-    """Say whether JSON has a word for a param; a choice of others may be None or NaN."""
-    return isinstance(value, str) or (value is not None and isfinite(value))

@@ -31,7 +31,7 @@ MOST_LOOKS = 3
 
 @dataclass(frozen=True)
 class Stages:
-    """Trains what a verdict needs; `announce` is told each part's name and its number of trainings beforehand."""
+    """Trains what a verdict needs; `announce` gets each part's name and number of trainings beforehand."""
 
     plan: Plan
     dataset: Dataset
@@ -136,7 +136,7 @@ def placed(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
     """Return who stayed in the race to its end, the winner first.
 
     Right rows saturate, and a setting that fails once in a hundred runs may not have failed yet. So those that cannot
-    be told from the one with the most are placed by log-loss, which tells of both.
+    be told from the one with the most are placed by log-loss, which shows both.
     """
     if metric == "log_loss":
         return ranked(contenders, metric)
