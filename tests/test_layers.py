@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "fit": (["sweep.fit"], [*VOCABULARY, "sweep.engines", "sweep.fit"]),
     "execution": (["sweep.execution"], [*VOCABULARY, *TRAINING]),
     "store": (["sweep.store"], [*VOCABULARY, "sweep.store"]),
-    "search": (["sweep.search"], [*VOCABULARY, *TRAINING, "sweep.store", "sweep.search"]),
+    "search": (["sweep.search"], [*VOCABULARY, *TRAINING, "sweep.stats", "sweep.store", "sweep.search"]),
     "verdict": (
         ["sweep.verdict"],
         [*VOCABULARY, *TRAINING, "sweep.store", "sweep.search", "sweep.stats", "sweep.verdict"],

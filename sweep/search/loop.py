@@ -20,6 +20,7 @@ from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
 from sweep.errors import BadInput
 from sweep.execution.batches import Outcome, Trainer
+from sweep.search.allocation import Allocation, AllRuns
 from sweep.search.distributions import SearchSpace
 from sweep.search.objective import to_record
 from sweep.search.sampler import propose, window
@@ -70,13 +71,14 @@ class Coordinator:
     trainer: Trainer
     on_progress: Callable[[SearchProgress], None]
     seconds: Seconds = field(default_factory=Seconds)
+    allocation: Allocation = field(default_factory=AllRuns)
 
     def __post_init__(self) -> None:
         """Derive the search space and the study's key in the database, and put back what was left running."""
         self._space = SearchSpace(self.plan.search)
         self._study_id = self.database.storage.get_study_id_from_name(self.study.study_name)
         self._stored = StoredStudy(self.database, self.plan.name)
-        self._run_seeds = tuple(range(self.plan.search.replicates))
+        (self._run_seeds,) = self.allocation.looks(range(self.plan.search.replicates))
         put_back(self.database, self._study_id)
 
     def run(self, deadline: float = math.inf) -> SearchProgress:

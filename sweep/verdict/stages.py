@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,16 +17,14 @@ from sweep.config.study_file import Metric, Plan
 from sweep.data.table import Dataset, Split, split_stratified
 from sweep.errors import BadInput
 from sweep.execution.batches import Trainer
+from sweep.search.allocation import Allocation, Race
 from sweep.seeds import Stage, run_seeds, split_seeds
-from sweep.stats.estimate import FEWEST_DIFFERENCES, Numbers
-from sweep.stats.power import SIGNIFICANCE
-from sweep.stats.selection import indistinguishable, survivors
+from sweep.stats.estimate import Numbers
+from sweep.stats.selection import indistinguishable
 from sweep.stats.split_check import check_split
 from sweep.verdict.baselines import reruns
 from sweep.verdict.record import Contender, Entry, MeanCurves, NewRows, Role, Runs, SplitFacts
 from sweep.verdict.status import Part, StageCache
-
-MOST_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class Stages:
     trainer: Trainer
     cache: StageCache
     announce: Callable[[str, int], None]
+    allocation: Allocation = field(default_factory=Race)
 
     def race(self, groups: Mapping[Role, Sequence[Contender]]) -> dict[Role, list[Contender]]:
         """Return each group's contenders with their runs in the race, best first; clear losers leave it early.
@@ -46,14 +45,14 @@ class Stages:
         """
         racing = {role: list(group) for role, group in groups.items()}
         lost: dict[Role, list[Contender]] = {role: [] for role in groups}
-        looks = look_seeds(self.plan.verdict.selection_seeds)
+        looks = self.allocation.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
         for number, seeds in enumerate(looks, start=1):
             everyone = [contender for group in racing.values() for contender in group]
             part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
             raced = iter([_after_look(*pair) for pair in zip(everyone, part.runs[0], strict=True)])
             for role, group in racing.items():
                 ran = [next(raced) for _ in group]
-                kept = survivors(scores(ran, self.plan.search.metric), significance=SIGNIFICANCE / len(looks))
+                kept = self.allocation.survivors(scores(ran, self.plan.search.metric), len(looks))
                 racing[role] = [ran[place] for place in kept]
                 lost[role] += [contender for place, contender in enumerate(ran) if place not in kept]
         metric = self.plan.search.metric
@@ -109,13 +108,6 @@ def _train(trainer: Trainer, contenders: Sequence[Contender], seeds: Sequence[in
     trained = dict(trainer.train([contender.candidate for contender in contenders], seeds))
     outcomes = [trained[place] for place in range(len(contenders))]
     return Part(asked=asked, runs=(tuple(map(Runs.of, outcomes)),), curves=tuple(map(MeanCurves.of, outcomes)))
-
-
-def look_seeds(number: int) -> list[list[int]]:
-    """Return the run seeds of each look at the race; the first look has enough of them to tell anything."""
-    seeds = run_seeds(Stage.SELECTION, number)
-    looks = max(1, min(MOST_LOOKS, number // FEWEST_DIFFERENCES))
-    return [part.tolist() for part in np.array_split(np.array(seeds), looks)]
 
 
 def scores(contenders: Sequence[Contender], metric: Metric) -> Numbers:

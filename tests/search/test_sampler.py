@@ -135,12 +135,13 @@ def test_a_short_history_is_shown_whole_and_best_first(metric: Metric, trials: l
 @metrics
 @given(random=st.randoms(use_true_random=False))
 def test_a_long_history_shows_the_best_and_the_latest_of_the_others(metric: Metric, random: object) -> None:
-    values = list(range(400))
+    values = list(range(BEST_SHOWN + LATEST_SHOWN + 30))
     random.shuffle(values)  # type: ignore[attr-defined]  # hypothesis gives a `random.Random`
     trials = [stood(float(value), float(value), number) for number, value in enumerate(values)]
     shown = window(trials, metric)
     best = ranking(trials, metric)[:BEST_SHOWN]
-    others = [trial for trial in trials if trial not in best]
+    known = {trial.trial_id for trial in best}
+    others = [trial for trial in trials if trial.trial_id not in known]
     assert shown[:BEST_SHOWN] == best
     assert shown[BEST_SHOWN:] == ranking(others[-LATEST_SHOWN:], metric)
 

@@ -11,7 +11,7 @@ from sweep.candidate import from_params
 from sweep.config.study_file import Metric
 from sweep.data.table import split_tail
 from sweep.verdict.record import Contender, MeanCurves, Runs
-from sweep.verdict.stages import look_seeds, placed, ranked, scores, split_facts
+from sweep.verdict.stages import placed, ranked, scores, split_facts
 from tests.fakes import CLOCK, ROWS, outcome_of
 from tests.protocols import made_dataset
 
@@ -22,13 +22,6 @@ def raced(correct: list[int], losses: Sequence[float | None], diverged: int = 0)
     seeds = tuple(range(len(correct)))
     runs = Runs(run_seeds=seeds, correct=tuple(correct), log_losses=tuple(losses), diverged=diverged)
     return Contender.of(STEP).model_copy(update={"selection": runs})
-
-
-@pytest.mark.parametrize(("number", "sizes"), [(48, [16, 16, 16]), (12, [6, 6]), (11, [11]), (2, [2]), (20, [7, 7, 6])])
-def test_the_first_look_has_enough_seeds_to_tell_anything(number: int, sizes: list[int]) -> None:
-    looks = look_seeds(number)
-    assert [len(look) for look in looks] == sizes
-    assert len(set().union(*looks)) == number
 
 
 @pytest.mark.parametrize(
