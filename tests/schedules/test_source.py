@@ -99,6 +99,7 @@ JOINS: list[dict[str, Any]] = [
     {"first": {"name": "linear", "floor": 0.3, "learning_rate": 0.05}, "second": "one_cycle", "warmup": 0.2},
     {"first": {"name": "join", "first": "rex", "second": "one_cycle"}, "second": {"name": "join", "warmup": 0.3}},
     {"first": {"name": "function", "function": "tests.schedules.callables:shrinking"}, "floor": 0.5},
+    {"first": {"name": "function", "function": "tests.schedules.callables:step_decay"}, "second": "one_cycle"},
     {"first": "constant", "second": "constant", "at": 0.001},
     {"first": "one_cycle", "second": "constant", "at": 0.999},
 ]
