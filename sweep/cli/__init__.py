@@ -1,14 +1,15 @@
-"""The command line: it wires the layers together, and is the only module that knows all of them.
+"""The commands of `sweep`: their options, their help and their exit codes.
 
-Each command imports what it needs when it runs, so that `sweep --help` and `sweep best` stay quick.
+Each command imports what it needs when it runs, so that `sweep --help` and `sweep best` are quick.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,10 +17,13 @@ from sweep.errors import BadInput, SweepError, exit_code
 from sweep.store import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from sweep.client.source import Source
     from sweep.model import Answer
     from sweep.store.database import Database
+
+Shown = TypeVar("Shown", bound="Answer")
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 SERVER_VARIABLE = "SWEEP_SERVER"
@@ -83,8 +87,6 @@ def run(
 ) -> None:
     """Run or continue a study to its budget and its verdict, here or on a server."""
     from sweep import api
-    from sweep.cli.run import Limits, run_study
-    from sweep.client.source import asked_server, is_told
 
     if workers is not None and workers < 1:
         raise BadInput("workers", f"must be at least 1, got {workers}.")
@@ -93,7 +95,9 @@ def run(
     named = {"search.trials": trials, "search.replicates": replicates, "search.sampler_seed": seed}
     overrides = {key: value for key, value in named.items() if value is not None}
     address = asked_server(context, server, token_file)
-    if address is None or (supervised and not is_told(context, "server")):  # which a service's environment may name
+    if address is None or (supervised and not is_given(context, "server")):  # which a service's environment may name
+        from sweep.cli.run import Limits, run_study
+
         handle = api.Study.open(study, storage=storage, overrides=overrides)
         run_study(handle, Limits(workers, timeout, search_only, supervised, no_cache))
         return
@@ -102,7 +106,7 @@ def run(
 
     only_here = {"search_only": search_only, "no_cache": no_cache, "supervised": supervised}
     with connect(address, token_file) as client:
-        run_on_server(client, study_path(study), overrides, workers=workers, timeout=timeout, **only_here)
+        run_on_server(client, api.study_path(study), overrides, workers=workers, timeout=timeout, **only_here)
 
 
 @app.command()
@@ -116,12 +120,10 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Show the best candidates, from the database alone."""
-    from sweep.cli import tables
-    from sweep.client.source import open_source
+    from sweep.cli.tables import show_best
 
-    with open_source(context, storage, server, token_file) as source:
-        found = source.best(study_name(study), top)
-    emit(found, as_json, lambda: tables.show_best(found))
+    with opened(context, study, storage, server, token_file) as source:
+        emit(source.best(top), as_json, show_best)
 
 
 @app.command()
@@ -135,11 +137,9 @@ def compare(
 ) -> None:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
     from sweep.cli.verdict import show_verdict
-    from sweep.client.source import open_source
 
-    with open_source(context, storage, server, token_file) as source:
-        found = source.verdict(study_name(study))
-    emit(found, as_json, lambda: show_verdict(found))
+    with opened(context, study, storage, server, token_file) as source:
+        emit(source.verdict(), as_json, show_verdict)
 
 
 @app.command()
@@ -152,12 +152,10 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how far a study is: counts by state, rate, time left."""
-    from sweep.cli import tables
-    from sweep.client.source import open_source
+    from sweep.cli.tables import show_status
 
-    with open_source(context, storage, server, token_file) as source:
-        found = source.status(study_name(study))
-    emit(found, as_json, lambda: tables.show_status(found))
+    with opened(context, study, storage, server, token_file) as source:
+        emit(source.status(), as_json, show_status)
 
 
 @app.command()
@@ -172,11 +170,10 @@ def report(
     token_file: TokenFile = None,
 ) -> None:
     """Write the verdict with all its figures as one HTML page that needs nothing else."""
-    from sweep.cli.report import write_report
-    from sweep.client.source import open_source
+    from sweep.cli.export import write_report
 
-    with open_source(context, storage, server, token_file) as source:
-        write_report(source, study_name(study), out)
+    with opened(context, study, storage, server, token_file) as source:
+        write_report(source, out)
 
 
 @app.command()
@@ -258,6 +255,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
 ) -> None:
     """Train one network by Keras' fit, with any schedule."""
+    from sweep.api import study_path
     from sweep.cli.train import TrainOptions, split_study, train_network
 
     study, parameters = split_study(words or [], DEFAULT_STUDY)
@@ -295,14 +293,9 @@ def export(
 ) -> None:
     """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
     from sweep.cli.export import export as write
-    from sweep.cli.export import export_served
-    from sweep.client.source import Stored, open_source
 
-    with open_source(context, storage, server, token_file) as source:
-        if isinstance(source, Stored):
-            write(study_path(study), form, out, trial, source.database)
-        else:
-            export_served(source, study_name(study), form, out, trial)
+    with opened(context, study, storage, server, token_file) as source:
+        write(source, form, out, trial)
 
 
 @schedule_app.command("list")
@@ -311,7 +304,7 @@ def list_schedules(as_json: AsJson = False) -> None:
     from sweep.cli import schedules
     from sweep.schedules.catalogue import list_catalogue
 
-    emit(list_catalogue(), as_json, lambda: print(schedules.list_text(schedules.page())))
+    emit(list_catalogue(), as_json, lambda _: print(schedules.list_text(schedules.page())))
 
 
 @schedule_app.command("show", context_settings={"ignore_unknown_options": True})
@@ -341,7 +334,7 @@ def show_schedules(
         from sweep.cli.plots import write_png
 
         write_png(schedules.curves(shown), plot)
-    emit(shown.answer, as_json, lambda: print(schedules.show_text(shown, schedules.page())))
+    emit(shown.answer, as_json, lambda _: print(schedules.show_text(shown, schedules.page())))
 
 
 def database(url: str | None) -> Database:
@@ -351,27 +344,53 @@ def database(url: str | None) -> Database:
     return Database(url or DEFAULT_STORAGE)
 
 
-def study_path(study: str) -> Path:
-    """Return the study file that STUDY means: a path, or a name in `studies/`."""
-    path = Path(study)
-    named = Path("studies") / f"{study}.toml"
-    return named if path.suffix != ".toml" and not path.is_file() and named.is_file() else path
+@contextlib.contextmanager
+def opened(
+    context: typer.Context, study: str, storage: str | None, server: str | None, token_file: Path | None
+) -> Iterator[Source]:
+    """Yield the study that a command asks, in a database or on a server."""
+    from sweep import api
+
+    address = asked_server(context, server, token_file)
+    if address is None:
+        yield api.Study.open(study, storage=storage)
+        return
+    from sweep.client.http import connect
+    from sweep.client.source import RemoteStudy
+
+    with connect(address, token_file) as client:
+        yield RemoteStudy(client, api.Study.open(study).name)
 
 
-def study_name(study: str) -> str:
-    """Return the study's name that STUDY means: that of a file if there is one, or the name itself."""
-    from sweep.config.study_file import read_as_written
+def asked_server(context: typer.Context, server: str | None, token_file: Path | None) -> str | None:
+    """Return the address of the server that a command asks, or None for a database.
 
-    path = study_path(study)
-    return read_as_written(path).name if path.suffix == ".toml" or path.is_file() else study
+    An option goes before the environment; in the environment, a server goes before a database.
+
+    Raises:
+        BadInput: if the command line names both, or a token file without a server.
+    """
+    if is_given(context, "server") and is_given(context, "storage"):
+        raise BadInput("server", "--server and --storage exclude each other.")
+    if server and not is_given(context, "storage"):
+        return server
+    if token_file is not None:
+        raise BadInput("token-file", "is for a server; name it by --server or SWEEP_SERVER.")
+    return None
 
 
-def emit(answer: Answer, as_json: bool, show: Callable[[], None]) -> None:
-    """Print one JSON document, or what a person reads."""
+def is_given(context: typer.Context, name: str) -> bool:
+    """Say whether an option stands on the command line itself."""
+    found = context.get_parameter_source(name)
+    return found is not None and found.name == "COMMANDLINE"
+
+
+def emit(answer: Shown, as_json: bool, show: Callable[[Shown], None]) -> None:
+    """Print an answer as one JSON document, or as a person reads it."""
     if as_json:
         print(answer.model_dump_json(ensure_ascii=True))
     else:
-        show()
+        show(answer)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ JSON_SECONDS = 0.2
 
 
 class ProgressView(Protocol):
-    """Where progress is shown, in a `with`."""
+    """Where progress is shown, in a `with`: `begin` where a part starts from, and `draw` whenever it has moved."""
 
     def __enter__(self) -> object:
         """Prepare the place."""
@@ -25,8 +25,11 @@ class ProgressView(Protocol):
     def __exit__(self, *error: object) -> None:
         """Leave it as it should stay."""
 
+    def begin(self, progress: Progress) -> None:
+        """Begin a part, or begin it again from what an earlier run did of it."""
+
     def draw(self, progress: Progress) -> None:
-        """Show where the sweep is."""
+        """Show where the part is."""
 
 
 def progress_view(console: Console) -> ProgressView:
@@ -38,7 +41,6 @@ class Bar:
     """A bar that fills, for a terminal."""
 
     def __init__(self, console: Console) -> None:
-        self._part: tuple[str, int] | None = None
         self._bar = RichBar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -55,19 +57,17 @@ class Bar:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
-    def draw(self, progress: Progress) -> None:
-        """Move the bar, or begin a new one: for another part, and until trainings have a rate.
+    def begin(self, progress: Progress) -> None:
+        """Begin a new bar in place of the last, so that the time left does not count what an earlier run did."""
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        rate, best = _rate(progress), progress.best
+        self._bar.add_task(progress.part, total=progress.wanted, completed=progress.done, rate=rate, best=best)
 
-        The estimate of the time left then does not count what an earlier run did.
-        """
-        part, rate, best = (progress.part, progress.wanted), _rate(progress), progress.best
-        if part != self._part or progress.trainings_per_second is None:
-            self._part = part
-            for task in self._bar.task_ids:
-                self._bar.remove_task(task)
-            self._bar.add_task(progress.part, total=progress.wanted, completed=progress.done, rate=rate, best=best)
-        else:
-            self._bar.update(self._bar.task_ids[0], completed=progress.done, rate=rate, best=best)
+    def draw(self, progress: Progress) -> None:
+        """Move the bar."""
+        rate, best = _rate(progress), progress.best
+        self._bar.update(self._bar.task_ids[0], completed=progress.done, rate=rate, best=best)
 
 
 class Lines(nullcontext[None]):
@@ -77,6 +77,9 @@ class Lines(nullcontext[None]):
         super().__init__()
         self._console = console
         self._printed = -LINE_SECONDS
+
+    def begin(self, progress: Progress) -> None:
+        """Print nothing: nothing has been trained."""
 
     def draw(self, progress: Progress) -> None:
         """Print a line if it is time."""
@@ -95,15 +98,17 @@ class JsonLines(nullcontext[None]):
     def __init__(self) -> None:
         super().__init__()
         self._printed = -JSON_SECONDS
-        self._news: object = None
+        self._best = ""
+
+    def begin(self, progress: Progress) -> None:
+        """Print the first document of a part."""
+        self._printed, self._best = time.perf_counter(), progress.best
+        print(progress.model_dump_json(), flush=True)
 
     def draw(self, progress: Progress) -> None:
-        """Print every part and every better candidate, and else no more than five documents a second."""
-        now, news = time.perf_counter(), (progress.part, progress.wanted, progress.best)
-        if news == self._news and now - self._printed <= JSON_SECONDS:
-            return
-        self._printed, self._news = now, news
-        print(progress.model_dump_json(), flush=True)
+        """Print every better candidate, and else no more than five documents a second."""
+        if progress.best != self._best or time.perf_counter() - self._printed > JSON_SECONDS:
+            self.begin(progress)
 
 
 def _rate(progress: Progress) -> str:

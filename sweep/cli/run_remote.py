@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,11 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from sweep.cli.progress import progress_view
+from sweep.cli.progress import ProgressView, progress_view
 from sweep.cli.run import Interruption
 from sweep.cli.verdict import show_verdict
 from sweep.client.http import Client, Unavailable
-from sweep.client.source import Served, path_of
+from sweep.client.source import RemoteStudy, path_of
 from sweep.client.submit import is_finished, read_draft, submit
 from sweep.errors import BadInput, StorageFailed, SweepError
 from sweep.jobs.queue import JobState
@@ -66,7 +66,7 @@ def run_on_server(client: Client, path: Path, overrides: Mapping[str, Value], **
             raise SweepError(f"the study `{name}` has failed on the server: {study.reason or 'nobody knows why'}")
         if study.state != JobState.DONE:
             raise SweepError(f"the study `{name}` is {study.state} on the server; run again to continue it.")
-    show_verdict(Served(client).verdict(name))
+    show_verdict(RemoteStudy(client, name).verdict())
 
 
 def watch(client: Client, name: str, console: Console) -> StudyAnswer:
@@ -76,15 +76,25 @@ def watch(client: Client, name: str, console: Console) -> StudyAnswer:
         with Interruption() as interruption:
             _say_if_queued(client, name, console)
             with view, closing(follow(client, name, console)) as studies:
-                for study in studies:
-                    interruption.check()
-                    if study.progress is not None:
-                        view.draw(study.progress)
-            return study
+                return _draw(studies, view, interruption)
     except KeyboardInterrupt as interrupt:
         page, stop = f"{client.address}/studies/{name}", f"{client.address}{path_of(name, 'stop')}"
         console.print(f"detached; the study {name} goes on on the server. To stop it there: {page}, or POST {stop}")
         raise typer.Exit(1) from interrupt
+
+
+def _draw(studies: Iterable[StudyAnswer], view: ProgressView, interruption: Interruption) -> StudyAnswer:
+    """Show where a study is until there is no more of it, and return it then."""
+    part = None
+    for study in studies:
+        interruption.check()
+        progress, before = study.progress, part
+        part = None if progress is None else (progress.part, progress.wanted)
+        if progress is not None:
+            if part != before:
+                view.begin(progress)
+            view.draw(progress)
+    return study
 
 
 def _say_if_queued(client: Client, name: str, console: Console) -> None:

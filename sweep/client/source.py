@@ -1,162 +1,115 @@
-"""Where a command's answers come from: a database here, or a server that has one; either gives the same models.
-
-It stands alone because the commands must not know which of both they ask.
-"""
+"""What a command asks about one study: the handle of a study here, `sweep.api.Study`, or `RemoteStudy` on a server."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import typer
-
+from sweep.client.http import Client, printable
 from sweep.config.registry import NAME_PATTERN, NAME_RULE
 from sweep.errors import BadInput, NotFound
-from sweep.store.database import DEFAULT_STORAGE, Database
-from sweep.store.queries import StoredStudy
-from sweep.verdict import results
 from sweep.verdict.result import Verdict
 from sweep.verdict.results import BestAnswer, ScheduleAnswer, StatusAnswer
 
-if TYPE_CHECKING:
-    from sweep.client.http import Client
+Found = TypeVar("Found", BestAnswer, StatusAnswer, Verdict, ScheduleAnswer)
 
-Told = TypeVar("Told", BestAnswer, StatusAnswer, Verdict, ScheduleAnswer)
+
+class Page(Protocol):
+    """A page of HTML that needs nothing else."""
+
+    @property
+    def page(self) -> str:
+        """Its text."""
 
 
 class Source(Protocol):
-    """What answers questions about studies, called by their names."""
+    """A study that answers questions, wherever it is kept."""
 
-    def best(self, name: str, top: int) -> BestAnswer:
-        """Return a study's `top` best candidates."""
+    @property
+    def name(self) -> str:
+        """The study's name."""
 
-    def status(self, name: str) -> StatusAnswer:
-        """Return how far a study is."""
+    def best(self, top: int) -> BestAnswer:
+        """Return the study's `top` best candidates."""
 
-    def verdict(self, name: str) -> Verdict:
-        """Return a study's verdict."""
+    def status(self) -> StatusAnswer:
+        """Return how far the study is."""
 
-    def report(self, name: str) -> str:
-        """Return a study's report as a page that needs nothing else."""
+    def verdict(self) -> Verdict:
+        """Return the study's verdict."""
 
+    def report(self) -> Page:
+        """Return the study's report."""
 
-@dataclass(frozen=True)
-class Stored:
-    """The studies of a database."""
+    def schedule(self, trial: int | None = None) -> ScheduleAnswer:
+        """Return a trial's schedule as data: the winner's, or else the best one's, by default."""
 
-    database: Database
-
-    def best(self, name: str, top: int) -> BestAnswer:
-        """Read a study's best candidates."""
-        return results.read_best(StoredStudy(self.database, name), top)
-
-    def status(self, name: str) -> StatusAnswer:
-        """Read how far a study is."""
-        return results.read_status(StoredStudy(self.database, name))
-
-    def verdict(self, name: str) -> Verdict:
-        """Read a study's verdict."""
-        from sweep.verdict.analysis import read_verdict  # noqa: PLC0415 - SciPy takes a second
-
-        return read_verdict(StoredStudy(self.database, name))
-
-    def report(self, name: str) -> str:
-        """Write a study's report."""
-        from sweep.report.html import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
-
-        return read_report(StoredStudy(self.database, name)).page
+    def script(self, trial: int | None = None) -> str:
+        """Return a trial as a script."""
 
 
 @dataclass(frozen=True)
-class Served:
-    """The studies of a server."""
+class RemotePage:
+    """A page that a server has written."""
+
+    page: str
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """A study of a server; its methods raise what those of `sweep.api.Study` do, and `StorageFailed`."""
 
     client: Client
+    name: str
 
-    def best(self, name: str, top: int) -> BestAnswer:
-        """Ask for a study's best candidates."""
-        return self._ask(name, f"best?top={top}", BestAnswer)
+    def best(self, top: int) -> BestAnswer:
+        """Ask for the `top` best candidates."""
+        return self._ask(f"best?top={top}", BestAnswer)
 
-    def status(self, name: str) -> StatusAnswer:
-        """Ask how far a study is."""
-        return self._ask(name, "", StatusAnswer)
+    def status(self) -> StatusAnswer:
+        """Ask how far the study is."""
+        return self._ask("", StatusAnswer)
 
-    def verdict(self, name: str) -> Verdict:
-        """Ask for a study's verdict."""
-        told = self._ask(name, "verdict", Verdict)
-        if name not in told.candidates:
+    def verdict(self) -> Verdict:
+        """Ask for the verdict."""
+        verdict = self._ask("verdict", Verdict)
+        if self.name not in verdict.candidates:
             raise self.client.unexpected("its verdict says nothing of the study's own search")
-        return told
+        return verdict
 
-    def schedule(self, name: str) -> ScheduleAnswer:
-        """Ask for the schedule that is exported."""
-        return self._ask(name, "schedule", ScheduleAnswer)
+    def report(self) -> RemotePage:
+        """Ask for the report."""
+        return RemotePage(self.client.read_text(path_of(self.name, "report"), "text/html"))
 
-    def script(self, name: str) -> str:
+    def schedule(self, trial: int | None = None) -> ScheduleAnswer:
+        """Ask for the schedule that the server exports; it lets nobody choose a trial."""
+        self._refuse(trial)
+        return self._ask("schedule", ScheduleAnswer)
+
+    def script(self, trial: int | None = None) -> str:
         """Ask for it as a script, without characters that move a terminal's cursor."""
-        from sweep.client.http import printable  # noqa: PLC0415 - as in `open_source`
+        self._refuse(trial)
+        return printable(self.client.read_text(path_of(self.name, "schedule.py"), "text/x-python"))
 
-        return printable(self.client.read_text(path_of(name, "schedule.py"), "text/x-python"))
+    def _refuse(self, trial: int | None) -> None:
+        if trial is not None:
+            reason = "cannot be chosen with a server; it exports the winner, or else the best candidate."
+            raise BadInput("trial", reason)
 
-    def report(self, name: str) -> str:
-        """Ask for a study's report."""
-        return self.client.read_text(path_of(name, "report"), "text/html")
-
-    def _ask(self, name: str, question: str, model: type[Told]) -> Told:
-        told = self.client.read(path_of(name, question), model)
-        if told.study != name:
+    def _ask(self, question: str, model: type[Found]) -> Found:
+        answer = self.client.read(path_of(self.name, question), model)
+        if answer.study != self.name:
             raise self.client.unexpected("its answer is about another study")
-        return told
+        return answer
 
 
 def path_of(name: str, question: str = "") -> str:
-    """Return where a server answers a question about a study.
+    """Return the path at which a server answers a question about a study.
 
     Raises:
-        NotFound: for what cannot be a study's name there.
+        NotFound: for what cannot be the name of a server's study.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise NotFound("study", f"there is no study `{name}`; a server's studies have names of {NAME_RULE}.")
     return f"/v1/studies/{name}/{question}".rstrip("/")
-
-
-@contextmanager
-def open_source(
-    context: typer.Context, storage: str | None, server: str | None, token_file: Path | None
-) -> Iterator[Stored | Served]:
-    """Yield what a command asks."""
-    address = asked_server(context, server, token_file)
-    if address is None:
-        yield Stored(Database(storage or DEFAULT_STORAGE))
-        return
-    from sweep.client.http import connect  # noqa: PLC0415 - HTTP is for those who ask a server
-
-    with connect(address, token_file) as client:
-        yield Served(client)
-
-
-def asked_server(context: typer.Context, server: str | None, token_file: Path | None) -> str | None:
-    """Return the address of the server that a command asks, or None for a database.
-
-    A word of the command line outweighs the environment; in the environment, a server outweighs a database.
-
-    Raises:
-        BadInput: if the command line names both.
-    """
-    if is_told(context, "server") and is_told(context, "storage"):
-        raise BadInput("server", "--server and --storage exclude each other.")
-    if server and not is_told(context, "storage"):
-        return server
-    if token_file is not None:
-        raise BadInput("token-file", "is for a server; name it by --server or SWEEP_SERVER.")
-    return None
-
-
-def is_told(context: typer.Context, name: str) -> bool:
-    """Say whether an option stands on the command line itself."""
-    found = context.get_parameter_source(name)
-    return found is not None and found.name == "COMMANDLINE"

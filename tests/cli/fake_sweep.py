@@ -33,7 +33,7 @@ def run(path: Path) -> None:
     study_file, lines, database = read_study_file(path), JsonLines(), Database(os.environ["SWEEP_STORAGE"])
 
     def announce(part: str, runs: int) -> None:
-        lines.draw(Progress(part=part, done=min(1, runs), wanted=runs))
+        lines.begin(Progress(part=part, done=min(1, runs), wanted=runs))
 
     with database.sole_writer(study_file.plan.name):
         dataset = read_data(study_file)

@@ -116,9 +116,8 @@ def assert_one_line(ended: Ended, code: int, line: str) -> None:
 
 
 class TestBadInput:
-    @pytest.mark.parametrize(
-        ("words", "line"),
-        [
+    def test_it_is_one_line_that_names_the_field(self, sweep: Sweep, subtests: pytest.Subtests) -> None:
+        for words, line in (
             (["run", SMOKE, "--trials", "0"], r"search\.trials: .* got 0\."),
             (["run", SMOKE, "--trials", "many"], r"trials: .*integer.*"),
             (["run", SMOKE, "--replicates", "-1"], r"search\.replicates: .* got -1\."),
@@ -135,28 +134,23 @@ class TestBadInput:
             (["bets"], r"command line: .*'bets'.*"),
             (["run", "none.toml"], r"study: there is no file `none\.toml`.*"),
             (["best", "none.toml"], r"study: there is no file `none\.toml`.*"),
-        ],
-        ids=lambda value: " ".join(map(str, value)).replace(str(SMOKE), "FILE") if isinstance(value, list) else "",
-    )
-    def test_it_is_one_line_that_names_the_field(self, sweep: Sweep, words: list[object], line: str) -> None:
-        assert_one_line(sweep(*words), 2, line)
+        ):
+            with subtests.test(str(words)):
+                assert_one_line(sweep(*words), 2, line)
 
-    @pytest.mark.parametrize(
-        ("old", "new", "line"),
-        [
+    def test_a_bad_study_file_is_refused_before_anything_is_made(
+        self, sweep: Sweep, study_file: Callable[[str, str], Path], tmp_path: Path, subtests: pytest.Subtests
+    ) -> None:
+        for old, new, line in (
             ("trials = 12", "trails = 12", r"search\.trails: unknown key, did you mean `search\.trials`\?"),
             ("trials = 12", "trials = 1.5", r"search\.trials: .* got 1\.5\."),
             ("low = 0.01, high", "low = 2.0, high", r"search\.learning_rate: .*`low` must be below `high`.*"),
             ("schedules.step", "schedules.stepp", r"search\.schedules\.stepp: there is no schedule.*`step`\?"),
             ("[data]", "[data", r"study: .* is not valid TOML.*"),
             ("ionosphere.csv", "none.csv", r"data\.file: .*none\.csv.*"),
-        ],
-        ids=["key", "type", "range", "schedule", "toml", "data"],
-    )
-    def test_a_bad_study_file_is_refused_before_anything_is_made(
-        self, sweep: Sweep, study_file: Callable[[str, str], Path], tmp_path: Path, old: str, new: str, line: str
-    ) -> None:
-        assert_one_line(sweep("run", study_file(old, new)), 2, line)
+        ):
+            with subtests.test(new):
+                assert_one_line(sweep("run", study_file(old, new)), 2, line)
         assert [path.name for path in tmp_path.rglob("*.db")] == []
 
     def test_a_study_file_that_changed_is_refused(
@@ -176,18 +170,17 @@ class TestBadInput:
 
 
 class TestStorage:
-    @pytest.mark.parametrize("command", ["best", "compare", "status"])
-    def test_a_missing_database_is_exit_code_3_and_is_not_made(
-        self, sweep: Sweep, tmp_path: Path, command: str
-    ) -> None:
-        assert_one_line(sweep(command, "smoke"), 3, r"there is no database `sqlite:///studies/sweeps\.db`; .*")
+    def test_a_missing_database_is_exit_code_3_and_is_not_made(self, sweep: Sweep, tmp_path: Path) -> None:
+        for command in ("best", "compare", "status"):
+            line = r"there is no database `sqlite:///studies/sweeps\.db`; .*"
+            assert_one_line(sweep(command, "smoke"), 3, line)
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("command", ["best", "compare", "status", "run"])
-    def test_a_file_that_is_no_database_is_exit_code_3(self, sweep: Sweep, tmp_path: Path, command: str) -> None:
+    def test_a_file_that_is_no_database_is_exit_code_3(self, sweep: Sweep, tmp_path: Path) -> None:
         (tmp_path / "text.db").write_text("no database\n" * 100)
-        ended = sweep(command, SMOKE, "--storage", f"sqlite:///{tmp_path}/text.db")
-        assert_one_line(ended, 3, r".*text\.db`.* file is not a database\.")
+        for command in ("best", "compare", "status", "run"):
+            ended = sweep(command, SMOKE, "--storage", f"sqlite:///{tmp_path}/text.db")
+            assert_one_line(ended, 3, r".*text\.db`.* file is not a database\.")
 
     def test_a_second_run_at_the_same_time_is_exit_code_4(self, sweep: Sweep, filled: Database) -> None:
         with filled.sole_writer("smoke"):
@@ -449,11 +442,11 @@ class TestHelp:
             for parameter in command.params:
                 assert vars(parameter).get("help"), f"{name} {parameter.name}"
 
-    @pytest.mark.parametrize("command", COMMANDS)
-    def test_each_command_explains_itself(self, sweep: Sweep, command: str) -> None:
-        ended = sweep(command, "--help")
-        assert (ended.code, ended.err) == (0, "")
-        assert "Usage: sweep" in ended.out
+    def test_each_command_explains_itself(self, sweep: Sweep) -> None:
+        for command in COMMANDS:
+            ended = sweep(command, "--help")
+            assert (ended.code, ended.err) == (0, ""), command
+            assert "Usage: sweep" in ended.out
 
 
 class TestProcess:

@@ -163,10 +163,10 @@ class TestJson:
             "batch_size": 28,
         }
 
-    @pytest.mark.parametrize("trial", [CONSTANT, PLATEAU_TRIAL, STEP])
-    def test_a_schedule_reads_it_back(self, run: Run, filled: Filled, trial: int) -> None:
-        rates = read_exported(run, filled, trial).rates(Timeline(epochs=5, steps_per_epoch=9))
-        assert rates[:, 0].tolist() == stored_rates(filled, trial)
+    def test_a_schedule_reads_it_back(self, run: Run, filled: Filled) -> None:
+        for trial in (CONSTANT, PLATEAU_TRIAL, STEP):
+            rates = read_exported(run, filled, trial).rates(Timeline(epochs=5, steps_per_epoch=9))
+            assert rates[:, 0].tolist() == stored_rates(filled, trial)
 
 
 class TestModel:
@@ -198,9 +198,10 @@ def count_right(path: Path, filled: Filled) -> int:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
-        ("words", "line"),
-        [
+    def test_a_bad_option_is_one_line_that_names_it(
+        self, run: Run, filled: Filled, tmp_path: Path, subtests: pytest.Subtests
+    ) -> None:
+        for words, line in (
             (["--as", "modle"], r"as: must be keras, json or model, got `modle`, did you mean `model`\?"),
             (["--as", "model"], r"out: is missing; a network needs --out FILE\.keras\."),
             (["--as", "model", "--out", "best.h5"], r"out: must end in \.keras, got `best\.h5`\."),
@@ -210,15 +211,11 @@ class TestErrors:
             (["--trial", -1], r"trial: must be the number of a finished trial of `smoke`, got -1\."),
             (["--trial", "one"], r"trial: .*integer.*"),
             (["--trial", FOREIGN], r"trial: trial 3 of `smoke` has no schedule; something else made it\."),
-        ],
-        ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
-    )
-    def test_a_bad_option_is_one_line_that_names_it(
-        self, run: Run, filled: Filled, tmp_path: Path, words: list[object], line: str
-    ) -> None:
-        code, out, err = run("export", *filled.words, *words)
-        assert (code, out) == (2, "")
-        assert re.fullmatch(f"error: {line}\n", err), err
+        ):
+            with subtests.test(line):
+                code, out, err = run("export", *filled.words, *words)
+                assert (code, out) == (2, "")
+                assert re.fullmatch(f"error: {line}\n", err), err
         assert list(tmp_path.iterdir()) == []
 
     def test_a_study_without_trials_says_so(self, run: Run, filled: Filled, tmp_path: Path) -> None:

@@ -35,33 +35,17 @@ def test_a_bar_shows_part_trainings_rate_and_best_and_marks_nothing_up() -> None
     terminal = console(terminal=True)
     bar = Bar(terminal)
     with bar:
-        bar.draw(sweeping(0, part="[/b]race"))
+        bar.begin(sweeping(0, part="[/b]race"))
         bar.draw(sweeping(1600, "[red]best 98.71%", part="[/b]race"))
     shown = printed(terminal)
     assert all(part in shown for part in ("[/b]race", "1600/3200", "812 a second", "[red]best 98.71%"))
 
 
-def test_a_bar_begins_anew_with_each_part_and_where_an_earlier_run_has_stopped() -> None:
-    terminal = console(terminal=True)
-    bar = Bar(terminal)
-    with bar:
-        for seen in (
-            sweeping(0, rate=None),
-            sweeping(1600, rate=None),
-            sweeping(1700),
-            sweeping(0, part="race", rate=None),
-        ):
-            bar.draw(seen)
-            (task,) = vars(bar)["_bar"].tasks
-            assert (task.description, task.completed) == (seen.part, seen.done)
-            assert task.speed is None  # which 1,600 trainings of an earlier run would make enormous
-    assert "race" in printed(terminal)
-
-
 def test_a_file_gets_a_line_every_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
     file = console(terminal=False)
     lines = Lines(file)
-    for done in (0, 0, 64, 128):
+    lines.begin(sweeping(32))  # which an earlier run did
+    for done in (0, 64, 128):
         lines.draw(sweeping(done))
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     lines.draw(sweeping(192, "best 98.71%", rate=None))
@@ -73,9 +57,10 @@ def test_a_file_gets_a_line_every_so_often(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_supervisor_gets_every_part_and_everything_better(capsys: pytest.CaptureFixture[str]) -> None:
     best, lines = "best 98.71%", JsonLines()
-    for seen in (0, ""), (64, ""), (128, ""), (128, best), (192, best):
+    lines.begin(sweeping(0))
+    for seen in (64, ""), (128, ""), (128, best), (192, best):
         lines.draw(sweeping(*seen))
-    lines.draw(sweeping(0, part="race"))
+    lines.begin(sweeping(0, part="race"))
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(each["part"], each["done"], each["best"]) for each in documents] == [
         ("schedules", 0, ""),

@@ -56,28 +56,28 @@ def test_a_verdict_that_more_trials_came_after_is_out_of_date(run: Run, copied: 
     assert "This verdict is out of date." in (tmp_path / "studies" / "ionosphere.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("made", [True, False], ids=["searched", "unknown"])
-def test_a_study_without_a_verdict_is_one_line(run: Run, tmp_path: Path, made: bool) -> None:
+def test_a_study_without_a_verdict_is_one_line(run: Run, tmp_path: Path) -> None:
     with opened(tmp_path / "studies.db") as database:
         store_study(database, PLAN)
-        code, out, err = run("report", "ionosphere" if made else "ionosphear", "--storage", database.url)
-    assert (code, out) == ((3, "") if made else (2, ""))
-    expected = "the study `ionosphere` has no verdict yet; `sweep run` makes it." if made else "there is no study"
-    assert expected in err
-    assert err.count("\n") == 1
+        for name, ended, line in (
+            ("ionosphere", 3, "the study `ionosphere` has no verdict yet; `sweep run` makes it."),
+            ("ionosphear", 2, "there is no study"),
+        ):
+            code, out, err = run("report", name, "--storage", database.url)
+            assert (code, out) == (ended, "")
+            assert line in err
+            assert err.count("\n") == 1
     assert not (tmp_path / "studies").exists()
 
 
-@pytest.mark.parametrize(
-    ("out", "reason"),
-    [("page.pdf", "must end in .html"), ("none/page.html", "cannot be written"), ("folder.html", "must be a file")],
-    ids=["suffix", "folder that is not there", "folder"],
-)
-def test_a_place_that_cannot_be_written_is_bad_input(
-    run: Run, stored: Database, tmp_path: Path, out: str, reason: str
-) -> None:
+def test_a_place_that_cannot_be_written_is_bad_input(run: Run, stored: Database, tmp_path: Path) -> None:
     (tmp_path / "folder.html").mkdir()
-    code, said, err = run("report", "ionosphere", "--out", out, "--storage", stored.url)
-    assert (code, said) == (2, "")
-    assert err.startswith("error: out: ")
-    assert reason in err
+    for out, reason in (
+        ("page.pdf", "must end in .html"),
+        ("none/page.html", "cannot be written"),
+        ("folder.html", "must be a file"),
+    ):
+        code, said, err = run("report", "ionosphere", "--out", out, "--storage", stored.url)
+        assert (code, said) == (2, "")
+        assert err.startswith("error: out: ")
+        assert reason in err

@@ -6,7 +6,6 @@ Each start loads TensorFlow, which takes seconds, so a test here ends several pr
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import re
 import shutil
@@ -21,6 +20,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+
+from sweep.api import Study
+from sweep.jobs.progress import Progress
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
@@ -45,9 +47,16 @@ def completed(file: Path, trials: int, *options: str) -> subprocess.CompletedPro
 
 
 @contextlib.contextmanager
-def started(file: Path, trials: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    file: Path, trials: int, *options: str, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        command(file, trials, *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(file, trials, *options),
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # as a supervisor does, so that it can end the trainers, too
     ) as process:
         try:
             yield process
@@ -137,64 +146,52 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "studies.db"
 
 
-def test_a_run_meets_its_budget_and_a_second_one_says_so(file: Path) -> None:
-    first = completed(file, 12, SEARCH_ONLY)
-    assert first.stderr.startswith(ANNOUNCEMENT)
-    assert "24 trainings in " in first.stderr
-    assert "best of 12 candidates" in first.stdout
-    assert_whole(file, 12)
-    second = completed(file, 12, SEARCH_ONLY)
-    assert "the budget of 12 candidates is met, nothing to train" in second.stderr
-    assert second.stdout == first.stdout
-    assert_whole(file, 12)
-
-
 @linux_only
-def test_a_signal_ends_a_run_within_seconds_and_the_next_one_completes_it(file: Path) -> None:
-    """Ctrl-C comes while the trainers start, SIGTERM while they train."""
-    for number, fewest in ((signal.SIGINT, 0), (signal.SIGTERM, 8)):
-        with started(file, MANY, SEARCH_ONLY) as process:
+def test_whatever_ends_a_run_the_next_one_completes_it(file: Path) -> None:
+    """Ctrl-C comes while the trainers start; SIGTERM, the supervisor's end and SIGKILL while they train."""
+    stored, database = 0, f"sqlite:///{file}"
+    for end, fewest in (("SIGINT", 0), ("SIGTERM", 8), ("supervisor", 16), ("SIGKILL", 24)):
+        with started(file, MANY, SEARCH_ONLY, *["--supervised"][: end == "supervisor"]) as process:
             said(process.stderr, ANNOUNCEMENT)
             wait_for(file, STORED_TRIALS, fewest)
+            time.sleep(random.Random(end).uniform(0, 0.5))
             trainers = children(process.pid)
             assert trainers
-            process.send_signal(number)
-            assert process.wait(STOP_SECONDS) == 1
+            if end == "supervisor":
+                assert process.stdin is not None
+                process.stdin.close()  # as the system does for a process that dies
+            else:
+                process.send_signal(signal.Signals[end])
+            assert process.wait(STOP_SECONDS) == (-signal.SIGKILL if end == "SIGKILL" else 1), end
             assert process.stderr is not None
-            assert "stopped" in process.stderr.read()
+            assert end == "SIGKILL" or "what is finished is stored" in process.stderr.read(), end
         assert_gone(trainers)
-        assert states(file).get("COMPLETE", 0) >= fewest  # type: ignore[operator]  # a count
-        assert states(file).keys() <= {"COMPLETE"}
-    stored = int(str(states(file)["COMPLETE"]))
-    completed(file, stored + 3, SEARCH_ONLY)
-    assert_whole(file, stored + 3)
-
-
-@linux_only
-def test_a_run_that_was_killed_is_completed_by_the_next_one(file: Path) -> None:
-    draw, stored = random.Random(2), 0
-    for fewest in (0, 8):
-        with started(file, MANY, SEARCH_ONLY) as process:
-            said(process.stderr, ANNOUNCEMENT)
-            wait_for(file, STORED_TRIALS, fewest)
-            time.sleep(draw.uniform(0, 0.5))
-            trainers = children(process.pid)
-            os.kill(process.pid, signal.SIGKILL)
-            assert process.wait(STOP_SECONDS) == -signal.SIGKILL
-        assert_gone(trainers)
-        assert states(file).keys() <= {"COMPLETE"}
-        assert int(str(states(file).get("COMPLETE", 0))) >= stored
+        assert states(file).keys() <= {"COMPLETE"}, end
+        assert int(str(states(file).get("COMPLETE", 0))) >= max(stored, fewest), end
         stored = int(str(states(file).get("COMPLETE", 0)))
-    completed(file, stored + 3, SEARCH_ONLY)
+    first = completed(file, stored + 3, SEARCH_ONLY)
+    assert "6 trainings in " in first.stderr
+    assert f"best of {stored + 3} candidates" in first.stdout
     assert_whole(file, stored + 3)
+    second = completed(file, stored + 3, SEARCH_ONLY)
+    assert f"the budget of {stored + 3} candidates is met, nothing to train" in second.stderr
+    assert second.stdout == first.stdout
+    assert_whole(file, stored + 3)
+    assert Study.open(SMOKE, storage=database).status().trials == {"complete": stored + 3}
 
 
 def test_killed_between_the_stages_of_a_verdict_it_ends_with_the_same_one(file: Path, tmp_path: Path) -> None:
+    """The run that nothing ends has a supervisor, to which it tells its progress as JSON lines and nothing else."""
     for part in ("race 1", "confirmation"):
-        with started(file, 12) as process:
+        with started(file, 8) as process:
             said(process.stderr, ANNOUNCEMENT)
             wait_for(file, f"SELECT COUNT(*) FROM study_system_attributes WHERE key = 'sweep:part:{part}'", 1)
             process.kill()
-    completed(file, 12)
-    completed(tmp_path / "whole.db", 12)
+    completed(file, 8)
+    with started(tmp_path / "whole.db", 8, "--supervised", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        progress = [Progress.model_validate_json(line) for line in process.stdout]
+        assert process.wait(STOP_SECONDS) == 0
+    assert {each.part for each in progress} >= {"schedules", "tuned constant", "confirmation", "new rows"}
+    assert any(each.best.startswith("best ") for each in progress)
     assert record(file) == record(tmp_path / "whole.db")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sweep.config.study_file import DataPlan, Plan, read_study_file
 from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.execution.worker import environment
 from sweep.jobs.admission import DatasetAnswer
+from sweep.jobs.progress import Progress
 from sweep.jobs.queue import JOBS, JobQueue, JobState
 from sweep.jobs.studies import StudyAnswer
 from sweep.search.session import read_data
@@ -98,25 +100,22 @@ def dataset(name: str, sha256: str) -> DatasetAnswer:
 
 
 class TestOrder:
-    def test_a_study_is_followed_to_its_verdict(self, run: Run, service: Serving, write: Write, book: JobQueue) -> None:
-        code, out, err = run("run", write(), "--server", service.address)
+    def test_a_study_is_followed_to_its_verdict_then_trains_nothing_and_a_larger_budget_goes_on(
+        self, run: Run, service: Serving, write: Write, book: JobQueue
+    ) -> None:
+        path = write()
+        code, out, err = run("run", path, "--server", service.address)
         assert code == 0, err
         assert err.startswith(f"study smoke: 12 candidates x 2 run seeds on {service.address}\n")
         assert out == run("compare", "smoke", "--server", service.address)[1]
         order = book.find("smoke")
         assert order is not None
         assert (order.state, order.plan.data.name, order.plan.data.file) == (JobState.DONE, "ionosphere", None)
-
-    def test_again_it_trains_nothing_and_a_larger_budget_goes_on(
-        self, run: Run, service: Serving, write: Write, database: Database
-    ) -> None:
-        path = write()
-        first = run("run", path, "--server", service.address)
-        code, out, err = run("run", path, "--server", service.address, "--trials", 8)
-        assert (code, out) == (0, first[1])
-        assert err == (
+        assert run("run", path, "--server", service.address, "--trials", 8) == (
+            0,
+            out,
             "study smoke: the budget of 12 candidates is met and the verdict is made, nothing to train; "
-            "a larger --trials continues it.\n"
+            "a larger --trials continues it.\n",
         )
         code, _, err = run("run", path, "--server", service.address, "--trials", 16)
         assert code == 0, err
@@ -132,14 +131,6 @@ class TestOrder:
         assert (code, out) == (2, "")
         assert err == "error: training.epochs: the stored study `smoke` has 5, not 6; give the study another name.\n"
         assert book.jobs()["smoke"].state is JobState.STOPPED
-
-    def test_a_verdict_of_ones_own_is_said_to_stay_the_servers(
-        self, run: Run, service: Serving, write: Write, book: JobQueue
-    ) -> None:
-        book.submit(named(write(note="fail 2")))
-        book.stop("smoke")
-        _, _, err = run("run", write(("accuracy = 0.9569", "accuracy = 0.9")), "--server", service.address)
-        assert err.startswith("study smoke: the server keeps its own baseline; only trials may grow there.\n")
 
     def test_other_rows_under_the_name_are_refused(self, write: Write) -> None:
         """A server with two data sets: the stored study has the one, the file here is the other."""
@@ -160,15 +151,18 @@ class TestOrder:
         ):
             submit.submit(client, submit.Draft(wanted, known), CONSOLE)
 
-    @pytest.mark.parametrize("state", [JobState.STOPPED, JobState.FAILED, JobState.DONE])
-    def test_a_study_that_rests_without_a_verdict_goes_on(
-        self, run: Run, service: Serving, write: Write, book: JobQueue, state: JobState
+    def test_a_study_that_rests_without_a_verdict_goes_on_and_keeps_its_own_baseline(
+        self, run: Run, service: Serving, write: Write, book: JobQueue
     ) -> None:
-        path = write(note="fail 2")
-        place_at_rest(book, named(path), state)
-        code, _, err = run("run", path, "--server", service.address)
-        assert code == 1
-        assert err.endswith("has failed on the server: data.file: smoke is wrong.\n")
+        for state in (JobState.STOPPED, JobState.FAILED, JobState.DONE):
+            place_at_rest(book, named(write(note="fail 2", name=str(state))), state)
+            path = write(("accuracy = 0.9569", "accuracy = 0.9"), note="fail 2", name=str(state))
+            code, out, err = run("run", path, "--server", service.address)
+            assert (code, out) == (1, "")
+            assert err.startswith(f"study {state}: the server keeps its own baseline; only trials may grow there.\n")
+            assert err.splitlines()[-1] == (
+                f"error: the study `{state}` has failed on the server: data.file: {state} is wrong."
+            )
 
     def test_a_study_that_somebody_ran_there_without_the_service_is_taken_in(
         self, run: Run, service: Serving, write: Write, book: JobQueue, database: Database
@@ -200,36 +194,28 @@ def place_at_rest(book: JobQueue, plan: Plan, state: JobState) -> None:
     book.stop(plan.name)
     if state is not JobState.STOPPED:
         with book.database.writing() as connection:
-            connection.execute(JOBS.update().values(state=state))
+            connection.execute(JOBS.update().where(JOBS.c.name == plan.name).values(state=state))
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
-        ("old", "new", "line"),
-        [
-            (
-                "hidden = [8]",
-                'build = "a:b"',
-                r"model\.build: cannot be given to a server; name a .* by `model\.name`\.",
-            ),
+    def test_a_study_file_that_a_server_cannot_run_is_one_line(
+        self, run: Run, service: Serving, write: Write, book: JobQueue, subtests: pytest.Subtests
+    ) -> None:
+        function = '[search.schedules.function]\nfunction = "a:b"'
+        for old, new, line in (
+            ("hidden = [8]", 'build = "a:b"', r"model\.build: cannot be given to a server; name a .* `model\.name`\."),
             ("hidden = [8]", 'name = "mine"', r"model\.name: there is no model `mine` in the registry"),
             ("trials = 12", "trails = 12", r"search\.trails: unknown key, did you mean `search\.trials`\?"),
             ("trials = 12", "trials = 9999999", r"search\.trials: must ask for at most 10,000,000 trainings .*"),
             ("header = false", "header = false\nlabel = 34", r"data\.file: no data set .* it has: ionosphere\."),
-            (
-                "[search.schedules.constant]",
-                '[search.schedules.function]\nfunction = "a:b"',
-                r"search\.schedules: .*own.*",
-            ),
-        ],
-    )
-    def test_a_study_file_that_a_server_cannot_run_is_one_line(
-        self, run: Run, service: Serving, write: Write, book: JobQueue, old: str, new: str, line: str
-    ) -> None:
-        replaced = [(old, new), ('schedule = "constant"\n', 'schedule = "step"\ndrop = 0.5\nepochs_drop = 2\n')]
-        code, out, err = run("run", write(*replaced[: 1 + ("function" in new)]), "--server", service.address)
-        assert (code, out) == (2, "")
-        assert re.fullmatch(f"error: {line}\n", err), err
+            ("[search.schedules.constant]", function, r"search\.schedules: .*own.*"),
+        ):
+            replaced = [(old, new), ('schedule = "constant"\n', 'schedule = "step"\ndrop = 0.5\nepochs_drop = 2\n')]
+            with subtests.test(new):
+                path = write(*replaced[: 1 + (new == function)])
+                code, out, err = run("run", path, "--server", service.address)
+                assert (code, out) == (2, "")
+                assert re.fullmatch(f"error: {line}\n", err), err
         assert book.names() == []
 
     def test_data_that_the_server_does_not_have_are_refused(
@@ -242,20 +228,18 @@ class TestRefused:
         assert err.startswith("error: data.file: no data set in the server's registry is the same file, ")
         assert book.names() == []
 
-    @pytest.mark.parametrize(
-        ("words", "line"),
-        [
+    def test_an_option_for_a_run_here_is_refused(self, run: Run, subtests: pytest.Subtests) -> None:
+        for words, line in (
             (["--workers", 2], "workers: .*; a server has its own number of workers."),
             (["--timeout", 2], "timeout: .*; a server goes on to the end of the budget."),
             (["--no-cache"], "no-cache: .*; a server has its own cache."),
             (["--search-only"], "search-only: .*; a server always goes on to the verdict."),
             (["--supervised"], "supervised: .*; a server supervises its sweeps itself."),
-        ],
-    )
-    def test_an_option_for_a_run_here_is_refused(self, run: Run, words: list[object], line: str) -> None:
-        code, out, err = run("run", SMOKE, "--server", "http://127.0.0.1:1", *words)
-        assert (code, out) == (2, "")
-        assert re.fullmatch(f"error: {line}\n", err), err
+        ):
+            with subtests.test(line):
+                code, out, err = run("run", SMOKE, "--server", "http://127.0.0.1:1", *words)
+                assert (code, out) == (2, "")
+                assert re.fullmatch(f"error: {line}\n", err), err
 
     def test_a_supervised_run_heeds_no_server_of_the_environment(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -286,11 +270,6 @@ class TestRefused:
 
 
 class TestEnds:
-    def test_a_failure_is_told_with_its_reason(self, run: Run, service: Serving, write: Write) -> None:
-        code, out, err = run("run", write(note="fail 2"), "--server", service.address)
-        assert (code, out) == (1, "")
-        assert err.splitlines()[-1] == ("error: the study `smoke` has failed on the server: data.file: smoke is wrong.")
-
     def test_a_crash_is_told_with_its_reason(self, run: Run, service: Serving, write: Write) -> None:
         code, _, err = run("run", write(note=f"kill {int(signal.SIGKILL)}"), "--server", service.address)
         assert code == 1
@@ -386,22 +365,19 @@ class TestConnection:
         ):
             list(follow(client, "smoke", CONSOLE))
 
-    @pytest.mark.parametrize(
-        ("content", "said"),
-        [
+    def test_events_that_are_not_ours_end_it(self, subtests: pytest.Subtests) -> None:
+        for content, said in (
             ("<h1>Hi</h1>", "its answer is no valid JSON"),
             ("{}", "in its answer, study: is missing"),
             ("x" * 2**21, "an event is longer than any of ours"),
-        ],
-        ids=["html", "empty", "endless"],
-    )
-    def test_events_that_are_not_ours_end_it(self, content: str, said: str) -> None:
-        with (
-            scripted(stream(content)) as server,
-            Client(server.address, None) as client,
-            pytest.raises(StorageFailed, match=f"does not answer as `sweep serve` does: {said}"),
         ):
-            list(follow(client, "smoke", CONSOLE))
+            with (
+                subtests.test(said),
+                scripted(stream(content)) as server,
+                Client(server.address, None) as client,
+                pytest.raises(StorageFailed, match=f"does not answer as `sweep serve` does: {said}"),
+            ):
+                list(follow(client, "smoke", CONSOLE))
 
 
 def test_a_crash_is_told_once() -> None:
@@ -411,6 +387,34 @@ def test_a_crash_is_told_once() -> None:
         assert len(list(follow(client, "smoke", console))) == 4
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "study smoke: begun again, as it was killed\n"
+
+
+def test_each_part_begins_once_and_then_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = Kept()
+    monkeypatch.setattr(run_remote, "progress_view", lambda _console: view)
+    told = [None, ("schedules", 0, 24), ("schedules", 8, 24), ("race", 0, 24), None, ("race", 1, 24)]
+    keys = ("part", "done", "wanted")
+    studies = [answer(progress=None if each is None else dict(zip(keys, each, strict=True))) for each in told]
+    ended = reply(answer(state="running").encode()), stream(*studies, answer(state="done"))
+    with scripted(*ended) as server, Client(server.address, None) as client:
+        assert run_remote.watch(client, "smoke", CONSOLE).state == "done"
+    assert view.begun == ["schedules", "race", "race"]
+    assert view.drawn == [0, 8, 0, 1]
+
+
+class Kept(nullcontext[None]):
+    """A view that keeps what it is to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[str] = []
+        self.drawn: list[int] = []
+
+    def begin(self, progress: Progress) -> None:
+        self.begun.append(progress.part)
+
+    def draw(self, progress: Progress) -> None:
+        self.drawn.append(progress.done)
 
 
 def draft(path: Path) -> submit.Draft:

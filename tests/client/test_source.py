@@ -21,6 +21,14 @@ def test_a_name_has_its_place() -> None:
 
 
 def test_asking_a_database_loads_no_http() -> None:
-    names = loaded("-c", "import sweep.client.source, sweep.cli.export, sweep.cli.report, sweep.cli.run")
+    asked = "app(['best', 'smoke', '--storage', 'sqlite:///none.db'], standalone_mode=False)"
+    code = f"""
+import contextlib, sweep.cli.export, sweep.cli.run
+from sweep.cli import app
+from sweep.errors import StorageFailed
+with contextlib.suppress(StorageFailed):
+    {asked}
+"""
+    names = loaded("-c", code)
     assert {"sweep", "typer", "sqlalchemy"} <= names
-    assert names & {"httpx", "fastapi", "uvicorn"} == set()
+    assert names & {"httpx", "httpx_sse", "fastapi", "uvicorn"} == set()
