@@ -292,10 +292,10 @@ def export(
     token_file: TokenFile = None,
 ) -> None:
     """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
-    from sweep.cli.export import export as write
+    from sweep.cli.export import Export
 
     with opened(context, study, storage, server, token_file) as source:
-        write(source, form, out, trial)
+        Export(form, out, trial).write(source)
 
 
 @schedule_app.command("list")

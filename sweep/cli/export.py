@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,59 +19,67 @@ FORMS = ("keras", "json", "model")
 FOLDER = Path("studies")
 
 
-def export(source: Source, form: str, out: Path | None, trial: int | None) -> None:
-    """Write a trial of a study, by default the winner or else the best, to `out` or standard output.
+@dataclass(frozen=True)
+class Export:
+    """What `sweep export` writes: a trial's form and number, by default the winner or else the best, and the file."""
 
-    Raises:
-        BadInput: for options that cannot be followed, a study file or data unlike those of the trial, a trial that is
-            not there or has no schedule.
-        StorageFailed: if the study has no finished trial.
-    """
-    if form == "model" and not isinstance(source, Study):
-        raise BadInput("as", "must be keras or json with a server, got `model`; train it with the script (--as keras).")
-    _check_options(form, out)
-    if form == "model" and out is not None and isinstance(source, Study):
-        _train_model(source, trial, out)
-        return
-    if form == "keras":
-        text = source.script(trial)
-    else:
-        text = source.schedule(trial).model_dump_json(indent=2, ensure_ascii=True) + "\n"
-    if out is None:
-        print(text, end="")
-    else:
-        replace_file(out, lambda beside: beside.write_text(text, encoding="utf-8"), "out")
+    form: str
+    out: Path | None
+    trial: int | None
 
+    def write(self, source: Source) -> None:
+        """Write the trial of a study to the file or to standard output.
 
-def _check_options(form: str, out: Path | None) -> None:
-    if form not in FORMS:
-        raise BadInput("as", f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, got `{form}`{nearest(form, FORMS)}")
-    if out is None:
-        if form == "model":
-            raise BadInput("out", "is missing; a network needs --out FILE.keras.")
-        return
-    if form == "model" and out.suffix != ".keras":
-        raise BadInput("out", f"must end in .keras, got `{out}`.")
-    if out.is_dir():
-        raise BadInput("out", f"must be a file, got the folder `{out}`.")
-    if not out.parent.is_dir():
-        raise BadInput("out", f"must be in a folder that exists, got `{out}`.")
-    check_place(out, "out")
+        Raises:
+            BadInput: for options that cannot be followed, a study file or data unlike those of the trial, a trial that
+                is not there or has no schedule.
+            StorageFailed: if the study has no finished trial.
+        """
+        if self.form == "model" and not isinstance(source, Study):
+            reason = "must be keras or json with a server, got `model`; train it with the script (--as keras)."
+            raise BadInput("as", reason)
+        self._check()
+        if self.form == "model" and isinstance(source, Study) and self.out is not None:
+            self._train(source, self.out)
+            return
+        if self.form == "keras":
+            text = source.script(self.trial)
+        else:
+            text = source.schedule(self.trial).model_dump_json(indent=2, ensure_ascii=True) + "\n"
+        if self.out is None:
+            print(text, end="")
+        else:
+            write_text(self.out, text)
 
+    def _check(self) -> None:
+        form, out = self.form, self.out
+        if form not in FORMS:
+            raise BadInput("as", f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, got `{form}`{nearest(form, FORMS)}")
+        if out is None:
+            if form == "model":
+                raise BadInput("out", "is missing; a network needs --out FILE.keras.")
+            return
+        if form == "model" and out.suffix != ".keras":
+            raise BadInput("out", f"must end in .keras, got `{out}`.")
+        if out.is_dir():
+            raise BadInput("out", f"must be a file, got the folder `{out}`.")
+        if not out.parent.is_dir():
+            raise BadInput("out", f"must be in a folder that exists, got `{out}`.")
+        check_place(out, "out")
 
-def _train_model(study: Study, trial: int | None, out: Path) -> None:
-    """Train a trial once more by Keras' `fit`, write the network, and print its validation accuracy."""
-    study_file = study.study_file()
-    stored = read_stored(study.stored, trial)
-    chosen, spec = choose(study_file, stored)
-    with quiet_start():
-        from sweep.fit.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    run_seed = stored.run_seeds[0]
-    training = Training(spec, chosen.candidate, run_seed)
-    accuracy = training.run(0, spec.epochs)["val_accuracy"][-1]
-    replace_file(out, training.model.save, "out")
-    rows = spec.split.validation_rows
-    print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
+    def _train(self, study: Study, out: Path) -> None:
+        """Train a trial once more by Keras' `fit`, write the network, and print its validation accuracy."""
+        study_file = study.study_file()
+        stored = read_stored(study.stored, self.trial)
+        chosen, spec = choose(study_file, stored)
+        with quiet_start():
+            from sweep.fit.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+        run_seed = stored.run_seeds[0]
+        training = Training(spec, chosen.candidate, run_seed)
+        accuracy = training.run(0, spec.epochs)["val_accuracy"][-1]
+        replace_file(out, training.model.save, "out")
+        rows = spec.split.validation_rows
+        print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
 
 
 def write_report(source: Source, out: Path | None) -> None:
@@ -87,5 +96,10 @@ def write_report(source: Source, out: Path | None) -> None:
     if out is None:
         make_folder(FOLDER, "out")
     check_place(place, "out")
-    replace_file(place, lambda beside: beside.write_text(page, encoding="utf-8"), "out")
+    write_text(place, page)
     print(f"the report of the study {source.name}: {place}")
+
+
+def write_text(out: Path, text: str) -> None:
+    """Write a text to a file, whole or not at all."""
+    replace_file(out, lambda beside: beside.write_text(text, encoding="utf-8"), "out")

@@ -16,7 +16,7 @@ from sweep.cli.run import Interruption
 from sweep.cli.verdict import show_verdict
 from sweep.client.http import Client, Unavailable
 from sweep.client.source import RemoteStudy, path_of
-from sweep.client.submit import is_finished, read_draft, submit
+from sweep.client.submit import Draft, is_finished
 from sweep.errors import BadInput, StorageFailed, SweepError
 from sweep.jobs.queue import JobState
 from sweep.jobs.studies import MOVING, StudyAnswer
@@ -51,8 +51,8 @@ def run_on_server(client: Client, path: Path, overrides: Mapping[str, Value], **
     if refused := [option for option, value in local.items() if value]:
         raise BadInput(refused[0].replace("_", "-"), f"is for a sweep that runs here; {REASONS[refused[0]]}.")
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    draft = read_draft(client, path, overrides)
-    name, study = draft.plan.name, submit(client, draft, console)
+    draft = Draft.read(client, path, overrides)
+    name, study = draft.plan.name, draft.submit(client, console)
     if is_finished(study):
         console.print(
             f"study {name}: the budget of {study.wanted} candidates is met and the verdict is made, nothing to train; "
@@ -61,7 +61,7 @@ def run_on_server(client: Client, path: Path, overrides: Mapping[str, Value], **
     else:
         replicates = draft.plan.search.replicates
         console.print(f"study {name}: {study.wanted} candidates x {replicates} run seeds on {client.address}")
-        study = watch(client, name, console)
+        study = Watcher(client, name, console).watch()
         if study.state == JobState.FAILED:
             raise SweepError(f"the study `{name}` has failed on the server: {study.reason or 'nobody knows why'}")
         if study.state != JobState.DONE:
@@ -69,64 +69,71 @@ def run_on_server(client: Client, path: Path, overrides: Mapping[str, Value], **
     show_verdict(RemoteStudy(client, name).verdict())
 
 
-def watch(client: Client, name: str, console: Console) -> StudyAnswer:
-    """Show a study's progress until it is at rest, and return it then; a signal ends the watching alone."""
-    view = progress_view(console)
-    try:
-        with Interruption() as interruption:
-            _say_if_queued(client, name, console)
-            with view, closing(follow(client, name, console)) as studies:
-                return _draw(studies, view, interruption)
-    except KeyboardInterrupt as interrupt:
-        page, stop = f"{client.address}/studies/{name}", f"{client.address}{path_of(name, 'stop')}"
-        console.print(f"detached; the study {name} goes on on the server. To stop it there: {page}, or POST {stop}")
-        raise typer.Exit(1) from interrupt
+@dataclass(frozen=True)
+class Watcher:
+    """Follows one study of a server, and shows its progress on a console."""
 
+    client: Client
+    name: str
+    console: Console
 
-def _draw(studies: Iterable[StudyAnswer], view: ProgressView, interruption: Interruption) -> StudyAnswer:
-    """Show where a study is until there is no more of it, and return it then."""
-    part = None
-    for study in studies:
-        interruption.check()
-        progress, before = study.progress, part
-        part = None if progress is None else (progress.part, progress.wanted)
-        if progress is not None:
-            if part != before:
-                view.begin(progress)
-            view.draw(progress)
-    return study
-
-
-def _say_if_queued(client: Client, name: str, console: Console) -> None:
-    """Say so if a study waits for others; one that was just submitted begins within a moment."""
-    with suppress(Unavailable):  # `follow` tries again
-        for _ in range(MOMENTS):
-            if client.read(path_of(name), StudyAnswer).state != JobState.QUEUED:
-                return
-            time.sleep(MOMENT_SECONDS)
-        console.print(f"study {name}: queued behind others; it begins when its turn comes")
-
-
-def follow(client: Client, name: str, console: Console) -> Generator[StudyAnswer]:
-    """Yield a study again whenever it has changed, until it is at rest; connect again if the connection is lost.
-
-    Raises:
-        StorageFailed: if that fails for a minute.
-    """
-    lost, crashes = Lost(console), 0
-    while True:
+    def watch(self) -> StudyAnswer:
+        """Show the study's progress until it is at rest, and return it then; a signal ends the watching alone."""
+        view = progress_view(self.console)
         try:
-            for study in client.events(path_of(name, "events"), "study", StudyAnswer):
-                lost = Lost(console)
-                if study.crashes > crashes and study.state in MOVING:
-                    console.print(f"study {name}: begun again, as {study.reason}")
-                crashes = study.crashes
-                yield study
-                if study.state not in MOVING:
+            with Interruption() as interruption:
+                self._say_if_queued()
+                with view, closing(self.follow()) as studies:
+                    return self._draw(studies, view, interruption)
+        except KeyboardInterrupt as interrupt:
+            address = self.client.address
+            page, stop = f"{address}/studies/{self.name}", f"{address}{path_of(self.name, 'stop')}"
+            self.console.print(
+                f"detached; the study {self.name} goes on on the server. To stop it there: {page}, or POST {stop}"
+            )
+            raise typer.Exit(1) from interrupt
+
+    def follow(self) -> Generator[StudyAnswer]:
+        """Yield the study again whenever it has changed, until it is at rest; connect again if the connection is lost.
+
+        Raises:
+            StorageFailed: if that fails for a minute.
+        """
+        lost, crashes = Lost(self.console), 0
+        while True:
+            try:
+                for study in self.client.events(path_of(self.name, "events"), "study", StudyAnswer):
+                    lost = Lost(self.console)
+                    if study.crashes > crashes and study.state in MOVING:
+                        self.console.print(f"study {self.name}: begun again, as {study.reason}")
+                    crashes = study.crashes
+                    yield study
+                    if study.state not in MOVING:
+                        return
+                lost.wait("the stream has ended.")
+            except Unavailable as error:
+                lost.wait(str(error))
+
+    def _say_if_queued(self) -> None:
+        """Say so if the study waits for others; one that was just submitted begins within a moment."""
+        with suppress(Unavailable):  # `follow` tries again
+            for _ in range(MOMENTS):
+                if self.client.read(path_of(self.name), StudyAnswer).state != JobState.QUEUED:
                     return
-            lost.wait("the stream has ended.")
-        except Unavailable as error:
-            lost.wait(str(error))
+                time.sleep(MOMENT_SECONDS)
+            self.console.print(f"study {self.name}: queued behind others; it begins when its turn comes")
+
+    def _draw(self, studies: Iterable[StudyAnswer], view: ProgressView, interruption: Interruption) -> StudyAnswer:
+        part = None
+        for study in studies:
+            interruption.check()
+            progress, before = study.progress, part
+            part = None if progress is None else (progress.part, progress.wanted)
+            if progress is not None:
+                if part != before:
+                    view.begin(progress)
+                view.draw(progress)
+        return study
 
 
 @dataclass

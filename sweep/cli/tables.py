@@ -74,24 +74,20 @@ def _print_ranking(found: Ranking, title: str, trials: Iterable[tuple[RankedTria
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("log-loss", justify="right")
     for trial, description in trials:
-        table.add_row(*_cells(trial, description))
+        diverged = f" ({trial.diverged} of {len(trial.correct)} runs diverged)" if trial.diverged else ""
+        table.add_row(
+            str(trial.trial),
+            description + diverged,
+            f"{_number(trial.momentum):.3g}",
+            "-" if trial.correct_mean is None else f"{trial.correct_mean:.2f}",
+            f"{trial.value:.2%}",
+            f"{stdev(trial.correct):.2f}" if len(trial.correct) > 1 else "-",
+            "-" if trial.log_loss is None else f"{trial.log_loss:.4f}",
+        )
     if found.quoted_baseline is not None and found.quoted_source is not None:
         correct = f"{found.quoted_baseline * rows:.0f}" if rows else "-"
         table.add_row("-", f"quoted: {found.quoted_source}", "", correct, f"{found.quoted_baseline:.2%}", "", "")
     _console().print(table)
-
-
-def _cells(trial: RankedTrial, description: str) -> tuple[str, ...]:
-    diverged = f" ({trial.diverged} of {len(trial.correct)} runs diverged)" if trial.diverged else ""
-    return (
-        str(trial.trial),
-        description + diverged,
-        f"{_number(trial.momentum):.3g}",
-        "-" if trial.correct_mean is None else f"{trial.correct_mean:.2f}",
-        f"{trial.value:.2%}",
-        f"{stdev(trial.correct):.2f}" if len(trial.correct) > 1 else "-",
-        "-" if trial.log_loss is None else f"{trial.log_loss:.4f}",
-    )
 
 
 def _number(held: Value | None) -> float:

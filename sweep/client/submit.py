@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -49,7 +49,72 @@ class Draft:
     plan: Plan
     datasets: Sequence[DatasetAnswer]
 
-    def check_data(self, stored: Mapping[str, Any]) -> None:
+    @classmethod
+    def read(cls, client: Client, path: Path, overrides: Mapping[str, Value]) -> Self:
+        """Read the study file at `path` in the server's names.
+
+        Raises:
+            BadInput: for what a study file may not hold, and a model of one's own.
+            NotFound: for data or a model that the server does not have.
+        """
+        plan = read_as_written(path, overrides)
+        if plan.model.build is not None:
+            raise BadInput("model.build", "cannot be given to a server; name a registered model by `model.name`.")
+        datasets = client.read("/v1/datasets", Datasets).datasets
+        models = client.read("/v1/models", Models).models
+        tables = {each.name: RegisteredData(file="-", header=each.header, label=each.label) for each in datasets}
+        try:
+            registry = Registry(datasets=tables, models={each.name: RegisteredModel(build=THEIRS) for each in models})
+        except ValidationError as error:
+            raise client.unexpected("its registry has names that are none") from error
+        if plan.data.file is not None:
+            plan = named_data(plan, read_data(StudyFile(path, plan)).sha256, datasets)
+        return cls(resolve(plan, registry), datasets)
+
+    def submit(self, client: Client, console: Console) -> StudyAnswer:
+        """Submit the study, or continue the one of its name on the server; return where it is.
+
+        Its key lets the server accept it once, however often the request is sent.
+
+        Raises:
+            BadInput: if the server's study of this name is another.
+        """
+        document, key, pauses = self.plan.model_dump(mode="json"), secrets.token_urlsafe(18), list(PAUSES_SECONDS)
+        while True:
+            try:
+                return client.send("POST", "/v1/studies", StudyAnswer, json=document, headers={KEY_HEADER: key})
+            except Conflict as conflict:
+                return self._continue(client, console, conflict)
+            except Unavailable:
+                if not pauses:
+                    raise
+                time.sleep(pauses.pop(0))
+
+    def _continue(self, client: Client, console: Console, conflict: Conflict) -> StudyAnswer:
+        """Raise the budget of the server's study and resume it, if it is the same study."""
+        name, trials, where = self.plan.name, self.plan.search.trials, path_of(self.plan.name)
+        try:
+            stored = client.read_document(f"{where}/study-file")
+        except NotFound as error:
+            raise conflict from error  # the name is free, but not that of a tuned baseline
+        check_same_plan(stored, self.plan, "give the study another name.")
+        self._check_data(stored)
+        before, now = with_defaults(stored), self.plan.model_dump(mode="json")
+        if kept := [key for key in KEPT if before.get(key) != now[key]]:
+            console.print(f"study {name}: the server keeps its own {' and '.join(kept)}; only trials may grow there.")
+        study = client.read(where, StudyAnswer)
+        if study.wanted is not None and trials > study.wanted:
+            study = client.send("PATCH", where, StudyAnswer, json={"trials": trials})
+        if study.state in MOVING or is_finished(study):
+            return study
+        try:
+            study = client.send("POST", f"{where}/resume", StudyAnswer)
+        except Conflict:  # somebody else was quicker
+            study = client.read(where, StudyAnswer)
+        self._check_data(client.read_document(f"{where}/study-file"))
+        return study
+
+    def _check_data(self, stored: Mapping[str, Any]) -> None:
         """Raise `BadInput` if the study file that the server keeps names other rows."""
         data, ours = stored.get("data"), self.plan.data.name
         theirs = data.get("name") if isinstance(data, Mapping) else None
@@ -59,75 +124,6 @@ class Draft:
             return
         reason = f"the stored study `{self.plan.name}` has `{theirs}`, which is not the same as `{ours}`"
         raise BadInput("data.name", f"{reason}; give the study another name.")
-
-
-def read_draft(client: Client, path: Path, overrides: Mapping[str, Value]) -> Draft:
-    """Read the study file at `path` in the server's names.
-
-    Raises:
-        BadInput: for what a study file may not hold, and a model of one's own.
-        NotFound: for data or a model that the server does not have.
-    """
-    plan = read_as_written(path, overrides)
-    if plan.model.build is not None:
-        raise BadInput("model.build", "cannot be given to a server; name a registered model by `model.name`.")
-    datasets = client.read("/v1/datasets", Datasets).datasets
-    models = client.read("/v1/models", Models).models
-    try:
-        registry = Registry(
-            datasets={each.name: RegisteredData(file="-", header=each.header, label=each.label) for each in datasets},
-            models={each.name: RegisteredModel(build=THEIRS) for each in models},
-        )
-    except ValidationError as error:
-        raise client.unexpected("its registry has names that are none") from error
-    if plan.data.file is not None:
-        plan = named_data(plan, read_data(StudyFile(path, plan)).sha256, datasets)
-    return Draft(resolve(plan, registry), datasets)
-
-
-def submit(client: Client, draft: Draft, console: Console) -> StudyAnswer:
-    """Submit a study, or continue the one of its name on the server; return where it is.
-
-    Its key lets the server accept it once, however often the request is sent.
-
-    Raises:
-        BadInput: if the server's study of this name is another.
-    """
-    document, key, pauses = draft.plan.model_dump(mode="json"), secrets.token_urlsafe(18), list(PAUSES_SECONDS)
-    while True:
-        try:
-            return client.send("POST", "/v1/studies", StudyAnswer, json=document, headers={KEY_HEADER: key})
-        except Conflict as conflict:
-            return _continue(client, draft, console, conflict)
-        except Unavailable:
-            if not pauses:
-                raise
-            time.sleep(pauses.pop(0))
-
-
-def _continue(client: Client, draft: Draft, console: Console, conflict: Conflict) -> StudyAnswer:
-    """Raise the budget of the server's study and resume it, if it is the same study."""
-    plan, where = draft.plan, path_of(draft.plan.name)
-    try:
-        stored = client.read_document(f"{where}/study-file")
-    except NotFound as error:
-        raise conflict from error  # the name is free, but not that of a tuned baseline
-    check_same_plan(stored, plan, "give the study another name.")
-    draft.check_data(stored)
-    before, now = with_defaults(stored), plan.model_dump(mode="json")
-    if kept := [key for key in KEPT if before.get(key) != now[key]]:
-        console.print(f"study {plan.name}: the server keeps its own {' and '.join(kept)}; only trials may grow there.")
-    study = client.read(where, StudyAnswer)
-    if study.wanted is not None and plan.search.trials > study.wanted:
-        study = client.send("PATCH", where, StudyAnswer, json={"trials": plan.search.trials})
-    if study.state in MOVING or is_finished(study):
-        return study
-    try:
-        study = client.send("POST", f"{where}/resume", StudyAnswer)
-    except Conflict:  # somebody else was quicker
-        study = client.read(where, StudyAnswer)
-    draft.check_data(client.read_document(f"{where}/study-file"))
-    return study
 
 
 def is_finished(study: StudyAnswer) -> bool:

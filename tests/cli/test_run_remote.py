@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from sweep.cli import run_remote
-from sweep.cli.run_remote import follow
+from sweep.cli.run_remote import Watcher
 from sweep.client import submit
 from sweep.client.http import Client
 from sweep.config.study_file import DataPlan, Plan, read_study_file
@@ -149,7 +149,7 @@ class TestOrder:
                 BadInput, match=r"^data\.name: the stored study `smoke` has `other`, which is not the same as `ion"
             ),
         ):
-            submit.submit(client, submit.Draft(wanted, known), CONSOLE)
+            submit.Draft(wanted, known).submit(client, CONSOLE)
 
     def test_a_study_that_rests_without_a_verdict_goes_on_and_keeps_its_own_baseline(
         self, run: Run, service: Serving, write: Write, book: JobQueue
@@ -333,7 +333,7 @@ class TestConnection:
     ) -> None:
         monkeypatch.setattr(submit, "PAUSES_SECONDS", (0.0, 0.0))
         with scripted(b"", b"", reply(answer().encode())) as server, Client(server.address, None) as client:
-            study = submit.submit(client, draft(write()), CONSOLE)
+            study = draft(write()).submit(client, CONSOLE)
         assert study.state == JobState.RUNNING
         assert len(server.requests) == 3
         assert len(set(server.requests)) == 1
@@ -344,7 +344,7 @@ class TestConnection:
         later = reply(b"<h1>Bad Gateway</h1>", "text/html", "502 Bad Gateway")
         first, last = stream(answer()), stream(answer(state="stopping"), answer(state="stopped"), answer())
         with scripted(first, b"", later, last) as server, Client(server.address, None) as client:
-            states = [study.state for study in follow(client, "smoke", CONSOLE)]
+            states = [study.state for study in Watcher(client, "smoke", CONSOLE).follow()]
         assert states == ["running", "stopping", "stopped"]
 
     def test_one_that_stays_lost_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,7 +352,7 @@ class TestConnection:
         with scripted(stream(answer())) as server, Client(server.address, None) as client:
             said = "cannot be reached: .*; the study goes on there, run again to follow it."
             with pytest.raises(StorageFailed, match=said):
-                list(follow(client, "smoke", CONSOLE))
+                list(Watcher(client, "smoke", CONSOLE).follow())
 
     def test_a_study_that_is_deleted_meanwhile_is_not_there(self) -> None:
         gone = reply(
@@ -363,7 +363,7 @@ class TestConnection:
             Client(server.address, None) as client,
             pytest.raises(NotFound, match="there is no study `smoke`"),
         ):
-            list(follow(client, "smoke", CONSOLE))
+            list(Watcher(client, "smoke", CONSOLE).follow())
 
     def test_events_that_are_not_ours_end_it(self, subtests: pytest.Subtests) -> None:
         for content, said in (
@@ -377,14 +377,14 @@ class TestConnection:
                 Client(server.address, None) as client,
                 pytest.raises(StorageFailed, match=f"does not answer as `sweep serve` does: {said}"),
             ):
-                list(follow(client, "smoke", CONSOLE))
+                list(Watcher(client, "smoke", CONSOLE).follow())
 
 
 def test_a_crash_is_told_once() -> None:
     console = Console(file=io.StringIO())
     crashed = answer(crashes=1, state="queued", reason="it was killed"), answer(crashes=1), answer(state="stopped")
     with scripted(stream(answer(), *crashed)) as server, Client(server.address, None) as client:
-        assert len(list(follow(client, "smoke", console))) == 4
+        assert len(list(Watcher(client, "smoke", console).follow())) == 4
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "study smoke: begun again, as it was killed\n"
 
@@ -397,7 +397,7 @@ def test_each_part_begins_once_and_then_moves(monkeypatch: pytest.MonkeyPatch) -
     studies = [answer(progress=None if each is None else dict(zip(keys, each, strict=True))) for each in told]
     ended = reply(answer(state="running").encode()), stream(*studies, answer(state="done"))
     with scripted(*ended) as server, Client(server.address, None) as client:
-        assert run_remote.watch(client, "smoke", CONSOLE).state == "done"
+        assert Watcher(client, "smoke", CONSOLE).watch().state == "done"
     assert view.begun == ["schedules", "race", "race"]
     assert view.drawn == [0, 8, 0, 1]
 
