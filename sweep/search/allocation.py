@@ -36,7 +36,7 @@ class AllRuns:
         """Return all run seeds as one look."""
         return [tuple(run_seeds)]
 
-    def survivors(self, scores: Numbers, looks: int) -> tuple[int, ...]:  # noqa: ARG002 - whoever has what score
+    def survivors(self, scores: Numbers, looks: int) -> tuple[int, ...]:  # noqa: ARG002 - whatever they are
         """Return everybody."""
         return tuple(range(len(scores)))
 

@@ -1,7 +1,4 @@
-"""The search space as Optuna's distributions: one conditional tree, from the study file's ranges.
-
-It stands alone so that the coordinator's rounds and a plain `study.optimize` draw from the same space.
-"""
+"""The search space as Optuna's distributions: one conditional tree, from the study file's ranges."""
 
 from __future__ import annotations
 
@@ -70,7 +67,18 @@ class SearchSpace:
 
 def suggest_all(trial: BaseTrial, distributions: dict[str, BaseDistribution]) -> dict[str, Value]:
     """Let `trial` choose a value from each distribution."""
-    return {name: _suggest(trial, name, chosen) for name, chosen in distributions.items()}
+    drawn: dict[str, Value] = {}
+    for name, chosen in distributions.items():
+        if isinstance(chosen, IntDistribution):
+            drawn[name] = trial.suggest_int(name, chosen.low, chosen.high, log=chosen.log)
+        elif isinstance(chosen, FloatDistribution):
+            drawn[name] = trial.suggest_float(name, chosen.low, chosen.high, log=chosen.log)
+        else:
+            assert isinstance(chosen, CategoricalDistribution)  # `distribution` makes no other kind
+            value = trial.suggest_categorical(name, chosen.choices)
+            assert value is not None  # a study file cannot hold it
+            drawn[name] = value
+    return drawn
 
 
 def distribution(space: Space, *, whole: bool) -> BaseDistribution:
@@ -89,14 +97,3 @@ def is_whole(kind: type[Schedule], parameter: str) -> bool:
     """Say whether a schedule's parameter takes whole numbers only."""
     annotation = kind.model_fields[parameter].annotation
     return annotation is int or int in get_args(annotation)
-
-
-def _suggest(trial: BaseTrial, name: str, chosen: BaseDistribution) -> Value:
-    if isinstance(chosen, IntDistribution):
-        return trial.suggest_int(name, chosen.low, chosen.high, log=chosen.log)
-    if isinstance(chosen, FloatDistribution):
-        return trial.suggest_float(name, chosen.low, chosen.high, log=chosen.log)
-    assert isinstance(chosen, CategoricalDistribution)  # `distribution` makes no other kind
-    value = trial.suggest_categorical(name, chosen.choices)
-    assert value is not None  # a study file cannot hold it
-    return value

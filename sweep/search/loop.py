@@ -1,4 +1,4 @@
-"""The one process that decides what is trained next and writes down what came of it.
+"""The search: it decides what is trained next, round by round, and stores what came of it.
 
 Round by round it proposes candidates, has all their replicates trained, and stores the whole round in one
 transaction. Killed at any moment it leaves finished trials only, and the next start proposes the same round again.
@@ -60,7 +60,7 @@ class Seconds:
 
 @dataclass
 class Coordinator:
-    """Runs one study to its budget; whoever makes it holds the study's lock.
+    """Runs one study to its budget; its caller holds the study's lock.
 
     Made, it lets the trials that a dead process left running wait again, even if there is nothing left to train.
     """

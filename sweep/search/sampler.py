@@ -47,27 +47,28 @@ def propose(
 
 
 class Memory:
-    """A study in memory over some of the params; each draw keeps away from those before it in the round."""
+    """A study in memory over some of the params; each draw keeps away from those before it in the round.
+
+    Attributes:
+        study: holds the trials that were shown, in which the best has the value 0.
+    """
 
     def __init__(
         self, distributions: dict[str, BaseDistribution], seed: int, shown: Sequence[dict[str, Value]]
     ) -> None:
         self._distributions = distributions
-        self._study = optuna.create_study(direction="minimize", sampler=make_sampler(seed))
+        # All params jointly; pending trials count as bad ones, so that the draws of a round differ.
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        self.study = optuna.create_study(direction="minimize", sampler=sampler)
         for rank, params in enumerate(shown):
             known = {name: params[name] for name in distributions if name in params}
             with contextlib.suppress(ValueError):  # somebody queued it from outside the space
                 trial = optuna.trial.create_trial(params=known, distributions=distributions, value=float(rank))
-                self._study.add_trial(trial)
+                self.study.add_trial(trial)
 
     def draw(self) -> dict[str, Value]:
         """Return one value for each param."""
-        return suggest_all(self._study.ask(), self._distributions) if self._distributions else {}
-
-
-def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Return TPE that samples all params jointly, and takes pending trials for bad ones."""
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        return suggest_all(self.study.ask(), self._distributions) if self._distributions else {}
 
 
 def window(history: Sequence[Finished], metric: Metric) -> list[Finished]:

@@ -1,7 +1,4 @@
-"""From a study file to what trains it: the problem, the pool of processes and the objective.
-
-It stands alone because a sweep and a plain `study.optimize` need the same parts.
-"""
+"""From a study file to what trains it: the problem, the pool of processes and the objective."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 
 from sweep.errors import BadInput, Locked, StorageFailed
 from sweep.store.locks import PATIENCE_SECONDS, AdvisoryLocks, FileLocks, Locks
-from sweep.store.optuna_schema import KNOWN_SCHEMA, METADATA, read_version
+from sweep.store.optuna_schema import KNOWN_SCHEMA, read_version
 
 if TYPE_CHECKING:
     import optuna
@@ -183,11 +183,6 @@ class Database:
                 yield connection
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise StorageFailed(f"`{self.shown}` cannot be written: {_first_line(error)}") from error
-
-    @cached_property
-    def tables(self) -> dict[str, sqlalchemy.Table]:
-        """Optuna's tables by name."""
-        return dict(METADATA.tables)
 
     @contextlib.contextmanager
     def sole_writer(self, study: str) -> Iterator[None]:

@@ -28,72 +28,56 @@ METADATA = sa.MetaData()
 Rows: TypeAlias = list[dict[str, Any]]
 
 
+def _table(name: str, primary: str, /, **columns: Any) -> sa.Table:
+    owned = [Column(column, kind, index=column in ("study_id", "trial_id")) for column, kind in columns.items()]
+    return sa.Table(name, METADATA, Column(primary, Integer, primary_key=True), *owned)
+
+
 def _attributes(owner: str, kind: str) -> sa.Table:
-    return sa.Table(
-        f"{owner}_{kind}_attributes",
-        METADATA,
-        Column(f"{owner}_{kind}_attribute_id", Integer, primary_key=True),
-        Column(f"{owner}_id", Integer, index=True),
-        Column("key", String(512)),
-        Column("value_json", Text),
-    )
+    name = f"{owner}_{kind}_attribute"
+    return _table(f"{name}s", f"{name}_id", **{f"{owner}_id": Integer, "key": String(512), "value_json": Text})
 
 
-STUDIES = sa.Table(
-    "studies", METADATA, Column("study_id", Integer, primary_key=True), Column("study_name", String(512))
-)
-DIRECTIONS = sa.Table(
+NUMBERS, STATES = ("FINITE", "INF_POS", "INF_NEG"), ("RUNNING", "WAITING", "COMPLETE", "PRUNED", "FAIL")
+STUDIES = _table("studies", "study_id", study_name=String(512))
+DIRECTIONS = _table(
     "study_directions",
-    METADATA,
-    Column("study_direction_id", Integer, primary_key=True),
-    Column("direction", sa.Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection")),
-    Column("study_id", Integer),
-    Column("objective", Integer),
+    "study_direction_id",
+    direction=sa.Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection"),
+    study_id=Integer,
+    objective=Integer,
 )
-STUDY_USER, STUDY_SYSTEM = _attributes("study", "user"), _attributes("study", "system")
-TRIALS = sa.Table(
+TRIALS = _table(
     "trials",
-    METADATA,
-    Column("trial_id", Integer, primary_key=True),
-    Column("number", Integer),
-    Column("study_id", Integer, index=True),
-    Column("state", sa.Enum("RUNNING", "WAITING", "COMPLETE", "PRUNED", "FAIL", name="trialstate")),
-    Column("datetime_start", DateTime),  # UTC
-    Column("datetime_complete", DateTime),
+    "trial_id",
+    number=Integer,
+    study_id=Integer,
+    state=sa.Enum(*STATES, name="trialstate"),
+    datetime_start=DateTime,  # UTC
+    datetime_complete=DateTime,
 )
-TRIAL_USER, TRIAL_SYSTEM = _attributes("trial", "user"), _attributes("trial", "system")
-PARAMS = sa.Table(
-    "trial_params",
-    METADATA,
-    Column("param_id", Integer, primary_key=True),
-    Column("trial_id", Integer, index=True),
-    Column("param_name", String(512)),
-    Column("param_value", Float(precision=53)),
-    Column("distribution_json", Text),
+PARAMS = _table(
+    "trial_params", "param_id", trial_id=Integer, param_name=String(512), param_value=Float(53), distribution_json=Text
 )
-VALUES = sa.Table(
+VALUES = _table(
     "trial_values",
-    METADATA,
-    Column("trial_value_id", Integer, primary_key=True),
-    Column("trial_id", Integer, index=True),
-    Column("objective", Integer),
-    Column("value", Float(precision=53)),
-    Column("value_type", sa.Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
+    "trial_value_id",
+    trial_id=Integer,
+    objective=Integer,
+    value=Float(53),
+    value_type=sa.Enum(*NUMBERS, name="trialvaluetype"),
 )
-STEPS = sa.Table(
+STEPS = _table(
     "trial_intermediate_values",
-    METADATA,
-    Column("trial_intermediate_value_id", Integer, primary_key=True),
-    Column("trial_id", Integer, index=True),
-    Column("step", Integer),
-    Column("intermediate_value", Float(precision=53)),
-    Column(
-        "intermediate_value_type", sa.Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype")
-    ),
+    "trial_intermediate_value_id",
+    trial_id=Integer,
+    step=Integer,
+    intermediate_value=Float(53),
+    intermediate_value_type=sa.Enum(*NUMBERS, "NAN", name="trialintermediatevaluetype"),
 )
-HEARTBEATS = sa.Table(
-    "trial_heartbeats", METADATA, Column("trial_heartbeat_id", Integer, primary_key=True), Column("trial_id", Integer)
-)
+HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", trial_id=Integer)
+STUDY_USER, STUDY_SYSTEM = _attributes("study", "user"), _attributes("study", "system")
+TRIAL_USER, TRIAL_SYSTEM = _attributes("trial", "user"), _attributes("trial", "system")
 OF_STUDY = (DIRECTIONS, STUDY_USER, STUDY_SYSTEM)
 OF_TRIAL = (VALUES, PARAMS, STEPS, TRIAL_USER, TRIAL_SYSTEM, HEARTBEATS)
 

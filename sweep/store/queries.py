@@ -224,7 +224,7 @@ class StudyReader:
         least = -1 if after is None else max(-1, min(after, schema.HIGHEST_NUMBER))
         rows = self.connection.execute(schema.ANY_AFTER, {"study": self.study_id, "after": least, "limit": limit}).all()
         ids = [row.trial_id for row in rows]
-        params, records = schema.read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
+        params, records = schema.read_params(self.connection, ids), self._records(ids, brief=brief)
         return [
             AnyTrial(
                 number=row.number,
@@ -275,12 +275,16 @@ class StudyReader:
     def details(self, frame: pd.DataFrame, *, brief: bool = False) -> list[Best]:
         """Return the trials of `frame`, in its order, with their params, and without curves if `brief`."""
         ids = frame["trial_id"].tolist()
-        params, records = schema.read_params(self.connection, ids), read_records(self.connection, ids, brief=brief)
+        params, records = schema.read_params(self.connection, ids), self._records(ids, brief=brief)
         columns = (ids, frame["number"].tolist(), frame["value"].tolist())
         return [
             Best(number, value, params[trial_id], records[trial_id])
             for trial_id, number, value in zip(*columns, strict=True)
         ]
+
+    def _records(self, trial_ids: Sequence[int], *, brief: bool) -> dict[int, TrialRecord]:
+        attributes = schema.read_attributes(self.connection, trial_ids, BRIEF if brief else None)
+        return {trial_id: read_record(told) for trial_id, told in attributes.items()}
 
     def status(self) -> Status:
         """Count the trials by state, and measure the pace of the last hundred finished ones."""
@@ -325,12 +329,6 @@ def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[
 
 def _in_utc(naive: datetime | None) -> datetime | None:
     return None if naive is None else naive.replace(tzinfo=UTC)
-
-
-def read_records(connection: Connection, trial_ids: Sequence[int], *, brief: bool = False) -> dict[int, TrialRecord]:
-    """Return the record of each trial, without curves if `brief`."""
-    attributes = schema.read_attributes(connection, trial_ids, BRIEF if brief else None)
-    return {number: read_record(told) for number, told in attributes.items()}
 
 
 def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:

@@ -14,6 +14,7 @@ from optuna_dashboard import get_note, save_note
 
 from sweep.dashboard.notes import escaped, rate_chart, write_notes
 from sweep.store.database import Database
+from sweep.store.optuna_schema import TRIAL_USER
 from sweep.verdict.analysis import StudyResult, compute_verdict
 from tests.fakes import opened
 from tests.verdict.records import make_plan, make_result, store_study
@@ -105,9 +106,8 @@ class TestTrials:
         assert fates[-1] == "behind; it left the race after 16 seeds"
 
     def test_a_trial_that_others_made_gets_no_chart(self, database: Database) -> None:
-        table = database.tables["trial_user_attributes"]
         with database.writing() as connection:
-            connection.execute(table.delete().where(table.c.key == "curves"))
+            connection.execute(TRIAL_USER.delete().where(TRIAL_USER.c.key == "curves"))
         write_notes(database, findings())
         assert "Learning rate by epoch" not in get_note(trial_of(database, 0))
 

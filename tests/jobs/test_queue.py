@@ -10,6 +10,7 @@ import pytest
 from sweep.errors import BadInput, Conflict, NotFound
 from sweep.jobs.queue import ExitStatus, Job, JobQueue, JobState, RequestedAction, next_state
 from sweep.store.database import Database
+from sweep.store.optuna_schema import METADATA, STUDIES
 from tests.fakes import make_coordinator, make_plan
 from tests.jobs.conftest import found, plan_of
 from tests.verdict.records import store_study
@@ -195,7 +196,7 @@ class TestDeleting:
     def test_nothing_of_it_is_left_in_any_table(self, queue: JobQueue) -> None:
         store_study(queue.database, plan_of("one"))
         queue.delete("one")
-        assert rows(queue.database) == dict.fromkeys(queue.database.tables, 0)
+        assert rows(queue.database) == dict.fromkeys(METADATA.tables, 0)
 
     def test_what_runs_is_not_deleted(self, queue: JobQueue) -> None:
         queue.submit(plan_of("a"))
@@ -215,16 +216,12 @@ class TestDeleting:
 
 def stored_names(database: Database) -> set[str]:
     with database.reading() as connection:
-        return set(
-            connection.execute(
-                database.tables["studies"].select().with_only_columns(database.tables["studies"].c.study_name)
-            ).scalars()
-        )
+        return set(connection.execute(STUDIES.select().with_only_columns(STUDIES.c.study_name)).scalars())
 
 
 def rows(database: Database) -> dict[str, int]:
     with database.reading() as connection:
-        return {name: len(connection.execute(table.select()).all()) for name, table in database.tables.items()}
+        return {name: len(connection.execute(table.select()).all()) for name, table in METADATA.tables.items()}
 
 
 class TestEarlierVersion:

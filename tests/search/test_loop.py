@@ -241,7 +241,7 @@ class TestOthersTrials:
         assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
         assert study.trials[0].params == CONSTANT
         assert study.trials[0].value == outcome_of(SPACE.candidate(CONSTANT), (0, 1)).value
-        assert study.trials[0].user_attrs["run_seeds"] == [0, 1]
+        assert read_record(study.trials[0].user_attrs).run_seeds == (0, 1)
 
     def test_what_is_queued_in_a_begun_study_is_trained_at_the_next_start(self, database: Database) -> None:
         interrupted(database, PLAN, after=10)

@@ -15,6 +15,7 @@ from sweep.search.distributions import SearchSpace
 from sweep.store import database as module
 from sweep.store.database import Database
 from sweep.store.documents import read_documents, write_documents
+from sweep.store.optuna_schema import METADATA
 from sweep.store.queries import StoredStudy, study_names
 from sweep.verdict.results import read_best, read_families, read_status, read_trial, read_trials
 from tests.fakes import FakeTrainer, make_coordinator, make_plan
@@ -61,7 +62,7 @@ def test_every_answer_is_that_of_the_known_schema_and_says_so_once(
 
 def test_its_rows_are_those_of_the_known_schema(filled: Database, newer: Callable[[], Database]) -> None:
     with filled.reading() as one, newer().reading() as other:
-        for name, table in filled.tables.items():
+        for name, table in METADATA.tables.items():
             columns = [column for column in table.c if not column.primary_key or name in ("studies", "trials")]
             ours, theirs = (
                 sorted(map(repr, link.execute(table.select().with_only_columns(*columns)))) for link in (one, other)
