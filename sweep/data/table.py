@@ -53,7 +53,7 @@ class Dataset:
 class Split:
     """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
-    The arrays are taken anew each time: inputs `[rows, features]`, targets `[rows]`.
+    The arrays are taken each time they are asked for: inputs `[rows, features]`, targets `[rows]`.
     """
 
     dataset: Dataset

@@ -76,7 +76,7 @@ class Members(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rates and momenta `[epochs, steps, 1 or seeds, candidates]`, and who uses Nesterov's; None if nobody may.
+    """Rates and momenta `[epochs, steps, 1 or seeds, candidates]`, and which candidates use Nesterov's, or None.
 
     `number` is the count of steps before the first of the table.
     """
@@ -151,7 +151,7 @@ class Population:
     def train(self, job: Job) -> Curves:
         """Train every member of `job`, in several calls of the program if they do not fit the memory at once."""
         shape = job.shape
-        if job.spec.architecture.weight_count is None:  # whoever made the job could only guess
+        if job.spec.architecture.weight_count is None:  # known since the model is built, and guessed before
             shape = shape.within_memory(self.network.weight_count)
         if shape == job.shape:
             return self.train_with_weights(job)[0]
@@ -221,9 +221,9 @@ class Population:
             members, loss, correct = self._epoch(members, table.at_epoch(number, gain), shuffled)
             held_loss, right = score(self.network.logits(members.weights, members.state, held.inputs), held.targets)
             by_class = count_by_class(right, held.targets, self.spec.architecture.classes)
-            shown = (loss / rows, correct, held_loss / held_rows, tf.reduce_sum(by_class, axis=1))
-            written = [history.write(number, value) for history, value in zip(histories, (*shown, gain), strict=False)]
-            after = self._advance(watchers, states, shown, (rows, held_rows), number)
+            scores = (loss / rows, correct, held_loss / held_rows, tf.reduce_sum(by_class, axis=1))
+            written = [history.write(number, value) for history, value in zip(histories, (*scores, gain), strict=False)]
+            after = self._advance(watchers, states, scores, (rows, held_rows), number)
             return number + 1, members, after, written, by_class
 
         # A loop carries what it returns from the beginning on, so the counts by class need a first value.
@@ -237,15 +237,15 @@ class Population:
         self,
         watchers: dict[str, Watching],
         states: States,
-        shown: Sequence[tf.Tensor],
+        scores: Sequence[tf.Tensor],
         rows: tuple[int, int],
         epoch: tf.Tensor,
     ) -> States:
-        """Let each closed-loop schedule decide for all members; what it decides for others' members nobody reads.
+        """Let each closed-loop schedule decide for all members; for members that do not follow it, to no effect.
 
-        `shown` are loss and right rows of an epoch, in training and in validation, out of `rows`.
+        `scores` are loss and right rows of an epoch, in training and in validation, out of `rows`.
         """
-        loss, correct, held_loss, held_correct = shown
+        loss, correct, held_loss, held_correct = scores
         accuracy, held_accuracy = (
             tf.cast(right, tf.float32) / total for right, total in zip((correct, held_correct), rows, strict=True)
         )
@@ -322,10 +322,10 @@ class Watching(NamedTuple):
         settings = {name: tf.constant(values) for name, values in watchers.settings.items()}
         return cls(chosen, monitor, sign, first_epoch, settings)
 
-    def cost(self, shown: Sequence[tf.Tensor]) -> tf.Tensor:
+    def cost(self, monitored: Sequence[tf.Tensor]) -> tf.Tensor:
         """Return what each member watches, `[seeds, candidates]`, turned so that less is better."""
-        watched = shown[0]
-        for place, values in enumerate(shown):
+        watched = monitored[0]
+        for place, values in enumerate(monitored):
             watched = tf.where(self.monitor == place, values, watched)
         return self.sign * watched
 
@@ -335,7 +335,7 @@ def _begin(kind: type[ClosedLoop], shape: tuple[int, int]) -> dict[str, tf.Tenso
 
 
 def _gain(watchers: Mapping[str, Watching], states: States) -> tf.Tensor | None:
-    """Return what each member's rates are multiplied by, `[seeds, candidates]`; None if nobody watches anything."""
+    """Return what the rates are multiplied by, `[seeds, candidates]`; None without closed-loop schedules."""
     gain = None
     for name, watching in watchers.items():
         its = states[name]["gain"]

@@ -106,7 +106,7 @@ class Shape:
 class Job:
     """Candidates and run seeds for an engine to train, each with each; a few kilobytes when it is sent.
 
-    The engine makes the tables of rates itself, and fills `shape` up with members that nobody looks at.
+    The engine makes the tables of rates itself, and fills `shape` up with members whose curves are dropped.
     """
 
     spec: TrainingSpec

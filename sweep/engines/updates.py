@@ -32,7 +32,7 @@ class Gradient(NamedTuple):
 class Rule(NamedTuple):
     """The settings of one step, each shaped so that it broadcasts against the weight.
 
-    `momentum` is Adam's `beta_1`; `nesterov` is None if nobody may use it, and SGD alone reads it. `number` is the
+    `momentum` is Adam's `beta_1`; `nesterov` is None if no member may use it, and SGD alone reads it. `number` is the
     count of finished steps, a float scalar.
     """
 

@@ -83,7 +83,7 @@ class Outcome:
 
 
 class Trainer(Protocol):
-    """Whoever can train candidates: the pool of processes, or two lines in a test."""
+    """Trains candidates: on an executor, or by two lines in a test."""
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         """Yield each candidate's place and outcome once all its runs are done."""
