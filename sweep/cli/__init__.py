@@ -380,7 +380,7 @@ def asked_server(context: typer.Context, server: str | None, token_file: Path | 
 
 
 def is_given(context: typer.Context, name: str) -> bool:
-    """Say whether an option stands on the command line itself."""
+    """Say whether the command line itself has an option."""
     found = context.get_parameter_source(name)
     return found is not None and found.name == "COMMANDLINE"
 

@@ -169,7 +169,7 @@ class RunProgress:
         self.view.draw(self._now)
 
     def searched(self, progress: SearchProgress) -> None:
-        """Show where a search stands after a round."""
+        """Show how far a search is after a round."""
         assert self._plan is not None
         best, quoted = "", self._plan.baseline
         if progress.best is not None and self._plan.search.metric == "log_loss":

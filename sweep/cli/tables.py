@@ -90,6 +90,6 @@ def _print_ranking(found: Ranking, title: str, trials: Iterable[tuple[RankedTria
     _console().print(table)
 
 
-def _number(held: Value | None) -> float:
+def _number(value: Value | None) -> float:
     """Return a number that a trial holds; NaN for one that it does not, as a trial of others need not."""
-    return held if isinstance(held, int | float) else math.nan
+    return value if isinstance(value, int | float) else math.nan

@@ -1,1 +1,1 @@
-"""Asking a `sweep serve`: the command line's HTTP client."""
+"""HTTP client of `sweep serve`, for the command line."""

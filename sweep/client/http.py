@@ -208,7 +208,7 @@ class Client:
         return self.unexpected(described(response))
 
     def _problem(self, status: int, refusal: Refusal) -> SweepError:
-        """Return the error that a problem document stands for."""
+        """Return the error that a problem document describes."""
         detail, field = shortened(refusal.detail), shortened(refusal.field) if refusal.field else None
         if status in (401, 403):
             return BadInput("token", detail)
