@@ -184,5 +184,5 @@ async def retry(ask: Callable[[], Answer]) -> Answer:
         try:
             return await asyncio.to_thread(ask)
         except StorageFailed as error:
-            LOG.warning("the order book cannot be used, trying again: %s", without_paths(str(error)))
+            LOG.warning("the job queue cannot be used, trying again: %s", without_paths(str(error)))
             await asyncio.sleep(RETRY_SECONDS)
