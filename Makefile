@@ -49,7 +49,7 @@ studies/sweeps.db:
 	@$(BIN)/sweep run
 
 test: $(DEV) ## run the tests
-	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(DEV) ## check style, format and types
 	@$(BIN)/ruff check

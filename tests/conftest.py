@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sweep.execution.compile_cache import CompileCache
 from sweep.execution.worker import environment
@@ -20,6 +21,11 @@ from tests.fakes import opened
 COMPILED = CompileCache(Path(__file__).parents[1] / ".pytest_cache" / "xla")
 os.environ |= {"TF_XLA_FLAGS": environment(COMPILED.open()).get("TF_XLA_FLAGS", "")}
 atexit.register(COMPILED.close)
+
+
+# A deadline would measure the machine, not the law; speed belongs in tests/bench.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

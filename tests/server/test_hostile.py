@@ -61,6 +61,7 @@ def test_nothing_has_come_of_them(service: Running) -> None:
 def test_the_same_order_twice_is_one_study(service: Running) -> None:
     tables = {
         "name": "twice",
+        "note": "wait",  # for the stand-in: until it is stopped
         "data": {"name": "ionosphere"},
         "search": {"trials": 1_000_000, "replicates": 1, "schedules": {"constant": {}}},
     }
