@@ -49,9 +49,13 @@ class Client:
 
     def ask(self, method: str, path: str, /, *more: tuple[str, str], body: Iterable[bytes] = (), **changed: Any) -> Got:
         """Ask; `more` are further headers, `changed` are keys of the scope."""
+        return read(send_all(self.app, self.scope(method, path, *more) | changed, list(body)))
+
+    def scope(self, method: str, path: str, /, *more: tuple[str, str]) -> dict[str, Any]:
+        """Return the scope of a request."""
         bare, _, query = path.partition("?")
         pairs = [*self.headers.items(), *more]
-        scope = {
+        return {
             "type": "http",
             "method": method,
             "path": bare,
@@ -62,7 +66,6 @@ class Client:
             "scheme": self.scheme,
             "state": {},
         }
-        return read(send_all(self.app, scope | changed, list(body)))
 
 
 def send_all(app: App, scope: dict[str, Any], body: list[bytes]) -> list[Message]:

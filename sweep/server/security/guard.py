@@ -5,6 +5,8 @@ It uses no framework, because a framework's checks end where another application
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -19,6 +21,7 @@ from sweep.server.security.tokens import AccessRole
 
 LOG = logging.getLogger("sweep.server")
 DRAIN_SECONDS = 30
+LINGER_SECONDS = 2.0  # for the rest of the body of a refused request
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -67,25 +70,25 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = Head(scope, self._policy)
-        answer = Answer(send, scope, head)
+        exchange = Exchange(receive, send, scope, head)
         try:
             head.check_host()
             head.check_form()
             role = self._admit(head)
             if role is None:
-                await answer.page(*self._log_in_or_out(head, scope))
+                await exchange.page(*self._log_in_or_out(head, scope))
                 return
         except Denied as denied:
-            await answer.deny(denied)
+            await exchange.deny(denied)
             return
         state = {**scope.get("state", {}), "role": role}
         try:
-            await self._app({**scope, "state": state, "sweep.role": role}, Body(receive, answer), answer)
+            await self._app({**scope, "state": state, "sweep.role": role}, exchange.receive, exchange.send)
         except Exception as error:  # the log says where it was, without what it was about
-            if not answer.closed:
+            if not exchange.closed:
                 frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
                 LOG.error("%s at %s:%s", type(error).__name__, frame.f_globals.get("__name__"), line)
-                await answer.deny(Denied(500, SOMEWHERE))
+                await exchange.deny(Denied(500, SOMEWHERE))
 
     def _admit(self, head: Head) -> AccessRole | None:
         """Return the caller's role, or None for a route of the guard's; raise `Denied` for what may not pass now."""
@@ -126,18 +129,34 @@ class Guard:
         return GOODBYE if leaving else WELCOME, headers
 
 
-class Answer:
-    """The ASGI `send` of an application: hardens its answer, and drops what comes after one of the guard's own.
+class Exchange:
+    """One request and its answer: `receive` and `send` for the application, hardened and limited.
 
     Attributes:
-        closed: the guard has answered, or has cut the answer off.
+        closed: the guard has answered, or has cut the answer off; what the application sends after that is dropped.
     """
 
-    def __init__(self, send: Send, scope: Scope, head: Head) -> None:
-        self.closed, self._begun = False, False
-        self._send, self._scope, self._head = send, scope, head
+    def __init__(self, receive: Receive, send: Send, scope: Scope, head: Head) -> None:
+        self.closed, self._begun, self._received = False, False, not head.has_body
+        self._receive, self._send, self._scope, self._head = receive, send, scope, head
+        self._left = BODY_LIMIT_BYTES
 
-    async def __call__(self, message: Message) -> None:
+    async def receive(self) -> Message:
+        """Return the next part of the body, or that the client is gone; a body above the limit is refused."""
+        if self._left >= 0:
+            message = await self._next()
+            if self._left >= 0:
+                return message
+            await self.deny(too_long())
+        return {"type": "http.disconnect"}
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        self._received = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
         """Send a message of the application."""
         if self.closed:
             return
@@ -178,23 +197,20 @@ class Answer:
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
         if not self._begun:
             raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
-            await self({"type": "http.response.start", "status": status, "headers": raw})
-            await self({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
+            body = b"" if self._scope["method"] == "HEAD" else body
+            await self.send({"type": "http.response.start", "status": status, "headers": raw})
+            await self.send({"type": "http.response.body", "body": body, "more_body": True})
+            await self._linger()
+            await self.send({"type": "http.response.body", "body": b""})
         self.closed = True
 
+    async def _linger(self) -> None:
+        """Receive the rest of the body for a moment: closing over unread bytes resets the connection.
 
-class Body:
-    """The ASGI `receive` of an application: passes on a body up to the limit, and drops the rest of a longer one."""
-
-    def __init__(self, receive: Receive, answer: Answer) -> None:
-        self._receive, self._answer, self._left = receive, answer, BODY_LIMIT_BYTES
-
-    async def __call__(self) -> Message:
-        """Return the next part of the body, or that the client is gone."""
-        if self._left >= 0:
-            message = await self._receive()
-            self._left -= len(message.get("body", b""))
-            if self._left >= 0:
-                return message
-            await self._answer.deny(too_long())
-        return {"type": "http.disconnect"}
+        The client would then lose the answer as well.
+        """
+        self._left = BODY_LIMIT_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._received and self._left >= 0:
+                    await self._next()

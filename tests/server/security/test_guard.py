@@ -16,7 +16,7 @@ from sweep.server.security.checks import BODY_LIMIT_BYTES
 from sweep.server.security.guard import Guard
 from sweep.server.security.rules import MOST_BUCKETS, Buckets, Limit, Policy
 from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
-from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, send_all
+from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, read, send_all
 
 TOKENS = Tokens("r" * 43, "u" * 43, "a" * 43)
 NOW = 1_800_000_000.0
@@ -361,9 +361,42 @@ class TestBody:
         assert self.ask(failing, [b"x" * BODY_LIMIT_BYTES, b"x"]).status == 413
         assert caplog.text == ""
 
-    def test_a_refused_one_is_not_waited_for(self, app: Reached) -> None:
-        got = guarded(app).ask("POST", "/v1/studies", READ, ("content-length", "5"), body=[b"hello"])
-        assert (got.status, got.headers["connection"]) == (403, "close")
+    def test_a_refused_one_is_received_after_the_answer_because_unread_bytes_reset_the_connection(
+        self, app: Reached
+    ) -> None:
+        events: list[str] = []
+        parts = [(b"hel", True), (b"lo", False)]
+        scope = guarded(app).scope("POST", "/v1/studies", READ, ("content-length", "5"))
+
+        async def receive() -> Message:
+            body, more = parts.pop(0)
+            events.append("received")
+            return {"type": "http.request", "body": body, "more_body": more}
+
+        async def send(message: Message) -> None:
+            more = message.get("more_body", message["type"] == "http.response.start")
+            events.append("sent" if more else "ended")
+
+        asyncio.run(guarded(app).app(scope, receive, send))
+        assert events == ["sent", "sent", "received", "received", "ended"]
+
+    def test_a_refused_one_that_does_not_come_is_not_waited_for_long(
+        self, app: Reached, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sweep.server.security.guard.LINGER_SECONDS", 0.01)
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = guarded(app).scope("POST", "/v1/studies", READ, ("content-length", "5"))
+        asyncio.run(guarded(app).app(scope, receive, send))
+        got = read(sent)
+        assert (got.status, got.whole, got.headers["connection"]) == (403, True, "close")
         assert "connection" not in guarded(app).ask("POST", "/v1/studies", READ).headers
 
 
