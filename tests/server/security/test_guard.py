@@ -16,7 +16,7 @@ from sweep.server.security.checks import BODY_LIMIT_BYTES
 from sweep.server.security.guard import Guard
 from sweep.server.security.rules import MOST_BUCKETS, Buckets, Limit, Policy
 from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
-from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, read, send_all
+from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, read, run, send_all
 
 TOKENS = Tokens("r" * 43, "u" * 43, "a" * 43)
 NOW = 1_800_000_000.0
@@ -377,7 +377,7 @@ class TestBody:
             more = message.get("more_body", message["type"] == "http.response.start")
             events.append("sent" if more else "ended")
 
-        asyncio.run(guarded(app).app(scope, receive, send))
+        asyncio.run(run(guarded(app).app, scope, receive, send))
         assert events == ["sent", "sent", "received", "received", "ended"]
 
     def test_a_refused_one_that_does_not_come_is_not_waited_for_long(
@@ -394,7 +394,7 @@ class TestBody:
             sent.append(message)
 
         scope = guarded(app).scope("POST", "/v1/studies", READ, ("content-length", "5"))
-        asyncio.run(guarded(app).app(scope, receive, send))
+        asyncio.run(run(guarded(app).app, scope, receive, send))
         got = read(sent)
         assert (got.status, got.whole, got.headers["connection"]) == (403, True, "close")
         assert "connection" not in guarded(app).ask("POST", "/v1/studies", READ).headers
