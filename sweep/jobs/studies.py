@@ -32,6 +32,8 @@ MOVING = (JobState.QUEUED, JobState.RUNNING, STOPPING)  # the states that change
 class StudyAnswer(StatusAnswer):
     """How far a study is, and what the service does with it.
 
+    `running` is true while its order runs or somebody writes the study; one for which it is false can be deleted.
+
     Attributes:
         state: of its order; `stopping` while it ends, `unmanaged` for one that nobody ordered here.
         note: what its study file says to people.
@@ -120,6 +122,8 @@ class StudyService:
             raise NotFound("study", f"there is no study `{name}`.")
         known = facts or Facts(StatusAnswer(study=name, running=False, trials={}, wanted=None, verdict="none"))
         plan, status, running = known.plan, known.status, self.database.is_being_written(name)
+        if job is not None and job.state is JobState.RUNNING:
+            running = True  # also before its process has the study's lock, and until its end is stored
         wanted = status.wanted
         managed: dict[str, Any] = {"state": UNMANAGED}
         if job is not None:
