@@ -22,11 +22,10 @@ from sweep.jobs.queue import JobQueue
 from sweep.jobs.studies import StudyService
 from sweep.jobs.supervisor import Supervisor
 from sweep.server.app import create_app
-from sweep.server.metrics import Metrics
 from sweep.server.process import Place, Service, make_server
-from sweep.server.security.rules import Policy
-from sweep.server.security.tokens import AccessRole, TokenFile, Tokens
-from sweep.server.state import AppState
+from sweep.server.rules import Policy
+from sweep.server.state import AppState, Metrics
+from sweep.server.tokens import AccessRole, TokenFile, Tokens
 from sweep.store.database import Database
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweep.dashboard.app import mount
-from sweep.server.api import catalogue, docs, health, results, studies
-from sweep.server.errors import ALWAYS, handle_errors
-from sweep.server.metrics import MeteredApp
-from sweep.server.security.guard import Guard
-from sweep.server.security.rules import Policy
-from sweep.server.state import AppState
-from sweep.server.web import new_study, pages
-from sweep.server.web.rendering import PUBLIC, Assets
+from sweep.server import new_study, pages, reference, results, studies
+from sweep.server.errors import ALWAYS, ERROR_HANDLERS
+from sweep.server.guard import Guard
+from sweep.server.pages import PUBLIC, Assets
+from sweep.server.rules import Policy
+from sweep.server.state import AppState, Metrics
 
 ABOUT = (
     "Order sweeps, watch them, and ask which learning-rate schedule to use and whether it is really better. "
@@ -24,13 +22,13 @@ ABOUT = (
 )
 DASHBOARD = ("/dashboard", "/static", "/api", "/favicon.ico")
 ROUTERS = (
-    studies.router, results.router, catalogue.router, studies.events, health.router, docs.router, pages.router,
+    studies.router, results.router, reference.catalogue, studies.events, reference.health, reference.docs, pages.router,
     new_study.router,
 )  # fmt: skip
 
 
-def create_app(state: AppState, policy: Policy) -> Guard:
-    """Return the whole service behind its guard."""
+def create_routes(state: AppState) -> FastAPI:
+    """Return our routes and pages, without a guard."""
     app = FastAPI(
         title="sweep",
         version=version("sweep"),
@@ -40,29 +38,53 @@ def create_app(state: AppState, policy: Policy) -> Guard:
         redoc_url=None,
         redirect_slashes=False,
         responses=ALWAYS,
+        exception_handlers=ERROR_HANDLERS,
         telemetry={"tracing": False, "metrics": False},
     )
     app.state.state = state
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/assets", Assets(directory=PUBLIC))
-    app.openapi = lambda: docs.description(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
-    handle_errors(app)
-    return Guard(MeteredApp(WithDashboard(app, mount(state.database)), state.metrics), policy)
+    app.openapi = lambda: reference.description(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    return app
 
 
-class WithDashboard:
-    """Sends optuna-dashboard's requests to it, and all others to our own routes; it cannot live under a prefix."""
+def create_app(state: AppState, policy: Policy) -> Guard:
+    """Return the whole service behind its guard."""
+    return Guard(App(create_routes(state), mount(state.database), state.metrics), policy)
 
-    def __init__(self, app: ASGIApp, dashboard: ASGIApp) -> None:
-        self._app, self._dashboard = app, dashboard
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+class App:
+    """Sends requests to our routes or to optuna-dashboard, which cannot live under a prefix, and counts them.
+
+    They are counted by the pattern of their route, so that no path is kept.
+    """
+
+    def __init__(self, routes: ASGIApp, dashboard: ASGIApp, metrics: Metrics) -> None:
+        self._routes, self._dashboard, self._metrics = routes, dashboard, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        path = scope.get("path", "")
-        if any(path == place or path.startswith(f"{place}/") for place in DASHBOARD):
-            await self._dashboard(scope, receive, send)
+        if scope["type"] != "http":
+            await self._routes(scope, receive, send)
             return
-        # The server sends no body for HEAD; FastAPI's routes know GET alone. A stream would have no end.
-        heads = scope.get("method") == "HEAD" and not path.endswith("/events")
-        await self._app({**scope, "method": "GET"} if heads else scope, receive, send)
+        began, status, method, path = time.perf_counter(), "none", scope["method"], scope["path"]
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            if any(path == place or path.startswith(f"{place}/") for place in DASHBOARD):
+                await self._dashboard(scope, receive, watched)
+            else:
+                # The server sends no body for HEAD; FastAPI's routes know GET alone. A stream would have no end.
+                heads = method == "HEAD" and not path.endswith("/events")
+                scope = {**scope, "method": "GET"} if heads else scope
+                await self._routes(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", None) or "other"
+            self._metrics.requests.labels(method, route, status).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - began)

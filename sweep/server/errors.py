@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, without_paths
 
-Problem: TypeAlias = tuple[int, list[tuple[str, str]], bytes]
+Headers: TypeAlias = list[tuple[str, str]]
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 MEDIA_TYPE = "application/problem+json"
@@ -47,14 +48,25 @@ class ProblemDetails(BaseModel):
 
 
 class Refused(Exception):
-    """A request that is refused for its form, not for what it asks."""
+    """A request that is refused for its form or its sender, not for what it asks.
 
-    def __init__(self, status: int, detail: str, field: str | None = None) -> None:
+    Attributes:
+        page: replaces the problem's JSON for a browser.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        page: bytes | None = None,
+    ) -> None:
         super().__init__(status, detail, field)
-        self.status, self.detail, self.field = status, detail, field
+        self.status, self.detail, self.field, self.headers, self.page = status, detail, field, headers or {}, page
 
 
-def problem(status: int, detail: str, field: str | None = None) -> Problem:
+def problem(status: int, detail: str, field: str | None = None) -> tuple[int, Headers, bytes]:
     """Return a problem's status, headers and body; no path of this machine is in it."""
     phrase, detail = HTTPStatus(status).phrase, without_paths(detail[:LONGEST_DETAIL])
     content = {"type": "about:blank", "title": phrase, "status": status, "detail": detail, "field": field}
@@ -81,15 +93,20 @@ def of_error(error: Exception) -> tuple[int, str, str | None]:
     return 500, SOMEWHERE, None  # nobody foresaw it; the guard, which gets it next, logs it
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Make the app answer every error with a problem."""
+async def answer_error(_request: Request, error: Exception) -> Response:
+    """Return the problem that answers an error of a route."""
+    status, headers, body = problem(*of_error(error))
+    return Response(body, status, dict(headers) | dict(getattr(error, "headers", None) or {}))
 
-    async def answer(_request: Request, error: Exception) -> Response:
-        status, headers, body = problem(*of_error(error))
-        return Response(body, status, dict(headers) | dict(getattr(error, "headers", None) or {}))
 
-    for kind in (Refused, SweepError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, answer)
+ERROR_HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys(
+    (Refused, SweepError, RequestValidationError, HTTPException, Exception), answer_error
+)
+
+
+def content(media_type: str) -> Responses:
+    """Return the entry for a route's `responses` of an answer that is not JSON."""
+    return {200: {"content": {media_type: {}}}}
 
 
 def refusal(status: int, description: str) -> Responses:
@@ -102,13 +119,13 @@ MISSING = refusal(404, "There is no such thing, or not yet")
 CONFLICT = refusal(409, "What is there does not allow it")
 OTHER_KIND = refusal(415, "The body is of another kind")
 # What any route may answer, because the guard is in front of all of them.
-ALWAYS = (
-    refusal(400, "The request cannot be read, or not in one way alone")
-    | refusal(401, "No valid token")
-    | refusal(403, "The token's role does not allow it, or the Origin is foreign")
-    | refusal(413, "The body is above 1 MiB")
-    | refusal(421, "The Host is not one of this service")
-    | refusal(422, "A value breaks a rule")
-    | refusal(429, "Too many of these requests; see Retry-After")
-    | refusal(503, "The database cannot be used now, or the service is ending")
-)
+ALWAYS = {
+    **refusal(400, "The request cannot be read, or not in one way alone"),
+    **refusal(401, "No valid token"),
+    **refusal(403, "The token's role does not allow it, or the Origin is foreign"),
+    **refusal(413, "The body is above 1 MiB"),
+    **refusal(421, "The Host is not one of this service"),
+    **refusal(422, "A value breaks a rule"),
+    **refusal(429, "Too many of these requests; see Retry-After"),
+    **refusal(503, "The database cannot be used now, or the service is ending"),
+}

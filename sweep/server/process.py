@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sweep.server.security.guard import Guard
+from sweep.server.guard import Guard
 from sweep.server.state import AppState
 
 LOG = logging.getLogger("sweep.server")

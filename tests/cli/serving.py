@@ -15,11 +15,10 @@ from sweep.jobs.queue import JobQueue
 from sweep.jobs.studies import StudyService
 from sweep.jobs.supervisor import Supervisor
 from sweep.server.app import create_app
-from sweep.server.metrics import Metrics
 from sweep.server.process import Place, Server, make_server
-from sweep.server.security.rules import Limit, Policy
-from sweep.server.security.tokens import Tokens
-from sweep.server.state import AppState
+from sweep.server.rules import Limit, Policy
+from sweep.server.state import AppState, Metrics
+from sweep.server.tokens import Tokens
 from sweep.store.database import Database
 
 ROOT = Path(__file__).parents[2]

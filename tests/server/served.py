@@ -12,12 +12,8 @@ from fastapi import FastAPI
 
 from sweep.jobs.queue import JobQueue, JobState
 from sweep.jobs.studies import StudyService
-from sweep.server.api import docs, studies
-from sweep.server.errors import handle_errors
-from sweep.server.metrics import Metrics
-from sweep.server.state import AppState
-from sweep.server.web import new_study, pages
-from sweep.server.web.rendering import PUBLIC, Assets
+from sweep.server.app import create_routes
+from sweep.server.state import AppState, Metrics
 from sweep.store.database import Database
 from tests.jobs.conftest import found, supervisor_of
 from tests.report.test_html import Parsed, taken_apart
@@ -70,13 +66,7 @@ def site_of(database: Database, templates: Path = ROOT / "studies") -> Site:
     book = JobQueue(database)
     book.open()
     state = AppState(StudyService(database, book), supervisor_of(book), templates, Metrics())
-    app = FastAPI(title="sweep", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.state = state
-    for part in (studies, docs, pages, new_study):
-        app.include_router(part.router)
-    app.mount("/assets", Assets(directory=PUBLIC))
-    handle_errors(app)
-    return Site(state, app)
+    return Site(state, create_routes(state))
 
 
 def form(read: Parsed, **changed: str) -> list[tuple[str, str]]:

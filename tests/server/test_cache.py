@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweep.server import cache
-from sweep.server.cache import AnswerCache
+from sweep.server import state
+from sweep.server.state import AnswerCache
 
 
 class Timeline:
@@ -66,8 +66,8 @@ def test_what_is_forgotten_is_made_again() -> None:
 
 
 def test_it_keeps_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MOST_KEPT", 2)
-    monkeypatch.setattr(cache, "TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(state, "MOST_KEPT", 2)
+    monkeypatch.setattr(state, "TIDY_SECONDS", 0.0)
     kept = AnswerCache()
     for number in range(3):
         kept.get(number, lambda: "first", seconds=60.0)
@@ -76,8 +76,8 @@ def test_it_keeps_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_keeps_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MOST_BYTES", 10)
-    monkeypatch.setattr(cache, "TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(state, "MOST_BYTES", 10)
+    monkeypatch.setattr(state, "TIDY_SECONDS", 0.0)
     kept = AnswerCache()
     for number in range(3):
         kept.get(number, lambda: b"12345", seconds=60.0)

@@ -13,8 +13,8 @@ import pytest
 from starlette.requests import Request
 
 from sweep.report.theme import BLUE, DARK, GREY, GRID, INK, MUTED, PAPER, VERMILLION
-from sweep.server.security.tokens import AccessRole
-from sweep.server.web.rendering import ASSETS, PUBLIC, address, allows
+from sweep.server.pages import ASSETS, PUBLIC, address, allows
+from sweep.server.tokens import AccessRole
 from tests.fakes import opened
 from tests.report.test_html import Parsed, taken_apart
 from tests.server.served import Site, site_of

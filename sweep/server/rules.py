@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sweep.errors import BadInput
-from sweep.server.security.tokens import AccessRole, Tokens
+from sweep.server.tokens import AccessRole, Tokens
 
 Rows = tuple[tuple[str, str, str], ...]
 
@@ -84,11 +84,7 @@ class Policy:
 
     @classmethod
     def make(cls, tokens: Tokens | None, hosts: Iterable[str], *, secure: bool) -> Policy:
-        """Return the usual policy; `hosts` are names and addresses without a port, IPv6 in brackets.
-
-        Raises:
-            BadInput: for a host that is none.
-        """
+        """Return the usual policy; raise `BadInput` for a host that is no name or address without a port."""
         names = set()
         for host in hosts:
             found = read_host(host)
@@ -124,8 +120,7 @@ class Route:
         """The role that a request needs; None for what the guard answers itself."""
         if self.path in ANSWERED_BY_THE_GUARD:
             return None
-        rest = AccessRole.READ if self.method == "GET" else AccessRole.ADMIN
-        return AccessRole(self._first(ROLES) or rest)
+        return AccessRole(self._first(ROLES) or (AccessRole.READ if self.method == "GET" else AccessRole.ADMIN))
 
     @property
     def limit(self) -> str | None:

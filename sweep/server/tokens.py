@@ -114,11 +114,7 @@ class TokenFile:
     path: Path
 
     def read_or_make(self) -> tuple[Tokens, bool]:
-        """Return the tokens of a file, and whether they were made just now because there was no file.
-
-        Raises:
-            BadInput: if others can read the file, it belongs to another user, or holds no tokens.
-        """
+        """Return the tokens, and whether they were made just now; raise `BadInput` for a file that is not private."""
         try:
             if not os.path.lexists(self.path):
                 made = Tokens.make()
@@ -169,9 +165,8 @@ class TokenFile:
                 raise BadInput(FIELD, f"must belong to this user, and `{self.path}` belongs to user {about.st_uid}.")
             mode = stat.S_IMODE(about.st_mode)
             if mode & 0o077:
-                raise BadInput(
-                    FIELD, f"must have the mode 600, closed to group and others, and `{self.path}` has {mode:03o}."
-                )
+                rule = "must have the mode 600, closed to group and others"
+                raise BadInput(FIELD, f"{rule}, and `{self.path}` has {mode:03o}.")
             return os.read(file, LARGEST_BYTES)
         finally:
             os.close(file)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.errors import BadInput
-from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, TokenFile, Tokens
+from sweep.server.tokens import SESSION_SECONDS, AccessRole, TokenFile, Tokens
 
 TOKENS = Tokens("r" * 43, "u" * 43, "a" * 43)
 NOW = 1_800_000_000.0

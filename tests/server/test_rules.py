@@ -7,8 +7,8 @@ import re
 import pytest
 
 from sweep.errors import BadInput
-from sweep.server.security.rules import LIMITS, Policy, Route
-from sweep.server.security.tokens import AccessRole
+from sweep.server.rules import LIMITS, Policy, Route
+from sweep.server.tokens import AccessRole
 
 CHANGING = ("POST", "PATCH", "DELETE")
 READ_ALONE = [

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from sweep.server.security.guard import Guard
-from sweep.server.security.rules import Policy
-from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
+from sweep.server.guard import Guard
+from sweep.server.rules import Policy
+from sweep.server.tokens import SESSION_SECONDS, AccessRole, Tokens
 from tests.server.driver import Client, Reached, Timeline
 
 TOKENS = Tokens("r" * 43, "u" * 43, "a" * 43)

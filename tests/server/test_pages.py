@@ -6,8 +6,8 @@ import optuna
 import pytest
 
 from sweep.jobs.queue import ExitStatus
-from sweep.server.web.presenters import LISTED
-from sweep.server.web.rendering import FOREVER, address
+from sweep.server.pages import FOREVER, address
+from sweep.server.presenters import LISTED
 from sweep.store.database import Database
 from tests.fakes import make_coordinator
 from tests.jobs.conftest import plan_of

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.server.security.checks import BODY_LIMIT_BYTES
-from sweep.server.security.guard import Guard
-from sweep.server.security.rules import MOST_BUCKETS, Buckets, Limit, Policy
-from sweep.server.security.tokens import SESSION_SECONDS, AccessRole, Tokens
+from sweep.server.guard import BODY_LIMIT_BYTES, Guard
+from sweep.server.rules import MOST_BUCKETS, Buckets, Limit, Policy
+from sweep.server.tokens import SESSION_SECONDS, AccessRole, Tokens
 from tests.server.driver import App, Client, Got, Message, Pairs, Reached, Timeline, read, run, send_all
 
 TOKENS = Tokens("r" * 43, "u" * 43, "a" * 43)
@@ -383,7 +382,7 @@ class TestBody:
     def test_a_refused_one_that_does_not_come_is_not_waited_for_long(
         self, app: Reached, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sweep.server.security.guard.LINGER_SECONDS", 0.01)
+        monkeypatch.setattr("sweep.server.guard.LINGER_SECONDS", 0.01)
         sent: list[Message] = []
 
         async def receive() -> Message:

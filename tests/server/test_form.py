@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sweep.config.study_file import DataPlan, ModelPlan, Plan, read_plan
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE
-from sweep.server.web.new_study import LABELS, TEXTS, Filled, blamed, free_name
+from sweep.server.new_study import LABELS, TEXTS, Filled, blamed
 from sweep.space import Range
 from tests.fakes import make_plan
 
@@ -58,7 +58,7 @@ class TestTemplate:
 
     @given(st.lists(st.text(min_size=1, max_size=64), max_size=8), st.text(min_size=1, max_size=64))
     def test_its_name_is_one_that_is_free_and_short_enough(self, taken: list[str], name: str) -> None:
-        found = free_name(name, [name, *taken])
+        found = Filled.from_plan(TEMPLATE.model_copy(update={"name": name}), [name, *taken]).text("name")
         assert found not in {name, *taken}
         assert len(found) <= 64
 

@@ -11,7 +11,7 @@ from sweep.config.study_file import Plan
 from sweep.errors import BadInput
 from sweep.report.theme import DARK, SERIES
 from sweep.schedules import CATALOGUE, Timeline
-from sweep.server.web.preview import (
+from sweep.server.new_study import (
     HEIGHT,
     MOST_BATCHES,
     MOST_CURVES,
@@ -22,7 +22,7 @@ from sweep.server.web.preview import (
     settings,
     spread,
 )
-from sweep.server.web.rendering import PUBLIC
+from sweep.server.pages import PUBLIC
 from tests.fakes import make_plan
 
 EVERY: dict[str, Any] = {name: {} for name in CATALOGUE if name != "function"}
@@ -50,30 +50,30 @@ class TestDrawings:
         assert [drawing.name for drawing in drawings] == list(schedules)
         for drawing in drawings:
             assert 1 <= len(drawing.curves) <= MOST_CURVES
-            for curve in drawing.curves:
-                reached = points(curve.path)
+            for path, _ in drawing.curves:
+                reached = points(path)
                 assert len(reached) <= MOST_POINTS
                 assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in reached)
                 assert reached[-1][0] == WIDTH
 
     def test_the_highest_rate_of_all_curves_touches_the_top(self) -> None:
         for drawing in draw_all(plan_of(), 235):
-            assert min(y for curve in drawing.curves for _, y in points(curve.path)) < 0.05 * HEIGHT
+            assert min(y for path, _ in drawing.curves for _, y in points(path)) < 0.05 * HEIGHT
 
     def test_they_are_drawn_at_the_geometric_middle_of_the_learning_rate(self) -> None:
         (constant,) = draw_all(plan_of({"constant": {}}, learning_rate={"low": 0.01, "high": 1.0}), 235)
         assert constant.highest == "0.1"
-        assert {y for curve in constant.curves for _, y in points(curve.path)} == {0.0}
+        assert {y for path, _ in constant.curves for _, y in points(path)} == {0.0}
 
     def test_a_few_batches_keep_their_rates_to_their_ends(self) -> None:
         step = draw(CATALOGUE["step"], {"drop": 0.5, "epochs_drop": 2}, 0.1, Timeline(epochs=4, steps_per_epoch=1))
-        assert step.curves[0].path == "M0 0.0H60.0V48.0H120.0V48.0H180.0V72.0H240.0"
+        assert step.curves[0][0] == "M0 0.0H60.0V48.0H120.0V48.0H180.0V72.0H240.0"
 
     def test_each_curve_tells_what_makes_it_differ(self) -> None:
         spaces = {"drop": {"low": 0.2, "high": 0.8}, "epochs_drop": {"low": 2, "high": 7}}
         (step,) = draw_all(plan_of({"step": spaces}), 235)
         told = ["drop 0.2, epochs_drop 2", "drop 0.5, epochs_drop 4", "drop 0.8, epochs_drop 7"]
-        assert [curve.label for curve in step.curves] == told
+        assert [label for _, label in step.curves] == told
 
     def test_what_cannot_be_told_apart_is_drawn_once(self) -> None:
         (drawing,) = draw_all(

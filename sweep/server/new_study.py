@@ -1,4 +1,4 @@
-"""The page that begins a study: its form, the preview beside it, and the order that it makes.
+"""The page that begins a study: its form, the drawings of its schedules beside it, and the order that it makes.
 
 A template, which is a study file of the operator's, fills in the form; the form's texts make another study file.
 """
@@ -6,23 +6,25 @@ A template, which is a study file of the operator's, fills in the form; the form
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sweep.config.study_file import Plan, check_recipe, read_plan
 from sweep.errors import BadInput, NotFound, nearest
 from sweep.jobs.queue import KEY_HEADER, Job
-from sweep.schedules.catalogue import list_catalogue, read_value
+from sweep.schedules import CATALOGUE, Numbers, Schedule, Timeline, build
+from sweep.schedules.catalogue import list_catalogue, read_value, typed
+from sweep.search.distributions import is_whole
+from sweep.server.pages import MOST_FIELDS, FormError, PageRoute, fragment, page, read_form, reason_of
 from sweep.server.state import AppState, State
-from sweep.server.web.pages import MOST_FIELDS, FormError, read_form
-from sweep.server.web.preview import HEIGHT, WIDTH, Drawing, draw_all
-from sweep.server.web.rendering import PageRoute, fragment, page, reason_of
 from sweep.space import Range, Space, Value, extremes
 
 # The label of each field, and the value of a study file that it holds.
@@ -52,6 +54,10 @@ KEY = re.compile(r"[!-~]{1,200}")
 FOREIGN = "function"  # calls its user's own code, which a server does not run
 SOME_ROWS = 235
 SENT_BEFORE = "this form was sent before with other values. Send it once more if you want this study as well."
+WIDTH, HEIGHT = 240, 96  # of a plot, in the units of its drawing
+MOST_CURVES = 4
+MOST_POINTS = 120
+MOST_BATCHES = 20_000  # a fifth of a second for all schedules
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ class Filled:
     @classmethod
     def from_plan(cls, plan: Plan, taken: Collection[str]) -> Filled:
         """Return a form filled in as a template says, under a name that is not taken."""
-        texts = {"name": free_name(plan.name, taken), "note": plan.note, "split": plan.split.kind}
+        names = (plan.name if number == 1 else f"{plan.name[:56]}-{number}" for number in range(1, len(taken) + 2))
+        texts = {"name": next(name for name in names if name not in taken), "note": plan.note, "split": plan.split.kind}
         texts |= {field: str(getattr(getattr(plan, table), key)) for field, (table, key) in NUMBERS.items()}
         for name in RANGES:
             space: Space = getattr(plan.search, name)
@@ -140,16 +147,6 @@ def _number(key: str, text: str) -> Value:
     return read_value(text.strip())
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
-    """Return a name for a study that is like another one.
-
-    >>> free_name("smoke", []), free_name("smoke", ["smoke", "smoke-2"])
-    ('smoke', 'smoke-3')
-    """
-    names = (name if number == 1 else f"{name[:56]}-{number}" for number in range(1, len(taken) + 2))
-    return next(each for each in names if each not in taken)
-
-
 def blamed(key: str) -> str | None:
     """Return the field of the form that holds a study file's wrong value; None if none does.
 
@@ -158,6 +155,89 @@ def blamed(key: str) -> str | None:
     """
     fits = [(held, field) for field, (_, held) in FIELDS.items() if key == held or key.startswith(f"{held}.")]
     return max(fits, key=lambda fit: len(fit[0]))[1] if fits else None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A schedule as it is drawn: its curves over so many epochs, from 0 to the rate `highest`.
+
+    It is SVG without inline styles, which the pages' security policy forbids.
+
+    Attributes:
+        curves: of each the path, and the parameters that give it.
+    """
+
+    name: str
+    formula: str
+    epochs: int
+    highest: str
+    curves: tuple[tuple[str, str], ...]
+
+
+def draw_all(plan: Plan, train_rows: int) -> list[Drawing]:
+    """Draw every schedule that a plan searches, as it would be over that many rows.
+
+    Raises:
+        BadInput: if a training is too long to be drawn.
+    """
+    steps = -(-train_rows // plan.training.batch_size)
+    if plan.training.epochs * steps > MOST_BATCHES:
+        raise BadInput("epochs", f"trainings of more than {MOST_BATCHES:,} batches are not drawn.")
+    timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=steps)
+    rates = [float(rate) for rate in spread(plan.search.learning_rate, whole=False)]
+    rate = math.sqrt(rates[0] * rates[-1])
+    return [draw(CATALOGUE[name], spaces, rate, timeline) for name, spaces in plan.search.schedules.items()]
+
+
+def draw(kind: type[Schedule], spaces: Mapping[str, Space], rate: float, timeline: Timeline) -> Drawing:
+    """Draw a schedule at the extremes and in the middle of its own parameters, equal curves once."""
+    varied = [key for key, space in spaces.items() if isinstance(space, Range | tuple)]
+    found: dict[bytes, tuple[Numbers, str]] = {}
+    for setting in settings(kind, spaces):
+        rates = build(kind, {"learning_rate": rate, **setting}).rates(timeline)
+        values = [(key, setting[key]) for key in varied]
+        texts = [f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {typed(value)}" for key, value in values]
+        found.setdefault(rates.tobytes(), (rates, ", ".join(texts)))
+    highest = max(float(rates.max()) for rates, _ in found.values())
+    curves = tuple((path(rates, highest), label) for rates, label in found.values())
+    return Drawing(kind.name, kind.formula, timeline.epochs, f"{highest:.3g}", curves)
+
+
+def settings(kind: type[Schedule], spaces: Mapping[str, Space]) -> list[dict[str, Value]]:
+    """Return own parameters from one end of all their spaces to the other."""
+    values = {key: spread(space, whole=is_whole(kind, key)) for key, space in spaces.items()}
+    number = min(MOST_CURVES, max(map(len, values.values()), default=1))
+    return [
+        {key: own[round(place * (len(own) - 1) / max(1, number - 1))] for key, own in values.items()}
+        for place in range(number)
+    ]
+
+
+def spread(space: Space, *, whole: bool) -> tuple[Value, ...]:
+    """Return what stands for a space: a range's extremes and middle, or every choice.
+
+    >>> spread(Range(low=0.01, high=1.0, log=True), whole=False), spread(Range(low=2, high=7), whole=True)
+    ((0.01, 0.1, 1.0), (2, 4, 7))
+    """
+    if not isinstance(space, Range):
+        return space if isinstance(space, tuple) else (space,)
+    middle = math.sqrt(space.low * space.high) if space.log else (space.low + space.high) / 2
+    return (space.low, round(middle) if whole else middle, space.high)
+
+
+def path(rates: Numbers, highest: float) -> str:
+    """Return the line through `rates`, `[epochs, steps_per_epoch]`, in the units of the drawing.
+
+    As long as batches can be told apart, each keeps its rate to its end.
+    """
+    flat = rates.ravel()
+    up = (HEIGHT * (1 - flat / highest)).tolist()
+    if flat.size <= MOST_POINTS:
+        extremes = np.linspace(0, WIDTH, flat.size + 1)[1:].tolist()
+        return "M0 " + "V".join(f"{y:.1f}H{x:.1f}" for x, y in zip(extremes, up, strict=True))
+    places = np.linspace(0, flat.size - 1, MOST_POINTS).round().astype(int).tolist()
+    across = np.linspace(0, WIDTH, MOST_POINTS).tolist()
+    return "M" + "L".join(f"{x:.1f} {up[place]:.1f}" for x, place in zip(across, places, strict=True))
 
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute, default_response_class=HTMLResponse)
@@ -203,11 +283,7 @@ async def order(request: Request, state: State) -> Response:
 
 
 def find(state: AppState, name: str) -> Plan:
-    """Return the template called `name`.
-
-    Raises:
-        NotFound: if there is none.
-    """
+    """Return the template called `name`; raise `NotFound` if there is none."""
     plans = {plan.name: plan for plan in state.template_plans()}
     if name not in plans:
         raise NotFound("template", f"there is no template `{name}`{nearest(name, plans) or '.'}")

@@ -53,6 +53,26 @@ class Row:
     behind: int = 0
     verdict: str = ""
 
+    @classmethod
+    def read(cls, app: AppState, name: str) -> Row:
+        """Return what is shown of a study; raise `NotFound` if there is none."""
+
+        def in_words(of: Study) -> str:
+            """Return both verdicts as the report's heading has them, in one line."""
+            found = of.verdict()
+            new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
+            return f"these rows: {found.on_these_rows.word}; new rows: {new}"
+
+        study, behind, verdict = app.study(name), 0, ""
+        if study.state == JobState.QUEUED:
+            queue = app.queue()
+            behind = queue.index(name) if name in queue else 0
+        if study.verdict != "none":
+            with suppress(SweepError):
+                words = app.result(name, "verdict in words", in_words)
+                verdict = f"{words} (out of date)" if study.verdict == "out of date" else words
+        return cls(study, behind, verdict)
+
     @property
     def has_page(self) -> bool:
         """Whether the study's name may be a part of an address; studies of other programs have any name."""
@@ -120,32 +140,8 @@ class Row:
             return ""
         points = round(100 * (best - quoted), 2)
         if points == 0:
-            return f"as the quoted {percent(quoted)}"
-        return f"{abs(points):.2f} points {'above' if points > 0 else 'below'} the quoted {percent(quoted)}"
-
-
-def row_of(app: AppState, name: str) -> Row:
-    """Return what is shown of a study.
-
-    Raises:
-        NotFound: if there is no such study.
-    """
-
-    def read_words(of: Study) -> str:
-        """Return both verdicts as the report's heading has them, in one line."""
-        found = of.verdict()
-        new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
-        return f"these rows: {found.on_these_rows.word}; new rows: {new}"
-
-    study, behind, verdict = app.study(name), 0, ""
-    if study.state == JobState.QUEUED:
-        queue = app.queue()
-        behind = queue.index(name) if name in queue else 0
-    if study.verdict != "none":
-        with suppress(SweepError):
-            words = app.result(name, "verdict in words", read_words)
-            verdict = f"{words} (out of date)" if study.verdict == "out of date" else words
-    return Row(study, behind, verdict)
+            return f"as the quoted {quoted:.2%}"
+        return f"{abs(points):.2f} points {'above' if points > 0 else 'below'} the quoted {quoted:.2%}"
 
 
 @dataclass(frozen=True)
@@ -161,37 +157,26 @@ class Listing:
     resting: int
     next_after: str | None
 
+    @classmethod
+    def read(cls, app: AppState, after: str) -> Listing:
+        """Return the page of studies behind the name `after`; only the first shows those that move."""
+        moving = dict.fromkeys((*app.supervisor.running, *app.queue()))
+        resting = [name for name in app.service.names() if name not in moving]
+        behind = [name for name in resting if name > after]
+        shown = [*(() if after else moving), *behind[:LISTED]]
+        app.studies(shown)  # reads them together; each row then finds its own in the cache
+        rows = []
+        for name in shown:
+            with suppress(NotFound):  # deleted meanwhile
+                rows.append(Row.read(app, name))
+        return cls(tuple(rows), len(moving), len(resting), behind[LISTED - 1] if len(behind) > LISTED else None)
+
     @property
     def summary(self) -> str:
         """How many studies there are, in one line."""
-        if not self.moving and not self.resting:
-            return "No study yet."
         if not self.moving:
-            return f"{self.resting} at rest, nothing running or queued."
+            return f"{self.resting} at rest, nothing running or queued." if self.resting else "No study yet."
         return f"{self.moving} running or queued, {self.resting} at rest."
-
-
-def list_studies(app: AppState, after: str) -> Listing:
-    """Return the page of studies behind the name `after`; only the first shows those that move."""
-    moving = dict.fromkeys((*app.supervisor.running, *app.queue()))
-    resting = [name for name in app.service.names() if name not in moving]
-    behind = [name for name in resting if name > after]
-    shown = [*(() if after else moving), *behind[:LISTED]]
-    app.studies(shown)  # reads them together; each row then finds its own in the cache
-    rows = []
-    for name in shown:
-        with suppress(NotFound):  # deleted meanwhile
-            rows.append(row_of(app, name))
-    return Listing(tuple(rows), len(moving), len(resting), behind[LISTED - 1] if len(behind) > LISTED else None)
-
-
-def percent(share: float) -> str:
-    """Return a share as the report shows accuracies.
-
-    >>> percent(0.9569)
-    '95.69%'
-    """
-    return f"{share:.2%}"
 
 
 def left(seconds: float) -> str:
@@ -217,7 +202,7 @@ def setting(params: Mapping[str, Value]) -> str:
 
 # What templates call by name.
 FILTERS = {
-    "percent": percent,
+    "percent": "{:.2%}".format,
     "setting": setting,
     "grouped": "{:,}".format,
     "time": lambda time: f"{time:%Y-%m-%d %H:%M} UTC",

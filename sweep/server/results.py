@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,18 +16,14 @@ from fastapi.responses import StreamingResponse
 from sweep.api import Study
 from sweep.export.script import Chosen, write_script
 from sweep.export.trial import choose, read_stored, schedule_answer
-from sweep.server.api.studies import Limit, StudyName
-from sweep.server.errors import CONFLICT, MISSING, Responses
+from sweep.server.errors import CONFLICT, MISSING, content
 from sweep.server.state import AppState, State
+from sweep.server.studies import Limit, StudyName
 from sweep.store.optuna_schema import HIGHEST_NUMBER
 from sweep.verdict.result import Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, TrialAnswer, TrialsAnswer
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["results"])
-
-PAGE: Responses = {200: {"content": {"text/html": {}}}}
-SCRIPT: Responses = {200: {"content": {"text/x-python": {}}}}
-TABLE: Responses = {200: {"content": {"text/csv": {}}}}
 
 PAGE_ROWS = 500
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")  # begin what a spreadsheet would run
@@ -52,7 +49,7 @@ def show_verdict(name: StudyName, state: State) -> Response:
     return state.result_as_json(name, "verdict", Study.verdict)
 
 
-@router.get("/report", response_class=Response, responses=PAGE | MISSING)
+@router.get("/report", response_class=Response, responses=content("text/html") | MISSING)
 def show_report(name: StudyName, state: State) -> Response:
     """Show the verdict with all its figures as one page that needs nothing else."""
     report = state.result(name, "report", Study.report)
@@ -70,53 +67,35 @@ def list_trials(
     return state.result_as_json(name, ("trials", after, limit), lambda study: study.trials(after, limit))
 
 
-@router.get("/trials.csv", response_class=StreamingResponse, responses=TABLE | MISSING)
+@router.get("/trials.csv", response_class=StreamingResponse, responses=content("text/csv") | MISSING)
 def download_trials(name: StudyName, state: State) -> StreamingResponse:
     """Download all trials as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return StreamingResponse(csv_lines(state.handle(name)), media_type="text/csv", headers=headers)
-
-
-def csv_lines(study: Study) -> Iterator[str]:
-    """Return all trials as CSV, the heading first, then some hundred lines at a time.
-
-    Raises:
-        NotFound: at once, if there is no such study.
-    """
-    with study.stored.reading() as found:
+    study = state.handle(name)
+    with study.stored.reading() as found:  # which raises at once if there is no such study
         params = found.param_names()
-    first = study.trials(limit=PAGE_ROWS)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    rows = csv_lines(study, params, study.trials(limit=PAGE_ROWS))
+    return StreamingResponse(rows, media_type="text/csv", headers=headers)
 
-    def row(cells: list[Any]) -> str:
+
+def csv_lines(study: Study, params: list[str], page: TrialsAnswer) -> Iterator[str]:
+    """Yield all trials as CSV, the heading first, then some hundred lines at a time."""
+
+    def written(rows: list[list[Any]]) -> str:
         buffer = io.StringIO()
-        csv.writer(buffer).writerow([harmless(cell) for cell in cells])
+        harmless = [
+            [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row] for row in rows
+        ]
+        csv.writer(buffer).writerows(harmless)
         return buffer.getvalue()
 
-    def lines(page: TrialsAnswer) -> Iterator[str]:
-        yield row([*FACTS, *params, *TIMES])
-        while True:
-            yield "".join(
-                row(
-                    [getattr(trial, fact) for fact in FACTS]
-                    + [trial.params.get(name) for name in params]
-                    + [getattr(trial, time) for time in TIMES]
-                )
-                for trial in page.trials
-            )
-            if page.next_after is None:
-                return
-            page = study.trials(page.next_after, PAGE_ROWS)
-
-    return lines(first)
-
-
-def harmless(cell: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula; numbers stay as they are.
-
-    >>> harmless("=1+1"), harmless("-0.5"), harmless(-0.5), harmless("step")
-    ("'=1+1", "'-0.5", -0.5, 'step')
-    """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    facts, times = attrgetter(*FACTS), attrgetter(*TIMES)
+    yield written([[*FACTS, *params, *TIMES]])
+    while True:
+        yield written([[*facts(one), *map(one.params.get, params), *times(one)] for one in page.trials])
+        if page.next_after is None:
+            return
+        page = study.trials(page.next_after, PAGE_ROWS)
 
 
 @router.get("/trials/{number}", response_model=TrialAnswer, responses=MISSING)
@@ -131,7 +110,7 @@ def show_schedule(name: StudyName, state: State) -> Response:
     return state.result_as_json(name, "schedule", lambda study: schedule_answer(exported(state, study)))
 
 
-@router.get("/schedule.py", response_class=Response, responses=SCRIPT | MISSING | CONFLICT)
+@router.get("/schedule.py", response_class=Response, responses=content("text/x-python") | MISSING | CONFLICT)
 def show_script(name: StudyName, state: State) -> Response:
     """Show the same as a script that needs Keras and pandas alone."""
     text = state.result(name, "script", lambda study: write_script(exported(state, study)))

@@ -49,23 +49,14 @@ STUDY_JSON: dict[str, Any] = {
 }
 STUDY_TOML = """\
 name = "second"
-
-[data]
-name = "ionosphere"
-
-[model]
-hidden = [8]
-
-[training]
-epochs = 5
+data.name = "ionosphere"
+model.hidden = [8]
+training.epochs = 5
 
 [search]
 trials = 12
 replicates = 2
-
-[search.schedules]
-constant = {}
-cosine = {}
+schedules = { constant = {}, cosine = {} }
 """
 STUDY_FILE: dict[str, Any] = {
     "requestBody": {
@@ -115,13 +106,7 @@ class Budget(BaseModel):
     trials: Annotated[int, Field(ge=1, le=HIGHEST_TRIALS, description="Candidates in all, more than before.")]
 
 
-@router.post(
-    "/studies",
-    status_code=201,
-    response_model=StudyAnswer,
-    responses={**MISSING, **CONFLICT, **OTHER_KIND},
-    openapi_extra=STUDY_FILE,
-)
+@router.post("/studies", status_code=201, responses=MISSING | CONFLICT | OTHER_KIND, openapi_extra=STUDY_FILE)
 async def order_study(request: Request, response: Response, state: State, key: Key = None) -> StudyAnswer:
     """Order a study: it is queued, and begins when its turn comes."""
     tables = await asyncio.to_thread(read_tables, request.headers.get("content-type", ""), await request.body())
@@ -133,11 +118,7 @@ async def order_study(request: Request, response: Response, state: State, key: K
 
 
 def read_tables(content_type: str, body: bytes) -> dict[str, Any]:
-    """Return the tables of a study file.
-
-    Raises:
-        Refused: 415 for another kind of body, 400 for one that is no such text.
-    """
+    """Return the tables of a study file; raise `Refused` for a body that is none."""
     language = LANGUAGES.get(content_type.partition(";")[0].strip().lower())
     if language is None:
         raise Refused(415, f"must be {' or '.join(LANGUAGES)}, got {content_type[:100]!r}.", "Content-Type")
@@ -159,10 +140,10 @@ def list_studies(
     after: Annotated[str, Query(max_length=512, description="Begin behind this name.")] = "",
 ) -> Response:
     """List the studies by name; tuned baselines are left out, as they belong to theirs."""
-    return state.json(("studies", after, limit), lambda: page(state, after, limit))
+    return state.json(("studies", after, limit), lambda: page_of(state, after, limit))
 
 
-def page(state: AppState, after: str, limit: int) -> StudiesAnswer:
+def page_of(state: AppState, after: str, limit: int) -> StudiesAnswer:
     """Return the studies whose names follow `after`."""
     names = [name for name in state.service.names() if name > after]
     more = names[limit - 1] if len(names) > limit else None
@@ -181,25 +162,25 @@ def show_study_file(name: StudyName, state: State) -> Response:
     return state.json(("plan", name), lambda: state.service.plan(name))
 
 
-@router.post("/studies/{name}/stop", status_code=202, responses={**MISSING, **CONFLICT})
+@router.post("/studies/{name}/stop", status_code=202, responses=MISSING | CONFLICT)
 async def stop_study(name: StudyName, state: State) -> StudyAnswer:
     """Stop a study, or take it out of the queue; what is finished stays, and it can be resumed."""
     return await state.act(lambda: state.service.stop(name))
 
 
-@router.post("/studies/{name}/resume", status_code=202, responses={**MISSING, **CONFLICT})
+@router.post("/studies/{name}/resume", status_code=202, responses=MISSING | CONFLICT)
 async def resume_study(name: StudyName, state: State) -> StudyAnswer:
     """Queue a study that rests, from where it was stopped or has failed."""
     return await state.act(lambda: state.service.resume(name))
 
 
-@router.patch("/studies/{name}", status_code=202, responses={**MISSING, **CONFLICT})
+@router.patch("/studies/{name}", status_code=202, responses=MISSING | CONFLICT)
 async def raise_budget(name: StudyName, budget: Budget, state: State) -> StudyAnswer:
     """Raise a study's number of candidates; one that is done is queued again."""
     return await state.act(lambda: state.service.raise_budget(name, budget.trials))
 
 
-@router.delete("/studies/{name}", status_code=204, responses={**MISSING, **CONFLICT})
+@router.delete("/studies/{name}", status_code=204, responses=MISSING | CONFLICT)
 async def delete_study(name: StudyName, state: State) -> Response:
     """Delete a study that does not run, with its tuned baselines and its verdict."""
     await state.delete(name)
@@ -210,18 +191,13 @@ Shown = TypeVar("Shown", StudyAnswer, StudiesAnswer)
 events = APIRouter(prefix="/v1", tags=["events"])
 
 
-def require_study(name: StudyName, state: State) -> None:
-    """Raise `NotFound` before a stream begins."""
-    state.study(name)
+def known_study(name: StudyName, state: State) -> str:
+    """Return the name, or raise `NotFound` before a stream begins."""
+    return state.study(name).study
 
 
-@events.get(
-    "/studies/{name}/events",
-    response_class=EventSourceResponse,
-    responses=MISSING,
-    dependencies=[Depends(require_study)],
-)
-async def follow_study(name: StudyName, state: State) -> AsyncIterator[ServerSentEvent]:
+@events.get("/studies/{name}/events", response_class=EventSourceResponse, responses=MISSING)
+async def follow_study(name: Annotated[str, Depends(known_study)], state: State) -> AsyncIterator[ServerSentEvent]:
     """Follow a study: an event `study` with a StudyAnswer for every change, until it rests."""
     async for study in changes(state, lambda: state.study(name)):
         yield ServerSentEvent(event="study", raw_data=study.model_dump_json())
@@ -232,7 +208,7 @@ async def follow_study(name: StudyName, state: State) -> AsyncIterator[ServerSen
 @events.get("/events", response_class=EventSourceResponse)
 async def follow_studies(state: State) -> AsyncIterator[ServerSentEvent]:
     """Follow the first hundred studies: an event `studies` with a StudiesAnswer for every change."""
-    async for studies in changes(state, lambda: page(state, "", MOST_FOLLOWED)):
+    async for studies in changes(state, lambda: page_of(state, "", MOST_FOLLOWED)):
         yield ServerSentEvent(event="studies", raw_data=studies.model_dump_json())
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sweep.jobs.queue import JobState
 from sweep.schedules import CATALOGUE
-from sweep.server.web.new_study import SOME_ROWS, find, train_rows
+from sweep.server.new_study import SOME_ROWS, find, train_rows
 from sweep.store.database import Database
 from tests.report.test_html import Parsed, said, taken_apart
 from tests.server.served import HOSTILE, Site, form, site_of

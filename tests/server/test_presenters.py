@@ -8,7 +8,7 @@ import pytest
 
 from sweep.jobs.progress import Progress
 from sweep.jobs.studies import StudyAnswer
-from sweep.server.web.presenters import LISTED, Row, left, list_studies, setting
+from sweep.server.presenters import LISTED, Listing, Row, left, setting
 from sweep.store.database import Database
 from tests.jobs.conftest import plan_of
 from tests.server.served import Site, site_of
@@ -106,7 +106,7 @@ def test_what_is_queued_stands_on_the_first_page_alone(site: Site) -> None:
     for number in range(LISTED + 1):
         book.import_study(plan_of(f"a{number:02}"))
     book.submit(plan_of("z"))
-    first, second = list_studies(site.state, ""), list_studies(site.state, f"a{LISTED - 1:02}")
+    first, second = Listing.read(site.state, ""), Listing.read(site.state, f"a{LISTED - 1:02}")
     assert first.rows[0].study.study == "z"
     assert len(first.rows) == LISTED + 1
     assert first.next_after == f"a{LISTED - 1:02}"
@@ -117,10 +117,10 @@ def test_what_is_queued_stands_on_the_first_page_alone(site: Site) -> None:
 
 def test_tuned_baselines_are_left_out(site: Site, database: Database) -> None:
     store_study(database, make_plan(trials=8))
-    assert [row.study.study for row in list_studies(site.state, "").rows] == ["ionosphere"]
+    assert [row.study.study for row in Listing.read(site.state, "").rows] == ["ionosphere"]
 
 
 def test_a_study_that_goes_while_it_is_looked_at_is_left_out(site: Site) -> None:
     site.state.service.queue.submit(plan_of("here"))
     site.state.cache.put(("queue",), ["gone", "here"], site.state.cache.generation)
-    assert [row.study.study for row in list_studies(site.state, "").rows] == ["here"]
+    assert [row.study.study for row in Listing.read(site.state, "").rows] == ["here"]

@@ -1,1 +1,0 @@
-"""The HTTP API under `/v1`, its description, health and events."""

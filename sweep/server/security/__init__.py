@@ -1,1 +1,0 @@
-"""What protects the service: checks of every request, roles, tokens, limits, headers."""
