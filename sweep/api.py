@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 from sweep.config.study_file import Plan, StudyFile, check_rates, read_as_written, read_study_file
 from sweep.errors import BadInput
@@ -18,18 +18,10 @@ from sweep.store.database import DEFAULT_STORAGE, Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
-from sweep.verdict.results import (
-    BestAnswer,
-    FamiliesAnswer,
-    ScheduleAnswer,
-    StatusAnswer,
-    TrialAnswer,
-    TrialsAnswer,
-)
+from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
 from sweep.verdict.status import work_left
 
 if TYPE_CHECKING:
-    from sweep.engines.spec import TrainingSpec
     from sweep.export.script import Chosen
     from sweep.report.html import Frame, Report
     from sweep.search.loop import SearchProgress, Seconds
@@ -37,8 +29,6 @@ if TYPE_CHECKING:
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STUDIES = Path("studies")
-
-Form: TypeAlias = Literal["keras", "json"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +42,15 @@ class Preparation:
     work_left: bool
 
 
-class RunListener(Protocol):
-    """What a run reports while it goes on; an exception raised here, such as `KeyboardInterrupt`, stops the run."""
+class RunListener:
+    """What a run reports while it goes on; an exception raised here, such as `KeyboardInterrupt`, stops the run.
 
-    def prepared(self, preparation: Preparation) -> contextlib.AbstractContextManager[object]:
+    This one shows nothing.
+    """
+
+    def prepared(self, _preparation: Preparation) -> contextlib.AbstractContextManager[object]:
         """Return the context in which all training happens."""
+        return contextlib.nullcontext()
 
     def begin(self, part: str, trainings: int) -> None:
         """Begin a part of so many trainings."""
@@ -68,33 +62,9 @@ class RunListener(Protocol):
         """Note where a search stands after a round."""
 
 
-class Silent:
-    """A listener that shows nothing."""
-
-    def prepared(self, preparation: Preparation) -> contextlib.AbstractContextManager[None]:
-        """Return an empty context."""
-        del preparation
-        return contextlib.nullcontext()
-
-    def begin(self, part: str, trainings: int) -> None:
-        """Show nothing."""
-
-    def trained(self, trainings: int) -> None:
-        """Show nothing."""
-
-    def searched(self, progress: SearchProgress) -> None:
-        """Show nothing."""
-
-
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
-
-    Attributes:
-        finished: whether all that was asked for is done; a run with a timeout may end before.
-        trained: whether anything was left to train when it began.
-        seconds: where its time went.
-    """
+    """How a run ended: whether all that was asked for is done, whether anything was to be trained, and its times."""
 
     finished: bool
     trained: bool
@@ -103,12 +73,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Study:
-    """One study: its database, its name there, and the study file that it is made from, if there is one.
-
-    Args:
-        stored: database and name.
-        path: the study file; None for a study that is only read.
-        overrides: values in place of the study file's, by dotted name, e.g. `{"search.trials": 400}`.
+    """One study: its database and its name there, and the study file that it is made from, if it is not only read.
 
     >>> study = Study.open("studies/smoke.toml", storage="sqlite:///studies/example.db")
     >>> study.name, study.exists()
@@ -132,7 +97,7 @@ class Study:
         Args:
             study: a study file, or a study's name; a name also finds the study file `studies/NAME.toml`.
             storage: SQLAlchemy URL of the database, `sqlite:///studies/sweeps.db` by default.
-            overrides: values in place of the study file's, by dotted name.
+            overrides: values in place of the study file's, by dotted name, e.g. `{"search.trials": 400}`.
 
         Raises:
             BadInput: for a study file that cannot be read, or a storage that is no database URL.
@@ -183,7 +148,7 @@ class Study:
             timeout_seconds: no round of a search and no stage of the verdict begins after it.
             search_only: whether to stop before the verdict.
             keep_programs: whether to use the compile cache, which `SWEEP_CACHE` names.
-            listener: what is told of the progress; may stop the run by an exception.
+            listener: receives the progress; may stop the run by an exception.
 
         Raises:
             BadInput: for a study file or data that are wrong, or unlike those of the stored study.
@@ -192,49 +157,39 @@ class Study:
         """
         from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
         from sweep.execution.local import Pool  # noqa: PLC0415
-        from sweep.search.session import (  # noqa: PLC0415
-            default_workers,
-            make_spec,
-            make_trainer,
-            quiet_optuna,
-            read_data,
-        )
+        from sweep.search import session  # noqa: PLC0415
 
-        quiet_optuna()
-        listener, study_file = listener or Silent(), self.study_file()
+        session.quiet_optuna()
+        listener, study_file = listener or RunListener(), self.study_file()
         plan = study_file.plan
         check_rates(plan)
         searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
         with self.database.sole_writer(plan.name), contextlib.ExitStack() as stack:
             cache = default_cache() if keep_programs else CompileCache(None)
-            pool = Pool(workers or default_workers(), cache)
+            pool = Pool(workers or session.default_workers(), cache)
             left = work_left(self.database, plan, search_only=search_only)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
-            from sweep.verdict.protocol import Protocol as VerdictProtocol  # noqa: PLC0415
+            from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
-            dataset = read_data(study_file)
-            spec = make_spec(study_file, dataset)
-            trainer = make_trainer(pool, spec, plan, on_runs=listener.trained)
+            dataset = session.read_data(study_file)
+            spec = session.make_spec(study_file, dataset)
+            trainer = session.make_trainer(pool, spec, plan, on_runs=listener.trained)
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)
             if not search_only:  # a search alone does not repay another program
                 trainer = trainer.with_few(narrow)
-            protocol = VerdictProtocol(
+            protocol = Protocol(
                 self.database, plan, dataset, spec.split, trainer, narrow, listener.begin, listener.searched
             )
             split = spec.split
             with listener.prepared(Preparation(plan, split.train_rows, split.validation_rows, pool.workers, left)):
                 finished = protocol.run(timeout_seconds, search_only=search_only)
             if finished and left and not search_only:
-                self._write_notes()
+                from sweep.dashboard.notes import write_notes  # noqa: PLC0415
+                from sweep.verdict.analysis import read_result  # noqa: PLC0415
+
+                write_notes(self.database, read_result(self.stored))
         return RunResult(finished, left, protocol.seconds)
-
-    def _write_notes(self) -> None:
-        """Show the verdict in optuna-dashboard as well."""
-        from sweep.dashboard.notes import write_notes  # noqa: PLC0415
-        from sweep.verdict.analysis import read_result  # noqa: PLC0415
-
-        write_notes(self.database, read_result(self.stored))
 
     def status(self) -> StatusAnswer:
         """Return how far the study is: counts by state, pace, time left, whether its verdict is made.
@@ -285,52 +240,43 @@ class Study:
         return read_verdict(self.stored)
 
     def report(self, frame: Frame | None = None) -> Report:
-        """Return the verdict with all its figures as one HTML page; raises as `verdict` does.
-
-        Args:
-            frame: what is around it where it is a page of the service; None for a page that needs nothing else.
-        """
+        """Return the verdict with all its figures as one HTML page; raises as `verdict` does."""
         from sweep.report.html import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
 
         return read_report(self.stored, frame)
 
-    def exported(
-        self, trial: int | None = None, study_file: StudyFile | None = None, data_place: Path | None = None
-    ) -> tuple[Chosen, TrainingSpec]:
+    def exported(self, trial: int | None = None) -> Chosen:
         """Return a trial with all that a training of it needs: the verdict's winner, or else the best, by default.
-
-        Args:
-            trial: its number.
-            study_file: where the data are found; the study's own file by default.
-            data_place: where a script looks for the data; where they are here by default.
 
         Raises:
             NotFound: if the study or the trial is not there, or the trial has not finished.
             NotYet: if no trial has finished.
             BadInput: if the trial has no schedule, or the data are not those of the study.
         """
-        from sweep.export.trial import choose, read_stored  # noqa: PLC0415
+        from sweep.export.script import choose, read_stored  # noqa: PLC0415
 
-        study_file = study_file or self.study_file()
-        return choose(study_file, read_stored(self.stored, trial), data_place)
+        return choose(self.study_file(), read_stored(self.stored, trial))[0]
 
     def schedule(self, trial: int | None = None) -> ScheduleAnswer:
         """Return a trial's schedule as data that `Schedule.from_json` reads; raises as `exported` does."""
-        from sweep.export.trial import schedule_answer  # noqa: PLC0415
+        from sweep.export.script import schedule_answer  # noqa: PLC0415
 
-        return schedule_answer(self.exported(trial)[0])
+        return schedule_answer(self.exported(trial))
 
     def script(self, trial: int | None = None) -> str:
         """Return a trial as a script that needs Keras and pandas alone; raises as `exported` does."""
         from sweep.export.script import write_script  # noqa: PLC0415
 
-        return write_script(self.exported(trial)[0])
+        return write_script(self.exported(trial))
 
-    def export(self, form: Form = "keras", trial: int | None = None) -> str:
+    def export(self, form: Literal["keras", "json"] = "keras", trial: int | None = None) -> str:
         """Return a trial as a script (`keras`) or as data (`json`); raises as `exported` does."""
-        if form == "keras":
-            return self.script(trial)
-        return self.schedule(trial).model_dump_json(indent=2, ensure_ascii=True) + "\n"
+        return self.script(trial) if form == "keras" else schedule_json(self.schedule(trial))
+
+
+def schedule_json(answer: ScheduleAnswer) -> str:
+    """Return a schedule as the text of a JSON file."""
+    return answer.model_dump_json(indent=2, ensure_ascii=True) + "\n"
 
 
 def study_path(study: str | Path) -> Path:

@@ -197,6 +197,6 @@ class TestLoading:
         assert names & (SLOW | {"pandas", "scipy", "sqlalchemy"}) == set()
 
     def test_drawing_an_answer_takes_no_statistics(self) -> None:
-        names = loaded("-c", "import sweep.cli.tables, sweep.cli.verdict")
+        names = loaded("-c", "import sweep.cli.tables")
         assert {"sweep", "rich"} <= names
         assert names & (SLOW | {"scipy"}) == set()

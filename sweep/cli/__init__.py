@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sweep.client.source import Source
     from sweep.model import Answer
-    from sweep.store.database import Database
 
 Shown = TypeVar("Shown", bound="Answer")
 
@@ -96,10 +95,11 @@ def run(
     overrides = {key: value for key, value in named.items() if value is not None}
     address = asked_server(context, server, token_file)
     if address is None or (supervised and not is_given(context, "server")):  # which a service's environment may name
-        from sweep.cli.run import Limits, run_study
+        from sweep.cli.run import run_study
 
         handle = api.Study.open(study, storage=storage, overrides=overrides)
-        run_study(handle, Limits(workers, timeout, search_only, supervised, no_cache))
+        limits = {"workers": workers, "timeout_seconds": timeout, "keep_programs": not no_cache}
+        run_study(handle, supervised=supervised, search_only=search_only, **limits)
         return
     from sweep.cli.run_remote import run_on_server
     from sweep.client.http import connect
@@ -136,7 +136,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Say whether the best schedule is really better than a constant rate, and how sure that is."""
-    from sweep.cli.verdict import show_verdict
+    from sweep.cli.tables import show_verdict
 
     with opened(context, study, storage, server, token_file) as source:
         emit(source.verdict(), as_json, show_verdict)
@@ -182,9 +182,10 @@ def dashboard(
     storage: Storage = None,
 ) -> None:
     """Open optuna-dashboard on the studies, for reading."""
-    from sweep.cli.dashboard import serve
+    from sweep.cli.serve import serve_dashboard
+    from sweep.store.database import DEFAULT_STORAGE, Database
 
-    serve(database(storage), port)
+    serve_dashboard(Database(storage or DEFAULT_STORAGE), port)
 
 
 @app.command()
@@ -210,21 +211,13 @@ def serve(
 ) -> None:
     """Serve studies over HTTP: order sweeps, watch them, ask for the best schedule, review in optuna-dashboard."""
     from sweep.cli.serve import ServeOptions, serve
+    from sweep.store.database import DEFAULT_STORAGE, Database
 
+    hosts = allow_host or []
     options = ServeOptions(
-        host=host,
-        port=port,
-        parallel=parallel,
-        workers=workers,
-        token_file=token_file,
-        allow_host=allow_host or [],
-        certificate=certificate,
-        key=key,
-        behind_proxy=behind_proxy,
-        no_auth=no_auth,
-        show_login=show_login,
+        host, port, parallel, workers, token_file, hosts, certificate, key, behind_proxy, no_auth, show_login
     )
-    serve(database(storage), options)
+    serve(Database(storage or DEFAULT_STORAGE), options)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -259,19 +252,9 @@ def train(
     from sweep.cli.train import TrainOptions, split_study, train_network
 
     study, parameters = split_study(words or [], DEFAULT_STUDY)
+    outputs = (save, tensorboard, checkpoint)
     options = TrainOptions(
-        schedule=schedule,
-        schedule_file=schedule_file,
-        momentum=momentum,
-        nesterov=nesterov,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        save=save,
-        tensorboard=tensorboard,
-        checkpoint=checkpoint,
-        stop_after=stop_after,
-        resume=resume,
+        schedule, schedule_file, momentum, nesterov, epochs, batch_size, seed, *outputs, stop_after, resume
     )
     train_network(study_path(study), parameters, options)
 
@@ -292,10 +275,10 @@ def export(
     token_file: TokenFile = None,
 ) -> None:
     """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
-    from sweep.cli.export import Export
+    from sweep.cli.export import write_trial
 
     with opened(context, study, storage, server, token_file) as source:
-        Export(form, out, trial).write(source)
+        write_trial(source, form, out, trial)
 
 
 @schedule_app.command("list")
@@ -304,7 +287,7 @@ def list_schedules(as_json: AsJson = False) -> None:
     from sweep.cli import schedules
     from sweep.schedules.catalogue import list_catalogue
 
-    emit(list_catalogue(), as_json, lambda _: print(schedules.list_text(schedules.page())))
+    emit(list_catalogue(), as_json, lambda _: print(schedules.list_text(schedules.Page.of_output())))
 
 
 @schedule_app.command("show", context_settings={"ignore_unknown_options": True})
@@ -334,14 +317,7 @@ def show_schedules(
         from sweep.cli.plots import write_png
 
         write_png(schedules.curves(shown), plot)
-    emit(shown.answer, as_json, lambda _: print(schedules.show_text(shown, schedules.page())))
-
-
-def database(url: str | None) -> Database:
-    """Return the database that `--storage`, the environment or the default names."""
-    from sweep.store.database import DEFAULT_STORAGE, Database
-
-    return Database(url or DEFAULT_STORAGE)
+    emit(shown.answer, as_json, lambda _: print(schedules.show_text(shown, schedules.Page.of_output())))
 
 
 @contextlib.contextmanager

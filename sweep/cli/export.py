@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.api import Study
+from sweep.api import Study, schedule_json
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
-from sweep.export.trial import choose, read_stored
+from sweep.export.script import choose, read_stored
 from sweep.files import check_place, make_folder, replace_file
 
 if TYPE_CHECKING:
@@ -19,67 +18,57 @@ FORMS = ("keras", "json", "model")
 FOLDER = Path("studies")
 
 
-@dataclass(frozen=True)
-class Export:
-    """What `sweep export` writes: a trial's form and number, by default the winner or else the best, and the file."""
+def write_trial(source: Source, form: str, out: Path | None, trial: int | None) -> None:
+    """Write a trial of a study, by default the winner or else the best, to a file or to standard output.
 
-    form: str
-    out: Path | None
-    trial: int | None
+    Raises:
+        BadInput: for options that cannot be followed, a study file or data unlike those of the trial, a trial that
+            is not there or has no schedule.
+        StorageFailed: if the study has no finished trial.
+    """
+    if form == "model" and not isinstance(source, Study):
+        reason = "must be keras or json with a server, got `model`; train it with the script (--as keras)."
+        raise BadInput("as", reason)
+    if form not in FORMS:
+        raise BadInput("as", f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, got `{form}`{nearest(form, FORMS)}")
+    check_out(form, out)
+    if form == "model" and isinstance(source, Study) and out is not None:
+        train_again(source, out, trial)
+        return
+    text = source.script(trial) if form == "keras" else schedule_json(source.schedule(trial))
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
 
-    def write(self, source: Source) -> None:
-        """Write the trial of a study to the file or to standard output.
 
-        Raises:
-            BadInput: for options that cannot be followed, a study file or data unlike those of the trial, a trial that
-                is not there or has no schedule.
-            StorageFailed: if the study has no finished trial.
-        """
-        if self.form == "model" and not isinstance(source, Study):
-            reason = "must be keras or json with a server, got `model`; train it with the script (--as keras)."
-            raise BadInput("as", reason)
-        self._check()
-        if self.form == "model" and isinstance(source, Study) and self.out is not None:
-            self._train(source, self.out)
-            return
-        if self.form == "keras":
-            text = source.script(self.trial)
-        else:
-            text = source.schedule(self.trial).model_dump_json(indent=2, ensure_ascii=True) + "\n"
-        if self.out is None:
-            print(text, end="")
-        else:
-            write_text(self.out, text)
+def check_out(form: str, out: Path | None) -> None:
+    """Raise `BadInput` for a file that cannot be written, or is not one for the form."""
+    if out is None:
+        if form == "model":
+            raise BadInput("out", "is missing; a network needs --out FILE.keras.")
+        return
+    if form == "model" and out.suffix != ".keras":
+        raise BadInput("out", f"must end in .keras, got `{out}`.")
+    if out.is_dir():
+        raise BadInput("out", f"must be a file, got the folder `{out}`.")
+    if not out.parent.is_dir():
+        raise BadInput("out", f"must be in a folder that exists, got `{out}`.")
+    check_place(out, "out")
 
-    def _check(self) -> None:
-        form, out = self.form, self.out
-        if form not in FORMS:
-            raise BadInput("as", f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, got `{form}`{nearest(form, FORMS)}")
-        if out is None:
-            if form == "model":
-                raise BadInput("out", "is missing; a network needs --out FILE.keras.")
-            return
-        if form == "model" and out.suffix != ".keras":
-            raise BadInput("out", f"must end in .keras, got `{out}`.")
-        if out.is_dir():
-            raise BadInput("out", f"must be a file, got the folder `{out}`.")
-        if not out.parent.is_dir():
-            raise BadInput("out", f"must be in a folder that exists, got `{out}`.")
-        check_place(out, "out")
 
-    def _train(self, study: Study, out: Path) -> None:
-        """Train a trial once more by Keras' `fit`, write the network, and print its validation accuracy."""
-        study_file = study.study_file()
-        stored = read_stored(study.stored, self.trial)
-        chosen, spec = choose(study_file, stored)
-        with quiet_start():
-            from sweep.fit.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-        run_seed = stored.run_seeds[0]
-        training = Training(spec, chosen.candidate, run_seed)
-        accuracy = training.run(0, spec.epochs)["val_accuracy"][-1]
-        replace_file(out, training.model.save, "out")
-        rows = spec.split.validation_rows
-        print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
+def train_again(study: Study, out: Path, trial: int | None) -> None:
+    """Train a trial once more by Keras' `fit`, write the network, and print its validation accuracy."""
+    stored = read_stored(study.stored, trial)
+    chosen, spec = choose(study.study_file(), stored)
+    with quiet_start():
+        from sweep.fit.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+    run_seed = stored.run_seeds[0]
+    training = Training(spec, chosen.candidate, run_seed)
+    accuracy = training.run(0, spec.epochs)["val_accuracy"][-1]
+    replace_file(out, training.model.save, "out")
+    rows = spec.split.validation_rows
+    print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
 
 
 def write_report(source: Source, out: Path | None) -> None:

@@ -18,7 +18,6 @@ from sweep.files import replace_file
 from sweep.schedules import Numbers
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DOTS = ("braille",)
@@ -58,7 +57,10 @@ def draw_text(curves: Sequence[Curve], width: int, height: int, *, colours: bool
     """
     import plotext  # noqa: PLC0415 - only a plot needs it
 
-    fine = _can_show(encoding)
+    try:
+        fine = bool((FRAME + "⠿").encode(encoding))
+    except (UnicodeEncodeError, LookupError):
+        fine = False
     symbols = DOTS if fine and (colours or len(curves) == 1) else LETTERS
     plotext.terminal.limit(False, False)
     figure = plotext.figure.clear()
@@ -67,44 +69,28 @@ def draw_text(curves: Sequence[Curve], width: int, height: int, *, colours: bool
     figure.title("learning rate")
     figure.label("epochs", "x")
     epochs, top = len(curves[0].rates), _top(curves)
-    step = round_step(epochs, 10)
-    ticks = list(range(0, epochs + 1, step))
+    ticks = list(range(0, epochs + 1, round_step(epochs, 10)))
     figure.ruler("x").lim(0, epochs)
     figure.ruler("x").ticks([float(tick) for tick in ticks], [f"{tick}" for tick in ticks])
     figure.ruler("y").lim(0, top)
     levels = [top * share / 4 for share in range(5)]
     figure.ruler("y").ticks(levels, [f"{level:.3g}" for level in levels])
-    names = []
+    names, taken = list[str](), width
     for curve, symbol, colour in zip(curves, cycle(symbols), cycle(COLOURS), strict=False):
         edges, rates = _outline(curve.rates, 2 * width)
         corners = np.repeat(edges, 2)[1:-1].tolist(), np.repeat(rates, 2).tolist()
         figure.draw(figure.signal(*corners, marker=plotext.marker(symbol, pixel=colour)).lines())
         shown = f"{SAMPLES.get(symbol, symbol)} {curve.name}"
-        names.append((plotext.colorize(shown, colour).string(colorless=not colours), len(shown)))
-    lines = str(figure.build().string(colorless=not colours)).splitlines()
-    text = "\n".join([line.rstrip() for line in lines] + (_side_by_side(names, width) if len(curves) > 1 else []))
-    return text if fine else text.translate(PLAIN_FRAME)
-
-
-def _side_by_side(texts: Sequence[tuple[str, int]], width: int) -> list[str]:
-    """Return lines of up to `width` columns; with each text comes the number of columns that it takes."""
-    lines, taken = [], width
-    for text, columns in texts:
-        if taken + 3 + columns > width:
-            lines.append(text)
-            taken = columns
+        name = plotext.colorize(shown, colour).string(colorless=not colours)
+        if taken + 3 + len(shown) > width:  # the names are side by side as far as they fit
+            names.append(name)
+            taken = len(shown)
         else:
-            lines[-1] += "   " + text
-            taken += 3 + columns
-    return lines
-
-
-def _can_show(encoding: str) -> bool:
-    try:
-        (FRAME + "⠿").encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+            names[-1] += "   " + name
+            taken += 3 + len(shown)
+    lines = str(figure.build().string(colorless=not colours)).splitlines()
+    text = "\n".join([line.rstrip() for line in lines] + (names if len(curves) > 1 else []))
+    return text if fine else text.translate(PLAIN_FRAME)
 
 
 def _top(curves: Sequence[Curve]) -> float:
@@ -122,7 +108,7 @@ def round_step(total: float, most: int) -> int:
 
 
 def _outline(values: Numbers, parts: int) -> tuple[Numbers, Numbers]:
-    """Return what is held between which epochs; of more steps than can be seen, each part's ends and extremes."""
+    """Return values and the epochs between which each is kept; of too many steps, each part's ends and extremes."""
     epochs, steps = values.shape
     flat = values.ravel()
     kept = np.arange(flat.size)
@@ -133,9 +119,7 @@ def _outline(values: Numbers, parts: int) -> tuple[Numbers, Numbers]:
 
 
 def write_png(curves: Sequence[Curve], path: Path) -> None:
-    """Draw the rates, and under them the momenta of those that have them, into a PNG file.
-
-    An existing file is replaced whole or left as it is.
+    """Draw the rates, and under them the momenta of those that have them, into a PNG file, whole or not at all.
 
     Raises:
         BadInput: if the file cannot be written.
@@ -156,36 +140,25 @@ def _draw(curves: Sequence[Curve]) -> Figure:
     rows = sum(1 + label.count("\n") for label in labels) if len(curves) > 1 else 0
     height = INCHES[1] + MOMENTUM_INCHES * moving + LEGEND_ROW_INCHES * rows
     figure = Figure(figsize=(INCHES[0], height), dpi=DOTS_PER_INCH, layout="constrained")
-    grid = figure.add_gridspec(2, 1, height_ratios=[3, 1]) if moving else figure.add_gridspec(1, 1)
-    panels = [figure.add_subplot(grid[row]) for row in range(1 + moving)]
+    panels = figure.subplots(1 + moving, 1, squeeze=False, gridspec_kw={"height_ratios": [3, 1][: 1 + moving]})[:, 0]
     for curve, label, ink, dash in zip(curves, labels, cycle(INKS), cycle(DASHES), strict=False):
         style: dict[str, Any] = {"baseline": None, "color": ink, "linestyle": dash, "linewidth": 1.6}
-        _add(panels[0], curve.rates, label=label, **style)
-        if curve.momenta is not None:
-            _add(panels[1], curve.momenta, **style)
-    _dress(panels, curves)
-    if len(curves) > 1:
-        figure.legend(loc="outside lower center", frameon=False, handlelength=3, fontsize=9)
-    else:
-        panels[0].set_title(labels[0], fontsize=10)
-    return figure
-
-
-def _add(panel: Axes, values: Numbers, **style: Any) -> None:
-    edges, held = _outline(values, int(INCHES[0] * DOTS_PER_INCH))
-    panel.stairs(held, edges, **style)
-
-
-def _dress(panels: Sequence[Axes], curves: Sequence[Curve]) -> None:
-    panels[0].set_ylabel("learning rate")
+        for panel, values, named in zip(panels, (curve.rates, curve.momenta), (label, None), strict=False):
+            if values is not None:
+                edges, kept = _outline(values, int(INCHES[0] * DOTS_PER_INCH))
+                panel.stairs(kept, edges, label=named, **style)
     panels[0].set_ylim(0, 1.05 * _top(curves))
     panels[-1].set_xlabel("epochs")
-    for panel in panels:
+    for panel, name in zip(panels, ("learning rate", "momentum"), strict=False):
+        panel.set_ylabel(name)
         panel.set_xlim(0, len(curves[0].rates))
         panel.locator_params("x", integer=True)
         panel.label_outer()
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-    if len(panels) > 1:
-        panels[1].set_ylabel("momentum")
+    if len(curves) > 1:
+        figure.legend(loc="outside lower center", frameon=False, handlelength=3, fontsize=9)
+    else:
+        panels[0].set_title(labels[0], fontsize=10)
+    return figure

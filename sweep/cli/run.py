@@ -1,4 +1,4 @@
-"""`sweep run`: its options, its progress on a console, and how it is interrupted."""
+"""`sweep run`: what it shows, a bar, lines or JSON lines, and how it is interrupted."""
 
 from __future__ import annotations
 
@@ -6,53 +6,45 @@ import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Self
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichBar
 
-from sweep.api import Preparation, Study
-from sweep.cli import tables
-from sweep.cli.progress import JsonLines, ProgressView, progress_view
+from sweep.api import Preparation, RunListener, Study
+from sweep.cli.tables import show_end, show_verdict
 from sweep.config.study_file import Plan
-from sweep.jobs.progress import Progress
+from sweep.jobs.queue import Progress
 from sweep.search.loop import SearchProgress
 
 PATIENCE_SECONDS = 20.0  # to store what is finished and to end the trainers
+LINE_SECONDS = 5.0
+JSON_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much of a study one run does, on how many processes and for whom; None for no limit and for one a core."""
-
-    workers: int | None = None
-    timeout: float | None = None
-    search_only: bool = False
-    supervised: bool = False
-    no_cache: bool = False
+def make_console() -> Console:
+    """Return the console on which progress is shown."""
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def run_study(study: Study, limits: Limits) -> None:
-    """Run or continue a study to its verdict, and show what it found."""
-    began, console = time.perf_counter(), Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    view = JsonLines() if limits.supervised else progress_view(console)
-    if limits.supervised:
+def run_study(study: Study, *, supervised: bool, search_only: bool, **limits: Any) -> None:
+    """Run or continue a study to its verdict, and show what it found; `limits` are those of `Study.run`."""
+    began, console = time.perf_counter(), make_console()
+    view = JsonLines() if supervised else progress_view(console)
+    if supervised:
         threading.Thread(target=end_with_supervisor, name="supervisor", daemon=True).start()
     with Interruption() as interruption:
-        progress = RunProgress(console, interruption, view, search_only=limits.search_only)
+        progress = RunProgress(console, interruption, view, search_only=search_only)
         try:
-            ended = study.run(
-                workers=limits.workers,
-                timeout_seconds=limits.timeout,
-                search_only=limits.search_only,
-                keep_programs=not limits.no_cache,
-                listener=progress,
-            )
+            ended = study.run(search_only=search_only, listener=progress, **limits)
         except KeyboardInterrupt as interrupt:
             now = progress.now
-            if now is None:
+            if not now.part:
                 raise
             where = f"in {now.part} after {now.done:,} of {now.wanted:,} trainings"
             console.print(f"stopped {where}; what is finished is stored, run again to continue.")
@@ -66,14 +58,12 @@ def run_study(study: Study, limits: Limits) -> None:
                 f"storage {spent.storage:.1f} s, race, confirmation and re-splits {spent.evidence:.1f} s, "
                 f"the rest {rest:.1f} s"
             )
-    if limits.supervised:
+    if supervised:
         return
-    if ended.finished and not limits.search_only:
-        from sweep.cli.verdict import show_verdict  # noqa: PLC0415
-
+    if ended.finished and not search_only:
         show_verdict(study.verdict())
     else:
-        tables.show_end(study.best(), study.families())
+        show_end(study.best(), study.families())
 
 
 def end_with_supervisor() -> None:
@@ -119,13 +109,104 @@ class Interruption:
         raise KeyboardInterrupt
 
 
+class ProgressView(nullcontext[None]):
+    """Where progress is shown, in a `with`; this one shows nothing."""
+
+    def begin(self, progress: Progress) -> None:
+        """Begin a part, or begin it again from what an earlier run did of it."""
+
+    def draw(self, progress: Progress) -> None:
+        """Show where the part is."""
+
+
+def progress_view(console: Console) -> ProgressView:
+    """Return the view that fits the console: a bar if it is a terminal."""
+    return Bar(console) if console.is_terminal else Lines(console)
+
+
+class Bar(ProgressView):
+    """A bar that fills, for a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._bar = RichBar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("trainings, {task.fields[rate]} a second"),
+            TextColumn("{task.fields[best]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self._bar.stop()
+
+    def begin(self, progress: Progress) -> None:
+        """Begin a new bar in place of the last, so that the time left does not count what an earlier run did."""
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._bar.add_task(progress.part, total=progress.wanted, rate="-", best="")
+        self.draw(progress)
+
+    def draw(self, progress: Progress) -> None:
+        """Move the bar."""
+        rate, best = _rate(progress), progress.best
+        self._bar.update(self._bar.task_ids[0], completed=progress.done, rate=rate, best=best)
+
+
+class Lines(ProgressView):
+    """A line every five seconds, for a file or a pipe, once some of a part is done."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._printed = -LINE_SECONDS
+
+    def draw(self, progress: Progress) -> None:
+        """Print a line if it is time."""
+        now = time.perf_counter()
+        if not progress.done or now - self._printed <= LINE_SECONDS:
+            return
+        self._printed = now
+        best = f", {progress.best}" if progress.best else ""
+        done, wanted = f"{progress.done:,}", f"{progress.wanted:,}"
+        self._console.print(f"{progress.part}: {done}/{wanted} trainings, {_rate(progress)} a second{best}")
+
+
+class JsonLines(ProgressView):
+    """JSON documents on standard output, one a line, for a supervisor: every better candidate, else five a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._printed = -JSON_SECONDS
+        self._best = ""
+
+    def begin(self, progress: Progress) -> None:
+        """Print a document."""
+        self._printed, self._best = time.perf_counter(), progress.best
+        print(progress.model_dump_json(), flush=True)
+
+    def draw(self, progress: Progress) -> None:
+        """Print a document if it is time."""
+        if progress.best != self._best or time.perf_counter() - self._printed > JSON_SECONDS:
+            self.begin(progress)
+
+
+def _rate(progress: Progress) -> str:
+    return "-" if progress.trainings_per_second is None else f"{progress.trainings_per_second:,.0f}"
+
+
 @dataclass
-class RunProgress:
+class RunProgress(RunListener):
     """Shows a run on a console: what it is about to do, then the trainings of each part.
 
     Attributes:
         trainings: of all parts so far.
-        now: where the run is; None before its first part.
+        now: where the run is; of no part before its first.
     """
 
     console: Console
@@ -133,7 +214,7 @@ class RunProgress:
     view: ProgressView
     search_only: bool = False
     trainings: int = field(default=0, init=False)
-    now: Progress | None = field(default=None, init=False)
+    now: Progress = field(default=Progress(part="", done=0, wanted=0), init=False)
     _plan: Plan | None = field(default=None, init=False)
     _first: tuple[int, float] | None = field(default=None, init=False)  # trainings of the first tile, and its time
 
@@ -158,15 +239,15 @@ class RunProgress:
     def begin(self, part: str, trainings: int) -> None:
         """Begin a part of so many trainings."""
         self._update(Progress(part=part, done=0, wanted=trainings))
-        self.view.begin(self._now)
+        self.view.begin(self.now)
 
     def trained(self, trainings: int) -> None:
         """Count trainings as their tiles come back."""
         self.trainings += trainings
         if self._first is None:
             self._first = trainings, time.perf_counter()
-        self._update(self._now, done=self._now.done + trainings)
-        self.view.draw(self._now)
+        self._update(self.now, done=self.now.done + trainings)
+        self.view.draw(self.now)
 
     def searched(self, progress: SearchProgress) -> None:
         """Show how far a search is after a round."""
@@ -176,22 +257,14 @@ class RunProgress:
             best = f"best log-loss {progress.best.log_loss:.4f}"
         elif progress.best is not None:
             best = f"best {progress.best.value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
-        self._update(self._now, done=progress.finished * self._plan.search.replicates, best=best)
+        self._update(self.now, done=progress.finished * self._plan.search.replicates, best=best)
         if self.trainings:
-            self.view.draw(self._now)
+            self.view.draw(self.now)
         else:
-            self.view.begin(self._now)  # where an earlier run has stopped
-
-    @property
-    def _now(self) -> Progress:
-        assert self.now is not None
-        return self.now
+            self.view.begin(self.now)  # where an earlier run has stopped
 
     def _update(self, last: Progress, **changed: Any) -> None:
         self.interruption.check()
-        self.now = last.model_copy(update=changed | {"trainings_per_second": self._rate()})
-
-    def _rate(self) -> float | None:
-        """Return trainings a second since the first tile came back, which is after the compilation."""
-        counted = self.trainings - self._first[0] if self._first else 0
-        return counted / (time.perf_counter() - self._first[1]) if self._first and counted else None
+        counted = self.trainings - self._first[0] if self._first else 0  # since the first tile: after the compilation
+        rate = counted / (time.perf_counter() - self._first[1]) if self._first and counted else None
+        self.now = last.model_copy(update=changed | {"trainings_per_second": rate})

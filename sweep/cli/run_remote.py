@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from sweep.cli.progress import ProgressView, progress_view
-from sweep.cli.run import Interruption
-from sweep.cli.verdict import show_verdict
+from sweep.cli.run import Interruption, ProgressView, make_console, progress_view
+from sweep.cli.tables import show_verdict
 from sweep.client.http import Client, Unavailable
 from sweep.client.source import RemoteStudy, path_of
 from sweep.client.submit import Draft, is_finished
@@ -35,22 +34,16 @@ SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
 
 
 def run_on_server(client: Client, path: Path, overrides: Mapping[str, Value], **local: object) -> None:
-    """Submit a study file's study, follow it to its end, and show its verdict.
-
-    Args:
-        client: the server.
-        path: the study file.
-        overrides: values in place of the study file's, by dotted name.
-        local: options that only a sweep on this machine can follow, by name.
+    """Submit a study file's study, with `overrides`, follow it to its end, and show its verdict.
 
     Raises:
-        BadInput: for a local option that is set, a study file that the server cannot run, or one unlike that of the
-            study that is there.
+        BadInput: if `local`, the options that only a sweep on this machine can follow, has one that is set; for a
+            study file that the server cannot run, or one unlike that of the study that is there.
         SweepError: if the study fails or is stopped there.
     """
     if refused := [option for option, value in local.items() if value]:
         raise BadInput(refused[0].replace("_", "-"), f"is for a sweep that runs here; {REASONS[refused[0]]}.")
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = make_console()
     draft = Draft.read(client, path, overrides)
     name, study = draft.plan.name, draft.submit(client, console)
     if is_finished(study):
@@ -99,20 +92,28 @@ class Watcher:
         Raises:
             StorageFailed: if that fails for a minute.
         """
-        lost, crashes = Lost(self.console), 0
+        lost_since, pause, crashes = None, SHORTEST_PAUSE_SECONDS, 0
         while True:
+            reason = "the stream has ended."
             try:
                 for study in self.client.events(path_of(self.name, "events"), "study", StudyAnswer):
-                    lost = Lost(self.console)
+                    lost_since, pause = None, SHORTEST_PAUSE_SECONDS
                     if study.crashes > crashes and study.state in MOVING:
                         self.console.print(f"study {self.name}: begun again, as {study.reason}")
                     crashes = study.crashes
                     yield study
                     if study.state not in MOVING:
                         return
-                lost.wait("the stream has ended.")
             except Unavailable as error:
-                lost.wait(str(error))
+                reason = str(error)
+            now = time.monotonic()
+            if lost_since is None:
+                lost_since = now
+                self.console.print(f"the connection is lost, trying again for {PATIENCE_SECONDS:.0f} s")
+            elif now - lost_since > PATIENCE_SECONDS:
+                raise StorageFailed(f"{reason.rstrip('.')}; the study goes on there, run again to follow it.")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _say_if_queued(self) -> None:
         """Say so if the study waits for others; one that was just submitted begins within a moment."""
@@ -134,27 +135,3 @@ class Watcher:
                     view.begin(progress)
                 view.draw(progress)
         return study
-
-
-@dataclass
-class Lost:
-    """A lost connection: since when the client tries again, and the pause before the next try."""
-
-    console: Console
-    _since: float | None = field(default=None, init=False)
-    _pause: float = field(default=0.0, init=False)
-
-    def wait(self, reason: str) -> None:
-        """Wait before the next try, longer each time.
-
-        Raises:
-            StorageFailed: after a minute.
-        """
-        now = time.monotonic()
-        if self._since is None:
-            self._since, self._pause = now, SHORTEST_PAUSE_SECONDS
-            self.console.print(f"the connection is lost, trying again for {PATIENCE_SECONDS:.0f} s")
-        elif now - self._since > PATIENCE_SECONDS:
-            raise StorageFailed(f"{reason.rstrip('.')}; the study goes on there, run again to follow it.")
-        time.sleep(self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)

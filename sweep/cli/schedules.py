@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
 from sweep.cli.plots import Curve, draw_text, round_step
-from sweep.cli.schedule_options import as_option, schedule_from_file, schedule_from_options, split_words
-from sweep.errors import BadInput
-from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, schedule_class
+from sweep.errors import BadInput, nearest
+from sweep.schedules import CATALOGUE, ClosedLoop, Schedule, schedule_class
 from sweep.schedules.base import MODIFIERS
 from sweep.schedules.catalogue import (
     LEARNING_RATE,
@@ -22,22 +21,88 @@ from sweep.schedules.catalogue import (
     Named,
     Shown,
     kind_of,
+    make_schedule,
     own_parameters,
     read_momentum,
     read_timeline,
+    read_value,
     require_known,
     typed,
 )
+from sweep.space import Value
 
+OPTION = re.compile(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
 OPTIONS = ("epochs", "steps_per_epoch", "momentum", "plot", "json")
 WHOLE_TABLE = 60  # epochs that a terminal shows one by one; a longer table is thinned to about half as many lines
 PLOT_COLUMNS = 80
 PLOT_LINES = 20
-
 KINDS: dict[Kind, str] = {
     "open-loop": "Open loop: the rate depends on time alone",
     "closed-loop": "Closed loop: the rate answers to what the training shows",
 }
+LEGEND = (
+    "Each parameter is an option of `sweep schedule show`, e.g. --epochs-drop 10; all take --learning-rate. "
+    "One with = has that default; one in [] may be left out; any other must be given."
+)
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, Value]]:
+    """Return the words of a command line that are no options, and the options among and behind them.
+
+    Raises:
+        BadInput: for an option without a value or given twice, and for another word that begins with a dash.
+
+    >>> split_words(["time", "step", "--drop", "0.5"])
+    (['time', 'step'], {'drop': 0.5})
+    """
+    others: list[str] = []
+    options: dict[str, Value] = {}
+    rest = iter(words)
+    for word in rest:
+        option = OPTION.fullmatch(word)
+        if option:
+            name = option[1].replace("-", "_")
+            value = next(rest, "--") if option[2] is None else option[2]
+            if option[2] is None and value.startswith("--"):
+                raise BadInput(name, f"{as_option(name)} needs a value.")
+            if name in options:
+                raise BadInput(name, f"{as_option(name)} is given twice.")
+            options[name] = read_value(value)
+        elif word.startswith("-"):
+            raise BadInput("command line", f"`{word}` is no option; give a parameter as `--name value`.")
+        else:
+            others.append(word)
+    return others, options
+
+
+def as_option(name: str) -> str:
+    """Return the option that sets a parameter, e.g. `--epochs-drop` for `epochs_drop`."""
+    return "--" + name.replace("_", "-")
+
+
+def schedule_from_file(path: Path) -> Schedule:
+    """Read the schedule that a JSON file holds.
+
+    Raises:
+        BadInput: naming the file, if it cannot be read or holds no valid schedule.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        siblings = [str(sibling) for sibling in path.parent.glob("*.json")]
+        raise BadInput("schedule", f"there is no file `{path}`{nearest(str(path), siblings) or '.'}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput("schedule", f"`{path}` cannot be read: {reason}.") from error
+    return schedule_in(text, path)
+
+
+def schedule_in(text: str, path: Path) -> Schedule:
+    """Return the schedule that the text of a file holds; `BadInput` names the file if it is not valid."""
+    try:
+        return Schedule.from_json(text)
+    except BadInput as error:
+        raise BadInput(str(path), str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -48,75 +113,52 @@ class Page:
     colours: bool = False
     encoding: str = "utf-8"
 
+    @classmethod
+    def of_output(cls) -> Page:
+        """Return what standard output is."""
+        console = Console()
+        colours = console.is_terminal and not console.no_color and console.color_system is not None
+        return cls(console.width if console.is_terminal else None, colours, console.encoding)
+
     def styled(self, text: str, code: int) -> str:
         """Return text in a terminal's style, 1 for bold and 2 for dim, where there are colours."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colours else text
 
 
-def page() -> Page:
-    """Return what standard output is."""
-    console = Console()
-    columns = console.width if console.is_terminal else None
-    colours = console.is_terminal and not console.no_color and console.color_system is not None
-    return Page(columns, colours, console.encoding)
-
-
 def list_text(on: Page) -> str:
     """Return the catalogue for a person: a line each in a file or pipe, and two on a terminal."""
-    groups = {heading: _entries(kind) for kind, heading in KINDS.items()}
+
+    def parameter(name: str, field: FieldInfo) -> str:
+        if field.is_required():
+            return name
+        return f"[{name}]" if field.default is None else f"{name}={typed(field.default)}"
+
+    def filled(text: str, width: int, indent: int = 0) -> str:
+        return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+    groups: dict[str, list[tuple[str, str, str, str]]] = {heading: [] for heading in KINDS.values()}
+    for name, schedule in CATALOGUE.items():
+        own = ", ".join(parameter(key, schedule.model_fields[key]) for key in own_parameters(schedule))
+        origin = f"({schedule.source})" if schedule.source else ""
+        groups[KINDS[kind_of(schedule)]].append((name, schedule.formula, own, origin))
     modifiers = {name: Schedule.model_fields[name] for name in MODIFIERS}
     groups["Modifiers of every schedule"] = [
-        (name, str(field.description), _parameter(name, field), "") for name, field in modifiers.items()
+        (name, str(field.description), parameter(name, field), "") for name, field in modifiers.items()
     ]
     indent = max(len(entry[0]) for group in groups.values() for entry in group) + 4
+
+    def entry_text(name: str, formula: str, parameters: str, origin: str) -> str:
+        if on.columns is None:
+            return "  ".join(["", name.ljust(indent - 4), *filter(None, (formula, parameters, origin))])
+        rest, width = " ".join(filter(None, (parameters, origin))), max(on.columns, 2 * indent)
+        first = filled(" " * indent + formula, width, indent)
+        return f"  {name:{indent - 2}}{first[indent:]}\n" + on.styled(filled(" " * indent + rest, width, indent), 2)
+
     blocks = [
-        "\n".join([on.styled(heading, 1), *(_entry_text(entry, indent, on) for entry in group)])
+        "\n".join([on.styled(heading, 1), *(entry_text(*entry) for entry in group)])
         for heading, group in groups.items()
     ]
-    return "\n\n".join([*blocks, LEGEND if on.columns is None else _filled(LEGEND, on.columns, 0)])
-
-
-LEGEND = (
-    "Each parameter is an option of `sweep schedule show`, e.g. --epochs-drop 10; all take --learning-rate. "
-    "One with = has that default; one in [] may be left out; any other must be given."
-)
-
-
-Entry: TypeAlias = tuple[str, str, str, str]
-
-
-def _entries(kind: Kind) -> list[Entry]:
-    return [
-        (
-            name,
-            schedule.formula,
-            ", ".join(_parameter(own, schedule.model_fields[own]) for own in own_parameters(schedule)),
-            schedule.source,
-        )
-        for name, schedule in CATALOGUE.items()
-        if kind_of(schedule) == kind
-    ]
-
-
-def _parameter(name: str, field: FieldInfo) -> str:
-    if field.is_required():
-        return name
-    return f"[{name}]" if field.default is None else f"{name}={typed(field.default)}"
-
-
-def _entry_text(entry: Entry, indent: int, on: Page) -> str:
-    name, formula, parameters, source = entry
-    origin = f"({source})" if source else ""
-    if on.columns is None:
-        return "  ".join(["", name.ljust(indent - 4), *filter(None, (formula, parameters, origin))])
-    rest = " ".join(filter(None, (parameters, origin)))
-    width = max(on.columns, 2 * indent)
-    first = _filled(" " * indent + formula, width, indent)
-    return f"  {name:{indent - 2}}{first[indent:]}\n" + on.styled(_filled(" " * indent + rest, width, indent), 2)
-
-
-def _filled(text: str, width: int, indent: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+    return "\n\n".join([*blocks, LEGEND if on.columns is None else filled(LEGEND, on.columns)])
 
 
 def curves(shown: Shown) -> list[Curve]:
@@ -149,7 +191,7 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
     for name in names:
         if name in kinds:
             own = {key: value for key, value in options.items() if key in kinds[name].model_fields}
-            schedule = schedule_from_options(name, {"learning_rate": LEARNING_RATE} | own)
+            schedule = make_schedule(name, {"learning_rate": LEARNING_RATE} | own, as_option)
         else:
             schedule = schedule_from_file(Path(name))
         named.append(Named(name, schedule))
@@ -173,31 +215,25 @@ def show_text(shown: Shown, on: Page) -> str:
 
 def _tables(curves: Sequence[Curve], on: Page) -> list[str]:
     """Return the rates at the start of each epoch; side by side as far as the page is wide, then below."""
-    last = len(curves[0].rates)
+    single, last = len(curves) == 1, len(curves[0].rates)
     every = 1 if on.columns is None or last <= WHOLE_TABLE else round_step(last, WHOLE_TABLE // 2)
     epochs = sorted({1, *range(every, last + 1, every), last})
-    first = _column("epoch", [str(epoch) for epoch in epochs])
-    blocks, width = [[first]], len(first[0])
-    for title, values in _titled(curves):
-        column = _column(title, [f"{values[epoch - 1]:.10g}" for epoch in epochs])
-        if on.columns is not None and len(blocks[-1]) > 1 and width + 2 + len(column[0]) > on.columns:
+    titled = [("epoch", [str(epoch) for epoch in epochs])]
+    for curve in curves:
+        for title, values in (
+            ("learning rate" if single else curve.name, curve.rates),
+            ("momentum" if single else f"{curve.name} momentum", curve.momenta),
+        ):
+            if values is not None:
+                titled.append((title, [f"{values[epoch - 1, 0]:.10g}" for epoch in epochs]))
+    first, *columns = [
+        [cell.rjust(max(map(len, (title, *cells)))) for cell in (title, *cells)] for title, cells in titled
+    ]
+    blocks = [[first]]
+    for column in columns:
+        width = sum(len(each[0]) + 2 for each in blocks[-1]) + len(column[0])
+        if on.columns is not None and len(blocks[-1]) > 1 and width > on.columns:
             blocks.append([first])
-            width = len(first[0])
         blocks[-1].append(column)
-        width += 2 + len(column[0])
     note = [f"(every {every}th epoch; `--json` and a pipe show them all)"] if every > 1 else []
     return ["\n".join("  ".join(row) for row in zip(*block, strict=True)) for block in blocks] + note
-
-
-def _titled(curves: Sequence[Curve]) -> list[tuple[str, Numbers]]:
-    titled = []
-    for curve in curves:
-        titled.append(("learning rate" if len(curves) == 1 else curve.name, curve.rates[:, 0]))
-        if curve.momenta is not None:
-            titled.append(("momentum" if len(curves) == 1 else f"{curve.name} momentum", curve.momenta[:, 0]))
-    return titled
-
-
-def _column(title: str, cells: Sequence[str]) -> list[str]:
-    width = max(len(cell) for cell in (title, *cells))
-    return [cell.rjust(width) for cell in (title, *cells)]

@@ -1,8 +1,9 @@
-"""`sweep serve`: puts the service together, and refuses to serve where it would be open to others."""
+"""`sweep serve`, which refuses to be open to passers-by, and `sweep dashboard`, on this machine only."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import resource
@@ -11,16 +12,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import make_server as make_wsgi_server
 
 import optuna
 
 from sweep.client.http import is_loopback
-from sweep.errors import BadInput
-from sweep.jobs.process import Launcher
+from sweep.dashboard.app import Dashboard
+from sweep.errors import BadInput, StorageFailed
 from sweep.jobs.queue import JobQueue
 from sweep.jobs.studies import StudyService
-from sweep.jobs.supervisor import Supervisor
+from sweep.jobs.supervisor import Launcher, Supervisor
 from sweep.server.app import create_app
 from sweep.server.process import Place, Service, make_server
 from sweep.server.rules import Policy
@@ -28,6 +32,7 @@ from sweep.server.state import AppState, Metrics
 from sweep.server.tokens import AccessRole, TokenFile, Tokens
 from sweep.store.database import Database
 
+HOST = "127.0.0.1"  # of the dashboard, which has no login
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 TEMPLATES = Path("studies")
 
@@ -150,3 +155,43 @@ def build(database: Database, options: ServeOptions, port: int) -> Service:
         print(f"This is printed once; the tokens are kept in `{file.path}`.")
     sys.stdout.flush()
     return Service(state, guard, make_server(guard, Place(options.host, port, options.certificate, options.key)))
+
+
+def serve_dashboard(database: Database, port: int) -> None:
+    """Serve optuna-dashboard on the studies, for reading, until Ctrl-C.
+
+    Raises:
+        BadInput: if the port is taken.
+        StorageFailed: if the database can be neither read nor made.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    make_if_new(database)
+    try:
+        server = make_wsgi_server(HOST, port, Dashboard(database), ThreadedServer, QuietHandler)
+    except OSError as error:
+        raise BadInput("port", f"{port} cannot be used: {error.strerror}.") from error
+    with server, contextlib.suppress(KeyboardInterrupt):
+        print(f"optuna-dashboard on {database.shown}: http://{HOST}:{port}/dashboard/ (Ctrl-C ends it)", flush=True)
+        server.serve_forever()
+
+
+def make_if_new(database: Database) -> None:
+    """Make the database if there is none yet; one that can be read is left as it is."""
+    try:
+        with database.reading():
+            pass
+    except StorageFailed:
+        _ = database.storage  # it completes one whose making was cut short, and says what is wrong with another
+
+
+class ThreadedServer(ThreadingMixIn, WSGIServer):
+    """A server whose slow answers do not hold up the others."""
+
+    daemon_threads = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    """A handler that does not print every request."""
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""

@@ -17,14 +17,15 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sweep.candidate import Candidate
-from sweep.cli.schedule_options import as_option, schedule_from_options, schedule_in, split_words
-from sweep.config.study_file import Plan, StudyFile, read_study_file
-from sweep.data.table import LARGEST_SEED, Dataset
+from sweep.cli.schedules import as_option, schedule_in, split_words
+from sweep.config.study_file import Plan, read_study_file
+from sweep.data.table import LARGEST_SEED
 from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.execution.worker import environment
 from sweep.files import check_place, make_folder
 from sweep.fit.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
-from sweep.schedules import Schedule, Timeline
+from sweep.schedules import Timeline
+from sweep.schedules.catalogue import make_schedule
 from sweep.search.session import make_spec, read_data
 from sweep.space import Value
 
@@ -46,6 +47,94 @@ class TrainOptions:
     stop_after: int | None
     resume: bool
 
+    def check(self) -> None:
+        """Raise `BadInput` for options that contradict each other or can never be followed."""
+        if self.resume and self.checkpoint is None:
+            raise BadInput("resume", "needs --checkpoint DIR, the folder to continue from.")
+        if self.checkpoint is not None and not self.resume and exists(self.checkpoint):
+            reason = f"`{self.checkpoint}` holds a training already; continue it with --resume, or name another folder."
+            raise BadInput("checkpoint", reason)
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise BadInput("seed", f"must be from 0 to {LARGEST_SEED}, got {self.seed}.")
+        if self.save is not None and self.save.suffix != ".keras":
+            raise BadInput("save", f"must end in `.keras`, got `{self.save}`.")
+        if self.save is not None and not self.save.parent.is_dir():
+            raise BadInput("save", f"must be in a folder that exists, got `{self.save}`.")
+        for name, folder in (("tensorboard", self.tensorboard), ("checkpoint", self.checkpoint)):
+            if folder is not None and folder.exists() and not folder.is_dir():
+                raise BadInput(name, f"must be a folder, got the file `{folder}`.")
+
+    def candidate(self, parameters: Mapping[str, Value], plan: Plan) -> Candidate:
+        """Return the schedule and momentum that were asked for, by options or by a file.
+
+        Raises:
+            BadInput: for no schedule or two, and whatever is wrong with it.
+        """
+        optimizer = plan.optimizer
+        given: dict[str, Any] = {"momentum": optimizer.usual_momentum}
+        if self.schedule_file is not None:
+            given |= self._read_file(self.schedule_file, parameters, plan)
+        elif self.schedule is not None:
+            given["schedule"] = make_schedule(self.schedule, parameters, as_option)
+        else:
+            raise BadInput("schedule", "is missing; give --schedule NAME or --schedule-file FILE.")
+        own = {"momentum": self.momentum, "nesterov": self.nesterov}
+        given |= {name: value for name, value in own.items() if value is not None}
+        try:
+            candidate = Candidate.model_validate(given)
+        except ValidationError as error:
+            raise first_problem(error) from error
+        if candidate.nesterov and optimizer.name != "sgd":
+            raise BadInput("nesterov", f"only the optimizer sgd can look ahead, not {optimizer.name}.")
+        return candidate
+
+    def _read_file(self, path: Path, parameters: Mapping[str, Value], plan: Plan) -> dict[str, Any]:
+        """Return the schedule of a JSON file, and the momentum around it; say what was unlike this training."""
+        if self.schedule is not None:
+            raise BadInput("schedule", "give either --schedule or --schedule-file, not both.")
+        for name in parameters:
+            raise BadInput(name, f"{as_option(name)} goes with --schedule; a schedule file holds its own parameters.")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput("schedule-file", f"`{path}` cannot be read: {error}.") from error
+        schedule, document = schedule_in(text, path), json.loads(text)
+        here = plan.training.model_dump(include={"epochs", "batch_size"})
+        here["optimizer"] = plan.optimizer.model_dump(mode="json")
+        for name, value in here.items():
+            if document.get(name, value) != value:
+                say(f"note: the schedule comes from a training with {name} {document[name]}, this one has {value}.")
+        around = {name: document[name] for name in ("momentum", "nesterov") if name in document}
+        return {"schedule": schedule, **around}
+
+    def resumed(self, setting: Setting, candidate: Candidate, timeline: Timeline) -> Checkpoint | None:
+        """Return the checkpoint to continue, if one is asked for; say if its rates were others than they would be now.
+
+        Raises:
+            BadInput: if it is of another training.
+        """
+        if not self.resume or self.checkpoint is None:
+            return None
+        checkpoint = read_checkpoint(self.checkpoint)
+        check_setting(checkpoint, setting, timeline.epochs)
+        before = Timeline(epochs=checkpoint.epochs, steps_per_epoch=timeline.steps_per_epoch)
+        if not same_start(candidate, before, timeline, checkpoint.trained):
+            say(
+                f"note: under a budget of {timeline.epochs} epochs the first {checkpoint.trained} would have been "
+                f"trained with other rates than they were under {checkpoint.epochs}; they stay as they are."
+            )
+        return checkpoint
+
+    def end_epoch(self, epochs: int, trained: int) -> int:
+        """Return the number of epochs to have been trained in the end; raise `BadInput` if none would be."""
+        if self.stop_after is None:
+            return epochs
+        if not trained < self.stop_after <= epochs:
+            there = f"above the epochs already trained, {trained}," if trained else "at least 1"
+            reason = f"must be {there} and at most the budget of {epochs}, got {self.stop_after}."
+            raise BadInput("stop-after", reason)
+        return self.stop_after
+
 
 def split_study(words: Sequence[str], default: str) -> tuple[str, dict[str, Value]]:
     """Return the study that the words of a command line name, and the schedule's own parameters."""
@@ -57,107 +146,37 @@ def split_study(words: Sequence[str], default: str) -> tuple[str, dict[str, Valu
 
 def train_network(path: Path, parameters: Mapping[str, Value], options: TrainOptions) -> None:
     """Train one network on a study's rows, and print each epoch."""
-    check_options(options)
+    options.check()
     lengths = {"training.epochs": options.epochs, "training.batch_size": options.batch_size}
     study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
-    candidate = read_candidate(options, parameters, study_file.plan)
+    plan = study_file.plan
+    candidate = options.candidate(parameters, plan)
     dataset = read_data(study_file)
     spec = make_spec(study_file, dataset)
-    setting = describe_setting(study_file, dataset, candidate, options.seed)
-    resumed = resume(options, setting, candidate, spec.timeline)
-    end_epoch = find_end(options.stop_after, spec.epochs, resumed)
-    if options.save is not None:
-        check_place(options.save, "save")
-    for name in ("tensorboard", "checkpoint"):  # before anything is trained
-        if getattr(options, name) is not None:
-            make_folder(getattr(options, name), name)
-    with quiet_start():
-        from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    outputs = {name: getattr(options, name) for name in ("save", "tensorboard", "checkpoint")}
-    request = Request(spec, candidate, options.seed, dataset.classes, setting, end_epoch, **outputs, resumed=resumed)
-    with interruptible(options.checkpoint), sole_trainer(options.checkpoint):
-        train(request, say)
-
-
-def check_options(options: TrainOptions) -> None:
-    """Raise `BadInput` for options that contradict each other or can never be followed."""
-    if options.resume and options.checkpoint is None:
-        raise BadInput("resume", "needs --checkpoint DIR, the folder to continue from.")
-    if options.checkpoint is not None and not options.resume and exists(options.checkpoint):
-        reason = f"`{options.checkpoint}` holds a training already; continue it with --resume, or name another folder."
-        raise BadInput("checkpoint", reason)
-    if not 0 <= options.seed <= LARGEST_SEED:
-        raise BadInput("seed", f"must be from 0 to {LARGEST_SEED}, got {options.seed}.")
-    if options.save is not None and options.save.suffix != ".keras":
-        raise BadInput("save", f"must end in `.keras`, got `{options.save}`.")
-    if options.save is not None and not options.save.parent.is_dir():
-        raise BadInput("save", f"must be in a folder that exists, got `{options.save}`.")
-    for name in ("tensorboard", "checkpoint"):
-        folder = getattr(options, name)
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise BadInput(name, f"must be a folder, got the file `{folder}`.")
-
-
-def read_candidate(options: TrainOptions, parameters: Mapping[str, Value], plan: Plan) -> Candidate:
-    """Return the schedule and momentum that were asked for, by options or by a file.
-
-    Raises:
-        BadInput: for no schedule or two, and whatever is wrong with it.
-    """
-    optimizer = plan.optimizer
-    given: dict[str, Any] = {"momentum": optimizer.usual_momentum}
-    if options.schedule_file is not None:
-        schedule, document = read_schedule_file(options, parameters)
-        given |= {name: document[name] for name in ("momentum", "nesterov") if name in document}
-        here = {
-            "epochs": plan.training.epochs,
-            "batch_size": plan.training.batch_size,
-            "optimizer": optimizer.model_dump(mode="json"),
-        }
-        for name, value in here.items():
-            if document.get(name, value) != value:
-                say(f"note: the schedule comes from a training with {name} {document[name]}, this one has {value}.")
-    elif options.schedule is not None:
-        schedule = schedule_from_options(options.schedule, parameters)
-    else:
-        raise BadInput("schedule", "is missing; give --schedule NAME or --schedule-file FILE.")
-    given |= {name: getattr(options, name) for name in ("momentum", "nesterov") if getattr(options, name) is not None}
-    try:
-        candidate = Candidate.model_validate({"schedule": schedule, **given})
-    except ValidationError as error:
-        raise first_problem(error) from error
-    if candidate.nesterov and optimizer.name != "sgd":
-        raise BadInput("nesterov", f"only the optimizer sgd can look ahead, not {optimizer.name}.")
-    return candidate
-
-
-def read_schedule_file(options: TrainOptions, parameters: Mapping[str, Value]) -> tuple[Schedule, dict[str, Any]]:
-    """Return the schedule of a JSON file, and the whole document around it."""
-    if options.schedule is not None:
-        raise BadInput("schedule", "give either --schedule or --schedule-file, not both.")
-    for name in parameters:
-        raise BadInput(name, f"{as_option(name)} goes with --schedule; a schedule file holds its own parameters.")
-    try:
-        text = Path(str(options.schedule_file)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("schedule-file", f"`{options.schedule_file}` cannot be read: {error}.") from error
-    return schedule_in(text, Path(str(options.schedule_file))), json.loads(text)
-
-
-def describe_setting(study_file: StudyFile, dataset: Dataset, candidate: Candidate, seed: int) -> Setting:
-    """Return all that decides a training but its length, by dotted name."""
-    plan = study_file.plan.model_dump(mode="json", include={"split", "model", "optimizer"})
-    return flatten(
+    setting = flatten(  # all that decides a training but its length
         {
             "schedule": candidate.schedule.document,
             "momentum": candidate.momentum,
             "nesterov": candidate.nesterov,
-            "seed": seed,
-            "batch_size": study_file.plan.training.batch_size,
+            "seed": options.seed,
+            "batch_size": plan.training.batch_size,
             "data": dataset.sha256,
-            **plan,
+            **plan.model_dump(mode="json", include={"split", "model", "optimizer"}),
         }
     )
+    resumed = options.resumed(setting, candidate, spec.timeline)
+    end_epoch = options.end_epoch(spec.epochs, 0 if resumed is None else resumed.trained)
+    if options.save is not None:
+        check_place(options.save, "save")
+    for name, folder in (("tensorboard", options.tensorboard), ("checkpoint", options.checkpoint)):
+        if folder is not None:  # before anything is trained
+            make_folder(folder, name)
+    with quiet_start():
+        from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+    places = {"save": options.save, "tensorboard": options.tensorboard, "checkpoint": options.checkpoint}
+    request = Request(spec, candidate, options.seed, dataset.classes, setting, end_epoch, **places, resumed=resumed)
+    with interruptible(options.checkpoint), sole_trainer(options.checkpoint):
+        train(request, say)
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Value | None]:
@@ -175,25 +194,6 @@ def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Value | 
     return flat
 
 
-def resume(options: TrainOptions, setting: Setting, candidate: Candidate, timeline: Timeline) -> Checkpoint | None:
-    """Return the checkpoint to continue, if one is asked for; say if its rates were others than they would be now.
-
-    Raises:
-        BadInput: if it is of another training.
-    """
-    if not options.resume or options.checkpoint is None:
-        return None
-    checkpoint = read_checkpoint(options.checkpoint)
-    check_setting(checkpoint, setting, timeline.epochs)
-    before = Timeline(epochs=checkpoint.epochs, steps_per_epoch=timeline.steps_per_epoch)
-    if not same_start(candidate, before, timeline, checkpoint.trained):
-        say(
-            f"note: under a budget of {timeline.epochs} epochs the first {checkpoint.trained} would have been trained "
-            f"with other rates than they were under {checkpoint.epochs}; they stay as they are."
-        )
-    return checkpoint
-
-
 def same_start(candidate: Candidate, before: Timeline, after: Timeline, epochs: int) -> bool:
     """Say whether rates and momenta of the first epochs are the same under two budgets."""
     schedule = candidate.schedule
@@ -201,29 +201,15 @@ def same_start(candidate: Candidate, before: Timeline, after: Timeline, epochs: 
     return all(np.array_equal(table(before)[:epochs], table(after)[:epochs]) for table in tables)
 
 
-def find_end(stop_after: int | None, epochs: int, resumed: Checkpoint | None) -> int:
-    """Return the number of epochs to have been trained in the end."""
-    trained = 0 if resumed is None else resumed.trained
-    if stop_after is None:
-        return epochs
-    if not trained < stop_after <= epochs:
-        there = f"above the epochs already trained, {trained}," if trained else "at least 1"
-        raise BadInput("stop-after", f"must be {there} and at most the budget of {epochs}, got {stop_after}.")
-    return stop_after
-
-
 @contextlib.contextmanager
 def sole_trainer(folder: Path | None) -> Iterator[None]:
-    """Hold the checkpoint's lock, which the system frees however this process ends.
+    """Lock the checkpoint; the system frees the lock however this process ends.
 
     Raises:
-        BadInput: if another process holds it.
+        BadInput: if another process has locked it.
     """
-    if folder is None:
-        yield
-        return
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with contextlib.nullcontext() if folder is None else FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout as error:
         raise BadInput("checkpoint", f"another training is writing `{folder}`.") from error

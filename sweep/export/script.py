@@ -1,4 +1,4 @@
-"""A whole training as one script that anybody can run and read: Keras, NumPy and pandas, and nothing of ours."""
+"""A trial as data, or as one script that anybody can run and read: Keras, NumPy and pandas, and nothing of ours."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Metric, Plan
+from sweep.config.study_file import Metric, Plan, StudyFile
 from sweep.data.table import Dataset, split_stratified
+from sweep.engines.spec import TrainingSpec
+from sweep.errors import BadInput, NotFound
 from sweep.optimizer import AdaptiveMoments
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
 from sweep.schedules.timeline import Timeline
+from sweep.search.objective import read_candidate
+from sweep.search.session import make_spec, read_data
+from sweep.store.queries import Best, StoredStudy, StudyReader
+from sweep.verdict.record import Role, Runs
+from sweep.verdict.results import ScheduleAnswer
+from sweep.verdict.status import read_record
 
 KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 TEMPLATES = Environment(
@@ -29,22 +37,57 @@ TEMPLATES.filters["literal"] = literal
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A finished trial, its study, how many have finished there, the best of them, and what confirmed it if it won."""
+
+    trial: Best
+    study: StudyReader
+    trials: int
+    best: int
+    confirmation: Runs | None
+
+    @property
+    def run_seeds(self) -> list[int]:
+        """The seeds of the trial's runs; one of its own if the trial does not tell."""
+        return list(self.trial.record.run_seeds) or [0]
+
+
+def read_stored(stored: StoredStudy, number: int | None) -> Stored:
+    """Read the trial `number` of a study; if it is None the verdict's winner, or else the best.
+
+    Raises:
+        NotFound: if the study or the trial is not there, or the trial has not finished.
+        BadInput: if the trial has no schedule.
+        NotYet: if no trial has finished.
+    """
+    with stored.reading() as study:
+        finished, best = study.some_finished(), study.best_trials(1)
+    record = read_record(stored)
+    winner = None if record is None else record.entry(Role.WINNER)
+    if number is None and winner is not None:
+        number = winner.contender.trial
+    found = next(iter(best), None)
+    if number is not None and (found is None or found.trial != number):
+        with stored.reading() as study:
+            found = study.finished_trial(number)
+    if found is None:
+        raise NotFound("trial", f"must be the number of a finished trial of `{stored.name}`, got {number}.")
+    if not found.schedule:
+        raise BadInput("trial", f"trial {found.trial} of `{stored.name}` has no schedule; something else made it.")
+    confirmation = winner.confirmation if winner is not None and winner.contender.trial == found.trial else None
+    return Stored(found, study, finished, best[0].trial, confirmation)
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A finished trial of a study, with all that a training of it needs.
 
     Attributes:
-        plan: the study file.
-        dataset: its rows.
-        data_place: where a script looks for them: beside itself by the file's name, and then at this absolute path.
+        data_place: where a script looks for the rows: beside itself by the file's name, and then at this absolute path.
             A bare name is looked for beside the script alone.
-        timeline: the time axis of the training.
-        candidate: schedule and momentum of the trial.
-        trial: the trial's number.
-        value: mean validation accuracy of its runs; of those that confirmed it, if it won.
-        runs: how many there were; 0 if the trial does not tell.
-        trials: finished trials of the study.
-        standing: whether it won the race on fresh run seeds, or is the best of them, or one of them.
-        metric: what ranks them.
+        trial: the trial's number, of so many finished `trials`.
+        value: mean validation accuracy of its `runs`; of those that confirmed it, if it won.
+        standing: whether it won the race on fresh run seeds, or is the best by `metric`, or another.
     """
 
     plan: Plan
@@ -58,6 +101,57 @@ class Chosen:
     trials: int
     standing: Literal["winner", "best", "one"]
     metric: Metric
+
+
+def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None) -> tuple[Chosen, TrainingSpec]:
+    """Return a trial's candidate with all that its training needs.
+
+    The study is what the database says, since the study file may have changed; only the data and a registered model
+    are found by the file. `data_place` is as in `Chosen`; by default where the data are here.
+
+    Raises:
+        BadInput: if the data are not those of the study.
+    """
+    trial, found, plan = stored.trial, study_file.plan.data, stored.study.plan or study_file.plan
+    data = plan.data.model_copy(update={"file": found.file, "name": found.name})
+    kept = replace(study_file, plan=plan.model_copy(update={"data": data}))
+    # No registry is there where a script runs.
+    network = plan.model.model_copy(update={"name": None, "build": kept.build})
+    dataset, plan = read_data(kept), kept.plan.model_copy(update={"model": network})
+    if stored.study.attributes.get("data_sha256", dataset.sha256) != dataset.sha256:
+        raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+    problem, confirmed = make_spec(kept, dataset), stored.confirmation
+    chosen = Chosen(
+        plan=plan,
+        dataset=dataset,
+        data_place=data_place or kept.data_path.resolve(),
+        timeline=problem.timeline,
+        candidate=read_candidate(plan, trial),
+        trial=trial.trial,
+        value=trial.value if confirmed is None else confirmed.correct_mean / problem.split.validation_rows,
+        runs=len(stored.run_seeds if confirmed is None else confirmed.run_seeds),
+        trials=stored.trials,
+        standing="winner" if confirmed is not None else "best" if trial.trial == stored.best else "one",
+        metric=stored.study.metric,
+    )
+    return chosen, problem
+
+
+def schedule_answer(chosen: Chosen) -> ScheduleAnswer:
+    """Return a trial as data; `Schedule.from_json` and `sweep train --schedule-file` read it."""
+    training = chosen.plan.training
+    return ScheduleAnswer(
+        study=chosen.plan.name,
+        trial=chosen.trial,
+        value=chosen.value,
+        schedule=chosen.candidate.schedule.document,
+        momentum=chosen.candidate.momentum,
+        nesterov=chosen.candidate.nesterov,
+        optimizer=chosen.plan.optimizer,
+        epochs=training.epochs,
+        steps_per_epoch=chosen.timeline.steps_per_epoch,
+        batch_size=training.batch_size,
+    )
 
 
 def write_script(chosen: Chosen) -> str:

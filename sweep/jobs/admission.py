@@ -72,11 +72,7 @@ def check_rows(plan: Plan, registry: Registry) -> None:
 
 
 def read_registered(registry: Registry, name: str) -> Dataset:
-    """Read a registered data set, once for each state of its file.
-
-    Raises:
-        BadInput: if its file cannot be read.
-    """
+    """Read a registered data set, once for each state of its file; raise `BadInput` if it cannot be read."""
     path, known = registry.data_path(name), registry.data(name)
     modified = path.stat().st_mtime_ns if path.exists() else 0
     return _read(str(path), modified, known.header, known.label)
@@ -88,12 +84,7 @@ def _read(path: str, _modified: int, header: bool, label: str | int) -> Dataset:
 
 
 def named_data(plan: Plan, sha256: str, registered: Collection[DatasetAnswer]) -> Plan:
-    """Return a plan with its data file replaced by the name of the registered data set that holds the same.
-
-    Args:
-        plan: which may name a file that only its maker has.
-        sha256: of that file.
-        registered: the data sets of the server's registry.
+    """Return a plan with its data file, of that SHA-256, replaced by the name of the registered data set that it is.
 
     Raises:
         NotFound: if no registered data set is the same, read in the same way.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Connection, RowMapping
 
 from sweep.config.study_file import Plan, read_plan
@@ -71,16 +72,9 @@ class RequestedAction(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A study in the queue.
+    """A study in the queue: its study file with the newest budget, and what was requested of its process if it runs.
 
-    Attributes:
-        name: the study's name.
-        plan: its study file, with the newest budget.
-        state: queued, running, stopped, done or failed.
-        requested: the action requested for it, if it is running.
-        crashes: of its process since it was submitted or resumed.
-        reason: why it failed, or what its last crash was.
-        created: when it was submitted.
+    `crashes` are those since it was submitted or resumed; `reason` is why it failed, or what its last crash was.
     """
 
     name: str
@@ -100,14 +94,30 @@ class Submitted:
     replayed: bool
 
 
-@dataclass(frozen=True)
-class ExitStatus:
-    """How a process ended.
+class Progress(BaseModel):
+    """Where a running sweep is, as its process prints it: one JSON document a line.
 
     Attributes:
-        code: its exit code, negative for the signal that killed it.
-        message: its last line on standard error, which is the reason if it ended by an error.
-        called_off: whether the server ended it because the server itself ends.
+        part: what it is doing: a search, a race, a confirmation.
+        done: trainings of this part that are done, of all that are wanted.
+        trainings_per_second: since the first came back; None before.
+        best: the best candidate of the search so far in words; empty before there is one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    part: str = Field(max_length=100)
+    done: int = Field(ge=0)
+    wanted: int = Field(ge=0)
+    trainings_per_second: float | None = Field(default=None, ge=0)
+    best: str = Field(default="", max_length=100)
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a process ended: its exit code, or minus the signal that killed it, and its last line on standard error.
+
+    `called_off` says whether the server ended it because the server itself ends.
     """
 
     code: int
@@ -116,13 +126,7 @@ class ExitStatus:
 
     @property
     def reason(self) -> str:
-        """Why the process ended, without a path of this machine.
-
-        >>> ExitStatus(-9).reason
-        'its process was killed by SIGKILL, as the system does when memory runs out'
-        >>> ExitStatus(2, "error: data.file: it has changed.").reason
-        'data.file: it has changed.'
-        """
+        """Why the process ended, without a path of this machine."""
         if self.code < 0:
             try:
                 name = signal.Signals(-self.code).name
@@ -166,18 +170,14 @@ class JobQueue:
         self.database.make_tables(METADATA)
 
     def submit(self, plan: Plan, key: str | None = None, digest: str = "") -> Submitted:
-        """Queue a new study.
-
-        Args:
-            plan: the study.
-            key: idempotency key: a second request under it changes nothing.
-            digest: of the request; another digest under the same key is another request.
+        """Queue a new study; a second request under the same `key`, with the same `digest`, changes nothing.
 
         Raises:
             BadInput: for another request under the same key.
             Conflict: if the name is taken, or is that of a study's tuned baseline.
         """
-        stored = self._stored_names()
+        with self.database.reading() as connection:
+            stored = study_names(connection)
         with self._changing() as jobs:
             if key is not None and (before := jobs.submitted_before(key, digest)) is not None:
                 return Submitted(before, replayed=True)
@@ -211,21 +211,21 @@ class JobQueue:
 
     def names(self) -> list[str]:
         """Return the names of all jobs in alphabetical order."""
-        with self.database.connecting() as connection:
-            return list(connection.execute(sa.select(JOBS.c.name).order_by(JOBS.c.name)).scalars())
+        return self._names(sa.select(JOBS.c.name).order_by(JOBS.c.name))
 
     def queued(self) -> list[str]:
         """Return the names of the queued jobs, the next to run first."""
-        waiting = sa.select(JOBS.c.name).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.place)
+        return self._names(sa.select(JOBS.c.name).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.place))
+
+    def _names(self, query: sa.Select[str]) -> list[str]:
         with self.database.connecting() as connection:
-            return list(connection.execute(waiting).scalars())
+            return list(connection.execute(query).scalars())
 
     def count(self) -> dict[JobState, int]:
         """Return the number of jobs in each state."""
-        query = sa.select(JOBS.c.state, sa.func.count().label("jobs")).group_by(JOBS.c.state)
+        query = sa.select(JOBS.c.state, sa.func.count()).group_by(JOBS.c.state)
         with self.database.connecting() as connection:
-            found = {JobState(row["state"]): int(row["jobs"]) for row in connection.execute(query).mappings()}
-        return {state: found.get(state, 0) for state in JobState}
+            return dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in connection.execute(query)}
 
     def stop(self, name: str) -> Job:
         """Take a job out of the queue, or request that its process stops.
@@ -234,15 +234,12 @@ class JobQueue:
             NotFound: if there is no such job.
             Conflict: if it is neither queued nor running.
         """
-
-        def stopped(job: Job) -> dict[str, Any]:
-            if job.state is JobState.QUEUED:
-                return {"state": JobState.STOPPED}
-            if job.state is JobState.RUNNING:
-                return {"wish": RequestedAction.STOP}
-            raise Conflict("study", f"`{name}` is {job.state}, so there is nothing to stop.")
-
-        return self._change(name, stopped)
+        with self._changing(name) as jobs:
+            state = jobs.read(name).state
+            if state not in (JobState.QUEUED, JobState.RUNNING):
+                raise Conflict("study", f"`{name}` is {state}, so there is nothing to stop.")
+            running = state is JobState.RUNNING
+            return jobs.update(name, {"wish": RequestedAction.STOP} if running else {"state": JobState.STOPPED})
 
     def resume(self, name: str) -> Job:
         """Put a stopped, done or failed job at the end of the queue.
@@ -251,13 +248,11 @@ class JobQueue:
             NotFound: if there is no such job.
             Conflict: if it is queued or running already.
         """
-
-        def resumed(job: Job) -> dict[str, Any]:
-            if job.state in (JobState.QUEUED, JobState.RUNNING):
-                raise Conflict("study", f"`{name}` is {job.state} already.")
-            return _at_the_end()
-
-        return self._change(name, resumed)
+        with self._changing(name) as jobs:
+            state = jobs.read(name).state
+            if state in (JobState.QUEUED, JobState.RUNNING):
+                raise Conflict("study", f"`{name}` is {state} already.")
+            return jobs.update(name, _at_the_end())
 
     def raise_budget(self, name: str, trials: int) -> Job:
         """Set a study's number of trials in all; a done job is queued again, a running one restarts with it.
@@ -266,18 +261,15 @@ class JobQueue:
             NotFound: if there is no such job.
             BadInput: if it is no more than before.
         """
-
-        def raised(job: Job) -> dict[str, Any]:
+        with self._changing(name) as jobs:
+            job = jobs.read(name)
             before = job.plan.search.trials
             if trials <= before:
                 raise BadInput("trials", f"must be above the study's {before}, got {trials}.")
-            search = job.plan.search.model_copy(update={"trials": trials})
-            plan = {"plan": job.plan.model_copy(update={"search": search}).model_dump_json()}
-            if job.state is JobState.RUNNING:
-                return plan | ({"wish": RequestedAction.RESTART} if job.requested is None else {})
-            return plan | (_at_the_end() if job.state is JobState.DONE else {})
-
-        return self._change(name, raised)
+            changed: dict[str, Any] = {"plan": with_trials(job.plan, trials).model_dump_json()}
+            if job.state is JobState.RUNNING and job.requested is None:
+                changed |= {"wish": RequestedAction.RESTART}
+            return jobs.update(name, changed | (_at_the_end() if job.state is JobState.DONE else {}))
 
     def delete(self, name: str) -> None:
         """Delete a study with its tuned baselines, and its job if it has one.
@@ -289,8 +281,9 @@ class JobQueue:
         running = Conflict("study", f"`{name}` is running; stop it first.")
         if self.database.is_being_written(name):
             raise running
-        if name not in self._stored_names() and name not in self.names():
-            raise NotFound("study", f"there is no study `{name}`.")
+        with self.database.reading() as connection:
+            if name not in study_names(connection) and name not in self.names():
+                raise NotFound("study", f"there is no study `{name}`.")
         if self.database.is_newer:
             raise StorageFailed(f"`{name}` has a schema of a newer Optuna: delete it with `optuna delete-study`.")
         with self.database.sole_writer(name), self._changing() as jobs:
@@ -300,10 +293,6 @@ class JobQueue:
             delete_studies(jobs.connection, jobs.family(name))
             jobs.connection.execute(JOBS.delete().where(JOBS.c.name == name))
 
-    def _stored_names(self) -> set[str]:
-        with self.database.reading() as connection:
-            return study_names(connection)
-
     def claim(self, blocked: Collection[str] = ()) -> Job | None:
         """Mark the first queued job as running, and return it; those in `blocked` keep their places."""
         waiting = sa.select(JOBS).where(JOBS.c.state == JobState.QUEUED, JOBS.c.name.not_in(blocked))
@@ -311,15 +300,16 @@ class JobQueue:
         with self._changing() as jobs:
             while (row := jobs.connection.execute(first).mappings().first()) is not None:
                 try:
-                    jobs.update(row["name"], {"state": JobState.RUNNING, "wish": None})
-                    return jobs.read(row["name"])
+                    return jobs.update(row["name"], {"state": JobState.RUNNING, "wish": None})
                 except BadInput as error:  # a job of another version
-                    jobs.update(row["name"], {"state": JobState.FAILED, "reason": str(error)})
+                    failed = JOBS.update().where(JOBS.c.name == row["name"])
+                    jobs.connection.execute(failed.values(state=JobState.FAILED, reason=str(error)))
         return None
 
     def end(self, name: str, status: ExitStatus) -> Job:
         """Store how a running job's process ended, and the state that follows from it."""
-        return self._change(name, lambda job: next_state(job, status))
+        with self._changing(name) as jobs:
+            return jobs.update(name, next_state(jobs.read(name), status))
 
     def recover(self) -> Sequence[str]:
         """Queue again, in their places, the jobs that a dead server left running; return their names."""
@@ -332,16 +322,12 @@ class JobQueue:
         return names
 
     @contextmanager
-    def _changing(self) -> Iterator[_Transaction]:
+    def _changing(self, name: str | None = None) -> Iterator[_Transaction]:
+        """Begin a transaction, which locks the job called `name`."""
         with self.database.writing() as connection:
+            if name is not None:
+                connection.execute(sa.select(JOBS.c.name).where(JOBS.c.name == name).with_for_update())
             yield _Transaction(self.database, connection)
-
-    def _change(self, name: str, decide: Callable[[Job], dict[str, Any]]) -> Job:
-        """Change the columns that `decide` returns for the job, in one transaction."""
-        with self._changing() as jobs:
-            jobs.connection.execute(sa.select(JOBS.c.name).where(JOBS.c.name == name).with_for_update())
-            jobs.update(name, decide(jobs.read(name)))
-            return jobs.read(name)
 
 
 @dataclass(frozen=True)
@@ -365,9 +351,9 @@ class _Transaction:
         values = _at_the_end() | {"name": plan.name, "plan": plan.model_dump_json(), "created": _now(), "state": state}
         self.connection.execute(JOBS.insert().values(**values))
 
-    def update(self, name: str, values: dict[str, Any]) -> None:
-        if values:
-            self.connection.execute(JOBS.update().where(JOBS.c.name == name).values(**values))
+    def update(self, name: str, values: dict[str, Any]) -> Job:
+        self.connection.execute(JOBS.update().where(JOBS.c.name == name).values(**values))
+        return self.read(name)
 
     def submitted_before(self, key: str, digest: str) -> Job | None:
         self.connection.execute(KEYS.delete().where(KEYS.c.created < _now() - KEYS_KEPT))
@@ -393,14 +379,18 @@ class _Transaction:
         """Return the names of a study and of those tuned baselines that belong to it."""
         row = self.row(name)
         try:
-            plan = self._stored_plan(name) if row is None else _job(row).plan
+            if row is not None:
+                return searched_names(_job(row).plan)
+            with self.database.reading() as connection:
+                plan = find_study(connection, name).plan
         except BadInput:  # a plan of another version, or no such study
             plan = None
         return {name} if plan is None else searched_names(plan)
 
-    def _stored_plan(self, name: str) -> Plan | None:
-        with self.database.reading() as connection:
-            return find_study(connection, name).plan
+
+def with_trials(plan: Plan, trials: int) -> Plan:
+    """Return a plan with another number of trials in all."""
+    return plan.model_copy(update={"search": plan.search.model_copy(update={"trials": trials})})
 
 
 def _at_the_end() -> dict[str, Any]:
@@ -414,15 +404,10 @@ def _now() -> datetime:
 
 
 def _job(row: RowMapping) -> Job:
-    return Job(
-        name=row["name"],
-        plan=_plan(row["plan"]),
-        state=JobState(row["state"]),
-        requested=RequestedAction(row["wish"]) if row["wish"] else None,
-        crashes=row["crashes"],
-        reason=row["reason"],
-        created=row["created"].replace(tzinfo=UTC),
-    )
+    """Make the job of a row; raises `BadInput` for a study file of another version."""
+    requested = RequestedAction(row["wish"]) if row["wish"] else None
+    state, created = JobState(row["state"]), row["created"].replace(tzinfo=UTC)
+    return Job(row["name"], _plan(row["plan"]), state, requested, row["crashes"], row["reason"], created)
 
 
 @lru_cache(maxsize=128)

@@ -16,8 +16,7 @@ from sweep.config.registry import Registry, read_registry
 from sweep.config.study_file import Plan, StudyFile
 from sweep.errors import BadInput, Conflict, NotFound, NotYet
 from sweep.jobs.admission import DatasetAnswer, admit, check_rows, named_data, read_registered
-from sweep.jobs.progress import Progress
-from sweep.jobs.queue import Job, JobQueue, JobState, RequestedAction, Submitted
+from sweep.jobs.queue import Job, JobQueue, JobState, Progress, RequestedAction, Submitted, with_trials
 from sweep.model import Answer
 from sweep.store import queries
 from sweep.store.database import Database
@@ -32,17 +31,9 @@ MOVING = (JobState.QUEUED, JobState.RUNNING, STOPPING)  # the states that change
 class StudyAnswer(StatusAnswer):
     """How far a study is, and what the service does with it.
 
-    `running` is true while its order runs or somebody writes the study; one for which it is false can be deleted.
-
-    Attributes:
-        state: of its order; `stopping` while it ends, `unmanaged` for one that nobody ordered here.
-        note: what its study file says to people.
-        reason: why it failed, or what its last crash was.
-        crashes: of its process since it was ordered or resumed.
-        created: when it was ordered.
-        progress: where it is, while it runs.
-        best: accuracy of its best candidate so far.
-        quoted_baseline: the accuracy that it is compared with.
+    `running` is true while its job runs or somebody writes the study; one for which it is false can be deleted.
+    `state` is that of its job; `stopping` while it ends, `unmanaged` for one that nobody ordered here. `reason` is why
+    it failed, or what its last crash was; `best` is the accuracy of its best candidate so far.
     """
 
     state: str
@@ -107,13 +98,7 @@ class StudyService:
         return Facts(study.status(), best, self._stored(name).plan)
 
     def study(self, name: str, job: Job | None, facts: Facts | None, progress: Progress | None = None) -> StudyAnswer:
-        """Return where a study is.
-
-        Args:
-            name: the study.
-            job: what the queue holds of it; None if nobody submitted it.
-            facts: what the database holds of it; None if it has not begun.
-            progress: the last that its process told.
+        """Return where a study is, from what the queue and the database hold of it and its process printed last.
 
         Raises:
             NotFound: if there is no such study.
@@ -181,8 +166,7 @@ class StudyService:
     def raise_budget(self, name: str, trials: int) -> Job:
         """Set a study's number of trials in all; it can only grow."""
         job = self._import(name)
-        search = job.plan.search.model_copy(update={"trials": trials})
-        admit(job.plan.model_copy(update={"search": search}).model_dump(mode="json"), self.registry())
+        admit(with_trials(job.plan, trials).model_dump(mode="json"), self.registry())
         return self.queue.raise_budget(name, trials)
 
     def delete(self, name: str) -> None:
@@ -196,17 +180,9 @@ class StudyService:
         for name, known in registry.datasets.items():
             with suppress(OSError, BadInput):  # submitting a study of it says what is wrong
                 dataset = read_registered(registry, name)
-                answer = DatasetAnswer(
-                    name=name,
-                    about=known.about,
-                    sha256=dataset.sha256,
-                    header=known.header,
-                    label=known.label,
-                    rows=len(dataset.targets),
-                    features=dataset.inputs.shape[1],
-                    classes=dataset.classes,
-                )
-                found.append(answer)
+                rows, features = dataset.inputs.shape
+                read = {"sha256": dataset.sha256, "rows": rows, "features": features, "classes": dataset.classes}
+                found.append(DatasetAnswer(name=name, **known.model_dump(include={"about", "header", "label"}), **read))
         return found
 
     def models(self) -> list[ModelAnswer]:
@@ -219,8 +195,7 @@ class StudyService:
 
     def _import(self, name: str) -> Job:
         """Return a study's job; a study that `sweep run` made gets one, if a server may run it."""
-        job = self.queue.find(name)
-        if job is not None:
+        if (job := self.queue.find(name)) is not None:
             return job
         named = self.study_file(self._stored(name)).plan
         self._refuse_tuned(name)

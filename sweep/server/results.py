@@ -14,8 +14,7 @@ from fastapi import Path as FromPath
 from fastapi.responses import StreamingResponse
 
 from sweep.api import Study
-from sweep.export.script import Chosen, write_script
-from sweep.export.trial import choose, read_stored, schedule_answer
+from sweep.export.script import Chosen, choose, read_stored, schedule_answer, write_script
 from sweep.server.errors import CONFLICT, MISSING, content
 from sweep.server.state import AppState, State
 from sweep.server.studies import Limit, StudyName

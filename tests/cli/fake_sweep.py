@@ -22,9 +22,9 @@ def main() -> None:
 
 def run(path: Path) -> None:
     """Run the study to its verdict; what this takes is loaded for it alone."""
-    from sweep.cli.progress import JsonLines
+    from sweep.cli.run import JsonLines
     from sweep.config.study_file import read_study_file
-    from sweep.jobs.progress import Progress
+    from sweep.jobs.queue import Progress
     from sweep.search.session import read_data
     from sweep.store.database import Database
     from tests.fakes import FakeTrainer

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sweep.jobs.process import Launcher
 from sweep.jobs.queue import JobQueue
 from sweep.jobs.studies import StudyService
-from sweep.jobs.supervisor import Supervisor
+from sweep.jobs.supervisor import Launcher, Supervisor
 from sweep.server.app import create_app
 from sweep.server.process import Place, Server, make_server
 from sweep.server.rules import Limit, Policy

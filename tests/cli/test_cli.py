@@ -19,8 +19,7 @@ from rich.console import Console
 
 from sweep.api import Preparation
 from sweep.cli import app, main
-from sweep.cli.progress import progress_view
-from sweep.cli.run import Interruption, RunProgress
+from sweep.cli.run import Interruption, RunProgress, progress_view
 from sweep.config.study_file import Metric, Plan, read_study_file
 from sweep.search.loop import SearchProgress
 from sweep.search.session import read_data
@@ -413,7 +412,7 @@ class TestLogLoss:
     def test_progress_tells_the_best_by_the_metric(
         self, metric: Metric, told: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sweep.cli.progress.LINE_SECONDS", 0.0)
+        monkeypatch.setattr("sweep.cli.run.LINE_SECONDS", 0.0)
         console = Console(file=io.StringIO(), soft_wrap=True)
         drawn = RunProgress(console, Interruption(), progress_view(console))
         drawn.prepared(Preparation(make_plan(metric=metric), 235, 116, 1, work_left=True))

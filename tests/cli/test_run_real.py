@@ -22,7 +22,7 @@ from typing import IO
 import pytest
 
 from sweep.api import Study
-from sweep.jobs.progress import Progress
+from sweep.jobs.queue import Progress
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"

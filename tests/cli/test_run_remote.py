@@ -26,8 +26,7 @@ from sweep.config.study_file import DataPlan, Plan, read_study_file
 from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.execution.worker import environment
 from sweep.jobs.admission import DatasetAnswer
-from sweep.jobs.progress import Progress
-from sweep.jobs.queue import JOBS, JobQueue, JobState
+from sweep.jobs.queue import JOBS, JobQueue, JobState, Progress
 from sweep.jobs.studies import StudyAnswer
 from sweep.search.session import read_data
 from sweep.store.database import Database

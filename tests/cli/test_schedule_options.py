@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.cli.schedule_options import as_option, schedule_from_file, schedule_from_options, split_words
+from sweep.cli.schedules import as_option, schedule_from_file, split_words
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE, read_schedule
+from sweep.schedules.catalogue import make_schedule
 from sweep.space import Value
 
 
@@ -57,10 +58,10 @@ def test_names_may_stand_before_between_and_after_options() -> None:
 class TestScheduleFromOptions:
     def test_it_is_the_schedule_that_the_catalogue_makes(self) -> None:
         options: dict[str, Value] = {"learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10, "warmup": 0.1}
-        assert schedule_from_options("step", options) == read_schedule({"name": "step", **options})
+        assert make_schedule("step", options, as_option) == read_schedule({"name": "step", **options})
 
     def test_a_list_of_one_number_is_no_number(self) -> None:
-        schedule = schedule_from_options("milestones", {"learning_rate": 1, "at": 0.5})
+        schedule = make_schedule("milestones", {"learning_rate": 1, "at": 0.5}, as_option)
         assert schedule == read_schedule({"name": "milestones", "learning_rate": 1, "at": "0.5"})
 
     @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ class TestScheduleFromOptions:
     )
     def test_a_bad_one_names_its_parameter(self, name: str, options: dict[str, Value], complaint: str) -> None:
         with pytest.raises(BadInput, match=f"^{complaint}$"):
-            schedule_from_options(name, options)
+            make_schedule(name, options, as_option)
 
     @pytest.mark.parametrize("name", CATALOGUE)
     def test_every_parameter_says_in_words_what_it_is(self, name: str) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sweep.cli.verdict import WIDTH, histogram, new_rows_sentence, show_verdict
+from sweep.cli.tables import WIDTH, histogram, show_verdict
 from sweep.verdict.result import Verdict
 from tests.verdict.records import make_plan, make_result
 
@@ -37,9 +37,9 @@ def test_the_re_splits_have_a_column_if_there_are_any(capsys: pytest.CaptureFixt
     assert "new, of" not in capsys.readouterr().out
 
 
-def test_without_re_splits_the_reason_is_told() -> None:
-    told = new_rows_sentence(answer("too few rows."))
-    assert told == "On new rows: not resolved. There are no re-splits: too few rows."
+def test_without_re_splits_the_reason_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verdict(answer("too few rows."))
+    assert "\nOn new rows: not resolved. There are no re-splits: too few rows.\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("current", [True, False])

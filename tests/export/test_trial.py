@@ -15,8 +15,7 @@ import pytest
 from sweep.config.registry import RegisteredData, RegisteredModel, Registry
 from sweep.config.study_file import StudyFile, read_plan, resolve
 from sweep.errors import BadInput, NotFound, NotYet
-from sweep.export.script import write_script
-from sweep.export.trial import choose, read_stored, schedule_answer
+from sweep.export.script import choose, read_stored, schedule_answer, write_script
 from sweep.schedules import Schedule
 from sweep.search.session import read_data
 from sweep.space import Value

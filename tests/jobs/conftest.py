@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from sweep.config.study_file import Plan
-from sweep.jobs.process import Launcher
 from sweep.jobs.queue import Job, JobQueue
-from sweep.jobs.supervisor import Supervisor
+from sweep.jobs.supervisor import Launcher, Supervisor
 from sweep.store.database import Database
 from tests.fakes import make_plan
 

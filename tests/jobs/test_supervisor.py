@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from sweep.jobs import process
-from sweep.jobs.process import Launcher
+from sweep.jobs import supervisor as process
 from sweep.jobs.queue import ExitStatus, JobQueue, JobState
-from sweep.jobs.supervisor import Supervisor
+from sweep.jobs.supervisor import Launcher, Supervisor
 from tests.jobs.conftest import found, plan_of, supervisor_of, until
 
 
@@ -135,7 +134,7 @@ def test_a_process_that_does_not_listen_is_killed_with_its_group(
 
     async def work() -> None:
         await until(supervisor, lambda: "a" in supervisor.progress)
-        pids.extend(each.process_id for each in supervisor._running.values())
+        pids.extend(each.process_id for each in supervisor.running.values())
 
     during(supervisor, work())
     assert queue.queued() == ["a"]
@@ -196,7 +195,7 @@ def test_a_job_that_was_deleted_by_hand_does_not_block_the_next(queue: JobQueue)
         await until(supervisor, lambda: "gone" in supervisor.progress)
         with queue.database.writing() as connection:
             connection.exec_driver_sql("DELETE FROM sweep_orders WHERE name = 'gone'")
-        for each in supervisor._running.values():
+        for each in supervisor.running.values():
             each.kill()
         await until(supervisor, lambda: found(queue, "next").state is JobState.DONE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from sweep import cli
-from sweep.jobs import process
+from sweep.jobs import supervisor as process
 
 if __name__ == "__main__":
     process.COMMAND = (sys.executable, "-m", "tests.jobs.stand_in")

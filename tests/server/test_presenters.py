@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweep.jobs.progress import Progress
+from sweep.jobs.queue import Progress
 from sweep.jobs.studies import StudyAnswer
 from sweep.server.presenters import LISTED, Listing, Row, left, setting
 from sweep.store.database import Database

@@ -11,8 +11,7 @@ import optuna
 import pytest
 
 from sweep.config.study_file import DataPlan
-from sweep.jobs.progress import Progress
-from sweep.jobs.queue import ExitStatus, JobState
+from sweep.jobs.queue import ExitStatus, JobState, Progress
 from sweep.report.html import plotly_version
 from sweep.store.database import Database
 from tests.fakes import make_coordinator, opened

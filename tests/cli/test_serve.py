@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.cli.dashboard import HOST, make_if_new, serve
+from sweep.cli.serve import HOST, make_if_new, serve_dashboard
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.worker import environment
 from sweep.store.database import Database
@@ -96,7 +96,7 @@ class TestStarting:
         with socket.create_server((HOST, 0)) as taken, opened(tmp_path / "studies.db") as database:
             port = taken.getsockname()[1]
             with pytest.raises(BadInput, match=f"{port} cannot be used") as raised:
-                serve(database, port)
+                serve_dashboard(database, port)
         assert raised.value.field == "port"
 
     def test_a_new_database_is_made(self, new_database: Database) -> None:

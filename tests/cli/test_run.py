@@ -8,9 +8,9 @@ import json
 import pytest
 from rich.console import Console
 
-from sweep.cli import progress
-from sweep.cli.progress import Bar, JsonLines, Lines, progress_view
-from sweep.jobs.progress import Progress
+from sweep.cli import run
+from sweep.cli.run import Bar, JsonLines, Lines, progress_view
+from sweep.jobs.queue import Progress
 
 
 def sweeping(done: int, best: str = "", part: str = "schedules", rate: float | None = 812.4) -> Progress:
@@ -47,7 +47,7 @@ def test_a_file_gets_a_line_every_so_often(monkeypatch: pytest.MonkeyPatch) -> N
     lines.begin(sweeping(32))  # which an earlier run did
     for done in (0, 64, 128):
         lines.draw(sweeping(done))
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "LINE_SECONDS", 0.0)
     lines.draw(sweeping(192, "best 98.71%", rate=None))
     assert printed(file).splitlines() == [
         "schedules: 64/3,200 trainings, 812 a second",
