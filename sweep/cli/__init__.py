@@ -19,7 +19,7 @@ from sweep.store import STORAGE_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sweep.client.source import Source
+    from sweep.client.http import Source
     from sweep.model import Answer
 
 Shown = TypeVar("Shown", bound="Answer")
@@ -102,10 +102,10 @@ def run(
         run_study(handle, supervised=supervised, search_only=search_only, **limits)
         return
     from sweep.cli.run_remote import run_on_server
-    from sweep.client.http import connect
+    from sweep.client.http import Client, read_token
 
     only_here = {"search_only": search_only, "no_cache": no_cache, "supervised": supervised}
-    with connect(address, token_file) as client:
+    with Client(address, read_token(token_file)) as client:
         run_on_server(client, api.study_path(study), overrides, workers=workers, timeout=timeout, **only_here)
 
 
@@ -331,10 +331,9 @@ def opened(
     if address is None:
         yield api.Study.open(study, storage=storage)
         return
-    from sweep.client.http import connect
-    from sweep.client.source import RemoteStudy
+    from sweep.client.http import Client, RemoteStudy, read_token
 
-    with connect(address, token_file) as client:
+    with Client(address, read_token(token_file)) as client:
         yield RemoteStudy(client, api.Study.open(study).name)
 
 

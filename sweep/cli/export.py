@@ -12,7 +12,7 @@ from sweep.export.script import choose, read_stored
 from sweep.files import check_place, make_folder, replace_file
 
 if TYPE_CHECKING:
-    from sweep.client.source import Source
+    from sweep.client.http import Source
 
 FORMS = ("keras", "json", "model")
 FOLDER = Path("studies")

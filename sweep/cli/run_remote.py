@@ -13,8 +13,7 @@ from rich.console import Console
 
 from sweep.cli.run import Interruption, ProgressView, make_console, progress_view
 from sweep.cli.tables import show_verdict
-from sweep.client.http import Client, Unavailable
-from sweep.client.source import RemoteStudy, path_of
+from sweep.client.http import Client, RemoteStudy, Unavailable, path_of
 from sweep.client.submit import Draft, is_finished
 from sweep.errors import BadInput, StorageFailed, SweepError
 from sweep.jobs.queue import JobState

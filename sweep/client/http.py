@@ -1,4 +1,4 @@
-"""HTTP client for `sweep serve`: where a token may be sent, and checks on every answer before anything uses it."""
+"""HTTP client of `sweep serve`: where a token may be sent, checks on every answer, and a server's study as a handle."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import httpx
 from httpx_sse import EventSource
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
+from sweep.config.registry import NAME_PATTERN, NAME_RULE
 from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, first_problem
+from sweep.verdict.result import Verdict
+from sweep.verdict.results import BestAnswer, ScheduleAnswer, StatusAnswer
+
+if TYPE_CHECKING:
+    from sweep.api import Study
 
 TOKEN_VARIABLE = "SWEEP_TOKEN"
 FILE_VARIABLE = "SWEEP_TOKEN_FILE"
-ROLES = ("admin", "run", "read")  # the highest first
+ROLES = ("admin", "run", "read")  # those of `sweep.server.tokens`, the highest first
 VISIBLE = re.compile(r"[!-~]{1,4096}")
 LARGEST_TOKEN_FILE = 65_536  # bytes
 NO_TOKEN = f"is missing; set {TOKEN_VARIABLE}, or name a file that holds it by --token-file or {FILE_VARIABLE}."
@@ -38,6 +45,8 @@ CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 
 Model = TypeVar("Model", bound=BaseModel)
 Found = TypeVar("Found")
+AboutStudy = TypeVar("AboutStudy", BestAnswer, StatusAnswer, Verdict, ScheduleAnswer)
+Source: TypeAlias = "Study | RemoteStudy"  # what a command asks about one study
 
 
 class Unavailable(StorageFailed):
@@ -60,28 +69,21 @@ class Refusal(BaseModel):
 class LimitedStream(httpx.SyncByteStream):
     """The body of an answer up to a limit, so that a hostile server cannot fill the memory.
 
-    Args:
-        response: whose body is limited.
-        limit: the most bytes from the start, or from the last `restart`.
-        excess: the error's message for more.
+    Attributes:
+        read: bytes so far; whoever sets it to 0 begins to count again.
     """
 
     def __init__(self, response: httpx.Response, limit: int, excess: str) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
-        self._stream, self._limit, self._excess = response.stream, limit, excess
-        self._read = 0
+        self._stream, self._limit, self._excess, self.read = response.stream, limit, excess, 0
         response.stream = self
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._stream:
-            self._read += len(chunk)
-            if self._read > self._limit:
+            self.read += len(chunk)
+            if self.read > self._limit:
                 raise TooLarge(self._excess)
             yield chunk
-
-    def restart(self) -> None:
-        """Count from zero again."""
-        self._read = 0
 
     def close(self) -> None:
         """Close the stream."""
@@ -89,11 +91,7 @@ class LimitedStream(httpx.SyncByteStream):
 
 
 class Client:
-    """Sends requests to one server; close it, or use it in a `with`.
-
-    Args:
-        address: the server's address, e.g. `https://sweep.example.org`.
-        token: the token, or None for a server that asks for none.
+    """Sends requests to one server, in a `with`; `token` is None for a server that asks for none.
 
     Raises:
         BadInput: for an address that a token cannot be sent to, or a proxy or certificates of the environment that
@@ -152,7 +150,7 @@ class Client:
             response.encoding = "utf-8"  # not one that the server names, which may be a compression
             stream = LimitedStream(response, LARGEST_EVENT_BYTES, "an event is longer than any of ours")
             for event in EventSource(response).iter_sse():
-                stream.restart()
+                stream.read = 0
                 if event.event == name and event.data:
                     yield self._parse(event.data, model)
 
@@ -179,7 +177,7 @@ class Client:
 
     def _body(self, method: str, path: str, media_type: str, **options: Any) -> bytes:
         with self._answer(method, path, media_type, **options) as response:
-            return read_body(response)
+            return _read_body(response)
 
     def _document(self, content: bytes | str) -> Any:
         try:
@@ -202,16 +200,13 @@ class Client:
         if status == 401 and self._token is None:
             return BadInput("token", NO_TOKEN)
         if media_type_of(response) == PROBLEM:
-            return self._problem(status, self._parse(read_body(response), Refusal))
+            return self._problem(status, self._parse(_read_body(response), Refusal))
         if status in (429, 502, 503, 504):  # as a proxy says while it restarts
             return Unavailable(f"the server `{self.address}` cannot answer now ({described(response)}).")
         return self.unexpected(described(response))
 
     def _problem(self, status: int, refusal: Refusal) -> SweepError:
-        """Return the error that a problem document describes."""
         detail, field = shortened(refusal.detail), shortened(refusal.field) if refusal.field else None
-        if status in (401, 403):
-            return BadInput("token", detail)
         if status == 404:
             return NotFound(field, detail) if field else NotYet(detail)
         if status == 409:
@@ -219,16 +214,75 @@ class Client:
         if status in (429, 503):
             return Unavailable(f"the server `{self.address}` cannot answer now: {detail}")
         if status < 500:
-            return BadInput(field or "server", detail)
+            return BadInput("token" if status in (401, 403) else field or "server", detail)
         return StorageFailed(f"the server `{self.address}` failed: {detail}")
 
 
-def check_address(address: str) -> httpx.URL:
-    """Return a server's address that a token may be sent to.
+@dataclass(frozen=True)
+class RemotePage:
+    """A page that a server has written."""
 
-    Raises:
-        BadInput: for anything but an address, and for plain HTTP to another machine.
-    """
+    page: str
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """A study of a server; its methods raise what those of `sweep.api.Study` do, and `StorageFailed`."""
+
+    client: Client
+    name: str
+
+    def best(self, top: int = 5) -> BestAnswer:
+        """Ask for the `top` best candidates."""
+        return self._ask(f"best?top={top}", BestAnswer)
+
+    def status(self) -> StatusAnswer:
+        """Ask how far the study is."""
+        return self._ask("", StatusAnswer)
+
+    def verdict(self) -> Verdict:
+        """Ask for the verdict."""
+        verdict = self._ask("verdict", Verdict)
+        if self.name not in verdict.candidates:
+            raise self.client.unexpected("its verdict says nothing of the study's own search")
+        return verdict
+
+    def report(self) -> RemotePage:
+        """Ask for the report."""
+        return RemotePage(self.client.read_text(path_of(self.name, "report"), "text/html"))
+
+    def schedule(self, trial: int | None = None) -> ScheduleAnswer:
+        """Ask for the schedule that the server exports; it lets nobody choose a trial."""
+        self._refuse(trial)
+        return self._ask("schedule", ScheduleAnswer)
+
+    def script(self, trial: int | None = None) -> str:
+        """Ask for it as a script, without characters that move a terminal's cursor."""
+        self._refuse(trial)
+        return printable(self.client.read_text(path_of(self.name, "schedule.py"), "text/x-python"))
+
+    def _refuse(self, trial: int | None) -> None:
+        if trial is not None:
+            raise BadInput(
+                "trial", "cannot be chosen with a server; it exports the winner, or else the best candidate."
+            )
+
+    def _ask(self, question: str, model: type[AboutStudy]) -> AboutStudy:
+        answer = self.client.read(path_of(self.name, question), model)
+        if answer.study != self.name:
+            raise self.client.unexpected("its answer is about another study")
+        return answer
+
+
+def path_of(name: str, question: str = "") -> str:
+    """Return the path of a question about a study; raise `NotFound` for what no server's study can be called."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise NotFound("study", f"there is no study `{name}`; a server's studies have names of {NAME_RULE}.")
+    return f"/v1/studies/{name}/{question}".rstrip("/")
+
+
+def check_address(address: str) -> httpx.URL:
+    """Return a server's address; raise `BadInput` for one that a token cannot be sent to, as plain HTTP elsewhere."""
     try:
         url = httpx.URL(address)
     except httpx.InvalidURL:
@@ -256,20 +310,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def connect(address: str, token_file: Path | None) -> Client:
-    """Return a client with the token of `token_file`, of `SWEEP_TOKEN`, or of the file that `SWEEP_TOKEN_FILE` names.
-
-    Without any of them it has no token. The token is never a word of the command line, because every user of a
-    machine can read those.
-
-    Raises:
-        BadInput: for an address, a file or a token that cannot be used.
-    """
-    return Client(address, read_token(token_file))
-
-
 def read_token(token_file: Path | None) -> str | None:
-    """Return the token that `connect` sends; a file holds the token alone, or a server's tokens by role as JSON.
+    """Return the token of `token_file`, of `SWEEP_TOKEN`, or of the file that `SWEEP_TOKEN_FILE` names; None without.
+
+    A file holds the token alone, or a server's tokens by role as JSON. The token is never a word of the command line,
+    because every user of a machine can read those.
 
     Raises:
         BadInput: for a file that cannot be read, or text that is no token; the message does not repeat it.
@@ -292,27 +337,21 @@ def _read_token_file(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(LARGEST_TOKEN_FILE).strip()
+        tokens = json.loads(text) if text.startswith("{") else None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadInput("token-file", f"`{path}` cannot be read: {reason}.") from error
-    if not text.startswith("{"):
-        return text
-    try:
-        tokens = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInput("token-file", f"`{path}` is not valid JSON.") from error
+    if tokens is None:
+        return text
     for role in ROLES:
         if isinstance(tokens.get(role), str):
             return str(tokens[role])
     raise BadInput("token-file", f"must hold a token for one of {', '.join(ROLES)}, and `{path}` does not.")
 
 
-def read_body(response: httpx.Response) -> bytes:
-    """Return the body of an answer.
-
-    Raises:
-        TooLarge: for a body above 64 MiB.
-    """
+def _read_body(response: httpx.Response) -> bytes:
     LimitedStream(response, LARGEST_BYTES, f"its answer is larger than {LARGEST_BYTES // 2**20} MiB")
     return response.read()
 

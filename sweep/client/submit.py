@@ -12,15 +12,13 @@ from typing import Any, Self
 from pydantic import ValidationError
 from rich.console import Console
 
-from sweep.client.http import Client, Unavailable
-from sweep.client.source import path_of
+from sweep.client.http import Client, Unavailable, path_of
 from sweep.config.registry import RegisteredData, RegisteredModel, Registry
 from sweep.config.study_file import Plan, StudyFile, read_as_written, resolve
 from sweep.errors import BadInput, Conflict, NotFound
 from sweep.jobs.admission import DatasetAnswer, named_data
 from sweep.jobs.queue import KEY_HEADER, JobState
-from sweep.jobs.studies import MOVING, ModelAnswer, StudyAnswer
-from sweep.model import Answer
+from sweep.jobs.studies import MOVING, DatasetsAnswer, ModelsAnswer, StudyAnswer
 from sweep.search.session import read_data
 from sweep.space import Value
 from sweep.store.study import check_same_plan, with_defaults
@@ -28,18 +26,6 @@ from sweep.store.study import check_same_plan, with_defaults
 PAUSES_SECONDS = (0.5, 2.0, 5.0)  # between tries to submit
 KEPT = ("baseline", "verdict")  # what may change between two runs here, and not on a server
 THEIRS = "server:model"  # in place of a function that only the server knows
-
-
-class Datasets(Answer):
-    """The data sets in a server's registry."""
-
-    datasets: tuple[DatasetAnswer, ...]
-
-
-class Models(Answer):
-    """The models in a server's registry."""
-
-    models: tuple[ModelAnswer, ...]
 
 
 @dataclass(frozen=True)
@@ -60,8 +46,8 @@ class Draft:
         plan = read_as_written(path, overrides)
         if plan.model.build is not None:
             raise BadInput("model.build", "cannot be given to a server; name a registered model by `model.name`.")
-        datasets = client.read("/v1/datasets", Datasets).datasets
-        models = client.read("/v1/models", Models).models
+        datasets = client.read("/v1/datasets", DatasetsAnswer).datasets
+        models = client.read("/v1/models", ModelsAnswer).models
         tables = {each.name: RegisteredData(file="-", header=each.header, label=each.label) for each in datasets}
         try:
             registry = Registry(datasets=tables, models={each.name: RegisteredModel(build=THEIRS) for each in models})

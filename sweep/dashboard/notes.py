@@ -6,7 +6,6 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna_dashboard import save_note, save_plotly_graph_object
 
-from sweep.report.figures import (
-    Plot,
-    effect_plot,
-    families_plot,
-    known_trials,
-    ladder_plot,
-    learning_plot,
-    rates_plot,
-)
+from sweep.report import figures
 from sweep.store.database import Database
 from sweep.store.documents import read_attributes, replace_attributes
 from sweep.store.queries import StoredStudy, StudyReader
@@ -51,10 +42,9 @@ def write_notes(database: Database, found: StudyResult) -> None:
 
     Notes that others wrote on trials stay, unless the trial is a finalist.
     """
-    text = VerdictText(found)
     with StoredStudy(database, found.plan.name).reading() as study:
         trials = study.every_trial()
-        notes = text.on_trials(study, trials)
+        notes = notes_on_trials(found, study, trials)
         stored = read_attributes(study.connection, study.study_id, "dashboard:")
     kept = {key: json.loads(document) for key, document in stored.items() if KEYS.fullmatch(key)}
     old = {
@@ -64,16 +54,11 @@ def write_notes(database: Database, found: StudyResult) -> None:
         or trial in notes
         or kept.get(f"dashboard:{trial}:note_str:0", "").startswith(FINALIST)
     }
-    new = compose(dashboard_plots(found, trials), text.on_study(), notes)
-    if without_versions(old) == without_versions(new):
+    new = compose(dashboard_plots(found, trials), note_on_study(found), notes)
+    if old.keys() == new.keys() and all(old[key] == new[key] for key in new if not key.endswith(VERSION)):
         return
     new |= {key: kept.get(key, 0) + 1 for key in new if key.endswith(VERSION)}
     replace_attributes(database, study.study_id, {key: json.dumps(value) for key, value in new.items()}, drop=old)
-
-
-def without_versions(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return notes and plots without the numbers that count how often a note was written."""
-    return {key: value for key, value in kept.items() if not key.endswith(VERSION)}
 
 
 def trial_of(key: str) -> int | None:
@@ -82,7 +67,7 @@ def trial_of(key: str) -> int | None:
     return int(matched["trial"]) if matched and matched["trial"] else None
 
 
-def compose(plots: Iterator[Plot], note: str, notes: Mapping[int, str]) -> dict[str, Any]:
+def compose(plots: Iterator[figures.Plot], note: str, notes: Mapping[int, str]) -> dict[str, Any]:
     """Return what optuna-dashboard itself would keep of these, by key; `notes` are those on trials, by id.
 
     It writes each piece in a transaction of its own, so it writes to a study in memory, whose trials count from 0.
@@ -102,14 +87,14 @@ def compose(plots: Iterator[Plot], note: str, notes: Mapping[int, str]) -> dict[
     }
 
 
-def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[Plot]:
+def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[figures.Plot]:
     """Yield the figures worth reading there, under their questions."""
     for plot in (
-        effect_plot(found),
-        ladder_plot(found),
-        families_plot(found, known_trials(found, trials), MOST_DOTS, PLOT_PIXELS),
-        rates_plot(found, MOST_POINTS),
-        learning_plot(found),
+        figures.effect_plot(found),
+        figures.ladder_plot(found),
+        figures.families_plot(found, figures.known_trials(found, trials), MOST_DOTS, PLOT_PIXELS),
+        figures.rates_plot(found, MOST_POINTS),
+        figures.learning_plot(found),
     ):
         title = "<br>".join(textwrap.wrap(plot.question, 48))
         room = plot.figure.layout.margin.t or 28
@@ -118,69 +103,62 @@ def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[Plot]:
         yield plot
 
 
-@dataclass(frozen=True)
-class VerdictText:
-    """A verdict as Markdown."""
+def note_on_study(found: StudyResult) -> str:
+    """Return a verdict as Markdown."""
+    verdict, new = found.verdict, found.verdict.on_new_rows
+    winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
+    new_rows = f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
+    lines = [
+        f"## Verdict {verdict.confirmations}",
+        f"**{verdict.on_these_rows.sentence}**",
+        f"**{new_rows}**",
+        f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",
+        f"- tuned constant rate: {escaped(constant.label)}, {right(constant.correct_mean)}",
+        f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
+        f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
+        f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
+        *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
+        *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
+    ]
+    if quoted is not None:
+        above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
+        line = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
+        lines.append(line + (above if found.record.reruns_are_quoted else ""))
+    return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
 
-    found: StudyResult
 
-    def on_study(self) -> str:
-        """Return the note on the study."""
-        verdict, new = self.found.verdict, self.found.verdict.on_new_rows
-        winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
-        new_rows = (
-            f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
-        )
-        lines = [
-            f"## Verdict {verdict.confirmations}",
-            f"**{verdict.on_these_rows.sentence}**",
-            f"**{new_rows}**",
-            f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",
-            f"- tuned constant rate: {escaped(constant.label)}, {right(constant.correct_mean)}",
-            f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
-            f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
-            f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
-            *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
-            *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
-        ]
-        if quoted is not None:
-            above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
-            line = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
-            lines.append(line + (above if self.found.record.reruns_are_quoted else ""))
-        return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
+def notes_on_trials(found: StudyResult, study: StudyReader, trials: pd.DataFrame) -> dict[int, str]:
+    """Return a note on each of the first finalists, by its trial's id."""
+    race = {
+        contender.trial: note_on_finalist(found, place, contender)
+        for place, contender in enumerate(found.record.race[:MOST_TRIALS], start=1)
+    }
+    frame = trials[trials["number"].isin(list(race))]
+    notes = {}
+    for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
+        rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
+        notes[trial_id] = race[trial.trial] + rate_chart(rates)
+    return notes
 
-    def on_trials(self, study: StudyReader, trials: pd.DataFrame) -> dict[int, str]:
-        """Return a note on each of the first finalists, by its trial's id."""
-        race = {
-            contender.trial: self.on_finalist(place, contender)
-            for place, contender in enumerate(self.found.record.race[:MOST_TRIALS], start=1)
-        }
-        frame = trials[trials["number"].isin(list(race))]
-        notes = {}
-        for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
-            rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
-            notes[trial_id] = race[trial.trial] + rate_chart(rates)
-        return notes
 
-    def on_finalist(self, place: int, contender: Contender) -> str:
-        """Return what became of a finalist; `place` counts from 1."""
-        assert contender.selection is not None  # it raced
-        record, seeds = self.found.record, len(contender.selection.correct)
-        longest = max(len(other.selection.correct) for other in record.race if other.selection is not None)
-        equal = contender.trial in [each.trial for each in self.found.verdict.as_good]
-        behind = "not to be told from the winner" if equal else "behind"
-        lines = [
-            f"{FINALIST}{place} of {len(record.race)} in verdict {record.confirmations}: "
-            + ("the winner" if place == 1 else behind)
-            + (f"; it left the race after {seeds} seeds" if seeds < longest else ""),
-            escaped(contender.label),
-            *([] if contender.search is None else [f"- search: {right(contender.search.correct_mean)}"]),
-            f"- race, {seeds} fresh seeds: {right(contender.selection.correct_mean)}",
-        ]
-        if place == 1:
-            runs = record.winner.confirmation
-            lines.append(f"- confirmation, {len(runs.correct)} fresh seeds: {right(runs.correct_mean)}")
-        return "\n\n".join(lines)
+def note_on_finalist(found: StudyResult, place: int, contender: Contender) -> str:
+    """Return what became of a finalist; `place` counts from 1."""
+    assert contender.selection is not None  # it raced
+    record, seeds = found.record, len(contender.selection.correct)
+    longest = max(len(other.selection.correct) for other in record.race if other.selection is not None)
+    equal = contender.trial in [each.trial for each in found.verdict.as_good]
+    fate = "the winner" if place == 1 else "not to be told from the winner" if equal else "behind"
+    left = f"; it left the race after {seeds} seeds" if seeds < longest else ""
+    lines = [
+        f"{FINALIST}{place} of {len(record.race)} in verdict {record.confirmations}: {fate}{left}",
+        escaped(contender.label),
+        *([] if contender.search is None else [f"- search: {right(contender.search.correct_mean)}"]),
+        f"- race, {seeds} fresh seeds: {right(contender.selection.correct_mean)}",
+    ]
+    if place == 1:
+        runs = record.winner.confirmation
+        lines.append(f"- confirmation, {len(runs.correct)} fresh seeds: {right(runs.correct_mean)}")
+    return "\n\n".join(lines)
 
 
 def rate_chart(rates: Sequence[float]) -> str:

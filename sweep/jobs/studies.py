@@ -53,6 +53,18 @@ class ModelAnswer(Answer):
     about: str
 
 
+class DatasetsAnswer(Answer):
+    """The registered data sets."""
+
+    datasets: tuple[DatasetAnswer, ...]
+
+
+class ModelsAnswer(Answer):
+    """The registered models."""
+
+    models: tuple[ModelAnswer, ...]
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the database holds of a study: its status, the accuracy of its best candidate, and its study file."""
@@ -174,7 +186,7 @@ class StudyService:
         self._refuse_tuned(name)
         self.queue.delete(name)
 
-    def datasets(self) -> list[DatasetAnswer]:
+    def datasets(self) -> tuple[DatasetAnswer, ...]:
         """Return the registered data sets; one whose file cannot be read is left out."""
         registry, found = self.registry(), []
         for name, known in registry.datasets.items():
@@ -183,11 +195,11 @@ class StudyService:
                 rows, features = dataset.inputs.shape
                 read = {"sha256": dataset.sha256, "rows": rows, "features": features, "classes": dataset.classes}
                 found.append(DatasetAnswer(name=name, **known.model_dump(include={"about", "header", "label"}), **read))
-        return found
+        return tuple(found)
 
-    def models(self) -> list[ModelAnswer]:
+    def models(self) -> tuple[ModelAnswer, ...]:
         """Return the registered models."""
-        return [ModelAnswer(name=name, about=known.about) for name, known in self.registry().models.items()]
+        return tuple(ModelAnswer(name=name, about=known.about) for name, known in self.registry().models.items())
 
     def _stored(self, name: str) -> StudyReader:
         with StoredStudy(self.database, name).reading() as study:

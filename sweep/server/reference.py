@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from sweep.config.study_file import Plan
 from sweep.errors import BadInput, NotFound, nearest
-from sweep.jobs.admission import DatasetAnswer, require_ours
-from sweep.jobs.studies import ModelAnswer
+from sweep.jobs.admission import require_ours
+from sweep.jobs.studies import DatasetsAnswer, ModelsAnswer
 from sweep.schedules import CATALOGUE
 from sweep.schedules.catalogue import (
     CatalogueAnswer,
@@ -45,18 +45,6 @@ SWAGGER_FILES = r"^swagger-ui(-bundle\.js|\.css)$"
 catalogue = APIRouter(prefix="/v1", tags=["catalogue"])
 health = APIRouter(tags=["health"])
 docs = APIRouter(include_in_schema=False, route_class=PageRoute)
-
-
-class DatasetsAnswer(BaseModel):
-    """The registered data sets."""
-
-    datasets: tuple[DatasetAnswer, ...]
-
-
-class ModelsAnswer(BaseModel):
-    """The registered models."""
-
-    models: tuple[ModelAnswer, ...]
 
 
 class TemplatesAnswer(BaseModel):
@@ -103,13 +91,13 @@ def show_rates(
 @catalogue.get("/datasets", response_model=DatasetsAnswer)
 def list_datasets(state: State) -> Response:
     """List the registered data sets, with the SHA-256 of their files."""
-    return state.json(("datasets",), lambda: DatasetsAnswer(datasets=tuple(state.service.datasets())), REGISTRY_SECONDS)
+    return state.json(("datasets",), lambda: DatasetsAnswer(datasets=state.service.datasets()), REGISTRY_SECONDS)
 
 
 @catalogue.get("/models", response_model=ModelsAnswer)
 def list_models(state: State) -> Response:
     """List the registered models."""
-    return state.json(("models",), lambda: ModelsAnswer(models=tuple(state.service.models())), REGISTRY_SECONDS)
+    return state.json(("models",), lambda: ModelsAnswer(models=state.service.models()), REGISTRY_SECONDS)
 
 
 @catalogue.get("/templates", response_model=TemplatesAnswer)

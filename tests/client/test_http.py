@@ -20,21 +20,24 @@ from sweep.client.http import (
     LONGEST,
     Client,
     check_address,
+    path_of,
     printable,
     printable_document,
     read_token,
     shortened,
 )
 from sweep.config.study_file import read_study_file
-from sweep.errors import BadInput, StorageFailed
+from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.jobs.queue import JobQueue
 from sweep.search.session import read_data
+from sweep.server.tokens import AccessRole
 from sweep.store.database import Database
 from sweep.verdict.results import StatusAnswer
 from tests.cli.conftest import Run
 from tests.cli.serving import ROOT, TOKENS, Serving, reply, scripted, serving
 from tests.fakes import FakeTrainer, make_coordinator, opened
 from tests.protocols import few, make_protocol
+from tests.test_layers import loaded
 
 SMOKE = ROOT / "studies" / "smoke.toml"
 REFUSAL = "application/problem+json"
@@ -472,3 +475,32 @@ class TestPrintable:
     def test_a_document_keeps_everything_but_the_characters(self) -> None:
         document: Any = {"a\x1b": ["b\u202e", 1, 2.5, None, True, {"c": "d\n"}]}
         assert printable_document(document) == {"a\ufffd": ["b\ufffd", 1, 2.5, None, True, {"c": "d\n"}]}
+
+
+def test_what_is_no_name_is_asked_of_no_server() -> None:
+    for name in ("", ".", "..", "../x", "a/b", "a?b", "a#b", "a%2fb", "a b", "a\n", "ä", "x" * 65):
+        with pytest.raises(NotFound, match=r"^study: there is no study `"):
+            path_of(name, "best")
+
+
+def test_a_name_has_its_place() -> None:
+    assert path_of("a.b-c_1", "best?top=3") == "/v1/studies/a.b-c_1/best?top=3"
+    assert path_of("a") == "/v1/studies/a"
+
+
+def test_asking_a_database_loads_no_http() -> None:
+    asked = "app(['best', 'smoke', '--storage', 'sqlite:///none.db'], standalone_mode=False)"
+    code = f"""
+import contextlib, sweep.cli.export, sweep.cli.run
+from sweep.cli import app
+from sweep.errors import StorageFailed
+with contextlib.suppress(StorageFailed):
+    {asked}
+"""
+    names = loaded("-c", code)
+    assert {"sweep", "typer", "sqlalchemy"} <= names
+    assert names & {"httpx", "httpx_sse", "fastapi", "uvicorn"} == set()
+
+
+def test_the_roles_of_a_token_file_are_those_of_the_server() -> None:
+    assert tuple(reversed(AccessRole)) == http.ROLES

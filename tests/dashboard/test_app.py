@@ -29,10 +29,9 @@ from optuna_dashboard import save_note, wsgi
 from optuna_dashboard._importance import param_importance_cache
 from starlette.types import ASGIApp
 
-from sweep.dashboard.app import STUDIES_KEPT, Dashboard, mount
+from sweep.dashboard.app import ANSWERS_KEPT, LEFT_OUT, STUDIES_KEPT, Dashboard, ReadOnlyStorage, StudyStorage, mount
+from sweep.dashboard.app import ask as ask_application
 from sweep.dashboard.notes import write_notes
-from sweep.dashboard.shown_study import ANSWERS_KEPT, LEFT_OUT, ReadOnlyStorage, StudyStorage
-from sweep.dashboard.shown_study import ask as ask_application
 from sweep.errors import StorageFailed
 from sweep.store.database import Database
 from sweep.store.optuna_schema import delete_studies
@@ -467,7 +466,7 @@ class TestReading:
             asked.append(query)
             return ask_application(application, path, query)
 
-        monkeypatch.setattr("sweep.dashboard.shown_study.ask", counting)
+        monkeypatch.setattr("sweep.dashboard.app.ask", counting)
         for query in ("after=0", "after=1", "after=0", "after=1"):
             assert ask(dashboard, "/api/studies/1", query).status == 200
         assert asked == ["after=0", "after=1"]
