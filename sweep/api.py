@@ -18,8 +18,8 @@ from sweep.store.database import DEFAULT_STORAGE, Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
+from sweep.verdict.record import work_left
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
-from sweep.verdict.status import work_left
 
 if TYPE_CHECKING:
     from sweep.export.script import Chosen
@@ -178,9 +178,7 @@ class Study:
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)
             if not search_only:  # a search alone does not repay another program
                 trainer = trainer.with_few(narrow)
-            protocol = Protocol(
-                self.database, plan, dataset, spec.split, trainer, narrow, listener.begin, listener.searched
-            )
+            protocol = Protocol(self.database, plan, spec.split, trainer, narrow, listener.begin, listener.searched)
             split = spec.split
             with listener.prepared(Preparation(plan, split.train_rows, split.validation_rows, pool.workers, left)):
                 finished = protocol.run(timeout_seconds, search_only=search_only)
@@ -235,9 +233,9 @@ class Study:
             NotFound: if there is no such study.
             NotYet: if it has no verdict yet.
         """
-        from sweep.verdict.analysis import read_verdict  # noqa: PLC0415 - SciPy takes a second
+        from sweep.verdict.analysis import read_result  # noqa: PLC0415 - SciPy takes a second
 
-        return read_verdict(self.stored)
+        return read_result(self.stored).verdict
 
     def report(self, frame: Frame | None = None) -> Report:
         """Return the verdict with all its figures as one HTML page; raises as `verdict` does."""

@@ -39,7 +39,7 @@ def make_protocol(
     split = split_tail(rows, plan.split.fraction)
     assert split.validation_rows == ROWS or dataset is not None
     chosen = trainer or FakeTrainer()
-    return Protocol(database, plan, rows, split, chosen, chosen, announce, on_progress)
+    return Protocol(database, plan, split, chosen, chosen, announce, on_progress)
 
 
 def few(plan: Plan, **verdict: object) -> Plan:

@@ -21,9 +21,9 @@ from sweep.schedules.timeline import Timeline
 from sweep.search.objective import read_candidate
 from sweep.search.session import make_spec, read_data
 from sweep.store.queries import Best, StoredStudy, StudyReader
-from sweep.verdict.record import Role, Runs
+from sweep.verdict.baselines import Role
+from sweep.verdict.record import Runs, read_record
 from sweep.verdict.results import ScheduleAnswer
-from sweep.verdict.status import read_record
 
 KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 TEMPLATES = Environment(

@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 from sweep.candidate import describe
 from sweep.report.figures import Plot, all_plots
 from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
-from sweep.stats.power import SIGNIFICANCE
+from sweep.stats.estimate import SIGNIFICANCE
 from sweep.stats.verdict import Judgement, Question, in_rows
 from sweep.store.queries import Best, StoredStudy
 from sweep.verdict.analysis import StudyResult, read_result, scored

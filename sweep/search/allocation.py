@@ -8,9 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sweep.stats.estimate import FEWEST_DIFFERENCES, Numbers
-from sweep.stats.power import SIGNIFICANCE
-from sweep.stats.selection import survivors
+from sweep.stats.comparison import survivors
+from sweep.stats.estimate import FEWEST_DIFFERENCES, SIGNIFICANCE, Numbers
 
 
 class Allocation(Protocol):
@@ -43,7 +42,7 @@ class AllRuns:
 
 @dataclass(frozen=True)
 class Race:
-    """Clear losers leave after each look; `survivors` in `sweep.stats.selection` says who they are.
+    """Clear losers leave after each look; `survivors` in `sweep.stats.comparison` says who they are.
 
     Args:
         most_looks: at the race; fewer if a look would have too few runs to tell anything.

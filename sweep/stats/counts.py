@@ -1,16 +1,24 @@
-"""What counts of right answers say by themselves, before anything is compared."""
+"""What counts of rows say by themselves: of the classes of a split before any training, of right answers after it."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from sweep.data.table import Split
 from sweep.stats.estimate import FEWEST_DIFFERENCES, Dispersion, Numbers, checked
 
 FAR_ABOVE = 2.0
+# Tests of a split warn at 1 %: it is checked in several ways at once, and what is often wrong is soon ignored.
+DOUBTFUL = 0.01
+FEWEST_EXPECTED = 5  # Cochran's rule of thumb for the chi-square approximation
+MOST_BLOCKS = 10
+
+Counts = NDArray[np.int64]
 
 
 def dispersion(correct: ArrayLike, rows: int) -> Dispersion:
@@ -47,10 +55,7 @@ def mcnemar_limit(correct: int, rows: int) -> float:
 
 
 def recalls(class_correct: ArrayLike, class_rows: ArrayLike) -> Numbers:
-    """Return the share of each class's rows that was recognised, `[classes]`; NaN for a class without rows.
-
-    `class_correct` and `class_rows` count right rows and all rows of each class; those of several runs may be added up.
-    """
+    """Return the share of each class's rows that was recognised, `[classes]`; NaN for a class without rows."""
     right, rows = checked("class_correct", class_correct), checked("class_rows", class_rows)
     shares: Numbers = np.divide(right, rows, out=np.full(len(rows), np.nan), where=rows > 0)
     return shares
@@ -59,3 +64,127 @@ def recalls(class_correct: ArrayLike, class_rows: ArrayLike) -> Numbers:
 def balanced_accuracy(class_correct: ArrayLike, class_rows: ArrayLike) -> float:
     """Return the mean recall over the classes that have rows, which is scikit-learn's `balanced_accuracy_score`."""
     return float(np.nanmean(recalls(class_correct, class_rows)))
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """What was found about one split; columns count from 0."""
+
+    class_shares: tuple[tuple[float, float], ...]  # of the training and the validation rows, by class index
+    class_share_p_value: float  # of equal class shares on both sides
+    runs_p_value: float  # of a random order of the classes, by the runs test
+    blocks_p_value: float  # of equal class shares in consecutive blocks of the file
+    duplicates: int  # validation rows whose inputs occur among the training rows
+    contradictions: int  # those of them whose class does not occur with these inputs among the training rows
+    constant_columns: tuple[int, ...]  # with one value in all rows
+    unlearnable_columns: tuple[int, ...]  # with one value in the training rows and others in the validation rows
+    one_row: float  # what one validation row is of the accuracy, from 0 to 1
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the validation rows' class shares are unlike the training rows'."""
+        return self.class_share_p_value < DOUBTFUL
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the file's order has to do with the classes."""
+        return min(self.runs_p_value, self.blocks_p_value) * 2 < DOUBTFUL  # Bonferroni, for two tests
+
+    def warnings(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return one sentence for each finding that a reader should know; `classes` are the labels by index."""
+        shares = ", ".join(
+            f"{label} {100 * train:.0f} % then {100 * validation:.0f} %"
+            for label, (train, validation) in zip(classes, self.class_shares, strict=True)
+        )
+        found = [
+            (self.unlike, f"validation rows are unlike the training rows: {shares}"),
+            (self.ordered, "the file is ordered by class in part, so its last rows are no random sample"),
+            (self.duplicates > 0, f"validation rows whose inputs were trained on: {self.duplicates}"),
+            (self.contradictions > 0, f"validation rows that contradict equal training rows: {self.contradictions}"),
+            (bool(self.constant_columns), f"columns with one value, from 1: {_listed(self.constant_columns)}"),
+            (bool(self.unlearnable_columns), f"constant until validation, from 1: {_listed(self.unlearnable_columns)}"),
+            (self.one_row >= 0.005, f"one validation row is {100 * self.one_row:.2f} points"),
+        ]
+        return tuple(sentence for warned, sentence in found if warned)
+
+
+def check_split(split: Split) -> SplitCheck:
+    """Check one split, and the order of the file that its rows come from."""
+    train, validation, in_file = split.train_inputs, split.validation_inputs, split.dataset.targets
+    table = class_table(split.train_targets, split.validation_targets)
+    trained: dict[tuple[float, ...], set[int]] = {}
+    for row, target in zip(train.tolist(), split.train_targets.tolist(), strict=True):
+        trained.setdefault(tuple(row), set()).add(target)
+    tested = zip(validation.tolist(), split.validation_targets.tolist(), strict=True)
+    repeated = [target in trained[tuple(row)] for row, target in tested if tuple(row) in trained]
+    constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0
+    shares = (table / table.sum(axis=1, keepdims=True)).T
+    return SplitCheck(
+        class_shares=tuple((float(before), float(after)) for before, after in shares),
+        class_share_p_value=same_shares_p_value(table),
+        runs_p_value=runs_test(in_file),
+        blocks_p_value=same_shares_p_value(block_table(in_file)),
+        duplicates=len(repeated),
+        contradictions=repeated.count(False),
+        constant_columns=tuple(np.flatnonzero(constant).tolist()),
+        unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
+        one_row=1 / len(validation),
+    )
+
+
+def class_table(*sides: ArrayLike) -> Counts:
+    """Return how many rows of each class each side has, `[sides, classes]`."""
+    targets = [np.asarray(side, np.int64) for side in sides]
+    classes = max(int(side.max()) for side in targets) + 1
+    return np.stack([np.bincount(side, minlength=classes) for side in targets])
+
+
+def same_shares_p_value(table: Counts) -> float:
+    """Return the p-value of equal class shares in every row of `table`, `[groups, classes]`.
+
+    Fisher's exact test for two groups of two classes, the chi-square test without correction for more. Classes without
+    rows are left out.
+    """
+    present = table[:, table.sum(axis=0) > 0]
+    if min(present.shape) < 2:
+        return 1.0
+    if present.shape == (2, 2):
+        return float(stats.fisher_exact(present).pvalue)
+    return float(stats.chi2_contingency(present, correction=False).pvalue)
+
+
+def block_table(targets: ArrayLike) -> Counts:
+    """Return the class counts of consecutive equal blocks, `[blocks, classes]`.
+
+    As many blocks as leave 5 rows of the rarest class in each, but at least 2 and at most 10.
+    """
+    values = np.asarray(targets, np.int64)
+    counts = np.bincount(values)
+    blocks = min(max(int(counts[counts > 0].min()) // FEWEST_EXPECTED, 2), MOST_BLOCKS)
+    return class_table(*np.array_split(values, blocks))
+
+
+def runs_test(targets: ArrayLike) -> float:
+    """Return the two-sided p-value of a random order of `targets`, `[rows]`, by the number of unbroken runs.
+
+    Wald and Wolfowitz (1940) for two classes; Barton and David (1957), Multiple Runs, Biometrika 44, for more. With n
+    rows and S_k the sum of the classes' counts to the power k, the number of runs has the mean (n (n + 1) - S_2) / n
+    and the variance (S_2 (S_2 + n (n + 1)) - 2 n S_3 - n^3) / (n^2 (n - 1)). The normal approximation has a continuity
+    correction of half a run.
+    """
+    values = np.asarray(targets, np.int64)
+    counts = [float(number) for number in np.bincount(values)]
+    rows, squares, cubes = sum(counts), sum(number**2 for number in counts), sum(number**3 for number in counts)
+    if squares == rows**2 or rows < 3:  # a single class has no order
+        return 1.0
+    mean = (rows * (rows + 1) - squares) / rows
+    variance = (squares * (squares + rows * (rows + 1)) - 2 * rows * cubes - rows**3) / (rows**2 * (rows - 1))
+    if variance <= 0:
+        return 1.0
+    runs = 1 + int(np.count_nonzero(np.diff(values)))
+    return float(2 * stats.norm.sf(max(abs(runs - mean) - 0.5, 0.0) / math.sqrt(variance)))
+
+
+def _listed(columns: tuple[int, ...]) -> str:
+    shown = ", ".join(str(column + 1) for column in columns[:5])
+    return f"{shown} and {len(columns) - 5} more" if len(columns) > 5 else shown

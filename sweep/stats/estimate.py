@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Numbers: TypeAlias = NDArray[np.float64]
 
+SIGNIFICANCE = 0.05
 LEVEL = 0.95
 # With 5 differences even an exact sign test that all agree with stays above 5 %: 2 * 0.5^5 = 0.0625.
 FEWEST_DIFFERENCES = 6
@@ -21,10 +22,6 @@ class Interval:
 
     low: float
     high: float
-
-    def scaled(self, factor: float) -> Interval:
-        """Return the interval in another unit; `factor` is positive."""
-        return Interval(self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,9 @@ class Effect:
 
     def scaled(self, factor: float) -> Effect:
         """Return the effect in another unit; `factor` is positive."""
+        interval = Interval(self.interval.low * factor, self.interval.high * factor)
         detectable = self.smallest_detectable * factor
-        return Effect(self.mean * factor, self.interval.scaled(factor), self.samples, detectable, self.p_value)
+        return replace(self, mean=self.mean * factor, interval=interval, smallest_detectable=detectable)
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,7 @@ def chances(differences: Numbers, tie: float) -> Chances:
 
 
 def checked(name: str, values: ArrayLike, dimensions: int = 1, fewest: int = 1) -> Numbers:
-    """Return `values` as float64.
-
-    Raises:
-        ValueError: if they have other dimensions, too few entries along the last one, or one that is not finite.
-    """
+    """Return `values` as float64; `ValueError` for other dimensions, too few entries, or one that is not finite."""
     array: NDArray[Any] = np.asarray(values)
     if array.ndim != dimensions or array.shape[-1] < fewest:
         rule = f"must have {dimensions} dimensions and at least {fewest} entries along the last"

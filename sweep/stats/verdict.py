@@ -1,7 +1,7 @@
 """The rule of a verdict: one of four words on whether the winner is better than the tuned constant rate, and why.
 
-The rule reads the 95 % interval of the effect, winner minus tuned
-constant, against two marks: 0, and the smallest effect of interest (one row unless the study says otherwise).
+The rule reads the 95 % interval of the effect, winner minus tuned constant, against two marks: 0, and the smallest
+effect of interest (one row unless the study says otherwise).
 
 - *better*: the whole interval lies above 0, and it either leaves an effect worth having possible or its estimate lies
   nearer to that than to 0.
@@ -95,10 +95,19 @@ def judge(
     coarse = smallest_of_interest > COARSEST * rows
     word = Word.NOT_RESOLVED if coarse else decide(effect, smallest_of_interest)
     points, interval, over = effect.scaled(100 / rows), effect.interval, f"{effect.samples} {question.replicates}"
-    reason = _reason(question, word, effect, smallest_of_interest)
-    if coarse and effect.samples >= FEWEST_DIFFERENCES:
+    if effect.samples < FEWEST_DIFFERENCES:
+        reason = f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
+    elif coarse:
         share = 100 * smallest_of_interest / rows
         reason = f"{rows} rows cannot tell, where {in_rows(smallest_of_interest)} is {share:.3g} points"
+    elif word is Word.NO_BETTER:
+        small = "a lead, but " if interval.low > 0 else ""
+        reason = f"{small}less than the {in_rows(smallest_of_interest)} that would be worth having"
+    elif word is Word.NOT_RESOLVED:
+        lead = effect.smallest_detectable
+        reason = f"the interval leaves both open; {over} would find a lead of {lead:.2f} rows four times in five"
+    else:
+        reason = f"the interval lies {'above' if word is Word.BETTER else 'below'} 0"
     return Judgement(
         word=word,
         sentence=f"{question.capitalize()}: {word}. {effect.mean:+.2f} of {rows} rows ({points.mean:+.2f} points) "
@@ -113,27 +122,8 @@ def judge(
     )
 
 
-def _reason(question: Question, word: Word, effect: Effect, smallest_of_interest: float) -> str:
-    """Return what the interval says about the two marks."""
-    if effect.samples < FEWEST_DIFFERENCES:
-        return f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
-    if word is Word.BETTER:
-        return "the interval lies above 0"
-    if word is Word.WORSE:
-        return "the interval lies below 0"
-    if word is Word.NO_BETTER:
-        small = "a lead, but " if effect.interval.low > 0 else ""
-        return f"{small}less than the {in_rows(smallest_of_interest)} that would be worth having"
-    runs, lead = f"{effect.samples} {question.replicates}", effect.smallest_detectable
-    return f"the interval leaves both open; {runs} would find a lead of {lead:.2f} rows four times in five"
-
-
 def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
-    """Return the word for an effect; both in the same unit.
-
-    Raises:
-        ValueError: if `smallest_of_interest` is not positive.
-    """
+    """Return the word for an effect; both in the same unit, and `smallest_of_interest` above 0."""
     if not smallest_of_interest > 0:
         raise ValueError(f"`smallest_of_interest` must be above 0, got {smallest_of_interest}.")
     low, high, half = effect.interval.low, effect.interval.high, smallest_of_interest / 2
@@ -146,19 +136,6 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     return Word.NO_BETTER if high < smallest_of_interest else Word.NOT_RESOLVED
 
 
-def same_share(effect: float, rows: int, other_rows: int) -> float:
-    """Return the number of `other_rows` rows that is the same share as `effect` of `rows`.
-
-    >>> same_share(1.0, 116, 58)
-    0.5
-    """
-    return effect * other_rows / rows
-
-
 def in_rows(number: float) -> str:
-    """Return a number of rows in words.
-
-    >>> in_rows(1.0), in_rows(0.5)
-    ('1 row', '0.5 rows')
-    """
+    """Return a number of rows in words: `1 row`, `0.5 rows`."""
     return f"{number:g} row{'' if number == 1 else 's'}"

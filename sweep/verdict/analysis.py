@@ -13,15 +13,13 @@ import numpy as np
 from sweep.config.study_file import Plan
 from sweep.errors import NotYet
 from sweep.space import Range, near_bound
+from sweep.stats.comparison import compare, indistinguishable, judge_new_rows, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.stats.estimate import optimism
-from sweep.stats.paired import compare, judge_these_rows
-from sweep.stats.power import pairs_needed
-from sweep.stats.resplits import judge_new_rows
-from sweep.stats.selection import indistinguishable, simplest
-from sweep.stats.verdict import Judgement, Word, same_share
+from sweep.stats.verdict import Judgement, Word
 from sweep.store.queries import StoredStudy
-from sweep.verdict.record import Contender, Entry, Role, SplitFacts, VerdictRecord
+from sweep.verdict.baselines import Role
+from sweep.verdict.record import Contender, Entry, SplitFacts, VerdictRecord, read_record, scores
 from sweep.verdict.result import (
     Confirmed,
     LadderStep,
@@ -33,19 +31,11 @@ from sweep.verdict.result import (
     Unresolved,
     Verdict,
 )
-from sweep.verdict.stages import scores
-from sweep.verdict.status import is_current, read_record
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study's verdict with what it was computed from.
-
-    Args:
-        plan: the study file.
-        record: the stored runs.
-        verdict: what they say.
-    """
+    """A study's verdict with what it was computed from: the study file and the stored runs."""
 
     plan: Plan
     record: VerdictRecord
@@ -64,12 +54,7 @@ def read_result(stored: StoredStudy) -> StudyResult:
     record = read_record(stored)
     if plan is None or record is None:
         raise NotYet(f"the study `{stored.name}` has no verdict yet; `sweep run` makes it.")
-    return StudyResult(plan, record, compute_verdict(plan, record, current=is_current(stored.database, plan, record)))
-
-
-def read_verdict(stored: StoredStudy) -> Verdict:
-    """Read the verdict of a study; raises as `read_result` does."""
-    return read_result(stored).verdict
+    return StudyResult(plan, record, compute_verdict(plan, record, current=record.is_current(stored.database, plan)))
 
 
 def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) -> Verdict:
@@ -78,7 +63,6 @@ def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) 
 
 
 def _setting(contender: Contender) -> Setting:
-    """Return a contender without its runs."""
     return Setting.model_validate(contender, from_attributes=True)
 
 
@@ -121,7 +105,6 @@ class _Analysis:
         rerun, worthwhile = record.reruns[0].confirmation, record.basis.verdict.smallest_effect
         spread = float(np.std(np.subtract(ours, theirs, dtype=np.float64), ddof=1))
         equals, quoted = self._as_good(), self._quoted()
-        raced = [contender.selection.correct for contender in equals if contender.selection is not None]
         commonest = int(np.argmax(split.class_rows))
         to_beat = round(rerun.correct_mean) if quoted is None else quoted.correct
         found, chosen = winner.contender.search, winner.contender.selection
@@ -143,7 +126,7 @@ class _Analysis:
             candidates=record.basis.trials,
             raced=len(record.race),
             as_good=tuple(map(_setting, equals)),
-            simplest=_setting(equals[simplest(range(len(equals)), [each.complexity for each in equals], raced)]),
+            simplest=_setting(min(equals, key=lambda each: each.simplicity)),
             majority=Majority(label=split.classes[commonest], rows=split.class_rows[commonest]),
             seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
             to_beat=to_beat,
@@ -162,7 +145,7 @@ class _Analysis:
     def _as_good(self) -> list[Contender]:
         """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""
         race = self.record.race
-        runs = [len(contender.selection.run_seeds) for contender in race if contender.selection is not None]
+        runs = [0 if contender.selection is None else len(contender.selection.correct) for contender in race]
         stayed = [contender for contender, number in zip(race, runs, strict=True) if number == max(runs)]
         return [stayed[place] for place in indistinguishable(scores(stayed, self.record.metric))]
 
@@ -172,7 +155,7 @@ class _Analysis:
             return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
         both = self.record.winner, self.record.constant
         ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in both)
-        worthwhile = same_share(self.record.basis.verdict.smallest_effect, rows, new.test_rows)
+        worthwhile = self.record.basis.verdict.smallest_effect * new.test_rows / rows  # the same share of other rows
         return judge_new_rows(ours, theirs, new.train_rows, new.test_rows, smallest_of_interest=worthwhile)
 
     def _quoted(self) -> QuotedResult | None:

@@ -6,13 +6,25 @@ stopped and continued like any other. Its name is the study's name and a suffix.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from sweep.candidate import Candidate
 from sweep.config.study_file import Plan, read_plan, recipe_candidate
 from sweep.errors import BadInput
 from sweep.space import Value, extremes
-from sweep.verdict.record import Role
 
 SEARCH = "schedules"
+
+
+class Role(StrEnum):
+    """What a candidate is in a verdict."""
+
+    WINNER = "winner"
+    CONSTANT = "tuned constant"
+    RATE = "tuned rate"
+    RERUN = "re-run"
+
+
 SUFFIXES = {Role.CONSTANT: "constant", Role.RATE: "rate"}
 
 
@@ -23,7 +35,7 @@ def searches(plan: Plan, *, search_only: bool) -> dict[str, Plan]:
 
 
 def tuning_plans(plan: Plan) -> dict[Role, Plan]:
-    """Return the plan of each search that a verdict needs besides the study's own.
+    """Return the plan of each search over constant rates that a verdict needs besides the study's own.
 
     The tuned constant rate has the whole search space but for the schedule, and the search's budget. The tuned rate has
     the momentum of the quoted recipe as well, and a quarter of the budget, since it is one number to find; there is
@@ -32,19 +44,15 @@ def tuning_plans(plan: Plan) -> dict[Role, Plan]:
     Raises:
         BadInput: if the study's name leaves no room for theirs.
     """
-    plans = {Role.CONSTANT: _tuning(plan, Role.CONSTANT, {})}
+    fixed: dict[Role, dict[str, Value]] = {Role.CONSTANT: {}}
     if len(set(extremes(plan.search.momentum))) > 1:
-        few = max(1, plan.search.trials // 4)
-        plans[Role.RATE] = _tuning(plan, Role.RATE, {"momentum": reruns(plan)[0].momentum, "trials": few})
-    return plans
-
-
-def _tuning(plan: Plan, role: Role, fixed: dict[str, Value]) -> Plan:
-    """Return the plan of a search over constant rates, with some of what it would vary `fixed`."""
+        fixed[Role.RATE] = {"momentum": reruns(plan)[0].momentum, "trials": max(1, plan.search.trials // 4)}
     tables = plan.model_dump(mode="json", exclude={"baseline", "recipes"})
-    search = tables["search"] | fixed | {"schedules": {"constant": {}}}
-    name = f"{plan.name}.{SUFFIXES[role]}"
-    return read_plan(tables | {"name": name, "search": search})
+    plans = {}
+    for role, values in fixed.items():
+        search = tables["search"] | values | {"schedules": {"constant": {}}}
+        plans[role] = read_plan(tables | {"name": f"{plan.name}.{SUFFIXES[role]}", "search": search})
+    return plans
 
 
 def searched_names(plan: Plan) -> set[str]:
@@ -56,11 +64,7 @@ def searched_names(plan: Plan) -> set[str]:
 
 
 def possible_names(name: str) -> set[str]:
-    """Return the names that tuned baselines of a study may have.
-
-    >>> sorted(possible_names("ionosphere"))
-    ['ionosphere.constant', 'ionosphere.rate']
-    """
+    """Return the names that tuned baselines of a study may have: `ionosphere.constant`, `ionosphere.rate`."""
     return {f"{name}.{suffix}" for suffix in SUFFIXES.values()}
 
 

@@ -1,27 +1,61 @@
 """All that `sweep run` does, in order: the search, searches for tuned baselines, the race, confirmation, re-splits.
 
-Each part goes on where it was stopped. A verdict is made again only if something that it rests on has changed.
+No stage sees what the next one judges by: the race chooses by run seeds that no search used, the confirmation has
+seeds that chose nothing. All candidates of a stage share its seeds, so that all comparisons are paired. Each part goes
+on where it was stopped, and a verdict is made again only if something that it rests on has changed.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from sweep.config.study_file import Plan
-from sweep.data.table import Dataset, Split
+import numpy as np
+
+from sweep.config.study_file import Metric, Plan
+from sweep.data.table import Split, split_stratified
+from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
+from sweep.search.allocation import Allocation, Race
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
+from sweep.search.objective import read_candidate
+from sweep.seeds import Stage, run_seeds, split_seeds
+from sweep.stats.comparison import indistinguishable
+from sweep.stats.counts import check_split
 from sweep.store.database import Database
-from sweep.store.queries import StoredStudy
+from sweep.store.documents import read_documents, write_documents
+from sweep.store.queries import Best, StoredStudy
 from sweep.store.study import open_study
-from sweep.verdict.baselines import searches, tuning_plans
-from sweep.verdict.finalists import finalists
-from sweep.verdict.record import Role, VerdictRecord
-from sweep.verdict.stages import Stages, split_facts
-from sweep.verdict.status import StageCache, basis, is_made, read_record
+from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
+from sweep.verdict.record import (
+    DOSSIER,
+    Basis,
+    Contender,
+    Entry,
+    MeanCurves,
+    NewRows,
+    Record,
+    Runs,
+    SplitFacts,
+    VerdictRecord,
+    is_made,
+    read_record,
+    scores,
+)
+
+PART = "part:"
+
+
+class Part(Record):
+    """A finished part of a verdict that is being made, as the study keeps it until the record is there."""
+
+    asked: str  # candidates and seeds, as JSON; a part for others is no part of this verdict
+    runs: tuple[tuple[Runs, ...], ...]  # by split and candidate; before the re-splits there is one split
+    curves: tuple[MeanCurves, ...] = ()  # by candidate, on the study's own split
 
 
 @dataclass
@@ -37,24 +71,24 @@ class Protocol:
 
     database: Database
     plan: Plan
-    dataset: Dataset
     split: Split
     trainer: Trainer
     narrow: Trainer
     announce: Callable[[str, int], None]
     on_progress: Callable[[SearchProgress], None]
     seconds: Seconds = field(default_factory=Seconds)
+    allocation: Allocation = field(default_factory=Race)
 
     def __post_init__(self) -> None:
         """Refuse a stored study that is another one, before anything is trained."""
-        open_study(self.database, self.plan, self.dataset.sha256)
+        open_study(self.database, self.plan, self.split.dataset.sha256)
 
     def run(self, timeout_seconds: float | None = None, *, search_only: bool = False) -> bool:
         """Do what is left, and say whether all of it is done; no round and no stage begins after the timeout."""
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         for name, plan in searches(self.plan, search_only=search_only).items():
             self.announce(name, plan.search.trials * plan.search.replicates)
-            study = open_study(self.database, plan, self.dataset.sha256)
+            study = open_study(self.database, plan, self.split.dataset.sha256)
             searcher = Coordinator(self.database, study, plan, self.trainer, self.on_progress, self.seconds)
             progress = searcher.run(deadline)
             if progress.finished < progress.trials:
@@ -64,35 +98,196 @@ class Protocol:
         with self.seconds.spent_on("evidence"):
             return self._examine(deadline)
 
+    @cached_property
+    def _study_id(self) -> int:
+        with StoredStudy(self.database, self.plan.name).reading() as study:
+            return study.study_id
+
     def _examine(self, deadline: float) -> bool:
         """Make the record and say so, or stop between two stages for want of time."""
         began = time.monotonic()
-        stored = StoredStudy(self.database, self.plan.name)
-        with stored.reading() as study:
-            study_id = study.study_id
-        before = read_record(stored)
+        before = read_record(StoredStudy(self.database, self.plan.name))
         plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
-        groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
-        cache = StageCache(self.database, study_id)
-        stages = Stages(self.plan, self.dataset, self.narrow, cache, self.announce)
-        raced = stages.race(groups)
+        raced = self._race({role: finalists(self.database, plan) for role, plan in plans.items()})
         if time.monotonic() >= deadline:
             return False
-        entries = stages.confirm(
-            0 if before is None else before.next_seed, {role: group[0] for role, group in raced.items()}
-        )
+        winners = {role: group[0] for role, group in raced.items()}
+        entries = self._confirm(0 if before is None else before.next_seed, winners)
         if time.monotonic() >= deadline:
             return False
-        tested, new_rows = stages.resplit(entries)
+        tested, new_rows = self._resplit(entries)
         record = VerdictRecord(
-            basis=basis(self.database, self.plan),
+            basis=Basis.now(self.database, self.plan),
             confirmations=1 if before is None else before.confirmations + 1,
-            split=split_facts(self.dataset, self.split),
+            split=split_facts(self.split),
             new_rows=new_rows,
             race=tuple(raced[Role.WINNER]),
             entries=tuple(tested),
             metric=self.plan.search.metric,
             seconds=time.monotonic() - began,
         )
-        cache.close(record.model_dump_json())
+        with self.database.reading() as connection:
+            parts = list(read_documents(connection, self._study_id, PART))
+        write_documents(self.database, self._study_id, {DOSSIER: record.model_dump_json()}, drop=parts)
         return True
+
+    def _race(self, groups: Mapping[Role, Sequence[Contender]]) -> dict[Role, list[Contender]]:
+        """Return each group's contenders with their runs in the race, best first; clear losers leave it early.
+
+        The groups race side by side: each has a leader of its own to be compared with.
+        """
+        metric, racing = self.plan.search.metric, {role: list(group) for role, group in groups.items()}
+        lost: dict[Role, list[Contender]] = {role: [] for role in groups}
+        looks = self.allocation.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
+        for number, seeds in enumerate(looks, start=1):
+            everyone = [contender for group in racing.values() for contender in group]
+            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
+            more = iter(part.runs[0])
+            for role, group in racing.items():
+                ran = [contender.raced(next(more)) for contender in group]
+                kept = self.allocation.survivors(scores(ran, metric), len(looks))
+                racing[role] = [ran[place] for place in kept]
+                lost[role] += [contender for place, contender in enumerate(ran) if place not in kept]
+        return {role: placed(group, metric) + ranked(lost[role], metric) for role, group in racing.items()}
+
+    def _confirm(self, first: int, winners: Mapping[Role, Contender]) -> list[Entry]:
+        """Return winners and re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
+        entries = [*winners.items(), *((Role.RERUN, Contender.of(candidate)) for candidate in reruns(self.plan))]
+        seeds = run_seeds(Stage.CONFIRMATION, self.plan.verdict.confirmation_seeds, first)
+        part = self._part("confirmation", "confirmation", [contender for _, contender in entries], seeds)
+        return [
+            Entry(role=role, contender=contender, confirmation=runs, curves=curves)
+            for (role, contender), runs, curves in zip(entries, part.runs[0], part.curves, strict=True)
+        ]
+
+    def _resplit(self, entries: Sequence[Entry]) -> tuple[list[Entry], NewRows]:
+        """Return the entries with runs on stratified re-splits of the rows, and what these re-splits are."""
+        verdict, own = self.plan.verdict, self.plan.split
+        numbers = split_seeds(verdict.splits, own.split_seed)
+        try:
+            splits = {number: split_stratified(self.split.dataset, own.fraction, number) for number in numbers}
+        except BadInput as error:
+            return list(entries), NewRows(problem=str(error))
+        seeds = run_seeds(Stage.NEW_ROWS, verdict.split_seeds)
+        part = self._part("new rows", "new rows", [entry.contender for entry in entries], seeds, splits)
+        by_entry = zip(entries, zip(*part.runs, strict=True), strict=True)
+        tested = [entry.model_copy(update={"new_rows": runs}) for entry, runs in by_entry]
+        sizes = splits[numbers[0]]
+        return tested, NewRows(split_seeds=tuple(numbers), train_rows=sizes.train_rows, test_rows=sizes.validation_rows)
+
+    def _part(
+        self,
+        name: str,
+        shown: str,
+        contenders: Sequence[Contender],
+        seeds: Sequence[int],
+        splits: Mapping[int, Split] | None = None,
+    ) -> Part:
+        """Return the part called `name` if it is kept and was asked so, or train and keep it.
+
+        Without `splits`, which come by their seed, it is trained on the study's own split.
+        """
+        settings = [(contender.schedule, contender.momentum, contender.nesterov) for contender in contenders]
+        asked = json.dumps([settings, list(seeds), list(splits or ())])
+        self.announce(shown, len(contenders) * len(seeds) * (1 if splits is None else len(splits)))
+        with self.database.reading() as connection:
+            kept = read_documents(connection, self._study_id, PART + name).get(PART + name)
+        if kept is not None and (part := Part.model_validate_json(kept)).asked == asked:
+            return part
+        candidates = [contender.candidate for contender in contenders]
+        if splits is None:
+            trained = dict(self.narrow.train(candidates, seeds))
+            by_split = [[trained[place] for place in range(len(candidates))]]
+            curves = tuple(map(MeanCurves.of, by_split[0]))
+        else:
+            trained_on = dict(self.narrow.train_on(list(splits.values()), candidates, seeds))
+            by_split, curves = [trained_on[place] for place in range(len(splits))], ()
+        part = Part(asked=asked, runs=tuple(tuple(map(Runs.of, outcomes)) for outcomes in by_split), curves=curves)
+        write_documents(self.database, self._study_id, {PART + name: part.model_dump_json()})
+        return part
+
+
+def finalists(database: Database, plan: Plan) -> list[Contender]:
+    """Return who races for the plan's study, best first by the search's ranking.
+
+    They are the `verdict.finalists` best trials, and of the schedules whose best trial is within noise of the very best
+    one, as many trials more at most; the simplest of them races in any case. A search that others filled may hold
+    trials without a schedule to train again, or without the right rows of each run: these take no part.
+
+    Raises:
+        StorageFailed: if no trial has runs that could be compared.
+    """
+    with StoredStudy(database, plan.name).reading() as study:
+        found = study.best_trials(plan.verdict.finalists), [tried.best for tried in study.best_of_each_schedule()]
+    best, families = ([trial for trial in group if trial.schedule and trial.correct] for group in found)
+    if not best:
+        raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
+    seen = {trial.trial for trial in best}
+    racing = [_contender(plan, trial) for trial in best]
+    others = [_contender(plan, trial) for trial in within_noise(families) if trial.trial not in seen]
+    few, rest = others[: plan.verdict.finalists], others[plan.verdict.finalists :]
+    simplest = min(others, key=lambda each: each.complexity, default=None)
+    return racing + few + [each for each in rest if each is simplest]
+
+
+def within_noise(ranked: list[Best]) -> list[Best]:
+    """Return the trials that cannot be told from the first by the run seeds that all of them share."""
+    leader = next(iter(ranked), None)
+    peers = [trial for trial in ranked if leader is not None and trial.correct.keys() == leader.correct.keys()]
+    if leader is None or len(leader.correct) < 2:
+        return peers
+    table = np.array([[trial.correct[seed] for seed in leader.correct] for trial in peers], np.float64)
+    return [peers[place] for place in indistinguishable(table)]
+
+
+def _contender(plan: Plan, trial: Best) -> Contender:
+    runs = Runs(
+        run_seeds=tuple(run.run_seed for run in trial.record.runs),
+        correct=tuple(run.correct for run in trial.record.runs),
+        log_losses=tuple(run.log_loss for run in trial.record.runs),
+        diverged=trial.record.diverged or 0,
+        class_correct=trial.record.class_correct,
+    )
+    found = {"study": plan.name, "trial": trial.trial, "params": trial.params}
+    return Contender.of(read_candidate(plan, trial), **found, search=runs)
+
+
+def placed(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
+    """Return who stayed in the race to its end, the winner first.
+
+    Right rows saturate, and a setting that fails once in a hundred runs may not have failed yet. So those that cannot
+    be told from the one with the most are placed by log-loss, which shows both.
+    """
+    level = set(indistinguishable(scores(contenders, metric))) if metric == "accuracy" else set()
+    equals = [contender for place, contender in enumerate(contenders) if place in level]
+    others = [contender for place, contender in enumerate(contenders) if place not in level]
+    return ranked(equals, "log_loss") + ranked(others, metric)
+
+
+def ranked(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
+    """Return contenders that raced, best first; ties in right rows are broken by log-loss, and the other way round.
+
+    One that ran longer comes before one that left earlier.
+    """
+
+    def standing(contender: Contender) -> tuple[float, ...]:
+        runs = contender.selection
+        assert runs is not None  # everybody was in the first look
+        loss = math.inf if runs.log_loss is None else runs.log_loss
+        by_accuracy = (-runs.correct_mean, loss)
+        by_loss = (math.inf if runs.diverged else loss, -runs.correct_mean)
+        return -len(runs.run_seeds), *(by_accuracy if metric == "accuracy" else by_loss)
+
+    return sorted(contenders, key=standing)
+
+
+def split_facts(split: Split) -> SplitFacts:
+    """Return what the study's own split is, and what is doubtful about it."""
+    classes = split.dataset.classes
+    return SplitFacts(
+        classes=classes,
+        class_rows=tuple(np.bincount(split.validation_targets, minlength=len(classes)).tolist()),
+        train_rows=split.train_rows,
+        validation_rows=split.validation_rows,
+        warnings=check_split(split).warnings(classes),
+    )

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sweep.candidate import Candidate, describe
-from sweep.config.study_file import BaselinePlan, Metric, VerdictPlan
+from sweep.config.study_file import BaselinePlan, Metric, Plan, VerdictPlan
 from sweep.schedules import read_schedule
 from sweep.seeds import STRIDE
 from sweep.space import Value
+from sweep.stats.estimate import Numbers
+from sweep.store.database import Database
+from sweep.store.documents import read_documents
+from sweep.store.queries import StoredStudy
+from sweep.verdict.baselines import Role, searches
 
 if TYPE_CHECKING:
     from sweep.execution.batches import Outcome
 
-
-class Role(StrEnum):
-    """What a candidate is in a verdict."""
-
-    WINNER = "winner"
-    CONSTANT = "tuned constant"
-    RATE = "tuned rate"
-    RERUN = "re-run"
+DOSSIER = "dossier"
 
 
 class Record(BaseModel):
@@ -39,21 +37,13 @@ def _finite(values: Iterable[float]) -> tuple[float | None, ...]:
 
 
 class Runs(Record):
-    """One candidate's trainings in one stage.
-
-    Attributes:
-        run_seeds: the seed of each run.
-        correct: validation rows classified right by each run.
-        log_losses: validation cross-entropy of each run; None where it is not finite.
-        diverged: how many runs ended in NaN or infinity.
-        class_correct: right rows of each class, added up over the runs; empty where that was not kept.
-    """
+    """One candidate's trainings in one stage."""
 
     run_seeds: tuple[int, ...]
-    correct: tuple[int, ...]
-    log_losses: tuple[float | None, ...]
-    diverged: int
-    class_correct: tuple[int, ...] = ()
+    correct: tuple[int, ...]  # validation rows that each run classified right
+    log_losses: tuple[float | None, ...]  # validation cross-entropy of each run; None where it is not finite
+    diverged: int  # how many runs ended in NaN or infinity
+    class_correct: tuple[int, ...] = ()  # right rows of each class, added up over the runs; empty if not kept
 
     @classmethod
     def of(cls, outcome: Outcome) -> Runs:
@@ -90,21 +80,13 @@ class Runs(Record):
 
 
 class MeanCurves(Record):
-    """One candidate's curves over the confirmation, `[epochs]`.
+    """One candidate's curves over the confirmation, `[epochs]`."""
 
-    Attributes:
-        rate: learning rate at the start of each epoch, mean over runs.
-        accuracy: validation accuracy, mean over runs.
-        low: its 10th percentile over runs.
-        high: its 90th percentile.
-        loss: validation cross-entropy, mean over the runs that did not diverge; None where it is not finite.
-    """
-
-    rate: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    loss: tuple[float | None, ...]
+    rate: tuple[float, ...]  # learning rate at the start of each epoch, mean over runs
+    accuracy: tuple[float, ...]  # validation accuracy, mean over runs
+    low: tuple[float, ...]  # its 10th percentile over runs
+    high: tuple[float, ...]  # its 90th percentile
+    loss: tuple[float | None, ...]  # validation cross-entropy, mean over runs that did not diverge; None if not finite
 
     @classmethod
     def of(cls, outcome: Outcome) -> MeanCurves:
@@ -120,33 +102,27 @@ class MeanCurves(Record):
 
 
 class Contender(Record):
-    """A candidate, where it was found, and its runs there and in the race.
+    """A candidate, where it was found, and its runs there and in the race."""
 
-    Attributes:
-        study: the study whose search found it; None for a setting that the study file gives.
-        trial: its trial's number there.
-        params: as an Optuna trial holds them, flat.
-        schedule: the whole schedule as a document, its defaults included.
-        momentum: of the optimizer, the highest if the schedule moves it.
-        nesterov: whether the optimizer looks ahead.
-        search: the runs that found it.
-        selection: the runs of the race, as many as it stayed for.
-    """
-
-    study: str | None = None
-    trial: int | None = None
-    params: dict[str, Value]
-    schedule: dict[str, Any]
-    momentum: float
+    study: str | None = None  # whose search found it; None for a setting that the study file gives
+    trial: int | None = None  # its trial's number there
+    params: dict[str, Value]  # as an Optuna trial holds them, flat
+    schedule: dict[str, Any]  # the whole schedule as a document, its defaults included
+    momentum: float  # of the optimizer, the highest if the schedule moves it
     nesterov: bool = False
-    search: Runs | None = None
-    selection: Runs | None = None
+    search: Runs | None = None  # the runs that found it
+    selection: Runs | None = None  # the runs of the race, as many as it stayed for
 
     @classmethod
     def of(cls, candidate: Candidate, **found: Any) -> Contender:
-        """Return a candidate as a contender; `found` are the fields that tell where a search found it."""
+        """Return a candidate as a contender; `found` are the fields that say where a search found it."""
         setting = {"params": candidate.params, "schedule": candidate.schedule.document}
         return cls(**setting | found, momentum=candidate.momentum, nesterov=candidate.nesterov)
+
+    def raced(self, more: Runs) -> Contender:
+        """Return the contender with the runs of one more look of the race."""
+        runs = more if self.selection is None else self.selection.joined(more)
+        return self.model_copy(update={"selection": runs})
 
     @property
     def candidate(self) -> Candidate:
@@ -169,21 +145,20 @@ class Contender(Record):
         own = [key for key in self.params if key.startswith(f"{self.name}.")]
         return 0 if self.name == "constant" else 1 + len(own)
 
+    @property
+    def simplicity(self) -> tuple[int, float]:
+        """What sorts contenders from the simplest on; of equally simple ones the better in the race comes first."""
+        return self.complexity, 0.0 if self.selection is None else -self.selection.correct_mean
+
 
 class Entry(Record):
-    """A contender that was confirmed, in its role, with the runs that nothing was chosen by.
-
-    Attributes:
-        confirmation: runs on fresh seeds, on the study's own split.
-        curves: of these runs.
-        new_rows: runs on each re-split, in the order of `NewRows.split_seeds`; empty if none could be drawn.
-    """
+    """A contender that was confirmed, in its role, with the runs that nothing was chosen by."""
 
     role: Role
     contender: Contender
-    confirmation: Runs
-    curves: MeanCurves
-    new_rows: tuple[Runs, ...] = ()
+    confirmation: Runs  # on fresh seeds, on the study's own split
+    curves: MeanCurves  # of these runs
+    new_rows: tuple[Runs, ...] = ()  # on each re-split, in the order of `NewRows.split_seeds`
 
     @property
     def new_rows_mean(self) -> float | None:
@@ -193,19 +168,13 @@ class Entry(Record):
 
 
 class SplitFacts(Record):
-    """The study's own split.
-
-    Attributes:
-        classes: the label of each class.
-        class_rows: validation rows of each class.
-        warnings: what makes the split doubtful, one sentence each.
-    """
+    """The study's own split."""
 
     classes: tuple[str, ...]
-    class_rows: tuple[int, ...]
+    class_rows: tuple[int, ...]  # validation rows of each class
     train_rows: int
     validation_rows: int
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # what makes the split doubtful, one sentence each
 
 
 class NewRows(Record):
@@ -218,39 +187,35 @@ class NewRows(Record):
 
 
 class Basis(Record):
-    """What a verdict depends on; if any of it changes, the verdict is out of date.
+    """What a verdict depends on; if any of it changes, the verdict is out of date."""
 
-    Attributes:
-        trials: finished trials by study: the search, and the searches for the tuned baselines.
-    """
-
-    trials: dict[str, int]
+    trials: dict[str, int]  # finished ones by study: the search, and the searches for the tuned baselines
     verdict: VerdictPlan
     baseline: BaselinePlan | None
 
+    @classmethod
+    def now(cls, database: Database, plan: Plan) -> Basis:
+        """Return what a verdict made now would rest on."""
+        names = [searched.name for searched in searches(plan, search_only=False).values()]
+        counts = {name: StoredStudy(database, name).count_finished() for name in names}
+        return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline)
+
 
 class VerdictRecord(Record):
-    """All of it.
-
-    Attributes:
-        basis: what it was made from.
-        confirmations: how many there have been of this study, this one included; each has seeds of its own.
-        split: the study's own split.
-        new_rows: the re-splits.
-        race: the finalists of the main search, the winner among them, best first.
-        entries: the confirmed: winner, tuned constant, tuned rate if there is one, re-runs.
-        metric: what ranked candidates: `accuracy` or `log_loss`.
-        seconds: time spent on it, searches for the baselines included.
-    """
+    """All of it."""
 
     basis: Basis
-    confirmations: int
+    confirmations: int  # how many there have been of this study, this one included; each has seeds of its own
     split: SplitFacts
     new_rows: NewRows
-    race: tuple[Contender, ...]
-    entries: tuple[Entry, ...]
+    race: tuple[Contender, ...]  # the finalists of the main search, the winner among them, best first
+    entries: tuple[Entry, ...]  # the confirmed: winner, tuned constant, tuned rate if there is one, re-runs
     metric: Metric
-    seconds: float
+    seconds: float  # time spent on it, without the searches
+
+    def is_current(self, database: Database, plan: Plan) -> bool:
+        """Say whether nothing has changed under the record."""
+        return self.basis == Basis.now(database, plan)
 
     def entry(self, role: Role) -> Entry | None:
         """Return the first entry of a role."""
@@ -259,12 +224,12 @@ class VerdictRecord(Record):
     @property
     def winner(self) -> Entry:
         """The winner of the race."""
-        return self._required(Role.WINNER)
+        return next(entry for entry in self.entries if entry.role is Role.WINNER)
 
     @property
     def constant(self) -> Entry:
         """The tuned constant rate."""
-        return self._required(Role.CONSTANT)
+        return next(entry for entry in self.entries if entry.role is Role.CONSTANT)
 
     @property
     def reruns(self) -> tuple[Entry, ...]:
@@ -281,7 +246,40 @@ class VerdictRecord(Record):
         """The place of the first confirmation seed that no confirmation of the study has used."""
         return max(self.entries[0].confirmation.run_seeds) % STRIDE + 1
 
-    def _required(self, role: Role) -> Entry:
-        entry = self.entry(role)
-        assert entry is not None  # every record has one
-        return entry
+
+def scores(contenders: Sequence[Contender], metric: Metric) -> Numbers:
+    """Return what the race compares, `[contenders, runs]`, higher is better: right rows, or the negative log-loss.
+
+    By log-loss, a contender with a diverged run is taken to be worse in all its runs than anybody else in any.
+    """
+    runs = [contender.selection for contender in contenders]
+    if metric == "accuracy":
+        return np.array([each.correct for each in runs if each is not None], np.float64)
+    table = np.array([each.log_losses for each in runs if each is not None], np.float64)
+    finite = table[np.isfinite(table)]
+    table[~np.isfinite(table).all(axis=1)] = (finite.max() if len(finite) else 0.0) + 1.0
+    return -table
+
+
+def read_record(stored: StoredStudy) -> VerdictRecord | None:
+    """Return the record of a study; None if there is no such study, or no verdict yet."""
+    if not stored.count_finished():
+        return None
+    with stored.reading() as study:
+        kept = read_documents(study.connection, study.study_id, DOSSIER).get(DOSSIER)
+    return None if kept is None else VerdictRecord.model_validate_json(kept)
+
+
+def is_made(database: Database, plan: Plan) -> bool:
+    """Say whether the study has a verdict that nothing has changed under."""
+    found = read_record(StoredStudy(database, plan.name))
+    return found is not None and found.is_current(database, plan)
+
+
+def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
+    """Say whether anything is left to train."""
+    left = any(
+        StoredStudy(database, searched.name).count_finished() < searched.search.trials
+        for searched in searches(plan, search_only=search_only).values()
+    )
+    return left or not (search_only or is_made(database, plan))

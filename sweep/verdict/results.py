@@ -17,7 +17,7 @@ from sweep.optimizer import Optimizer
 from sweep.space import Value
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord
-from sweep.verdict.status import is_current, read_record
+from sweep.verdict.record import read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
 
@@ -217,7 +217,7 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
     record = read_record(stored)
     verdict: VerdictState = "none"
     if plan is not None and record is not None:
-        verdict = "made" if is_current(stored.database, plan, record) else "out of date"
+        verdict = "made" if record.is_current(stored.database, plan) else "out of date"
     return StatusAnswer(
         study=study.name,
         running=running,

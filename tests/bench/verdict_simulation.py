@@ -22,9 +22,8 @@ import numpy as np
 import optuna
 
 from sweep.search.session import default_workers, read_data
+from sweep.stats.comparison import RESAMPLES, judge_new_rows, judge_these_rows
 from sweep.stats.estimate import Effect
-from sweep.stats.paired import RESAMPLES, judge_these_rows
-from sweep.stats.resplits import judge_new_rows
 from sweep.stats.verdict import Judgement, Question, Word
 from sweep.verdict.analysis import StudyResult
 from tests.bench.default_study import read_default

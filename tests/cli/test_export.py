@@ -24,7 +24,7 @@ from sweep.schedules import ClosedLoop, Schedule, Timeline
 from sweep.search.session import make_spec, read_data
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
-from sweep.verdict.status import read_record
+from sweep.verdict.record import read_record
 from tests.cli.conftest import Run
 from tests.fakes import FakeTrainer, make_coordinator, opened
 from tests.protocols import FEW, make_protocol

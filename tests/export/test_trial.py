@@ -21,8 +21,8 @@ from sweep.search.session import read_data
 from sweep.space import Value
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
+from sweep.verdict.record import read_record
 from sweep.verdict.results import ScheduleAnswer, read_best
-from sweep.verdict.status import read_record
 from tests.export.test_script import choose as choose_example
 from tests.fakes import RECIPES, FakeTrainer, make_coordinator, opened
 from tests.protocols import few, make_protocol

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweep.search.allocation import Allocation, AllRuns, Race
-from sweep.stats.selection import survivors
+from sweep.stats.comparison import survivors
 
 
 def test_every_policy_divides_the_seeds_without_losing_or_repeating_one() -> None:

@@ -1,10 +1,29 @@
+"""Laws of counts of rows: of right answers, and of the classes of a split and a file."""
+
 import math
+from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
+from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
+from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.stats.counts import (
+    SplitCheck,
+    balanced_accuracy,
+    block_table,
+    check_split,
+    dispersion,
+    mcnemar_limit,
+    recalls,
+    runs_test,
+    same_shares_p_value,
+)
+
+IONOSPHERE = read_csv(Path(__file__).parents[2] / "data" / "ionosphere.csv", header=False, label=-1)
 
 
 class TestDispersion:
@@ -55,3 +74,97 @@ class TestClasses:
     def test_a_class_without_rows_has_no_recall_and_does_not_count(self) -> None:
         np.testing.assert_array_equal(recalls([3, 2, 0], [4, 2, 0]), [0.75, 1.0, np.nan])
         assert balanced_accuracy([3, 2, 0], [4, 2, 0]) == 0.875
+
+
+class TestIonosphere:
+    CHECK = check_split(split_tail(IONOSPHERE, 0.33))
+
+    def test_the_last_rows_are_unlike_the_others(self) -> None:
+        assert self.CHECK.unlike
+        assert self.CHECK.class_shares[1] == pytest.approx((118 / 235, 107 / 116))
+
+    def test_the_file_is_ordered(self) -> None:
+        assert self.CHECK.ordered
+
+    def test_its_second_column_is_constant(self) -> None:
+        assert self.CHECK.constant_columns == (1,)
+
+    def test_one_row_is_worth_0_86_points(self) -> None:
+        assert self.CHECK.one_row == pytest.approx(0.0086, abs=1e-4)
+
+    def test_its_warnings_name_the_classes(self) -> None:
+        warnings = self.CHECK.warnings(IONOSPHERE.classes)
+        assert "validation rows are unlike the training rows: b 50 % then 8 %, g 50 % then 92 %" in warnings
+        assert "columns with one value, from 1: 2" in warnings
+        assert "one validation row is 0.86 points" in warnings
+
+    def test_a_stratified_split_keeps_the_classes(self) -> None:
+        assert not check_split(split_stratified(IONOSPHERE, 0.33, 0)).unlike
+
+
+class TestRuns:
+    @pytest.mark.parametrize("classes", [(0, 0, 0, 1, 1), (0, 0, 1, 1, 2, 2), (0, 0, 0, 1, 2, 2)])
+    def test_mean_and_deviation_are_those_of_all_orders(self, classes: tuple[int, ...]) -> None:
+        orders = np.array(list(permutations(classes)))
+        runs = 1 + np.count_nonzero(np.diff(orders, axis=1), axis=1)
+        for number in set(runs.tolist()):
+            distance = max(abs(number - runs.mean()) - 0.5, 0) / runs.std()
+            found = runs_test(orders[runs == number][0])
+            assert found == pytest.approx(2 * stats.norm.sf(distance))
+
+    def test_sorted_and_alternating_files_are_not_random(self) -> None:
+        assert runs_test([0] * 30 + [1] * 30) < 0.001
+        assert runs_test([0, 1] * 30) < 0.001
+
+    def test_random_orders_rarely_look_ordered(self) -> None:
+        generator = np.random.default_rng(4)
+        p_values = [runs_test(generator.permutation([0] * 60 + [1] * 40)) for _ in range(300)]
+        assert np.mean(np.array(p_values) < 0.05) < 0.09
+
+    def test_one_class_has_no_order(self) -> None:
+        assert runs_test([0, 0, 0, 0]) == 1.0
+
+
+class TestShares:
+    def test_two_groups_of_two_classes_have_fishers_exact_p_value(self) -> None:
+        assert same_shares_p_value(np.array([[3, 1], [1, 3]])) == pytest.approx(34 / 70)  # the lady tasting tea
+
+    def test_more_classes_have_the_chi_square_one(self) -> None:
+        # expected 10 everywhere; 4 of 6 cells off by 5: statistic 10, 2 degrees of freedom, p = exp(-5)
+        assert same_shares_p_value(np.array([[15, 5, 10], [5, 15, 10]])) == pytest.approx(np.exp(-5))
+
+    def test_a_class_without_rows_is_left_out(self) -> None:
+        assert same_shares_p_value(np.array([[4, 0], [5, 0]])) == 1.0
+
+    def test_blocks_hold_five_rows_of_the_rarest_class(self) -> None:
+        assert block_table([0, 1] * 20).tolist() == [[5, 5]] * 4
+        assert len(block_table([0, 1] * 500)) == 10
+        assert len(block_table([0] * 20 + [1])) == 2
+
+
+def checked(inputs: ArrayLike, targets: ArrayLike, train_rows: int) -> SplitCheck:
+    """Check the split of a file after its first `train_rows` rows."""
+    found = Dataset(np.array(inputs, np.float32), np.array(targets, np.int32), ("a", "b"), "")
+    rows = np.arange(len(found.targets), dtype=np.int32)
+    return check_split(Split(found, rows[:train_rows], rows[train_rows:]))
+
+
+def test_duplicates_count_once_for_each_validation_row() -> None:
+    found = checked([[1, 2], [1, 2], [3, 4], [1, 2], [3, 4], [5, 6]], [0, 0, 1, 0, 0, 1], 3)
+    assert (found.duplicates, found.contradictions) == (2, 1)
+
+
+def test_a_column_that_moves_in_the_validation_rows_only_cannot_be_learned() -> None:
+    found = checked([[1, 2], [1, 3], [2, 2], [1, 5]], [0, 1, 0, 1], 2)
+    assert (found.constant_columns, found.unlearnable_columns) == ((), (0,))
+
+
+def test_a_sound_split_has_no_warnings() -> None:
+    generator = np.random.default_rng(5)
+    inputs, targets = generator.normal(size=(900, 3)), generator.integers(0, 2, 900)
+    assert checked(inputs, targets, 600).warnings(("a", "b")) == ()
+
+
+def test_a_tiny_split_says_what_one_row_is_worth() -> None:
+    inputs, targets = np.random.default_rng(6).normal(size=(30, 3)), [0, 1, 1, 0, 1] * 6
+    assert "one validation row is 10.00 points" in checked(inputs, targets, 20).warnings(("a", "b"))

@@ -3,10 +3,9 @@ import re
 import numpy as np
 import pytest
 
+from sweep.stats.comparison import judge_new_rows, judge_these_rows
 from sweep.stats.estimate import Effect, Interval
-from sweep.stats.paired import judge_these_rows
-from sweep.stats.resplits import judge_new_rows
-from sweep.stats.verdict import Question, Word, decide, judge, same_share
+from sweep.stats.verdict import Question, Word, decide, judge
 
 
 def effect(low: float, high: float, samples: int = 64) -> Effect:
@@ -108,9 +107,6 @@ class TestNewRows:
     def test_other_shapes_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"must share their runs, got \(2, 2\) and \(3, 2\)"):
             judge_new_rows(np.ones((2, 2)), np.ones((3, 2)), 20, 10)
-
-    def test_the_smallest_effect_of_interest_is_the_same_share_of_another_split(self) -> None:
-        assert same_share(1.0, 116, 232) == 2.0
 
 
 class TestSentence:

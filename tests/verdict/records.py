@@ -15,9 +15,18 @@ from sweep.store.database import Database
 from sweep.store.documents import write_documents
 from sweep.store.queries import find_study
 from sweep.verdict.analysis import StudyResult, compute_verdict
-from sweep.verdict.baselines import reruns, tuning_plans
-from sweep.verdict.record import Basis, Contender, Entry, MeanCurves, NewRows, Role, Runs, SplitFacts, VerdictRecord
-from sweep.verdict.status import DOSSIER
+from sweep.verdict.baselines import Role, reruns, tuning_plans
+from sweep.verdict.record import (
+    DOSSIER,
+    Basis,
+    Contender,
+    Entry,
+    MeanCurves,
+    NewRows,
+    Runs,
+    SplitFacts,
+    VerdictRecord,
+)
 from tests.fakes import make_coordinator
 
 ROOT = Path(__file__).parents[2]

@@ -11,14 +11,14 @@ import pytest
 from sweep.config.study_file import VerdictPlan
 from sweep.errors import NotFound, NotYet
 from sweep.space import Value
-from sweep.stats.paired import compare
+from sweep.stats.comparison import compare
 from sweep.stats.verdict import Question, Word
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
-from sweep.verdict.analysis import compute_verdict, read_verdict, scored
-from sweep.verdict.record import Contender, NewRows, Role, Runs, VerdictRecord
+from sweep.verdict.analysis import compute_verdict, read_result, scored
+from sweep.verdict.baselines import Role
+from sweep.verdict.record import Contender, NewRows, Runs, VerdictRecord, read_record
 from sweep.verdict.result import Unresolved, Verdict
-from sweep.verdict.status import read_record
 from tests.fakes import make_plan, opened
 from tests.protocols import few, make_protocol
 from tests.verdict import records
@@ -66,6 +66,12 @@ def test_the_smallest_effect_is_that_of_the_verdict_that_was_made(record: Verdic
     found = compute_verdict(PLAN, with_lead(record, 1).model_copy(update={"basis": basis}))
     assert [each.smallest_of_interest for each in found.judgements.values()] == pytest.approx([2.3, 2.3])
     assert found.on_these_rows.word is Word.NO_BETTER
+
+
+def test_the_smallest_effect_is_the_same_share_of_other_numbers_of_rows(record: VerdictRecord) -> None:
+    new_rows = record.new_rows.model_copy(update={"test_rows": 232})
+    found = compute_verdict(PLAN, record.model_copy(update={"new_rows": new_rows}))
+    assert [each.smallest_of_interest for each in found.judgements.values()] == [1.0, 2.0]
 
 
 def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(record: VerdictRecord) -> None:
@@ -120,6 +126,15 @@ def test_a_constant_rate_is_simpler_than_any_schedule() -> None:
         return Contender(params=params, schedule={"name": name}, momentum=0.9)
 
     assert made("constant").complexity < made("rex").complexity < made("step", "drop", "epochs_drop").complexity
+
+
+def test_of_equally_simple_candidates_the_best_in_the_race_is_the_simplest() -> None:
+    def raced(name: str, *correct: int) -> Contender:
+        runs = Runs(run_seeds=tuple(range(len(correct))), correct=correct, log_losses=(), diverged=0)
+        return Contender(params={}, schedule={"name": name}, momentum=0.9, selection=runs)
+
+    worse, better, constant = raced("rex", 1, 1), raced("rex", 2, 2), raced("constant", 0, 0)
+    assert sorted([worse, better, constant], key=lambda each: each.simplicity) == [constant, better, worse]
 
 
 def test_recalls_are_of_all_runs_together(record: VerdictRecord) -> None:
@@ -201,7 +216,7 @@ class TestDrawnRecord:
 
 class TestReading:
     def read(self, database: Database) -> Verdict:
-        return read_verdict(StoredStudy(database, "ionosphere"))
+        return read_result(StoredStudy(database, "ionosphere")).verdict
 
     def test_a_stored_verdict_is_told_as_it_was_found_until_there_are_more_trials(self, database: Database) -> None:
         records.keep(database, records.store_study(database, DRAWN_PLAN), DRAWN)

@@ -2,8 +2,7 @@ import pytest
 
 from sweep.config.study_file import Plan
 from sweep.errors import BadInput
-from sweep.verdict.baselines import reruns, tuning_plans
-from sweep.verdict.record import Role
+from sweep.verdict.baselines import Role, reruns, tuning_plans
 from tests.fakes import make_plan
 
 

@@ -10,7 +10,7 @@ from sweep.errors import StorageFailed
 from sweep.store.database import Database
 from sweep.store.queries import Best
 from sweep.store.trials import TrialRecord
-from sweep.verdict.finalists import finalists, within_noise
+from sweep.verdict.protocol import finalists, within_noise
 from sweep.verdict.record import Contender
 from tests.fakes import make_coordinator, make_plan
 from tests.protocols import few
@@ -76,5 +76,5 @@ def test_of_many_schedules_within_noise_a_few_race_and_the_simplest(
 ) -> None:
     plan = few(make_plan(), finalists=1)
     make_coordinator(database, plan).run()
-    monkeypatch.setattr("sweep.verdict.finalists.within_noise", lambda ranked: ranked)
+    monkeypatch.setattr("sweep.verdict.protocol.within_noise", lambda ranked: ranked)
     assert [contender.name for contender in finalists(database, plan)] == ["step", "constant"]

@@ -19,8 +19,8 @@ from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.documents import read_documents
 from sweep.store.queries import StoredStudy
-from sweep.verdict.record import Role, VerdictRecord
-from sweep.verdict.status import is_made, read_record, work_left
+from sweep.verdict.baselines import Role
+from sweep.verdict.record import VerdictRecord, is_made, read_record, work_left
 from tests.fakes import FakeTrainer, make_plan, opened
 from tests.protocols import few, made_dataset, make_protocol
 

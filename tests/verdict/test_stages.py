@@ -10,8 +10,8 @@ import pytest
 from sweep.candidate import from_params
 from sweep.config.study_file import Metric
 from sweep.data.table import split_tail
-from sweep.verdict.record import Contender, MeanCurves, Runs
-from sweep.verdict.stages import placed, ranked, scores, split_facts
+from sweep.verdict.protocol import placed, ranked, split_facts
+from sweep.verdict.record import Contender, MeanCurves, Runs, scores
 from tests.fakes import CLOCK, ROWS, outcome_of
 from tests.protocols import made_dataset
 
@@ -78,7 +78,7 @@ def test_a_run_that_is_not_finite_has_no_log_loss() -> None:
 
 def test_the_split_is_told_with_its_doubts() -> None:
     dataset = made_dataset()
-    facts = split_facts(dataset, split_tail(dataset, 0.33))
+    facts = split_facts(split_tail(dataset, 0.33))
     assert (facts.classes, facts.train_rows, facts.validation_rows) == (("b", "g"), 235, ROWS)
     assert sum(facts.class_rows) == ROWS
     assert "one validation row is 0.86 points" in facts.warnings

@@ -1,0 +1,252 @@
+"""What candidates have over each other on shared run seeds or splits, and what so many of these could have shown.
+
+Run seeds replicate the training, never the rows: what they say holds for these rows only. Random splits overlap: their
+differences are no independent sample, and the naive standard error is too small. Scores of many candidates are
+`[candidates, runs]`, higher is better; a column holds one run seed, the same for all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+from sweep.stats.estimate import (
+    FEWEST_DIFFERENCES,
+    LEVEL,
+    SIGNIFICANCE,
+    Chances,
+    Effect,
+    Interval,
+    Numbers,
+    chances,
+    checked,
+)
+from sweep.stats.verdict import ONE_ROW, Judgement, Question, judge
+
+POWER = 0.80
+RESAMPLES = 9999
+RESAMPLING_SEED = 20_110_119  # any number, but always the same one: the same runs give the same interval
+
+
+def power(noncentrality: float, degrees: int) -> float:
+    """Return the power of a two-sided t-test at 5 %: both tails of the noncentral t distribution.
+
+    `noncentrality` is the true mean divided by its standard error; Cohen (1988), Statistical Power Analysis, 2.4.
+    """
+    critical = stats.t.ppf(1 - SIGNIFICANCE / 2, degrees)
+    upper, lower = stats.nct.sf(critical, degrees, noncentrality), stats.nct.cdf(-critical, degrees, noncentrality)
+    return float(upper) + (0.0 if math.isnan(lower) else float(lower))
+
+
+def detectable_standard_errors(degrees: int) -> float:
+    """Return how many standard errors a true mean must lie from 0 to be found with 80 % power."""
+    critical = stats.t.ppf(1 - SIGNIFICANCE / 2, degrees)
+    return float(optimize.brentq(lambda errors: power(errors, degrees) - POWER, 0.0, 3 * critical))
+
+
+def smallest_effect(deviation: float, pairs: int) -> float:
+    """Return the true mean difference that `pairs` differences find with 80 % power, in the unit of `deviation`.
+
+    `deviation` is the standard deviation of the differences. Equal differences show no spread to compute with:
+    what they could have missed is `unseen_share` of the runs differing by one more.
+    """
+    return max(detectable_standard_errors(pairs - 1) * deviation / math.sqrt(pairs), unseen_share(pairs))
+
+
+def pairs_needed(deviation: float, effect: float) -> int:
+    """Return the fewest pairs that find a true mean difference of `effect` with 80 % power."""
+    first = max(2, math.floor((float(stats.norm.ppf(1 - SIGNIFICANCE / 2)) * deviation / effect) ** 2))
+    return next(pairs for pairs in count(first) if power(effect / deviation * math.sqrt(pairs), pairs - 1) >= POWER)
+
+
+def unseen_share(runs: int) -> float:
+    """Return the share of runs that may be unlike `runs` equal ones: 1 - 0.025^(1/runs).
+
+    The upper end of the 95 % interval of Clopper and Pearson (1934) for an event seen in none of `runs` runs.
+    """
+    return float(1.0 - (SIGNIFICANCE / 2) ** (1.0 / runs))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A comparison over shared run seeds, in rows."""
+
+    effect: Effect  # the mean difference of correct rows
+    run_chances: Chances  # shares of the runs in which the first is better, tied, worse
+    mean_chances: Chances  # the same shares of the resampled means: how sure it is that it is better on average
+
+
+def compare(first: ArrayLike, second: ArrayLike, *, tie: float = ONE_ROW, resamples: int = RESAMPLES) -> Paired:
+    """Compare correct rows over shared run seeds; both are `[runs]` in the same order of seeds.
+
+    The interval is the expanded percentile interval: a paired bootstrap whose level is raised so that few runs do
+    not make it too short. Equal differences give resampled means without spread; the interval then holds what so many
+    equal runs leave open: a share of unlike runs, `unseen_share`, that differ by one row more or less. Differences up
+    to `tie` rows count as tied. The order of the seeds does not matter.
+
+    Raises:
+        ValueError: if the shapes differ, or there are fewer than 2 runs.
+    """
+    ours, theirs = checked("first", first, fewest=2), checked("second", second, fewest=2)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"`first` and `second` must share their runs, got {len(ours)} and {len(theirs)}.")
+    differences = np.sort(ours - theirs)
+    mean, runs = float(differences.mean()), len(differences)
+    if np.ptp(differences) == 0:
+        unseen = unseen_share(runs)
+        interval, means = Interval(mean - unseen, mean + unseen), np.full(resamples, mean)
+    else:
+        found = stats.bootstrap(
+            (differences,),
+            np.mean,
+            confidence_level=expanded_level(runs),
+            n_resamples=resamples,
+            method="percentile",
+            batch=1000,
+            rng=np.random.default_rng(RESAMPLING_SEED),
+        )
+        interval = Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
+        means = np.asarray(found.bootstrap_distribution, dtype=np.float64)
+    effect = Effect(mean, interval, runs, smallest_effect(float(differences.std(ddof=1)), runs))
+    return Paired(effect, chances(differences, tie), chances(means, tie))
+
+
+def expanded_level(runs: int) -> float:
+    """Return the level at which a percentile interval covers about 95 %.
+
+    Percentiles of the bootstrap use the normal quantile and divide by n, not n - 1. Hesterberg (2015), What Teachers
+    Should Know About the Bootstrap, The American Statistician 69(4): alpha'/2 = Phi(-sqrt(n / (n - 1)) t(n - 1)).
+    """
+    quantile = stats.t.ppf((1 + LEVEL) / 2, runs - 1)
+    return float(1 - 2 * stats.norm.cdf(-math.sqrt(runs / (runs - 1)) * quantile))
+
+
+def judge_these_rows(
+    winner: ArrayLike,
+    constant: ArrayLike,
+    rows: int,
+    *,
+    smallest_of_interest: float = ONE_ROW,
+    resamples: int = RESAMPLES,
+) -> Judgement:
+    """Judge correct rows of `rows` validation rows on run seeds that neither found nor chose the winner; both `[runs]`.
+
+    `smallest_of_interest` is the smallest effect worth having, in rows.
+    """
+    found = compare(winner, constant, resamples=resamples)
+    likely = {"runs": found.run_chances, "mean": found.mean_chances}
+    return judge(Question.THESE_ROWS, found.effect, rows, smallest_of_interest, **likely)
+
+
+def judge_new_rows(
+    winner: ArrayLike,
+    constant: ArrayLike,
+    train_rows: int,
+    test_rows: int,
+    *,
+    smallest_of_interest: float = ONE_ROW,
+) -> Judgement:
+    """Judge correct test rows on random splits (repeated holdout); both `[splits, runs]`, averaged within a split.
+
+    The interval and p-value are those of the corrected resampled t-test: Nadeau and Bengio (2003), Inference for the
+    Generalization Error, Machine Learning 52: the variance of the mean over J splits is
+    s^2 (1/J + test_rows/train_rows); t has J - 1 degrees of freedom. Corani and Benavoli (2015), A Bayesian Approach
+    for Comparing Cross-Validated Algorithms on Multiple Data Sets, Machine Learning 100: without prior knowledge, the
+    mean difference is distributed as this test says, which gives the chances.
+
+    However many splits there are, the rows are what was sampled. Where candidates differ on a handful of rows, their
+    differences hardly vary between splits, and that interval tells of the splits only. A share of the population,
+    `unseen_share` of all rows, may be unlike any row that was seen; as with equal runs, it is left open.
+
+    `smallest_of_interest` is in test rows of a split.
+
+    Raises:
+        ValueError: if the shapes differ, there are fewer than 2 splits, or a side has no rows.
+    """
+    ours, theirs = checked("winner", winner, dimensions=2), checked("constant", constant, dimensions=2)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"`winner` and `constant` must share their runs, got {ours.shape} and {theirs.shape}.")
+    differences = checked("differences", (ours - theirs).mean(axis=1), fewest=2)
+    if min(train_rows, test_rows) < 1:
+        raise ValueError(f"a split must hold rows on both sides, got {train_rows} to train and {test_rows} to test.")
+    splits, mean = len(differences), float(differences.mean())
+    error = float(differences.std(ddof=1)) * math.sqrt(1 / splits + test_rows / train_rows)
+    if error:
+        p_value = 2 * float(stats.t.sf(abs(mean) / error, splits - 1))
+        better = stats.t.sf((ONE_ROW - mean) / error, splits - 1)
+        worse = stats.t.cdf((-ONE_ROW - mean) / error, splits - 1)
+        likely = Chances(float(better), float(1 - better - worse), float(worse))
+    else:  # without any spread: 1 for no difference, and 0 for the same one every time
+        p_value, likely = float(mean == 0), chances(np.array([mean]), ONE_ROW)
+    unseen = unseen_share(train_rows + test_rows) * test_rows
+    reach = max(float(stats.t.ppf((1 + LEVEL) / 2, splits - 1)) * error, unseen)
+    detectable = max(detectable_standard_errors(splits - 1) * error, unseen)
+    effect = Effect(mean, Interval(mean - reach, mean + reach), splits, detectable, p_value)
+    return judge(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean=likely)
+
+
+def best(scores: ArrayLike) -> int:
+    """Return the candidate with the highest mean score; the first of equals."""
+    return int(checked("scores", scores, dimensions=2).mean(axis=1).argmax())
+
+
+def indistinguishable(scores: ArrayLike) -> tuple[int, ...]:
+    """Return the candidates that cannot be told from the best one, the best among them, in the given order.
+
+    Each is compared with the best by a paired two-sided t-test, corrected by Holm. The best of many is chosen by the
+    same scores, so it is somewhat too good; two-sided tests make up for part of that and keep the set large.
+    """
+    table = checked("scores", scores, dimensions=2, fewest=2)
+    leader = best(table)
+    adjusted = holm(np.array([paired_p_value(table[leader] - row) for row in np.delete(table, leader, axis=0)]))
+    return _kept(leader, adjusted >= SIGNIFICANCE)
+
+
+def survivors(scores: ArrayLike, *, significance: float = SIGNIFICANCE) -> tuple[int, ...]:
+    """Return the candidates to keep in a race, in the given order: all but the clear losers.
+
+    A race looks at the scores again and again. Hoeffding races (Maron and Moore, 1994) and F-Race (Birattari et al.,
+    2002) drop what is significantly behind the current best; here by paired one-sided t-tests, corrected by Holm over
+    the candidates. Each look has its own `significance`: divide it by the number of looks for the whole race's.
+    """
+    table = checked("scores", scores, dimensions=2)
+    if table.shape[1] < FEWEST_DIFFERENCES:
+        return tuple(range(len(table)))
+    leader = best(table)
+    differences = table[leader] - np.delete(table, leader, axis=0)  # never negative on average
+    adjusted = holm(np.array([paired_p_value(row) / 2 for row in differences]))
+    return _kept(leader, adjusted >= significance)
+
+
+def paired_p_value(differences: Numbers) -> float:
+    """Return the two-sided p-value of a mean difference of 0, by a paired t-test.
+
+    Equal differences have no spread to divide by; the exact sign test judges them: 2 * 0.5^runs unless they are 0.
+    """
+    if np.ptp(differences) == 0:
+        runs = len(differences)
+        return 1.0 if differences[0] == 0 else float(stats.binomtest(runs, runs).pvalue)
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(p_values: Numbers) -> Numbers:
+    """Return adjusted p-values, `[tests]`, that hold for all tests together.
+
+    Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6: the
+    k-th smallest of m, counted from 1, is multiplied by m - k + 1; none may be below the one before.
+    """
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return adjusted
+
+
+def _kept(leader: int, others: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the places of the leader and of the marked ones among the `others`, which leave the leader out."""
+    return tuple(np.flatnonzero(np.insert(others, leader, True)).tolist())
