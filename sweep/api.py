@@ -172,8 +172,7 @@ class Study:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
-            dataset = session.read_data(study_file)
-            spec = session.make_spec(study_file, dataset)
+            spec = session.make_spec(study_file, session.read_data(study_file))
             trainer = session.make_trainer(pool, spec, plan, on_runs=listener.trained)
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)
             if not search_only:  # a search alone does not repay another program
