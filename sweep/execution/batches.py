@@ -6,7 +6,7 @@ candidates; the curves that come back are put together again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import Protocol
@@ -29,7 +29,6 @@ from sweep.engines.spec import (
     TrainingSpec,
     cut,
 )
-from sweep.execution.executor import Executor
 from sweep.schedules import Numbers
 
 LANES = 16
@@ -82,6 +81,13 @@ class Outcome:
         return float(self.correct.mean()) / self.validation_rows
 
 
+class Executor(Protocol):
+    """Where jobs are trained: on processes of this machine (`sweep.execution.local.Pool`), or by a test itself."""
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Curves]]:
+        """Yield each job's place and curves as it finishes, in any order; `SweepError` if one cannot be trained."""
+
+
 class Trainer(Protocol):
     """Trains candidates: on an executor, or by two lines in a test."""
 
@@ -100,11 +106,6 @@ def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
     Candidates fill whole vector registers; seeds follow until a job fits the processor's cache no longer.
     """
     return _bounded(spec, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
-
-
-def narrow_shape(spec: TrainingSpec, run_seeds: int) -> Shape:
-    """Choose the shape that measured best for up to 16 candidates; 24 lose little."""
-    return _bounded(spec, NARROW, NARROW_MEMBERS, run_seeds)
 
 
 def _bounded(spec: TrainingSpec, wanted: int, members: int, run_seeds: int) -> Shape:
@@ -145,12 +146,8 @@ class BatchTrainer:
         """
         groups = cut(candidates, self.shape.candidates)
         specs = [replace(self.spec, split=split) for split in splits]
-        arrived: dict[int, dict[int, list[Outcome]]] = {place: {} for place in range(len(splits))}
-        for number, found in self._train(list(product(specs, groups)), run_seeds):
-            place, part = divmod(number, len(groups))
-            arrived[place][part] = found
-            if len(arrived[place]) == len(groups):
-                yield place, list(chain.from_iterable(_in_order(arrived.pop(place))))
+        for place, parts in _collected(self._train(list(product(specs, groups)), run_seeds), len(groups)):
+            yield place, list(chain.from_iterable(parts))
 
     def with_few(self, few: BatchTrainer) -> BatchTrainer:
         """Return this trainer with `few` for few candidates, if a member's bits are the same in a job of any shape."""
@@ -162,7 +159,7 @@ class BatchTrainer:
         One of them should serve all such work, since it compiles a program of its own: on the default study that pays
         from about 80 runs of each candidate on, where trainings take longer sooner, and for up to 24 candidates.
         """
-        return replace(self, shape=narrow_shape(self.spec, run_seeds))
+        return replace(self, shape=_bounded(self.spec, NARROW, NARROW_MEMBERS, run_seeds))
 
     def _train(
         self, work: Sequence[tuple[TrainingSpec, tuple[Candidate, ...]]], run_seeds: Sequence[int]
@@ -170,24 +167,28 @@ class BatchTrainer:
         """Yield the place of each spec and group, and the group's outcomes, once all its runs are done."""
         parts = cut(run_seeds, self.shape.seeds)
         jobs = (Job(spec, group, part, self.shape) for spec, group in work for part in parts)
-        arrived: dict[int, dict[int, Curves]] = {place: {} for place in range(len(work))}
-        for number, curves in self.executor.map(jobs):
-            place, part = divmod(number, len(parts))
+        for place, arrived in _collected(self._counted(self.executor.map(jobs)), len(parts)):
             spec, group = work[place]
+            joined = Curves.joined(arrived, axis=1)
+            shared = replace(joined, seconds=joined.seconds / self.shape.candidates)
+            yield place, [outcome(spec, each, tuple(run_seeds), shared[where]) for where, each in enumerate(group)]
+
+    def _counted(self, trained: Iterator[tuple[int, Curves]]) -> Iterator[tuple[int, Curves]]:
+        for number, curves in trained:
             if self.on_runs is not None:
-                self.on_runs(len(group) * len(parts[part]))
-            arrived[place][part] = curves
-            if len(arrived[place]) == len(parts):
-                joined = Curves.joined(_in_order(arrived.pop(place)), axis=1)
-                shared = replace(joined, seconds=joined.seconds / self.shape.candidates)
-                yield (
-                    place,
-                    [outcome(spec, each, tuple(run_seeds), shared[where]) for where, each in enumerate(group)],
-                )
+                self.on_runs(curves.diverged.size)
+            yield number, curves
 
 
-def _in_order(arrived: Mapping[int, Item]) -> list[Item]:
-    return [arrived[place] for place in sorted(arrived)]
+def _collected(parts: Iterator[tuple[int, Item]], size: int) -> Iterator[tuple[int, list[Item]]]:
+    """Yield each place with its `size` parts in their order, once all have come; they are numbered place by place."""
+    arrived: dict[int, dict[int, Item]] = {}
+    for number, part in parts:
+        place, where = divmod(number, size)
+        arrived.setdefault(place, {})[where] = part
+        if len(arrived[place]) == size:
+            found = arrived.pop(place)
+            yield place, [found[where] for where in range(size)]
 
 
 def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:
@@ -213,7 +214,4 @@ def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...]
 
 def _mean(curves: Float32) -> Numbers:
     """Return the mean over runs, `[epochs]`; NaN if there are none."""
-    if not len(curves):
-        return np.full(curves.shape[1], np.nan)
-    mean: Numbers = curves.mean(axis=0, dtype=np.float64)
-    return mean
+    return np.asarray(curves.mean(axis=0, dtype=np.float64)) if len(curves) else np.full(curves.shape[1], np.nan)

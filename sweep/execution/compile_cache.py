@@ -7,6 +7,7 @@ TensorFlow has added is kept when the run ends. No two runs ever share a file th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -17,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 VARIABLE = "SWEEP_CACHE"
@@ -30,13 +32,10 @@ STALE_SECONDS = 7 * 24 * 3600  # age at which the folder of a run counts as left
 
 @dataclass
 class CompileCache:
-    """Entries of any number of runs at the same time, the oldest of which go first when there are too many.
+    """The entries in a folder, of any number of runs at the same time; without a folder the cache is off.
 
-    Whatever is wrong with the folder costs a compilation and one line on standard error, never a failure.
-
-    Attributes:
-        folder: where entries are kept; None turns the cache off.
-        limit_bytes: how much is kept.
+    The oldest entries go first when there are more than `limit_bytes`. Whatever is wrong with the folder costs a
+    compilation and one line on standard error, never a failure.
     """
 
     folder: Path | None
@@ -68,7 +67,7 @@ class CompileCache:
         return run
 
     def close(self) -> None:
-        """Keep what TensorFlow has compiled since `open`, within the limit."""
+        """Keep what TensorFlow has compiled since `open`, within the limit; remove the folders of killed runs."""
         run, self._run = self._run, None
         if run is None or self.folder is None:
             return
@@ -76,36 +75,27 @@ class CompileCache:
             for made in run.glob(ENTRIES):
                 if not any(run.parent.glob(f"{made.name}.*")):
                     made.replace(run.parent / f"{made.name}.{_digest(made.name, made.read_bytes())}")
-            self._tidy()
+            entries = sorted(self.folder.glob(f"*/{ENTRIES}.*"), key=lambda path: path.stat().st_mtime, reverse=True)
+            for entry, total in zip(entries, accumulate(entry.stat().st_size for entry in entries), strict=True):
+                if total > self.limit_bytes:
+                    entry.unlink(missing_ok=True)
+            for left in self.folder.glob("*/run-*"):
+                if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
         except OSError as error:
             _note(f"the compile cache `{self.folder}` cannot be written: {error}.")
         shutil.rmtree(run, ignore_errors=True)
 
-    def _tidy(self) -> None:
-        """Remove the oldest entries beyond the limit, and the folders of runs that were killed."""
-        assert self.folder is not None
-        entries = sorted(self.folder.glob(f"*/{ENTRIES}.*"), key=lambda path: path.stat().st_mtime, reverse=True)
-        kept = 0
-        for entry in entries:
-            kept += entry.stat().st_size
-            if kept > self.limit_bytes:
-                entry.unlink(missing_ok=True)
-        for run in self.folder.glob("*/run-*"):
-            if time.time() - run.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(run, ignore_errors=True)
-
 
 def default_cache() -> CompileCache:
     """Return the cache that `SWEEP_CACHE` names, `off` or a folder; by default in the user's cache folder."""
-    chosen = os.environ.get(VARIABLE, "")
-    if chosen:
+    if chosen := os.environ.get(VARIABLE, ""):
         return CompileCache(None if chosen == OFF else Path(chosen).absolute())
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        home = base if base.is_absolute() else Path("~/.cache").expanduser()
+        return CompileCache((base if base.is_absolute() else Path("~/.cache").expanduser()) / "sweep" / "xla")
     except RuntimeError:  # a user without a home, as in some containers
         return CompileCache(None)
-    return CompileCache(home / "sweep" / "xla")
 
 
 @cache
@@ -115,11 +105,9 @@ def machine_key() -> str:
     facts = [version("tensorflow"), platform.machine(), platform.processor()]
     facts += [path.read_text(encoding="utf-8") for path in sorted(engines.glob("*.py"))]
     facts += sorted({*os.environ.get("XLA_FLAGS", "").split(), *os.environ.get("TF_XLA_FLAGS", "").split()})
-    try:
+    with contextlib.suppress(OSError):  # not Linux
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         facts += sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
-    except OSError:
-        pass  # not Linux
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 

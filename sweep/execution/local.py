@@ -1,7 +1,4 @@
-"""A pool of trainer processes: jobs in, curves out, in whatever order they finish.
-
-A trainer that dies costs a retry of its job and nothing else.
-"""
+"""A pool of trainer processes: jobs in, curves out, as they finish; one that dies costs a retry of its job."""
 
 from __future__ import annotations
 
@@ -16,14 +13,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, cast
 
 from sweep.engines.spec import Curves, Job, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.compile_cache import CompileCache, default_cache
-from sweep.execution.messages import DatasetFile, JobWriter
+from sweep.execution.worker import DatasetFile, JobWriter
 
 TRIES = 3
 STOP_SECONDS = 5.0
@@ -38,6 +34,34 @@ class WorkerProcess:
     log: IO[bytes]
     spec: TrainingSpec | None = None
     busy: int | None = None
+
+    def send(self, job: Job, datasets: DatasetFile) -> None:
+        """Send a job; `receive` finds out if the process is dead."""
+        content = io.BytesIO()
+        JobWriter(content, datasets, self.spec).dump(job)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send_bytes(content.getbuffer())
+        self.spec = job.spec
+
+    def receive(self) -> Curves | None:
+        """Return the curves, or None if the process is dead; raise what it raised."""
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return None
+        if isinstance(answer, SweepError):
+            self.spec = None  # it may not have it
+            raise answer
+        if not isinstance(answer, Curves):
+            raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
+        return answer
+
+    def last_line(self) -> str:
+        """Return the last line that it printed."""
+        self.log.seek(0, os.SEEK_END)
+        self.log.seek(max(0, self.log.tell() - 4096))
+        lines = self.log.read().decode(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "")
 
 
 @dataclass
@@ -55,9 +79,7 @@ class Pool:
         self._fill_up()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property
@@ -73,29 +95,30 @@ class Pool:
         Raises:
             TrainingFailed: if a job raises an error, or kills its trainer three times.
         """
-        self._fill_up()
-        try:
-            yield from self._map(dict(enumerate(jobs)))
-        finally:
-            self._end([trainer for trainer in self._trainers if trainer.busy is not None])
-
-    def _map(self, numbered: dict[int, Job]) -> Iterator[tuple[int, Curves]]:
+        datasets, numbered = self._fill_up(), dict(enumerate(jobs))
         waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
-        while waiting or any(trainer.busy is not None for trainer in self._trainers):
-            for trainer in self._trainers:
-                if waiting and trainer.busy is None:
-                    trainer.busy = waiting.popleft()
-                    tries[trainer.busy] += 1
-                    self._send(trainer, numbered[trainer.busy])
-            for trainer in self._ready():
-                number, trainer.busy = trainer.busy, None
-                curves = _receive(trainer)
-                if curves is not None and number is not None:
-                    yield number, curves
-                    continue
-                self._replace(trainer, retry=number is not None and tries[number] < TRIES)
-                if number is not None:
-                    waiting.appendleft(number)
+        try:
+            while waiting or self._busy():
+                for trainer in self._trainers:
+                    if waiting and trainer.busy is None:
+                        trainer.busy = waiting.popleft()
+                        tries[trainer.busy] += 1
+                        trainer.send(numbered[trainer.busy], datasets)
+                busy = {trainer.pipe: (number, trainer) for number, trainer in self._busy()}
+                for pipe in wait(list(busy)):
+                    number, trainer = busy[cast(Connection, pipe)]
+                    trainer.busy = None
+                    curves = trainer.receive()
+                    if curves is not None:
+                        yield number, curves
+                    else:
+                        self._replace(trainer, retry=tries[number] < TRIES)
+                        waiting.appendleft(number)
+        finally:
+            self._end([trainer for _, trainer in self._busy()])
+
+    def _busy(self) -> list[tuple[int, WorkerProcess]]:
+        return [(trainer.busy, trainer) for trainer in self._trainers if trainer.busy is not None]
 
     def close(self) -> None:
         """End every trainer and wait until it is gone."""
@@ -105,10 +128,11 @@ class Pool:
             self._datasets = None
         self.cache.close()
 
-    def _fill_up(self) -> None:
-        self._datasets = self._datasets or DatasetFile()
-        new = range(self.workers - len(self._trainers))
-        self._trainers += [self._start(self._datasets.file.fileno()) for _ in new]
+    def _fill_up(self) -> DatasetFile:
+        self._datasets = datasets = self._datasets or DatasetFile()
+        missing = self.workers - len(self._trainers)
+        self._trainers += [self._start(datasets.file.fileno()) for _ in range(missing)]
+        return datasets
 
     def _end(self, trainers: Sequence[WorkerProcess]) -> None:
         self._trainers = [trainer for trainer in self._trainers if trainer not in trainers]
@@ -119,13 +143,9 @@ class Pool:
             trainer.process.wait(STOP_SECONDS)
             trainer.log.close()
 
-    def _ready(self) -> list[WorkerProcess]:
-        busy = {trainer.pipe: trainer for trainer in self._trainers if trainer.busy is not None}
-        return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
-
     def _replace(self, dead: WorkerProcess, *, retry: bool) -> None:
         dead.process.kill()  # a closed pipe without an exit is no use either
-        code, said = dead.process.wait(STOP_SECONDS), _last_line(dead.log)
+        code, said = dead.process.wait(STOP_SECONDS), dead.last_line()
         self._end([dead])
         if not retry:
             raise TrainingFailed(f"a trainer died {TRIES} times on one tile, last with exit code {code}. {said}")
@@ -146,32 +166,3 @@ class Pool:
                 stderr=log,
             )
         return WorkerProcess(process, Connection(ours.detach()), log)
-
-    def _send(self, trainer: WorkerProcess, job: Job) -> None:
-        assert self._datasets is not None
-        content = io.BytesIO()
-        JobWriter(content, self._datasets, trainer.spec).dump(job)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` finds it dead
-            trainer.pipe.send_bytes(content.getbuffer())
-        trainer.spec = job.spec
-
-
-def _receive(trainer: WorkerProcess) -> Curves | None:
-    """Return the curves, or None if the trainer is dead; raise what it raised."""
-    try:
-        answer = trainer.pipe.recv()
-    except (EOFError, ConnectionResetError):
-        return None
-    if isinstance(answer, SweepError):
-        trainer.spec = None  # it may not have it
-        raise answer
-    if not isinstance(answer, Curves):
-        raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
-    return answer
-
-
-def _last_line(log: IO[bytes]) -> str:
-    log.seek(0, os.SEEK_END)
-    log.seek(max(0, log.tell() - 4096))
-    lines = log.read().decode(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "")

@@ -1,27 +1,33 @@
 """One trainer process: it takes jobs from a pipe, trains them on one core, and gives back curves.
 
 Started as `python -m sweep.execution.worker FD FD`, not forked, so that it owns its environment and nothing of its
-parent's; it ends when the pipe closes, however its parent died.
+parent's; it ends when the pipe closes, however its parent died. A job has a few kilobytes, since specs and rows are
+sent once. Datasets go into one unnamed file that all trainers map into memory, so that they share one copy, and nothing
+is left behind when a process is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import io
+import mmap
 import os
 import pickle
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from sweep.engines.spec import Engine
+import numpy as np
+
+from sweep.data.table import Dataset
+from sweep.engines.spec import Engine, Job, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution.compile_cache import FLAG
-from sweep.execution.executor import engine_for
-from sweep.execution.messages import JobReader
 
 # One thread a process: two such processes beat one with two threads by a quarter (tests/bench/README.md).
 ENVIRONMENT = {
@@ -33,6 +39,74 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
 }
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
+SPEC = "the spec of the job before"
+# Where a dataset lies in the file: offset and shape; then its classes and the digest of what it was read from.
+Place: TypeAlias = tuple[int, tuple[int, ...], tuple[str, ...], str]
+
+
+class DatasetFile:
+    """The file of one pool, which writes each dataset once."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the pool
+        self._places: dict[str, Place] = {}
+
+    def place(self, dataset: Dataset) -> Place:
+        """Return where `dataset` lies, its inputs and right behind them its targets; written if it is new."""
+        if dataset.digest not in self._places:
+            end = self.file.seek(0, os.SEEK_END)
+            offset = -(-end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+            self.file.seek(offset)
+            self.file.write(np.ascontiguousarray(dataset.inputs, np.float32).data)
+            self.file.write(np.ascontiguousarray(dataset.targets, np.int32).data)
+            self.file.flush()
+            self._places[dataset.digest] = offset, dataset.inputs.shape, dataset.classes, dataset.sha256
+        return self._places[dataset.digest]
+
+
+class JobWriter(pickle.Pickler):
+    """Writes one job for a trainer that has the spec `known` already."""
+
+    def __init__(self, content: io.BytesIO, datasets: DatasetFile, known: TrainingSpec | None) -> None:
+        super().__init__(content, pickle.HIGHEST_PROTOCOL)
+        self._datasets, self._known = datasets, known
+
+    def persistent_id(self, value: Any) -> Any:
+        """Name what is not to be written."""
+        if isinstance(value, Dataset):
+            return self._datasets.place(value)
+        return SPEC if isinstance(value, TrainingSpec) and value is self._known else None
+
+
+class JobReader:
+    """Reads the jobs of one trainer, in their order; it keeps the last spec and the last dataset."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._spec: TrainingSpec | None = None
+        self._dataset: tuple[Place, Dataset] | None = None
+
+    def read(self, content: bytes) -> Job:
+        """Return the job that `JobWriter` wrote."""
+        reader = self
+
+        class Unpickler(pickle.Unpickler):
+            def persistent_load(self, name: Any) -> Any:
+                return reader._spec if name == SPEC else reader._load(name)
+
+        job: Job = Unpickler(io.BytesIO(content)).load()
+        self._spec = job.spec
+        return job
+
+    def _load(self, place: Place) -> Dataset:
+        if self._dataset is None or self._dataset[0] != place:
+            offset, shape, classes, sha256 = place
+            rows, size = shape[0], int(np.prod(shape))
+            file = mmap.mmap(self._descriptor, 4 * (size + rows), access=mmap.ACCESS_READ, offset=offset)
+            inputs = np.frombuffer(file, np.float32, size).reshape(shape)
+            targets = np.frombuffer(file, np.int32, rows, offset=4 * size)
+            self._dataset = (place, Dataset(inputs, targets, classes, sha256))
+        return self._dataset[1]
 
 
 def environment(cache: Path | None = None) -> dict[str, str]:
@@ -81,6 +155,15 @@ def serve(pipe: Any, jobs: JobReader) -> None:
         except Exception as error:
             answer = TrainingFailed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def engine_for(spec: TrainingSpec, before: Engine | None) -> Engine:
+    """Return what trains `spec`: the engine before, with its compiled programs, if only the rows are new."""
+    if before is not None and before.accepts(spec):
+        return before
+    from sweep.engines.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s, and only trainers need it
+
+    return Population(spec)
 
 
 if __name__ == "__main__":

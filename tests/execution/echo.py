@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -13,7 +14,7 @@ import numpy as np
 from sweep.engines.spec import Curves, Engine, Job, TrainingSpec
 from sweep.errors import BadInput
 from sweep.execution import worker
-from sweep.execution.messages import JobReader
+from sweep.execution.worker import JobReader, engine_for
 
 COMMAND = (sys.executable, "-m", "tests.execution.echo")
 
@@ -46,6 +47,19 @@ class EchoEngine:
 
 def echo_engine(spec: TrainingSpec, before: Engine | None) -> Engine:
     return before if before is not None and before.accepts(spec) else EchoEngine(spec)
+
+
+@dataclass
+class InProcess:
+    """Trains one job after the other in this process; it keeps its engine."""
+
+    make: Callable[[TrainingSpec, Engine | None], Engine] = engine_for
+    engine: Engine | None = None
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Curves]]:
+        for place, job in enumerate(jobs):
+            self.engine = self.make(job.spec, self.engine)
+            yield place, self.engine.train(job)
 
 
 if __name__ == "__main__":

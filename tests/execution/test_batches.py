@@ -9,7 +9,8 @@ from sweep.candidate import Candidate, from_params
 from sweep.data.table import Split
 from sweep.engines.members import MONITORS, make_batch
 from sweep.engines.spec import Architecture, Curves, Job, Shape, TrainingSpec
-from sweep.execution.batches import MEMBERS, narrow_shape, outcome, tile_shape
+from sweep.execution.batches import MEMBERS, BatchTrainer, outcome, tile_shape
+from tests.execution.echo import InProcess
 
 
 def curves(candidates: int, seeds: int, epochs: int = 3) -> Curves:
@@ -36,11 +37,12 @@ def test_a_large_network_gets_narrow_tiles(small: TrainingSpec) -> None:
 def test_a_narrow_tile_is_as_high_as_there_are_run_seeds_and_bounded(
     small: TrainingSpec, run_seeds: int, seeds: int
 ) -> None:
-    assert narrow_shape(small, run_seeds) == Shape(8, seeds)
+    assert BatchTrainer(InProcess(), small, Shape(64, 2)).narrow(run_seeds).shape == Shape(8, seeds)
 
 
 def test_a_large_network_gets_narrow_tiles_narrower_still(small: TrainingSpec) -> None:
-    assert narrow_shape(TrainingSpec(small.split, Architecture(34, 2, (4096, 4096)), 3, 28), 4) == Shape(1, 2)
+    wide = TrainingSpec(small.split, Architecture(34, 2, (4096, 4096)), 3, 28)
+    assert BatchTrainer(InProcess(), wide, Shape(64, 2)).narrow(4).shape == Shape(1, 2)
 
 
 def test_problems_that_differ_in_their_rows_alone_are_re_splits(small: TrainingSpec, resplits: list[Split]) -> None:

@@ -11,12 +11,10 @@ import pytest
 from sweep.candidate import Candidate
 from sweep.data.table import Split
 from sweep.engines.spec import Shape, TrainingSpec
-from sweep.execution import executor
 from sweep.execution.batches import BatchTrainer, Outcome, Trainer
 from sweep.execution.compile_cache import CompileCache
-from sweep.execution.executor import InProcess
 from sweep.execution.local import Pool
-from tests.execution.echo import COMMAND, echo_engine
+from tests.execution.echo import COMMAND, InProcess, echo_engine
 from tests.fakes import FakeTrainer
 
 Opened = Callable[[TrainingSpec], AbstractContextManager[Trainer]]
@@ -30,10 +28,8 @@ def on_processes(spec: TrainingSpec) -> Iterator[Trainer]:
 
 @contextmanager
 def in_this_process(spec: TrainingSpec) -> Iterator[Trainer]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(executor, "engine_for", echo_engine)
-        executor_here = InProcess()
-        yield BatchTrainer(executor_here, spec, Shape(4, 2), few=BatchTrainer(executor_here, spec, Shape(2, 3)))
+    here = InProcess(echo_engine)
+    yield BatchTrainer(here, spec, Shape(4, 2), few=BatchTrainer(here, spec, Shape(2, 3)))
 
 
 @contextmanager
@@ -111,10 +107,8 @@ class TestTrainer:
 def test_runs_are_counted_as_jobs_come_back(
     small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(executor, "engine_for", echo_engine)
-        counted = list[int]()
-        trainer = BatchTrainer(InProcess(), small, Shape(8, 2), on_runs=counted.append)
-        list(trainer.train_on(resplits, candidates, range(5)))
+    counted = list[int]()
+    trainer = BatchTrainer(InProcess(echo_engine), small, Shape(8, 2), on_runs=counted.append)
+    list(trainer.train_on(resplits, candidates, range(5)))
     assert sum(counted) == len(resplits) * len(candidates) * 5
     assert max(counted) == 8 * 2

@@ -24,11 +24,10 @@ from sweep.errors import BadInput, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.batches import BatchTrainer, Outcome
 from sweep.execution.compile_cache import CompileCache
-from sweep.execution.executor import InProcess
 from sweep.execution.local import Pool
-from sweep.execution.messages import DatasetFile, JobReader
-from tests.execution.echo import COMMAND
-from tests.execution.test_messages import written
+from sweep.execution.worker import DatasetFile, JobReader
+from tests.execution.echo import COMMAND, InProcess
+from tests.execution.test_worker import written
 
 DEADLINE = 20.0
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import numpy as np
 from sweep.candidate import Candidate
 from sweep.data.table import Dataset, Split
 from sweep.engines.spec import Job, Shape, TrainingSpec
-from sweep.execution.messages import DatasetFile, JobReader, JobWriter
+from sweep.execution.worker import DatasetFile, JobReader, JobWriter
 
 
 def written(job: Job, datasets: DatasetFile, known: TrainingSpec | None = None) -> bytes:
