@@ -155,11 +155,11 @@ class Study:
             StorageFailed: if the database cannot be used, or another process writes the study.
             TrainingFailed: if a trainer cannot train what it was given.
         """
+        from sweep.execution.batches import BatchTrainer, tile_shape  # noqa: PLC0415
         from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
         from sweep.execution.local import Pool  # noqa: PLC0415
         from sweep.search import session  # noqa: PLC0415
 
-        session.quiet_optuna()
         listener, study_file = listener or RunListener(), self.study_file()
         plan = study_file.plan
         check_rates(plan)
@@ -173,7 +173,8 @@ class Study:
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
             spec = session.make_spec(study_file, session.read_data(study_file))
-            trainer = session.make_trainer(pool, spec, plan, on_runs=listener.trained)
+            shape = tile_shape(spec, plan.search.round_size, plan.search.replicates)
+            trainer = BatchTrainer(pool, spec, shape, on_runs=listener.trained)
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)
             if not search_only:  # a search alone does not repay another program
                 trainer = trainer.with_few(narrow)

@@ -1,6 +1,6 @@
 """What a search may draw one parameter from: a range of numbers, a list of choices, or one fixed value.
 
-A study file writes `{low = 0.001, high = 1.0, log = true}`, `["a", "b"]` or `0.9`; `sweep.search.distributions`
+A study file writes `{low = 0.001, high = 1.0, log = true}`, `["a", "b"]` or `0.9`; `sweep.search.space`
 turns each into Optuna's distributions. The parameter, not the range, says whether whole numbers are drawn.
 """
 

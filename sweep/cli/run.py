@@ -253,10 +253,10 @@ class RunProgress(RunListener):
         """Show how far a search is after a round."""
         assert self._plan is not None
         best, quoted = "", self._plan.baseline
-        if progress.best is not None and self._plan.search.metric == "log_loss":
-            best = f"best log-loss {progress.best.log_loss:.4f}"
-        elif progress.best is not None:
-            best = f"best {progress.best.value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
+        if progress.finished and self._plan.search.metric == "log_loss":
+            best = f"best log-loss {progress.best_log_loss:.4f}"
+        elif progress.finished:
+            best = f"best {progress.best_value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
         self._update(self.now, done=progress.finished * self._plan.search.replicates, best=best)
         if self.trainings:
             self.view.draw(self.now)

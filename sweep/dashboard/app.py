@@ -63,7 +63,7 @@ STUDIES_KEPT = 4
 
 # The page would print the first thousand characters of each, and they are nine tenths of a study.
 LEFT_OUT = ("curves", "correct", "class_correct", "log_losses", "run_seeds")
-HIDDEN = (  # what no view needs: those attributes, and the documents of `sweep.store.documents`
+HIDDEN = (  # what no view needs: those attributes, and the documents of `sweep.store.study`
     with_loader_criteria(TrialUserAttributeModel, TrialUserAttributeModel.key.not_in(LEFT_OUT)),
     with_loader_criteria(StudySystemAttributeModel, StudySystemAttributeModel.key.not_like("sweep:%")),
 )

@@ -17,8 +17,8 @@ from optuna_dashboard import save_note, save_plotly_graph_object
 
 from sweep.report import figures
 from sweep.store.database import Database
-from sweep.store.documents import read_attributes, replace_attributes
 from sweep.store.queries import StoredStudy, StudyReader
+from sweep.store.study import read_documents, write_documents
 from sweep.verdict.analysis import StudyResult
 from sweep.verdict.record import Contender
 from sweep.verdict.result import Unresolved
@@ -45,7 +45,7 @@ def write_notes(database: Database, found: StudyResult) -> None:
     with StoredStudy(database, found.plan.name).reading() as study:
         trials = study.every_trial()
         notes = notes_on_trials(found, study, trials)
-        stored = read_attributes(study.connection, study.study_id, "dashboard:")
+        stored = read_documents(study.connection, study.study_id, "dashboard:")
     kept = {key: json.loads(document) for key, document in stored.items() if KEYS.fullmatch(key)}
     old = {
         key: value
@@ -58,7 +58,7 @@ def write_notes(database: Database, found: StudyResult) -> None:
     if old.keys() == new.keys() and all(old[key] == new[key] for key in new if not key.endswith(VERSION)):
         return
     new |= {key: kept.get(key, 0) + 1 for key in new if key.endswith(VERSION)}
-    replace_attributes(database, study.study_id, {key: json.dumps(value) for key, value in new.items()}, drop=old)
+    write_documents(database, study.study_id, {key: json.dumps(value) for key, value in new.items()}, drop=old)
 
 
 def trial_of(key: str) -> int | None:

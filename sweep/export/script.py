@@ -18,8 +18,8 @@ from sweep.errors import BadInput, NotFound
 from sweep.optimizer import AdaptiveMoments
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
 from sweep.schedules.timeline import Timeline
-from sweep.search.objective import read_candidate
 from sweep.search.session import make_spec, read_data
+from sweep.search.space import SearchSpace
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.verdict.baselines import Role
 from sweep.verdict.record import Runs, read_record
@@ -126,7 +126,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
         dataset=dataset,
         data_place=data_place or kept.data_path.resolve(),
         timeline=problem.timeline,
-        candidate=read_candidate(plan, trial),
+        candidate=SearchSpace(plan.search).read_candidate(trial),
         trial=trial.trial,
         value=trial.value if confirmed is None else confirmed.correct_mean / problem.split.validation_rows,
         runs=len(stored.run_seeds if confirmed is None else confirmed.run_seeds),

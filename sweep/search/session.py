@@ -1,28 +1,25 @@
-"""From a study file to what trains it: the problem, the pool of processes and the objective."""
+"""From a study file to what trains it: rows, training spec, and an objective for Optuna alone."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 
-from sweep.config.study_file import Plan, StudyFile, check_rates, read_study_file
+from sweep.candidate import Candidate
+from sweep.config.study_file import StudyFile, check_rates, read_study_file
 from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
-from sweep.execution.batches import BatchTrainer, tile_shape
+from sweep.execution.batches import BatchTrainer, Trainer, tile_shape
 from sweep.execution.local import Pool
 from sweep.optimizer import layer_factors
 from sweep.schedules import CATALOGUE, ClosedLoop
-from sweep.search.distributions import SearchSpace
-from sweep.search.objective import Objective
-
-
-def quiet_optuna() -> None:
-    """Keep Optuna's own messages to warnings: a run shows its progress itself."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+from sweep.search.loop import to_record
+from sweep.search.space import SearchSpace
 
 
 def read_data(study_file: StudyFile) -> Dataset:
@@ -62,19 +59,31 @@ def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:
     return split_stratified(dataset, split.fraction, split.split_seed)
 
 
-def make_trainer(
-    pool: Pool, problem: TrainingSpec, plan: Plan, on_runs: Callable[[int], None] | None = None
-) -> BatchTrainer:
-    """Return a trainer whose tiles fit the plan's rounds."""
-    shape = tile_shape(problem, plan.search.round_size, plan.search.replicates)
-    return BatchTrainer(pool, problem, shape, on_runs)
-
-
 def default_workers() -> int:
     """Return the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Call it with an Optuna trial: it returns the mean final validation accuracy over the run seeds."""
+
+    space: SearchSpace
+    trainer: Trainer
+    run_seeds: Sequence[int]
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """Train one candidate drawn by `trial` and record its runs as the trial's user attributes."""
+        candidate = self.space.suggest(trial)
+        ((_, outcome),) = self.trainer.train([candidate], self.run_seeds)
+        for key, value in to_record(candidate, outcome).attributes().items():
+            trial.set_user_attr(key, value)
+        return outcome.value
+
+    def enqueue(self, study: optuna.Study, candidates: Iterable[Candidate]) -> None:
+        """Queue candidates, such as a study file's recipes, ahead of what the sampler proposes."""
+        for candidate in candidates:
+            study.enqueue_trial(self.space.params(candidate), skip_if_exists=True)
 
 
 @contextlib.contextmanager
@@ -88,8 +97,7 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     """
     read = read_study_file(Path(study_file))
     check_rates(read.plan)
-    problem = make_spec(read, read_data(read))
-    replicates = read.plan.search.replicates
+    spec, replicates = make_spec(read, read_data(read)), read.plan.search.replicates
     with Pool(workers or default_workers()) as pool:
-        trainer = BatchTrainer(pool, problem, tile_shape(problem, 1, replicates))
+        trainer = BatchTrainer(pool, spec, tile_shape(spec, 1, replicates))
         yield Objective(SearchSpace(read.plan.search), trainer, range(replicates))

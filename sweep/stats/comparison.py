@@ -8,6 +8,7 @@ differences are no independent sample, and the naive standard error is too small
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -250,3 +251,29 @@ def holm(p_values: Numbers) -> Numbers:
 def _kept(leader: int, others: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the places of the leader and of the marked ones among the `others`, which leave the leader out."""
     return tuple(np.flatnonzero(np.insert(others, leader, True)).tolist())
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who trains on: candidates run look by look, and clear losers leave after each.
+
+    Args:
+        most_looks: at the race; fewer if a look would have too few runs to tell anything.
+        significance: of the whole race, divided between its looks.
+    """
+
+    most_looks: int = 3
+    significance: float = SIGNIFICANCE
+
+    def looks(self, run_seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        """Divide the run seeds as evenly as can be, into looks of at least `FEWEST_DIFFERENCES`.
+
+        >>> Race().looks(range(13))
+        [(0, 1, 2, 3, 4, 5, 6), (7, 8, 9, 10, 11, 12)]
+        """
+        looks = max(1, min(self.most_looks, len(run_seeds) // FEWEST_DIFFERENCES))
+        return [tuple(part.tolist()) for part in np.array_split(np.array(run_seeds), looks)]
+
+    def survivors(self, scores: Numbers, looks: int) -> tuple[int, ...]:
+        """Return the places of those who go on, by their scores so far; `looks` is how many there are in all."""
+        return survivors(scores, significance=self.significance / looks)

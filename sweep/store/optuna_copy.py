@@ -75,37 +75,27 @@ class OptunaCopy:
         for (study_id, name), study in studies.items():
             owner = {"study_id": study_id}
             directions = [
-                {"objective": place, "direction": StudyDirection(direction).name}
+                {"objective": place, "direction": StudyDirection(direction).name} | owner
                 for place, direction in enumerate(study.directions)
             ]
             for table, rows in (
-                (schema.STUDIES, [{"study_name": name}]),
+                (schema.STUDIES, [{"study_name": name} | owner]),
                 (schema.DIRECTIONS, directions),
-                (schema.STUDY_USER, schema.attribute_rows(study.user_attrs)),
-                (schema.STUDY_SYSTEM, schema.attribute_rows(study.system_attrs)),
+                (schema.STUDY_USER, schema.attribute_rows(owner, study.user_attrs)),
+                (schema.STUDY_SYSTEM, schema.attribute_rows(owner, study.system_attrs)),
             ):
                 if rows:
-                    connection.execute(table.insert(), [owner | row for row in rows])
+                    connection.execute(table.insert(), rows)
             if (study_id, name) not in self._copied:
                 self._copied[study_id, name] = Copied(optuna.load_study(study_name=name, storage=self.storage))
             self._copy_trials(connection, study_id, self._copied[study_id, name])
 
     def _copy_trials(self, connection: Connection, study_id: int, copied: Copied) -> None:
         trials = [trial for trial in copied.study.get_trials(deepcopy=False) if trial._trial_id not in copied.finished]
-        schema.delete_trials(connection, [trial._trial_id for trial in trials])
-        heads = [
-            {
-                "trial_id": trial._trial_id,
-                "number": trial.number,
-                "study_id": study_id,
-                "state": trial.state.name,
-                "datetime_start": schema.in_utc(trial.datetime_start),
-                "datetime_complete": schema.in_utc(trial.datetime_complete),
-            }
-            for trial in trials
-        ]
-        if heads:
-            schema.insert_trials(connection, heads, trials)
+        ids = [trial._trial_id for trial in trials]
+        schema.delete_trials(connection, ids)
+        if trials:
+            schema.insert_trials(connection, study_id, trials, [trial.number for trial in trials], ids)
         copied.finished |= {trial._trial_id for trial in trials if trial.state.is_finished()}
 
 

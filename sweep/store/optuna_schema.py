@@ -1,4 +1,4 @@
-"""Optuna's tables, which are known here alone: columns, queries, and the rows of a trial.
+"""Optuna's tables, which only this module names: columns, queries, and the rows of a trial.
 
 `sweep.store.optuna_copy` reads and writes databases whose schema is newer than this one.
 """
@@ -38,34 +38,19 @@ def _attributes(owner: str, kind: str) -> sa.Table:
     return _table(f"{name}s", f"{name}_id", **{f"{owner}_id": Integer, "key": String(512), "value_json": Text})
 
 
-NUMBERS, STATES = ("FINITE", "INF_POS", "INF_NEG"), ("RUNNING", "WAITING", "COMPLETE", "PRUNED", "FAIL")
+DIRECTION = sa.Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection")
+STATE = sa.Enum("RUNNING", "WAITING", "COMPLETE", "PRUNED", "FAIL", name="trialstate")
+VALUE_TYPE = sa.Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")
+STEP_TYPE = sa.Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype")
+TIMES = {"datetime_start": DateTime, "datetime_complete": DateTime}  # in UTC
 STUDIES = _table("studies", "study_id", study_name=String(512))
-DIRECTIONS = _table(
-    "study_directions",
-    "study_direction_id",
-    direction=sa.Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection"),
-    study_id=Integer,
-    objective=Integer,
-)
-TRIALS = _table(
-    "trials",
-    "trial_id",
-    number=Integer,
-    study_id=Integer,
-    state=sa.Enum(*STATES, name="trialstate"),
-    datetime_start=DateTime,  # UTC
-    datetime_complete=DateTime,
-)
+DIRECTIONS = _table("study_directions", "study_direction_id", study_id=Integer, objective=Integer, direction=DIRECTION)
+TRIALS = _table("trials", "trial_id", study_id=Integer, number=Integer, state=STATE, **TIMES)
 PARAMS = _table(
     "trial_params", "param_id", trial_id=Integer, param_name=String(512), param_value=Float(53), distribution_json=Text
 )
 VALUES = _table(
-    "trial_values",
-    "trial_value_id",
-    trial_id=Integer,
-    objective=Integer,
-    value=Float(53),
-    value_type=sa.Enum(*NUMBERS, name="trialvaluetype"),
+    "trial_values", "trial_value_id", trial_id=Integer, objective=Integer, value=Float(53), value_type=VALUE_TYPE
 )
 STEPS = _table(
     "trial_intermediate_values",
@@ -73,7 +58,7 @@ STEPS = _table(
     trial_id=Integer,
     step=Integer,
     intermediate_value=Float(53),
-    intermediate_value_type=sa.Enum(*NUMBERS, "NAN", name="trialintermediatevaluetype"),
+    intermediate_value_type=STEP_TYPE,
 )
 HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", trial_id=Integer)
 STUDY_USER, STUDY_SYSTEM = _attributes("study", "user"), _attributes("study", "system")
@@ -96,12 +81,10 @@ FINISHED = f"""
     LEFT JOIN trial_user_attributes p ON p.trial_id = t.trial_id AND p.key = 'position'
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
 """
-FINISHED_BY_NUMBER = text(f"{FINISHED} ORDER BY t.number")
-FINISHED_TRIAL = text(f"{FINISHED} AND t.number = :number")
-# `Finished.rank_key` says the same of trials that are already here.
+# Between equals the one that was proposed first comes first, whichever arrived first; trials of others go before.
 BEST_FIRST: dict[Metric, str] = {
-    "accuracy": "value DESC, log_loss NULLS LAST, number",
-    "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, number",
+    "accuracy": "value DESC, log_loss NULLS LAST, position NULLS FIRST, number",
+    "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, position NULLS FIRST, number",
 }
 ANY_AFTER = text("""
     SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, v.value
@@ -136,12 +119,6 @@ VERSIONS = text("""
         (SELECT SUM(LENGTH(a.value_json)) FROM study_system_attributes a WHERE a.study_id = s.study_id) AS kept
     FROM studies s WHERE s.study_name IN :names
 """).bindparams(bindparam("names", expanding=True, type_=String()))  # or an empty list has no type on PostgreSQL
-
-
-def best_first(metric: Metric, top: int | None) -> sa.TextClause:
-    """Return the query of the `top` finished trials by a metric, or of all, best first."""
-    limit = "" if top is None else f" LIMIT {int(top)}"
-    return text(f"SELECT * FROM ({FINISHED}) AS finished ORDER BY {BEST_FIRST[metric]}{limit}")
 
 
 def read_version(connection: Connection) -> int | None:
@@ -192,58 +169,61 @@ def read_attributes(
     return found
 
 
-def insert_trials(connection: Connection, heads: Rows, trials: Sequence[FrozenTrial]) -> None:
-    """Insert trials whole; `heads` are their rows in the table of trials, with ids or without."""
-    returning = TRIALS.insert().returning(TRIALS.c.trial_id, sort_by_parameter_order=True)
-    ids = connection.execute(returning, heads).scalars().all()
-    found: dict[sa.Table, Rows] = {table: [] for table in OF_TRIAL}
-    for trial_id, trial in zip(ids, trials, strict=True):
-        for table, rows in _rows(trial).items():
-            found[table] += [{"trial_id": trial_id} | row for row in rows]
-    for table, rows in found.items():
-        if rows:
-            connection.execute(table.insert(), rows)
-
-
-def _rows(trial: FrozenTrial) -> dict[sa.Table, Rows]:
-    """Return the rows of a trial in each table but that of trials, without its id."""
+def insert_trials(
+    connection: Connection,
+    study_id: int,
+    trials: Sequence[FrozenTrial],
+    numbers: Iterable[int],
+    ids: Iterable[int] | None = None,
+) -> None:
+    """Insert trials whole, under these numbers, and under these ids or under ids from the database."""
     from optuna.distributions import distribution_to_json  # noqa: PLC0415 - `sweep best` reads without it
 
-    values = [(number, *_typed(value)) for number, value in enumerate(trial.values or ())]
-    steps = [(step, *_typed(value)) for step, value in trial.intermediate_values.items()]
-    return {
-        VALUES: [dict(zip(("objective", "value", "value_type"), row, strict=True)) for row in values],
-        STEPS: [
-            dict(zip(("step", "intermediate_value", "intermediate_value_type"), row, strict=True)) for row in steps
-        ],
-        PARAMS: [
-            {
-                "param_name": name,
-                "param_value": distribution.to_internal_repr(trial.params[name]),
-                "distribution_json": distribution_to_json(distribution),
-            }
-            for name, distribution in trial.distributions.items()
-        ],
-        TRIAL_USER: attribute_rows(trial.user_attrs),
-        TRIAL_SYSTEM: attribute_rows(trial.system_attrs),
-    }
+    heads: Rows = [
+        {
+            "number": number,
+            "study_id": study_id,
+            "state": trial.state.name,
+            "datetime_start": _in_utc(trial.datetime_start),
+            "datetime_complete": _in_utc(trial.datetime_complete),
+        }
+        for number, trial in zip(numbers, trials, strict=True)
+    ]
+    if ids is not None:
+        heads = [{"trial_id": trial_id, **head} for trial_id, head in zip(ids, heads, strict=True)]
+    returning = TRIALS.insert().returning(TRIALS.c.trial_id, sort_by_parameter_order=True)
+    found = zip(connection.execute(returning, heads).scalars().all(), trials, strict=True)
+    rows: dict[sa.Table, Rows] = {table: [] for table in OF_TRIAL}
+    for owner, trial in (({"trial_id": trial_id}, trial) for trial_id, trial in found):
+        for objective, value in enumerate(trial.values or ()):
+            rows[VALUES].append({**owner, "objective": objective, **_typed(value, "value")})
+        for step, value in trial.intermediate_values.items():
+            rows[STEPS].append({**owner, "step": step, **_typed(value, "intermediate_value")})
+        for name, distribution in trial.distributions.items():
+            number, document = distribution.to_internal_repr(trial.params[name]), distribution_to_json(distribution)
+            rows[PARAMS].append({**owner, "param_name": name, "param_value": number, "distribution_json": document})
+        rows[TRIAL_USER] += attribute_rows(owner, trial.user_attrs)
+        rows[TRIAL_SYSTEM] += attribute_rows(owner, trial.system_attrs)
+    for table, found_rows in rows.items():
+        if found_rows:
+            connection.execute(table.insert(), found_rows)
 
 
-def _typed(value: float) -> tuple[float | None, str]:
-    """Return a number as Optuna stores it, since not every database takes all floats."""
-    if math.isfinite(value):
-        return value, "FINITE"
-    return None, "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
-
-
-def attribute_rows(attributes: Mapping[str, Any]) -> Rows:
-    """Return the rows of attributes, without what they belong to."""
-    return [{"key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-
-
-def in_utc(moment: datetime | None) -> datetime | None:
+def _in_utc(moment: datetime | None) -> datetime | None:
     """Return a moment as Optuna stores it; one without a zone is local time, as in Optuna's trials."""
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _typed(value: float, column: str) -> dict[str, Any]:
+    """Return a number as Optuna stores it, since not every database takes all floats."""
+    kind = "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
+    finite = math.isfinite(value)
+    return {column: value if finite else None, f"{column}_type": "FINITE" if finite else kind}
+
+
+def attribute_rows(owner: Mapping[str, int], attributes: Mapping[str, Any]) -> Rows:
+    """Return the rows of the attributes of one study or trial, whose id `owner` holds."""
+    return [{**owner, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
 
 
 def delete_trials(connection: Connection, trial_ids: Any) -> None:
@@ -256,9 +236,7 @@ def delete_studies(connection: Connection, names: Iterable[str]) -> int:
     """Delete studies whole, by name, and return how many there were; Optuna takes minutes for ten thousand trials."""
     wanted = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name.in_(list(names)))
     ids = list(connection.execute(wanted).scalars())
-    of_studies = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id.in_(ids))
-    for table in OF_TRIAL:
-        connection.execute(table.delete().where(table.c.trial_id.in_(of_studies)))
-    for table in (TRIALS, *OF_STUDY, STUDIES):
+    delete_trials(connection, sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id.in_(ids)))
+    for table in (*OF_STUDY, STUDIES):
         connection.execute(table.delete().where(table.c.study_id.in_(ids)))
     return len(ids)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import Metric, Plan, read_plan
+from sweep.config.study_file import BaselinePlan, Metric, Plan, read_plan
 from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.space import Value
 from sweep.store import optuna_schema as schema
@@ -64,34 +64,6 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What ranks one finished trial, and its position in the sweep; None for a trial that others made.
-
-    A log-loss that is missing is infinite; `diverged` counts runs.
-    """
-
-    trial_id: int
-    value: float
-    log_loss: float
-    position: int | None
-    diverged: int = 0
-
-    @property
-    def place(self) -> int:
-        """What orders trials as they were proposed, not as they arrived; trials of others come first."""
-        return -1 if self.position is None else self.position
-
-    def rank_key(self, metric: Metric) -> tuple[float, float]:
-        """Return what sorts trials from best to worst, as `BEST_FIRST` does.
-
-        A mean log-loss leaves diverged runs out, so by log-loss a candidate with any ranks like one without a log-loss.
-        """
-        if metric == "accuracy":
-            return -self.value, self.log_loss
-        return math.inf if self.diverged else self.log_loss, -self.value
-
-
-@dataclass(frozen=True)
 class Status:
     """How far a study is: trials by state, candidates finished a second lately, seconds since the last."""
 
@@ -109,12 +81,7 @@ class StoredStudy:
 
     @contextmanager
     def reading(self) -> Iterator[StudyReader]:
-        """Open a connection that cannot write, and find the study.
-
-        Raises:
-            NotFound: if there is no such study; it names the nearest.
-            StorageFailed: if the database cannot be read.
-        """
+        """Open a connection that cannot write, and find the study; raises as `find_study` and `Database.reading` do."""
         with self.database.reading() as connection:
             yield find_study(connection, self.name)
 
@@ -145,37 +112,24 @@ class StudyReader:
     name: str
     attributes: dict[str, Any]
 
-    @property
+    @cached_property
     def plan(self) -> Plan | None:
         """The study file, or None for a study that Optuna alone made."""
-        told = self.attributes.get("plan")
+        kept = self.attributes.get("plan")
         try:
-            return read_plan(told) if isinstance(told, dict) else None
+            return read_plan(kept) if isinstance(kept, dict) else None
         except BadInput:  # somebody else's, or another version's
             return None
 
     @property
     def metric(self) -> Metric:
-        """What ranks its trials: accuracy, unless the study file that it keeps says otherwise."""
-        return "log_loss" if self._section("search").get("metric") == "log_loss" else "accuracy"
+        """What ranks its trials: accuracy, unless the study file says otherwise."""
+        return "accuracy" if self.plan is None else self.plan.search.metric
 
     @property
-    def quoted_baseline(self) -> float | None:
-        """The accuracy that the study file quotes from elsewhere."""
-        quoted = self.attributes.get("quoted_baseline")
-        return quoted if isinstance(quoted, float) and math.isfinite(quoted) else None
-
-    @property
-    def quoted_source(self) -> str | None:
-        """Where from."""
-        source = self._section("baseline").get("source")
-        return source if isinstance(source, str) else None
-
-    def _section(self, name: str) -> dict[str, Any]:
-        """Return a table of the study file, as it is kept; empty if something else stands there."""
-        plan = self.attributes.get("plan")
-        section = plan.get(name) if isinstance(plan, dict) else None
-        return section if isinstance(section, dict) else {}
+    def baseline(self) -> BaselinePlan | None:
+        """The result that the study file quotes from elsewhere."""
+        return None if self.plan is None else self.plan.baseline
 
     def param_names(self) -> list[str]:
         """Return the names of all params that a study's trials have, those of all schedules first."""
@@ -183,36 +137,21 @@ class StudyReader:
         return sorted(map(str, names), key=lambda name: ("." in name, name))
 
     def some_finished(self) -> int:
-        """Return the number of finished trials of a study.
-
-        Raises:
-            NotYet: if there is none.
-        """
-        number = self.count_by_state().get("complete", 0)
-        if not number:
-            raise NotYet(f"the study `{self.name}` has no finished trial yet.")
-        return number
-
-    def finished(self) -> list[Finished]:
-        """Return what ranks each finished trial, oldest first."""
-        rows = self.connection.execute(schema.FINISHED_BY_NUMBER, {"study": self.study_id})
-        return [
-            Finished(
-                row.trial_id, row.value, math.inf if row.log_loss is None else row.log_loss, row.position, row.diverged
-            )
-            for row in rows
-        ]
+        """Return the number of finished trials; `NotYet` if there is none."""
+        if number := self.count_by_state().get("complete", 0):
+            return number
+        raise NotYet(f"the study `{self.name}` has no finished trial yet.")
 
     def best_trials(self, top: int, *, brief: bool = False) -> list[Best]:
         """Return the `top` finished trials by the study's metric, without curves if `brief`."""
         return self.details(self.standings(top), brief=brief)
 
     def finished_trial(self, number: int) -> Best | None:
-        """Return the finished trial of that number."""
-        if not 0 <= number <= schema.HIGHEST_NUMBER:
+        """Return the trial of that number if it has finished."""
+        found = self.find_trial(number)
+        if found is None or found.state != "complete" or found.value is None:
             return None
-        frame = self._frame(schema.FINISHED_TRIAL, number=number)
-        return next(iter(self.details(frame)), None)
+        return Best(found.number, found.value, found.params, found.record)
 
     def find_trial(self, number: int) -> AnyTrial | None:
         """Return the trial of that number, whatever its state."""
@@ -230,8 +169,8 @@ class StudyReader:
                 number=row.number,
                 state=str(row.state).lower(),
                 value=row.value,
-                began=_in_utc(row.datetime_start),
-                ended=_in_utc(row.datetime_complete),
+                began=row.datetime_start and row.datetime_start.replace(tzinfo=UTC),
+                ended=row.datetime_complete and row.datetime_complete.replace(tzinfo=UTC),
                 params=params[row.trial_id],
                 record=records[row.trial_id],
             )
@@ -240,35 +179,34 @@ class StudyReader:
 
     def best_of_each_schedule(self, *, brief: bool = False) -> list[Tried]:
         """Return every schedule that was tried with its best finished trial, best first."""
-        frame = self.standings()
-        joined = frame.merge(self._frame(schema.NAMED_PARAMS, names=["schedule"]), on="trial_id")
-        best, counts = joined.drop_duplicates("param_value"), joined["param_value"].value_counts()
+        frame = self.every_trial(["schedule"]).dropna(subset=["schedule"])
+        best, counts = frame.drop_duplicates("schedule"), frame["schedule"].value_counts()
         trials = self.details(best, brief=brief)
-        return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["param_value"], strict=True)]
+        return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["schedule"], strict=True)]
 
-    def every_trial(self) -> pd.DataFrame:
-        """Return the standings of all finished trials with the schedule, learning_rate and momentum of each.
+    def every_trial(self, params: Sequence[str] = ("schedule", "learning_rate", "momentum")) -> pd.DataFrame:
+        """Return the standings of all finished trials with some params of each.
 
         What a trial does not have is None or NaN there, as in a study that others filled.
         """
-        found: dict[str, dict[int, Value]] = {"schedule": {}, "learning_rate": {}, "momentum": {}}
-        for row in self.connection.execute(schema.NAMED_PARAMS, {"study": self.study_id, "names": list(found)}):
+        found: dict[str, dict[int, Value]] = {name: {} for name in params}
+        for row in self.connection.execute(schema.NAMED_PARAMS, {"study": self.study_id, "names": list(params)}):
             found[row.param_name][row.trial_id] = schema.external(row.param_value, row.distribution_json)
         frame = self.standings()
+        columns = {name: frame["trial_id"].map(values) for name, values in found.items()}
         return frame.assign(
-            schedule=frame["trial_id"].map(found["schedule"]),
-            learning_rate=frame["trial_id"].map(found["learning_rate"]).astype(float),
-            momentum=frame["trial_id"].map(found["momentum"]).astype(float),
+            **{name: column if name == "schedule" else column.astype(float) for name, column in columns.items()}
         )
 
     def standings(self, top: int | None = None) -> pd.DataFrame:
         """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
-        return self._frame(schema.best_first(self.metric, top))
+        order, limit = schema.BEST_FIRST[self.metric], "" if top is None else f" LIMIT {int(top)}"
+        return self._frame(text(f"SELECT * FROM ({schema.FINISHED}) AS finished ORDER BY {order}{limit}"))
 
-    def _frame(self, query: TextClause, **wanted: Any) -> pd.DataFrame:
+    def _frame(self, query: TextClause) -> pd.DataFrame:
         """Return the rows of a query of this study as a table; pandas has an error of its own for a refusal."""
         try:
-            return pd.read_sql_query(query, self.connection, params={"study": self.study_id, **wanted})
+            return pd.read_sql_query(query, self.connection, params={"study": self.study_id})
         except pd.errors.DatabaseError as error:
             raise StorageFailed("the database cannot be read now.") from error
 
@@ -284,7 +222,7 @@ class StudyReader:
 
     def _records(self, trial_ids: Sequence[int], *, brief: bool) -> dict[int, TrialRecord]:
         attributes = schema.read_attributes(self.connection, trial_ids, BRIEF if brief else None)
-        return {trial_id: read_record(told) for trial_id, told in attributes.items()}
+        return {trial_id: read_record(kept) for trial_id, kept in attributes.items()}
 
     def status(self) -> Status:
         """Count the trials by state, and measure the pace of the last hundred finished ones."""
@@ -303,11 +241,7 @@ class StudyReader:
 
 
 def find_study(connection: Connection, name: str) -> StudyReader:
-    """Return the study called `name`.
-
-    Raises:
-        NotFound: if there is none; it names the nearest.
-    """
+    """Return the study called `name`; `NotFound` names the nearest."""
     found = schema.read_studies(connection)
     if name not in found:
         raise NotFound("study", f"there is no study `{name}` in the database{nearest(name, found)}")
@@ -325,10 +259,6 @@ def versions(connection: Connection, names: Collection[str]) -> dict[str, tuple[
     """Return numbers that change when anything does that a study's answers come from, by name, where there is one."""
     rows = connection.execute(schema.VERSIONS, {"names": list(names)})
     return {str(row.study_name): tuple(int(number or 0) for number in row[1:]) for row in rows}
-
-
-def _in_utc(naive: datetime | None) -> datetime | None:
-    return None if naive is None else naive.replace(tzinfo=UTC)
 
 
 def count_by_state(connection: Connection, study_id: int) -> dict[str, int]:

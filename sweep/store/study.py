@@ -1,114 +1,40 @@
-"""A stored study's life: made once from a study file, and grown by whole rounds of finished trials.
+"""What a study keeps besides its trials: what it was made from, and JSON documents by name.
 
-Trials come into the database finished, so a coordinator that dies leaves nothing half done. Only trials that somebody
-queued by hand, or left running in a plain `study.optimize`, are ever in another state. A round is one transaction, a
-twentieth of what Optuna takes to add the same trials one by one (tests/bench/README.md).
+Documents are Optuna's system attributes, which its dashboard does not list, and which go with the study when it is
+copied or deleted. The names of ours begin with `sweep:`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import Connection
 
 from sweep.config.study_file import Plan, read_plan
-from sweep.errors import BadInput, StorageFailed
+from sweep.errors import BadInput
 from sweep.seeds import Stage, run_seeds
-from sweep.space import Value
-from sweep.store import optuna_copy
 from sweep.store.database import Database
-from sweep.store.optuna_schema import STUDIES, TRIALS, in_utc, insert_trials
+from sweep.store.optuna_schema import STUDY_SYSTEM
 from sweep.store.queries import StoredStudy
-from sweep.store.trials import TrialRecord
+
+if TYPE_CHECKING:
+    import optuna
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
 # data are, never what was searched; the data's own digest shows whether they are the same.
 CHANGEABLE = {"search": {"trials"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
-
-
-@dataclass(frozen=True)
-class FinishedTrial:
-    """One evaluated candidate on its way into the database."""
-
-    params: Mapping[str, Value]
-    distributions: Mapping[str, BaseDistribution]
-    value: float
-    record: TrialRecord
-    began: datetime
-
-    def frozen(self) -> FrozenTrial:
-        """Return the trial as Optuna has it; the database gives it its number and its id."""
-        return FrozenTrial(
-            number=-1,
-            trial_id=-1,
-            state=TrialState.COMPLETE,
-            value=self.value,
-            datetime_start=self.began,
-            datetime_complete=datetime.now(UTC),
-            params=dict(self.params),
-            distributions=dict(self.distributions),
-            user_attrs=self.record.attributes(),
-            system_attrs={},
-            intermediate_values={},
-        )
-
-
-def store(database: Database, study_id: int, trials: Sequence[FinishedTrial]) -> None:
-    """Write finished trials in one transaction, numbered in their order.
-
-    Raises:
-        StorageFailed: for a value that is not finite, which would make the study unreadable, or a refusal.
-    """
-    for trial in trials:
-        if not math.isfinite(trial.value):
-            raise StorageFailed(f"trial at position {trial.record.position} has the value {trial.value}.")
-    frozen = [trial.frozen() for trial in trials]
-    if database.is_newer:
-        for each in frozen:
-            database.storage.create_new_trial(study_id, template_trial=each)
-    elif frozen:
-        with database.writing() as connection:
-            # Optuna locks the study's row, too, before it counts.
-            connection.execute(sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
-            last = sa.select(sa.func.coalesce(sa.func.max(TRIALS.c.number), -1)).where(TRIALS.c.study_id == study_id)
-            first = connection.execute(last).scalar_one() + 1
-            heads = [
-                {
-                    "number": first + place,
-                    "study_id": study_id,
-                    "state": trial.state.name,
-                    "datetime_start": in_utc(trial.datetime_start),
-                    "datetime_complete": in_utc(trial.datetime_complete),
-                }
-                for place, trial in enumerate(frozen)
-            ]
-            insert_trials(connection, heads, frozen)
-
-
-def put_back(database: Database, study_id: int) -> int:
-    """Let the trials that a dead process left running wait again; return how many there were."""
-    if database.is_newer:
-        return optuna_copy.put_back(database.storage, study_id)
-    stale = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.RUNNING.name)
-    with database.writing() as connection:
-        found = connection.execute(TRIALS.update().where(stale).values(state=TrialState.WAITING.name))
-    return int(found.rowcount)
+# Optuna itself cannot drop an attribute: an empty text in its place means that there is none.
+DROPPED = '""'
 
 
 def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study:
@@ -117,13 +43,23 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     Raises:
         BadInput: if the stored study has trials from another plan or other data.
     """
+    import optuna  # noqa: PLC0415 - `sweep compare` reads documents without it
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a run shows its progress itself
     study = optuna.create_study(
         storage=database.storage, study_name=plan.name, direction="maximize", load_if_exists=True
     )
-    if study.directions != [StudyDirection.MAXIMIZE]:
+    if study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
         raise BadInput("name", f"the stored study `{plan.name}` does not maximize one value; choose another name.")
+    seeds = {
+        Stage.SEARCH: plan.search.replicates,
+        Stage.SELECTION: plan.verdict.selection_seeds,
+        Stage.CONFIRMATION: plan.verdict.confirmation_seeds,
+        Stage.NEW_ROWS: plan.verdict.split_seeds,
+    }
     wanted: dict[str, Any] = {
-        "run_seeds": stage_seeds(plan),
+        # Of each stage, the first seed and how many it takes; a later confirmation goes on behind its own.
+        "run_seeds": {stage: {"first": run_seeds(stage, 1).start, "number": count} for stage, count in seeds.items()},
         "quoted_baseline": plan.baseline.accuracy if plan.baseline else None,
         "plan": plan.model_dump(mode="json"),
     }
@@ -133,23 +69,16 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
         if kept["data_sha256"] != data_sha256:
             raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
     else:
-        wanted = provenance(data_sha256) | wanted
+        wanted |= {
+            "data_sha256": data_sha256,
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+            "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
+            "commit": git_commit(),
+        }
     for key, value in wanted.items():
         if kept.get(key, ...) != value:
             study.set_user_attr(key, value)
     return study
-
-
-def stage_seeds(plan: Plan) -> dict[str, dict[str, int]]:
-    """Return the first run seed of each stage, and how many it takes; a later confirmation goes on behind its own."""
-    verdict = plan.verdict
-    numbers = {
-        Stage.SEARCH: plan.search.replicates,
-        Stage.SELECTION: verdict.selection_seeds,
-        Stage.CONFIRMATION: verdict.confirmation_seeds,
-        Stage.NEW_ROWS: verdict.split_seeds,
-    }
-    return {stage: {"first": run_seeds(stage, 1).start, "number": number} for stage, number in numbers.items()}
 
 
 def check_same_plan(stored: dict[str, Any], plan: Plan, instead: str) -> None:
@@ -178,16 +107,6 @@ def _first_difference(stored: Any, wanted: Any, path: tuple[str, ...] = ()) -> t
     return None if stored == wanted else (".".join(path), stored, wanted)
 
 
-def provenance(data_sha256: str) -> dict[str, Any]:
-    """Return what a result can be traced to: data, versions, machine and commit."""
-    return {
-        "data_sha256": data_sha256,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
-        "commit": git_commit(),
-    }
-
-
 def cpu_name() -> str:
     """Return the processor's name, as far as the system gives it."""
     with contextlib.suppress(OSError):
@@ -199,13 +118,32 @@ def cpu_name() -> str:
 
 def git_commit() -> str | None:
     """Return the commit that this package runs from, with a `+` if files differ from it; None outside a clone."""
-    here = Path(__file__).parent
+    here, found = Path(__file__).parent, list[str]()
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = [
-            subprocess.run(
-                ("git", *words), cwd=here, capture_output=True, text=True, check=True, timeout=5
-            ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        ]
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no")):
+            told = subprocess.run(("git", *words), cwd=here, capture_output=True, text=True, check=True, timeout=5)
+            found.append(told.stdout.strip())
         return found[0] + ("+" if found[1] else "")
     return None
+
+
+def read_documents(connection: Connection, study_id: int, prefix: str) -> dict[str, str]:
+    """Return the study's documents whose names begin with `prefix`, as JSON texts."""
+    begins = sa.func.substr(STUDY_SYSTEM.c.key, 1, len(prefix)) == prefix
+    rows = connection.execute(STUDY_SYSTEM.select().where(STUDY_SYSTEM.c.study_id == study_id, begins))
+    return {row.key: row.value_json for row in rows if row.value_json != DROPPED}
+
+
+def write_documents(database: Database, study_id: int, documents: Mapping[str, str], drop: Iterable[str] = ()) -> None:
+    """Write JSON texts by name in place of what was there, and drop those in `drop`, in one transaction."""
+    dropped = [name for name in drop if name not in documents]
+    if database.is_newer:
+        for name, document in {**documents, **dict.fromkeys(dropped, DROPPED)}.items():
+            database.storage.set_study_system_attr(study_id, name, json.loads(document))
+        return
+    replaced = (STUDY_SYSTEM.c.study_id == study_id) & STUDY_SYSTEM.c.key.in_([*documents, *dropped])
+    with database.writing() as connection:
+        connection.execute(STUDY_SYSTEM.delete().where(replaced))
+        if documents:
+            rows = [{"study_id": study_id, "key": key, "value_json": value} for key, value in documents.items()]
+            connection.execute(STUDY_SYSTEM.insert(), rows)

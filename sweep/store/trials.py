@@ -1,17 +1,27 @@
-"""A trial's record: what it was and what its runs showed, as the user attributes of an Optuna trial.
+"""A trial's record, what it was and what its runs showed: as the user attributes of an Optuna trial, stored by rounds.
 
 Only here are they written and read. What SQL ranks by are attributes of their own, and so are the curves, which are
-nine tenths of a record and which no table needs.
+nine tenths of a record and which no table needs. Trials come into the database finished, so a coordinator that dies
+leaves nothing half done. A round is one transaction, a twentieth of what Optuna takes to add the same trials one by one
+(tests/bench/README.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import sqlalchemy as sa
 from pydantic import StrictFloat, StrictInt, ValidationError
 
+from sweep.errors import StorageFailed
 from sweep.model import Answer
+from sweep.store.database import Database
+from sweep.store.optuna_schema import STUDIES, TRIALS, insert_trials
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 RECORD, CURVES = "record", "curves"
 RANKED_BY = ("log_loss", "diverged", "position")
@@ -45,9 +55,7 @@ class TrialRecord(Answer):
         schedule: the whole schedule with its defaults, as `read_schedule` takes it.
         correct: right validation rows by run.
         class_correct: right validation rows by class, added up over the runs.
-        validation_rows: how many there are.
         log_losses: validation cross-entropy by run; None where a run diverged.
-        run_seeds: the seed of each run.
         training_seconds: the trial's share of the time that trainers spent.
         curves: by epoch; None also where they were not asked for.
         log_loss: mean of the finite `log_losses`.
@@ -98,9 +106,42 @@ def read_record(attributes: Mapping[str, Any]) -> TrialRecord:
     is something else under its name as in trials that others made, takes its default.
     """
     document = attributes.get(RECORD)
-    told = {**attributes, **(document if isinstance(document, dict) else {})}
+    parts = {**attributes, **(document if isinstance(document, dict) else {})}
     try:
-        return TrialRecord.model_validate(told)
+        return TrialRecord.model_validate(parts)
     except ValidationError as error:
         wrong = {problem["loc"][0] for problem in error.errors(include_url=False, include_input=False)}
-        return TrialRecord.model_validate({name: part for name, part in told.items() if name not in wrong})
+        return TrialRecord.model_validate({name: part for name, part in parts.items() if name not in wrong})
+
+
+def store(database: Database, study_id: int, trials: Sequence[FrozenTrial]) -> None:
+    """Write finished trials in one transaction, numbered in their order.
+
+    Raises:
+        StorageFailed: for a value that is not finite, which would make the study unreadable, or a refusal.
+    """
+    for trial in trials:
+        if trial.value is None or not math.isfinite(trial.value):
+            position = trial.user_attrs.get("position")
+            raise StorageFailed(f"trial at position {position} has the value {trial.value}.")
+    if database.is_newer:
+        for trial in trials:
+            database.storage.create_new_trial(study_id, template_trial=trial)
+    elif trials:
+        with database.writing() as connection:
+            # Optuna locks the study's row, too, before it counts.
+            connection.execute(sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
+            last = sa.select(sa.func.coalesce(sa.func.max(TRIALS.c.number), -1)).where(TRIALS.c.study_id == study_id)
+            first = connection.execute(last).scalar_one() + 1
+            insert_trials(connection, study_id, trials, range(first, first + len(trials)))
+
+
+def put_back(database: Database, study_id: int) -> int:
+    """Let the trials that a dead process left running wait again; return how many there were."""
+    if database.is_newer:
+        from sweep.store import optuna_copy  # noqa: PLC0415 - `sweep best` reads without Optuna
+
+        return optuna_copy.put_back(database.storage, study_id)
+    stale = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == "RUNNING")
+    with database.writing() as connection:
+        return int(connection.execute(TRIALS.update().where(stale).values(state="WAITING")).rowcount)

@@ -20,16 +20,14 @@ from sweep.config.study_file import Metric, Plan
 from sweep.data.table import Split, split_stratified
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
-from sweep.search.allocation import Allocation, Race
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
-from sweep.search.objective import read_candidate
+from sweep.search.space import SearchSpace
 from sweep.seeds import Stage, run_seeds, split_seeds
-from sweep.stats.comparison import indistinguishable
+from sweep.stats.comparison import Race, indistinguishable
 from sweep.stats.counts import check_split
 from sweep.store.database import Database
-from sweep.store.documents import read_documents, write_documents
 from sweep.store.queries import Best, StoredStudy
-from sweep.store.study import open_study
+from sweep.store.study import open_study, read_documents, write_documents
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.record import (
     DOSSIER,
@@ -47,7 +45,7 @@ from sweep.verdict.record import (
     scores,
 )
 
-PART = "part:"
+PART = "sweep:part:"
 
 
 class Part(Record):
@@ -77,7 +75,7 @@ class Protocol:
     announce: Callable[[str, int], None]
     on_progress: Callable[[SearchProgress], None]
     seconds: Seconds = field(default_factory=Seconds)
-    allocation: Allocation = field(default_factory=Race)
+    rules: Race = field(default_factory=Race)
 
     def __post_init__(self) -> None:
         """Refuse a stored study that is another one, before anything is trained."""
@@ -138,14 +136,14 @@ class Protocol:
         """
         metric, racing = self.plan.search.metric, {role: list(group) for role, group in groups.items()}
         lost: dict[Role, list[Contender]] = {role: [] for role in groups}
-        looks = self.allocation.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
+        looks = self.rules.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
         for number, seeds in enumerate(looks, start=1):
             everyone = [contender for group in racing.values() for contender in group]
             part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
             more = iter(part.runs[0])
             for role, group in racing.items():
                 ran = [contender.raced(next(more)) for contender in group]
-                kept = self.allocation.survivors(scores(ran, metric), len(looks))
+                kept = self.rules.survivors(scores(ran, metric), len(looks))
                 racing[role] = [ran[place] for place in kept]
                 lost[role] += [contender for place, contender in enumerate(ran) if place not in kept]
         return {role: placed(group, metric) + ranked(lost[role], metric) for role, group in racing.items()}
@@ -249,7 +247,7 @@ def _contender(plan: Plan, trial: Best) -> Contender:
         class_correct=trial.record.class_correct,
     )
     found = {"study": plan.name, "trial": trial.trial, "params": trial.params}
-    return Contender.of(read_candidate(plan, trial), **found, search=runs)
+    return Contender.of(SearchSpace(plan.search).read_candidate(trial), **found, search=runs)
 
 
 def placed(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:

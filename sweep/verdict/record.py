@@ -16,14 +16,14 @@ from sweep.seeds import STRIDE
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
-from sweep.store.documents import read_documents
 from sweep.store.queries import StoredStudy
+from sweep.store.study import read_documents
 from sweep.verdict.baselines import Role, searches
 
 if TYPE_CHECKING:
     from sweep.execution.batches import Outcome
 
-DOSSIER = "dossier"
+DOSSIER = "sweep:dossier"
 
 
 class Record(BaseModel):

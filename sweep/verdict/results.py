@@ -273,8 +273,8 @@ def _ranking(study: StudyReader, finished: int) -> dict[str, Any]:
         "study": study.name,
         "trials": finished,
         "metric": study.metric,
-        "quoted_baseline": study.quoted_baseline,
-        "quoted_source": study.quoted_source,
+        "quoted_baseline": study.baseline and study.baseline.accuracy,
+        "quoted_source": study.baseline and study.baseline.source,
     }
 
 

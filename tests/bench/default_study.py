@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from sweep.data.table import Split
 from sweep.engines.initial import batch_order, initial_weights
 from sweep.engines.spec import TrainingSpec
 from sweep.execution.batches import Outcome, Trainer
-from sweep.search.distributions import SearchSpace
-from sweep.search.loop import Coordinator
-from sweep.search.objective import to_record
+from sweep.search.loop import Coordinator, to_record
 from sweep.search.session import make_spec, read_data
+from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
-from sweep.store.study import FinishedTrial, open_study, store
+from sweep.store.study import open_study
+from sweep.store.trials import store
 from tests.bench.workload import Workload
 
 ROOT = Path(__file__).parents[2]
@@ -49,15 +48,14 @@ def store_outcomes(
     database: Database, study: optuna.Study, plan: Plan, candidates: Sequence[Candidate], trainer: Trainer
 ) -> None:
     """Train candidates and store them as the study's next finished trials."""
-    space, began, study_id = SearchSpace(plan.search), datetime.now(UTC), study._study_id
+    space, study_id = SearchSpace(plan.search), study._study_id
     first = StoredStudy(database, plan.name).count_finished()
     trials = [
-        FinishedTrial(
+        optuna.trial.create_trial(
             params=space.params(candidates[place]),
             distributions=space.distributions(candidates[place].schedule.name),
             value=outcome.value,
-            record=to_record(candidates[place], outcome, first + place),
-            began=began,
+            user_attrs=to_record(candidates[place], outcome, first + place).attributes(),
         )
         for place, outcome in trainer.train(candidates, range(plan.search.replicates))
     ]

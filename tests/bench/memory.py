@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from statistics import mean
 
+from sweep.execution.batches import BatchTrainer, tile_shape
 from sweep.execution.local import Pool
 from sweep.search.loop import SearchProgress
-from sweep.search.session import make_trainer
 from tests.bench.default_study import ROOT, MadeUpTrainer, draw_candidates, make_coordinator, read_default
 from tests.bench.report import Bar, Section
 
@@ -65,7 +65,8 @@ def trainer_megabytes(tiles: int) -> list[float]:
     study_file, problem = read_default()
     candidates, found = draw_candidates(study_file.plan, ROUND), []
     with Pool(1) as pool:
-        trainer = make_trainer(pool, problem, study_file.plan)
+        search = study_file.plan.search
+        trainer = BatchTrainer(pool, problem, tile_shape(problem, search.round_size, search.replicates))
         for number in range(tiles + 2):
             seeds = range(number * trainer.shape.seeds, (number + 1) * trainer.shape.seeds)
             for _ in trainer.train(candidates, seeds):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sweep.execution.batches import BatchTrainer, tile_shape
 from sweep.execution.local import Pool
-from sweep.search.session import make_trainer
 from tests.bench.default_study import draw_candidates, read_default
 from tests.bench.workload import Workload
 
@@ -19,7 +19,7 @@ class Ours:
         pool.__enter__()  # its trainers end with this process
         study_file, problem = read_default()
         self.search = study_file.plan.search
-        self.trainer = make_trainer(pool, problem, study_file.plan)
+        self.trainer = BatchTrainer(pool, problem, tile_shape(problem, self.search.round_size, self.search.replicates))
         self.candidates = draw_candidates(study_file.plan, self.search.round_size)
 
     def train(self, wanted: int) -> int:

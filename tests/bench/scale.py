@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweep.engines.spec import TrainingSpec
+from sweep.execution.batches import BatchTrainer, tile_shape
 from sweep.execution.local import Pool
-from sweep.search.session import default_workers, make_trainer
+from sweep.search.session import default_workers
 from tests.bench.default_study import make_coordinator, read_default
 from tests.bench.report import Bar, Section
 
@@ -53,7 +54,8 @@ def run_sweep(pool: Pool, problem: TrainingSpec, trials: int) -> Cost:
     """Run a sweep of `trials` candidates into a new database."""
     study_file, _ = read_default(trials=trials)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(pool, problem, study_file.plan)
+        search = study_file.plan.search
+        trainer = BatchTrainer(pool, problem, tile_shape(problem, search.round_size, search.replicates))
         coordinator = make_coordinator(Path(folder) / "scale.db", study_file, trainer)
         began = time.perf_counter()
         coordinator.run()

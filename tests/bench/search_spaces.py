@@ -13,18 +13,17 @@ from typing import Any, Protocol
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from sweep.candidate import Candidate, from_params
-from sweep.config.study_file import Metric, SearchPlan
+from sweep.config.study_file import SearchPlan
 from sweep.engines.spec import TrainingSpec
-from sweep.search.distributions import SearchSpace, distribution
-from sweep.search.sampler import Memory, propose, window
+from sweep.search.loop import Memory, propose, window
+from sweep.search.space import SearchSpace, distribution
 from sweep.space import Value
-from sweep.store.queries import Finished
 
 Params = dict[str, Value]
-METRIC: Metric = "accuracy"
 
 
 class Way(Protocol):
@@ -155,23 +154,30 @@ class Seeker:
     sampler_seed: int
     round_size: int
     tried: list[Params] = field(default_factory=list)
-    history: list[Finished] = field(default_factory=list)
+    scores: list[tuple[float, float]] = field(default_factory=list)
 
     def next_round(self, count: int) -> list[Params]:
         """Return the params of the next candidates; what a sweep would show its sampler is shown."""
-        shown = [self.tried[trial.trial_id] for trial in window(self.history, METRIC)]
-        return self.way.propose(shown, count, self.sampler_seed, len(self.history) // self.round_size)
+        places = self._ranked()
+        shown = window(pd.DataFrame({"number": places, "position": places}))["position"]
+        return self.way.propose([self.tried[place] for place in shown], count, self.sampler_seed, self._round)
 
     def add(self, params: Params, score: tuple[float, float]) -> None:
         """Take down what a candidate scored."""
-        place = len(self.history)
         self.tried.append(params)
-        self.history.append(Finished(place, -score[0], score[1], place))
+        self.scores.append(score)
+
+    def _ranked(self) -> list[int]:
+        return sorted(range(len(self.scores)), key=lambda place: self.scores[place])
+
+    @property
+    def _round(self) -> int:
+        return len(self.scores) // self.round_size
 
     @property
     def best(self) -> Candidate:
         """The best candidate by the scores seen."""
-        return self.way.candidate(self.tried[min(self.history, key=lambda trial: trial.rank_key(METRIC)).trial_id])
+        return self.way.candidate(self.tried[self._ranked()[0]])
 
 
 # Scores of candidates, the lower the better: by accuracy, then by log-loss.

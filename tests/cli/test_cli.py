@@ -25,7 +25,6 @@ from sweep.search.loop import SearchProgress
 from sweep.search.session import read_data
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
-from sweep.store.queries import Finished
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 from tests.protocols import FEW, few, make_protocol
 
@@ -418,7 +417,7 @@ class TestLogLoss:
         drawn.prepared(Preparation(make_plan(metric=metric), 235, 116, 1, work_left=True))
         drawn.begin("schedules", 40)
         drawn.trained(16)
-        drawn.searched(SearchProgress(8, 20, Finished(3, 0.975, 0.12345, 2)))
+        drawn.searched(SearchProgress(8, 20, 0.975, 0.12345))
         assert isinstance(console.file, io.StringIO)
         lines = console.file.getvalue().splitlines()
         assert lines[1:] == [

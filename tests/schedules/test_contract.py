@@ -31,7 +31,7 @@ from sweep.schedules import (
 )
 from sweep.schedules.catalogue import Named, Shown, list_catalogue
 from sweep.schedules.open_loop import constant
-from sweep.search.distributions import SearchSpace
+from sweep.search.space import SearchSpace
 from sweep.space import Range, Space, Value
 from tests.fakes import make_plan
 from tests.schedules.examples import (

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import random
-from math import inf
+from collections.abc import Sequence
 from statistics import mean
-from typing import get_args
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Metric
-from sweep.search.distributions import SearchSpace
-from sweep.search.sampler import BEST_SHOWN, LATEST_SHOWN, Memory, propose, window
+from sweep.search.loop import BEST_SHOWN, LATEST_SHOWN, Memory, propose, window
+from sweep.search.space import SearchSpace
 from sweep.space import Value
-from sweep.store.queries import Finished
 from tests.fakes import badness, make_plan
 
 SPACE = SearchSpace(make_plan().search)
-
-
-def stood(value: float, log_loss: float, number: int = 0, diverged: int = 0) -> Finished:
-    """Return a finished trial as far as its rank goes."""
-    return Finished(number, value, log_loss, position=number, diverged=diverged)
-
-
-def ranking(trials: list[Finished], metric: Metric) -> list[Finished]:
-    return sorted(trials, key=lambda trial: trial.rank_key(metric))
 
 
 def best_first(candidates: list[Candidate]) -> list[dict[str, Value]]:
@@ -95,55 +84,30 @@ def test_the_search_learns_what_random_draws_do_not() -> None:
     assert mean(learned) < 0.8 * mean(blind)
 
 
-def test_the_better_value_stands_first_and_the_log_loss_decides_between_equals() -> None:
-    trials = [stood(0.9, 0.3), stood(0.95, 0.9), stood(0.9, 0.1), stood(0.9, inf)]
-    assert [trials.index(trial) for trial in ranking(trials, "accuracy")] == [1, 2, 0, 3]
+positions = st.lists(st.none() | st.integers(0, 400), max_size=40)
 
 
-def test_by_log_loss_the_lower_stands_first_and_the_value_decides_between_equals() -> None:
-    trials = [stood(0.9, 0.3), stood(0.95, 0.9), stood(0.8, 0.1), stood(0.99, inf), stood(0.95, 0.3)]
-    assert [trials.index(trial) for trial in ranking(trials, "log_loss")] == [2, 4, 0, 1, 3]
+def ranked(places: Sequence[int | None]) -> pd.DataFrame:
+    """Return as much of the standings of trials at these positions, best first, as the sampler looks at."""
+    return pd.DataFrame({"number": range(len(places)), "position": pd.array(list(places), dtype=object)})
 
 
-def test_by_log_loss_a_diverged_run_stands_behind_all_that_have_none() -> None:
-    trials = [
-        stood(0.9, 0.01, diverged=1),
-        stood(0.2, 5.0),
-        stood(0.95, 0.5, diverged=9),
-        stood(0.93, inf, diverged=16),
-    ]
-    assert [trials.index(trial) for trial in ranking(trials, "log_loss")] == [1, 2, 3, 0]
+@given(places=positions)
+def test_a_short_history_is_shown_whole_and_best_first(places: list[int | None]) -> None:
+    assert window(ranked(places))["number"].tolist() == list(range(len(places)))
 
 
-metrics = pytest.mark.parametrize("metric", get_args(Metric))
-ranked = st.builds(
-    stood,
-    value=st.sampled_from([0.5, 0.9, 0.95]),
-    log_loss=st.floats(0, 1) | st.just(inf),
-    diverged=st.integers(0, 2),
-)
-
-
-@metrics
-@given(trials=st.lists(ranked, max_size=40))
-def test_a_short_history_is_shown_whole_and_best_first(metric: Metric, trials: list[Finished]) -> None:
-    assert window(trials, metric) == ranking(trials, metric)
-
-
-@metrics
-def test_a_long_history_shows_the_best_and_the_latest_of_the_others(metric: Metric) -> None:
+def test_a_long_history_shows_the_best_and_the_latest_of_the_others() -> None:
     for seed in range(50):
-        values = list(range(BEST_SHOWN + LATEST_SHOWN + 30))
-        random.Random(seed).shuffle(values)
-        trials = [stood(float(value), float(value), number) for number, value in enumerate(values)]
-        shown = window(trials, metric)
-        best = ranking(trials, metric)[:BEST_SHOWN]
-        known = {trial.trial_id for trial in best}
-        others = [trial for trial in trials if trial.trial_id not in known]
-        assert shown[:BEST_SHOWN] == best
-        assert shown[BEST_SHOWN:] == ranking(others[-LATEST_SHOWN:], metric)
+        places = list(range(BEST_SHOWN + LATEST_SHOWN + 30))
+        random.Random(seed).shuffle(places)
+        latest = set(sorted(places[BEST_SHOWN:])[-LATEST_SHOWN:])
+        best, others = places[:BEST_SHOWN], [place for place in places[BEST_SHOWN:] if place in latest]
+        assert window(ranked(places))["position"].tolist() == best + others
 
 
-def test_at_most_25_best_and_225_others_are_shown() -> None:
+def test_at_most_25_best_and_225_others_are_shown_and_those_of_others_first_left_out() -> None:
     assert (BEST_SHOWN, LATEST_SHOWN) == (25, 225)
-    assert len(window([stood(0.0, 0.0)] * 1000, "accuracy")) == 250
+    shown = window(ranked([None] * 100 + list(range(220))))
+    assert len(shown) == 250
+    assert shown["position"].isna().sum() == 30

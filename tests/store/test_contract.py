@@ -14,19 +14,20 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from sweep.config.study_file import Metric
 from sweep.errors import Locked, StorageFailed
-from sweep.search.distributions import SearchSpace
-from sweep.search.objective import to_record
+from sweep.search.loop import to_record
+from sweep.search.space import SearchSpace
 from sweep.store import optuna_schema as schema
 from sweep.store.database import Database
-from sweep.store.documents import read_documents, write_documents
-from sweep.store.queries import Finished, StoredStudy, study_names, versions
-from sweep.store.study import FinishedTrial, open_study, put_back, store
+from sweep.store.queries import StoredStudy, study_names, versions
+from sweep.store.study import open_study, read_documents, write_documents
+from sweep.store.trials import put_back, store
 from tests.fakes import DATA_SHA256, FakeTrainer, closed, make_coordinator, make_plan, opened, outcome_of
 from tests.store.conftest import Postgres, Spelled
+from tests.store.test_queries import rank_key
 from tests.store.test_trials import STRANGE
 
 PLAN = make_plan()
@@ -45,17 +46,18 @@ def id_of(database: Database, name: str = "tiny") -> int:
     return database.storage.get_study_id_from_name(name)
 
 
-def finished(position: int = 0, candidate: int = 0, **changes: Any) -> FinishedTrial:
+def finished(position: int = 0, candidate: int = 0, value: float | None = None) -> FrozenTrial:
     chosen = PLAN.candidates[candidate]
     outcome = outcome_of(chosen, (0, 1))
-    parts: dict[str, Any] = {
-        "params": SPACE.params(chosen),
-        "distributions": SPACE.distributions(chosen.schedule.name),
-        "value": outcome.value,
-        "record": to_record(chosen, outcome, position),
-        "began": datetime.now(UTC) - timedelta(seconds=20),
-    }
-    return FinishedTrial(**(parts | changes))
+    trial = optuna.trial.create_trial(
+        params=SPACE.params(chosen),
+        distributions=SPACE.distributions(chosen.schedule.name),
+        value=outcome.value,
+        user_attrs=to_record(chosen, outcome, position).attributes(),
+    )
+    trial.value = outcome.value if value is None else value
+    trial.datetime_start = datetime.now(UTC) - timedelta(seconds=20)
+    return trial
 
 
 class TestStore:
@@ -74,7 +76,7 @@ class TestStore:
         trials = [finished(0), finished(1, 1), finished(2, value=1.0)]
         store(spelled.database, id_of(spelled.database), trials)
         for trial in trials:
-            other.add_trial(trial.frozen())
+            other.add_trial(trial)
         for ours, optunas in zip(study.trials, other.trials, strict=True):
             for part in ("number", "state", "params", "distributions", "values", "user_attrs", "intermediate_values"):
                 assert getattr(ours, part) == getattr(optunas, part)
@@ -131,7 +133,7 @@ class TestQuestions:
         coordinator.study.add_trial(optuna.trial.create_trial(value=math.inf))
         with StoredStudy(database, "tiny").reading() as study:
             ranked = study.standings()["trial_id"].tolist()
-            here = sorted(study.finished(), key=lambda trial: (*trial.rank_key(metric), trial.trial_id))
+            here = [row["trial_id"] for row in sorted(study.standings().to_dict("records"), key=rank_key(metric))]
             best = study.best_trials(3)
             assert study.finished_trial(best[0].trial) == best[0]
             assert study.find_trial(26) is not None
@@ -142,8 +144,8 @@ class TestQuestions:
             assert study.status().counts == {"complete": 27}
             assert versions(study.connection, ["tiny", "none"]).keys() == {"tiny"}
             assert versions(study.connection, []) == {}
-        assert ranked == [trial.trial_id for trial in here]
-        assert [trial.trial for trial in best] == [trial.trial_id - here_first(here) for trial in here[:3]]
+        assert ranked == here
+        assert [trial.trial for trial in best] == [trial_id - min(here) for trial_id in here[:3]]
 
     def test_documents_are_kept_replaced_and_dropped(self, spelled: Spelled) -> None:
         open_study(spelled.database, PLAN, DATA_SHA256)
@@ -151,7 +153,7 @@ class TestQuestions:
         write_documents(spelled.database, study_id, {"part:a": "1", "part:b": "{}", "record": "[1]"})
         write_documents(spelled.database, study_id, {"record": long}, drop=["part:a"])
         with spelled.again.reading() as connection:
-            assert read_documents(connection, study_id) == {"part:b": "{}", "record": long}
+            assert read_documents(connection, study_id, "") == {"part:b": "{}", "record": long}
             assert read_documents(connection, study_id, "part:") == {"part:b": "{}"}
 
     def test_a_study_is_deleted_whole_and_alone(self, spelled: Spelled) -> None:
@@ -239,19 +241,13 @@ def write_twice(database: Database) -> None:
     """Write a trial, and the study a second time, in one transaction."""
     with database.writing() as connection:
         study_id = schema.read_studies(connection)["tiny"]
-        schema.insert_trials(
-            connection, [{"number": 0, "study_id": study_id, "state": "COMPLETE"}], [finished().frozen()]
-        )
+        schema.insert_trials(connection, study_id, [finished()], [0])
         connection.execute(schema.STUDIES.insert().values(study_id=study_id, study_name="twice"))
 
 
 def count_rows(database: Database, *tables: sqlalchemy.Table) -> int:
     with database.reading() as connection:
         return sum(len(connection.execute(table.select()).all()) for table in tables)
-
-
-def here_first(trials: list[Finished]) -> int:
-    return min(trial.trial_id for trial in trials)
 
 
 def held(study: optuna.Study) -> dict[int, tuple[Any, ...]]:

@@ -11,12 +11,12 @@ from optuna.trial import TrialState
 
 from sweep.errors import StorageFailed
 from sweep.jobs.queue import JobQueue
-from sweep.search.distributions import SearchSpace
+from sweep.search.space import SearchSpace
 from sweep.store import database as module
 from sweep.store.database import Database
-from sweep.store.documents import read_documents, write_documents
 from sweep.store.optuna_schema import METADATA
 from sweep.store.queries import StoredStudy, study_names
+from sweep.store.study import read_documents, write_documents
 from sweep.verdict.results import read_best, read_families, read_status, read_trial, read_trials
 from tests.fakes import FakeTrainer, make_coordinator, make_plan
 from tests.store.test_trials import STRANGE
@@ -102,7 +102,7 @@ def test_documents_are_kept_replaced_and_dropped(filled: Database, newer: Callab
     write_documents(later, study_id, {"part:a": "1", "record": "[1]"})
     write_documents(later, study_id, {"record": '{"a": 2}'}, drop=["part:a"])
     with later.reading() as connection:
-        assert read_documents(connection, study_id) == {"record": '{"a": 2}'}
+        assert read_documents(connection, study_id, "") == {"record": '{"a": 2}'}
 
 
 def test_its_studies_may_be_queued_but_optuna_deletes_them(filled: Database, newer: Callable[[], Database]) -> None:

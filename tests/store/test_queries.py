@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -13,17 +13,18 @@ import pandas as pd
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.distributions import distribution_to_json as as_json
+from optuna.trial import FrozenTrial
 
 from sweep.config.study_file import Metric
 from sweep.errors import NotFound, NotYet
-from sweep.search.distributions import SearchSpace
+from sweep.search.space import SearchSpace
 from sweep.space import Value
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.optuna_schema import external
-from sweep.store.queries import AnyTrial, Best, Finished, StoredStudy, Tried
-from sweep.store.study import FinishedTrial, open_study, store
-from sweep.store.trials import TrialCurves, TrialRecord
+from sweep.store.queries import AnyTrial, Best, StoredStudy, Tried
+from sweep.store.study import open_study
+from sweep.store.trials import TrialCurves, TrialRecord, store
 from tests.fakes import DATA_SHA256, make_plan
 
 PLAN = make_plan(recipes=())
@@ -31,21 +32,36 @@ SPACE = SearchSpace(PLAN.search)
 CURVES = TrialCurves(rate=(0.1,), loss=(0.5,), accuracy=(0.5,), validation_loss=(None,), validation_accuracy=(0.5,))
 
 
-def trial(value: float, log_loss: float | None, schedule: str = "constant", **parts: Any) -> FinishedTrial:
+def trial(value: float, log_loss: float | None, schedule: str = "constant", **parts: Any) -> FrozenTrial:
     own: dict[str, Value] = {"step.drop": 0.5, "step.epochs_drop": 2} if schedule == "step" else {}
-    return FinishedTrial(
+    record = TrialRecord(log_loss=log_loss, run_seeds=(0, 1), correct=(1, 2), curves=CURVES, **{"position": 0, **parts})
+    made = optuna.trial.create_trial(
         params={"schedule": schedule, "learning_rate": 0.1, "momentum": 0.5, **own},
         distributions=SPACE.distributions(schedule),
         value=value,
-        record=TrialRecord(
-            log_loss=log_loss, run_seeds=(0, 1), correct=(1, 2), curves=CURVES, **{"position": 0, **parts}
-        ),
-        began=datetime.now(UTC) - timedelta(seconds=10),
+        user_attrs=record.attributes(),
     )
+    made.datetime_start = datetime.now(UTC) - timedelta(seconds=10)
+    return made
+
+
+def rank_key(metric: Metric) -> Callable[[Mapping[Hashable, Any]], tuple[float, ...]]:
+    """Say in Python what SQL ranks finished trials by; among equals the first proposed, and others' before."""
+
+    def key(row: Mapping[Hashable, Any]) -> tuple[float, ...]:
+        loss, place = (
+            missing if row[name] is None or math.isnan(row[name]) else row[name]
+            for name, missing in (("log_loss", math.inf), ("position", -1))
+        )
+        if metric == "accuracy":
+            return -row["value"], loss, place, row["number"]
+        return math.inf if row["diverged"] else loss, -row["value"], place, row["number"]
+
+    return key
 
 
 def filled(
-    database: Database, trials: Iterable[FinishedTrial] = (), name: str = "tiny", metric: Metric = "accuracy"
+    database: Database, trials: Iterable[FrozenTrial] = (), name: str = "tiny", metric: Metric = "accuracy"
 ) -> optuna.Study:
     study = open_study(database, make_plan(name, recipes=(), metric=metric), DATA_SHA256)
     store(database, database.storage.get_study_id_from_name(name), list(trials))
@@ -81,7 +97,8 @@ class TestFindStudy:
         with StoredStudy(database, "tiny").reading() as study:
             pass
         assert (study.name, study.plan) == ("tiny", PLAN)
-        assert (study.quoted_baseline, study.quoted_source) == (0.9569, "the tutorial")
+        assert study.baseline is not None
+        assert (study.baseline.accuracy, study.baseline.source) == (0.9569, "the tutorial")
 
     @pytest.mark.parametrize(
         ("name", "reason"),
@@ -98,8 +115,7 @@ class TestFindStudy:
         plainly_optimized(database, lambda _trial: 0.0, 0)
         with StoredStudy(database, "plain").reading() as study:
             pass
-        assert (study.plan, study.metric, study.attributes) == (None, "accuracy", {})
-        assert (study.quoted_baseline, study.quoted_source) == (None, None)
+        assert (study.plan, study.metric, study.baseline, study.attributes) == (None, "accuracy", None, {})
 
 
 def every_trial(database: Database, name: str) -> pd.DataFrame:
@@ -195,9 +211,8 @@ class TestRanking:
         for metric in get_args(Metric):
             filled(database, trials, metric, metric)
             with StoredStudy(database, metric).reading() as study:
-                in_sql, trials_here = study.standings()["trial_id"].tolist(), study.finished()
-            in_python = sorted(trials_here, key=lambda found: found.rank_key(metric))
-            assert in_sql == [found.trial_id for found in in_python]
+                in_sql = study.standings().to_dict("records")
+            assert in_sql == sorted(in_sql, key=rank_key(metric))
 
     def test_a_log_loss_of_others_that_is_not_finite_is_none(self, database: Database) -> None:
         study = filled(database, [trial(0.9, 0.3)])
@@ -205,7 +220,8 @@ class TestRanking:
             study.add_trial(optuna.trial.create_trial(value=0.9, user_attrs={"log_loss": strange}))
         assert [found.trial for found in best(database, 4)] == [0, 1, 2, 3]
         with StoredStudy(database, study.study_name).reading() as found_study:
-            assert [found.log_loss for found in found_study.finished()] == [0.3, *[math.inf] * 3]
+            losses = found_study.standings()["log_loss"]
+        assert losses.fillna(-1).tolist() == [0.3, -1, -1, -1]
 
     def test_other_studies_and_other_states_do_not_count(self, database: Database) -> None:
         filled(database, [trial(0.99, 0.1)], name="other")
@@ -233,19 +249,15 @@ class TestRanking:
 
 
 class TestFinished:
-    def test_they_come_in_the_order_of_their_numbers(self, database: Database) -> None:
-        study = filled(database, [trial(0.9, 0.3, position=3), trial(0.8, None, position=1)])
-        with StoredStudy(database, study.study_name).reading() as found_study:
-            assert found_study.finished() == [
-                Finished(1, 0.9, 0.3, 3),
-                Finished(2, 0.8, math.inf, 1),
-            ]
+    def test_between_equals_the_first_proposed_comes_first_and_others_before(self, database: Database) -> None:
+        study = filled(database, [trial(0.9, 0.3, position=3), trial(0.9, 0.3, position=1)])
+        study.add_trial(optuna.trial.create_trial(value=0.9, user_attrs={"log_loss": 0.3}))
+        assert [found.trial for found in best(database, 3)] == [2, 1, 0]
 
     def test_a_trial_of_others_has_no_position(self, database: Database) -> None:
         study = plainly_optimized(database, lambda trial: trial.suggest_float("x", 0, 1), 1)
         with StoredStudy(database, study.study_name).reading() as found_study:
-            (found,) = found_study.finished()
-        assert (found.position, found.log_loss) == (None, math.inf)
+            assert found_study.standings()[["position", "log_loss"]].isna().all(axis=None)
 
     def test_a_missing_database_and_an_unknown_study_have_none(
         self, database: Database, new_database: Database
@@ -360,7 +372,7 @@ class TestOptunaAlone:
         study = plainly_optimized(database, lambda _trial: next(values), 5)
         assert [found.value for found in best(database, 5, "plain")] == [0.5, 0.25]
         with StoredStudy(database, study.study_name).reading() as found_study:
-            assert [trial.value for trial in found_study.finished()] == [0.5, 0.25]
+            assert found_study.standings()["value"].tolist() == [0.5, 0.25]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import optuna
@@ -14,12 +12,12 @@ from sweep.candidate import Candidate, from_params
 from sweep.config.study_file import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan, VerdictPlan
 from sweep.errors import BadInput, StorageFailed
 from sweep.schedules.open_loop import cosine
-from sweep.search.distributions import SearchSpace
-from sweep.search.objective import to_record
-from sweep.search.sampler import propose
+from sweep.search.loop import propose, to_record
+from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.queries import find_study
-from sweep.store.study import PACKAGES, FinishedTrial, cpu_name, git_commit, open_study, store
+from sweep.store.study import PACKAGES, cpu_name, git_commit, open_study, read_documents, write_documents
+from sweep.store.trials import store
 from tests.fakes import DATA_SHA256, make_plan, outcome_of
 
 PLAN = make_plan(nesterov=[True, False], recipes=())
@@ -28,16 +26,14 @@ CONSTANT = from_params({"schedule": "constant", "learning_rate": 0.1, "momentum"
 STEP = from_params({"schedule": "step", "learning_rate": 0.02, "step.drop": 0.5, "step.epochs_drop": 3})
 
 
-def finished(candidate: Candidate, position: int = 0, **changes: Any) -> FinishedTrial:
+def finished(candidate: Candidate, position: int = 0, space: SearchSpace = SPACE) -> optuna.trial.FrozenTrial:
     outcome = outcome_of(candidate, (0, 1))
-    trial = FinishedTrial(
-        params=SPACE.params(candidate),
-        distributions=SPACE.distributions(candidate.schedule.name),
+    return optuna.trial.create_trial(
+        params=space.params(candidate),
+        distributions=space.distributions(candidate.schedule.name),
         value=outcome.value,
-        record=to_record(candidate, outcome, position),
-        began=datetime.now(UTC),
+        user_attrs=to_record(candidate, outcome, position).attributes(),
     )
-    return replace(trial, **changes)
 
 
 def searching(**changes: Any) -> dict[str, Any]:
@@ -74,8 +70,10 @@ class TestStore:
     def test_a_value_that_is_not_finite_is_refused_and_nothing_written(self, database: Database) -> None:
         study, study_id = opened_study(database)
         for value in (math.nan, math.inf, -math.inf):
+            wrong = finished(STEP, 1)
+            wrong.value = value
             with pytest.raises(StorageFailed, match="trial at position 1 has the value"):
-                store(database, study_id, [finished(CONSTANT), finished(STEP, 1, value=value)])
+                store(database, study_id, [finished(CONSTANT), wrong])
         assert study.trials == []
 
 
@@ -127,7 +125,7 @@ class TestOpenStudy:
         opened_study(database)
         open_study(database, PLAN.model_copy(update={"baseline": None}), DATA_SHA256)
         with database.reading() as connection:
-            assert find_study(connection, "tiny").quoted_baseline is None
+            assert find_study(connection, "tiny").baseline is None
 
     def test_another_budget_is_the_same_study_and_is_kept(self, database: Database) -> None:
         begun_study(database)
@@ -213,14 +211,7 @@ def test_whatever_a_search_may_draw_can_be_stored_and_read_back(database: Databa
     plan = make_plan(recipes=(), schedules=ODD_SPACES)
     space, study = SearchSpace(plan.search), open_study(database, plan, DATA_SHA256)
     drawn = propose(space, [], 64, sampler_seed=0, round_number=0)
-    trials = [
-        replace(
-            finished(CONSTANT, position),
-            params=space.params(candidate),
-            distributions=space.distributions(candidate.schedule.name),
-        )
-        for position, candidate in enumerate(drawn)
-    ]
+    trials = [finished(candidate, position, space) for position, candidate in enumerate(drawn)]
     store(database, database.storage.get_study_id_from_name("tiny"), trials)
     assert {candidate.schedule.name for candidate in drawn} == ODD_SPACES.keys()
     assert [space.candidate(trial.params) for trial in study.trials] == drawn
@@ -237,3 +228,15 @@ def test_a_stored_study_is_not_continued_under_other_default_spaces(
     monkeypatch.setattr(cosine, "default_space", {"final_ratio": 0.5})
     with pytest.raises(BadInput, match=r"^search\.schedules\.cosine\.final_ratio"):
         open_study(database, plan(), DATA_SHA256)
+
+
+def test_studies_keep_documents_apart_and_optuna_keeps_what_is_its_own(database: Database) -> None:
+    (study, first), (_, second) = opened_study(database), opened_study(database, "other")
+    study.set_user_attr("sweep:record", "theirs")
+    write_documents(database, first, {"sweep:record": "1"})
+    write_documents(database, second, {"sweep:record": "2"}, drop=["sweep:record"])
+    assert study.user_attrs["sweep:record"] == "theirs"
+    optuna.delete_study(storage=database.storage, study_name="tiny")
+    with database.reading() as connection:
+        assert read_documents(connection, first, "sweep:") == {}
+        assert read_documents(connection, second, "sweep:") == {"sweep:record": "2"}

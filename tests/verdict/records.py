@@ -12,8 +12,8 @@ from sweep.config.study_file import BaselinePlan, Plan, read_study_file, recipe_
 from sweep.seeds import Stage, run_seeds, split_seeds
 from sweep.space import Value
 from sweep.store.database import Database
-from sweep.store.documents import write_documents
 from sweep.store.queries import find_study
+from sweep.store.study import write_documents
 from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.baselines import Role, reruns, tuning_plans
 from sweep.verdict.record import (

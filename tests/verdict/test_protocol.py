@@ -17,8 +17,8 @@ from sweep.config.study_file import Plan
 from sweep.seeds import Stage, run_seeds
 from sweep.store import queries
 from sweep.store.database import Database
-from sweep.store.documents import read_documents
 from sweep.store.queries import StoredStudy
+from sweep.store.study import read_documents
 from sweep.verdict.baselines import Role
 from sweep.verdict.record import VerdictRecord, is_made, read_record, work_left
 from tests.fakes import FakeTrainer, make_plan, opened
@@ -58,7 +58,7 @@ def lasting(record: VerdictRecord) -> str:
 
 def documents(database: Database) -> dict[str, str]:
     with database.reading() as connection:
-        return read_documents(connection, queries.find_study(connection, "tiny").study_id)
+        return read_documents(connection, queries.find_study(connection, "tiny").study_id, "sweep:")
 
 
 class TestStages:
@@ -132,12 +132,12 @@ class TestContinuing:
         whole = FakeTrainer()
         with pytest.raises(KeyboardInterrupt):
             make_protocol(database, PLAN, FakeTrainer(interrupted_after=90)).run()
-        assert any(name.startswith("part:") for name in documents(database))
+        assert any(name.startswith("sweep:part:") for name in documents(database))
         make_protocol(database, PLAN, whole).run()
         assert 0 < len(whole.trained) < 60
 
     def test_the_parts_go_when_the_dossier_comes(self, made: Database) -> None:
-        assert documents(made).keys() == {"dossier"}
+        assert documents(made).keys() == {"sweep:dossier"}
 
     def test_more_trials_make_a_new_verdict_on_seeds_of_its_own(self, made: Database) -> None:
         more = few(make_plan(trials=24))

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast, get_args
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import BaseTrial
 
 from sweep.candidate import Candidate, from_params
 from sweep.config.study_file import SearchPlan
-from sweep.schedules import CATALOGUE, Schedule
+from sweep.schedules import CATALOGUE, Schedule, read_schedule
 from sweep.space import Range, Space, Value
+from sweep.store.queries import Best
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,12 @@ class SearchSpace:
         """Build the candidate of a trial's params; a setting that the search never varies is not among them."""
         fixed = {} if isinstance(self.search.nesterov, tuple) else {"nesterov": self.search.nesterov}
         return from_params(fixed | params)  # type: ignore[arg-type]  # nesterov is a value here
+
+    def read_candidate(self, trial: Best) -> Candidate:
+        """Return a trial's candidate; its schedule as the trial keeps it, with the defaults it was trained with."""
+        candidate, kept = self.candidate(trial.params), trial.record.schedule
+        # Trials stored before schedules were kept whole have none, nor have somebody else's.
+        return candidate if kept is None else candidate.model_copy(update={"schedule": read_schedule(kept)})
 
     def params(self, candidate: Candidate) -> dict[str, Value]:
         """Return the params that a trial of `candidate` holds."""
@@ -74,10 +76,8 @@ def suggest_all(trial: BaseTrial, distributions: dict[str, BaseDistribution]) ->
         elif isinstance(chosen, FloatDistribution):
             drawn[name] = trial.suggest_float(name, chosen.low, chosen.high, log=chosen.log)
         else:
-            assert isinstance(chosen, CategoricalDistribution)  # `distribution` makes no other kind
-            value = trial.suggest_categorical(name, chosen.choices)
-            assert value is not None  # a study file cannot hold it
-            drawn[name] = value
+            choices = cast(CategoricalDistribution, chosen).choices
+            drawn[name] = cast(Value, trial.suggest_categorical(name, choices))  # a study file cannot hold None
     return drawn
 
 

@@ -7,8 +7,9 @@ import json
 import optuna
 import pytest
 
-from sweep.search.distributions import SearchSpace
-from sweep.search.objective import Objective, to_record
+from sweep.search.loop import to_record
+from sweep.search.session import Objective
+from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.trials import TrialRecord, read_record
 from tests.fakes import ROWS, FakeTrainer, make_plan, outcome_of
