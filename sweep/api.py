@@ -23,7 +23,7 @@ from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, St
 
 if TYPE_CHECKING:
     from sweep.export.script import Chosen
-    from sweep.report.html import Frame, Report
+    from sweep.report import Frame, Report
     from sweep.search.loop import SearchProgress, Seconds
     from sweep.verdict.result import Verdict
 
@@ -239,7 +239,7 @@ class Study:
 
     def report(self, frame: Frame | None = None) -> Report:
         """Return the verdict with all its figures as one HTML page; raises as `verdict` does."""
-        from sweep.report.html import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
+        from sweep.report import read_report  # noqa: PLC0415 - SciPy and Plotly take a second
 
         return read_report(self.stored, frame)
 

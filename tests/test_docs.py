@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import typer
 
 from sweep.cli import app
 from sweep.config.study_file import read_study_file
-from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
@@ -72,19 +69,19 @@ def test_the_study_files_shown_are_valid(tmp_path: Path) -> None:
         ("python.md", 1, "schedule"),
     ],
 )
-def test_the_examples_run(page: str, place: int, printed: str, tmp_path: Path) -> None:
+def test_the_examples_run(
+    page: str,
+    place: int,
+    printed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sweep.search.session.default_workers", lambda: 1)
     code = blocks(page, "python")[place].replace("sqlite:///studies/", f"sqlite:///{tmp_path}/")
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert printed in ended.stdout
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+    assert printed in capsys.readouterr().out
 
 
 def test_links_lead_to_files_that_are_there() -> None:

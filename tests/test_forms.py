@@ -66,16 +66,11 @@ def population() -> Curves:
 class Fitted(NamedTuple):
     """A training by Keras' `fit`: what its epochs showed, the rate of every step, and what was kept halfway."""
 
+    training: Training
     shown: dict[str, list[float]]
     rates: list[list[float]]
     weights: list[Any]
     halfway: tuple[Any, Any]
-
-
-def make_training(name: str) -> Training:
-    from sweep.fit.reference import Training
-
-    return Training(problem(), candidate(name), run_seed=0)
 
 
 @cache
@@ -83,15 +78,16 @@ def fitted(name: str) -> Fitted:
     """Train six epochs at once, with run seed 0."""
     import keras
 
+    from sweep.fit.reference import Training
     from sweep.fit.train import snapshot
 
-    training, kept = make_training(name), []
+    training, kept = Training(problem(), candidate(name), run_seed=0), []
 
     def keep(epoch: int, logs: object) -> None:
         kept.append((snapshot(training.model), training.rates.state))
 
     shown = training.run(0, 6, [keras.callbacks.LambdaCallback(on_epoch_end=keep)])
-    return Fitted(shown, training.rates.rates, training.model.get_weights(), kept[2])
+    return Fitted(training, shown, training.rates.rates, training.model.get_weights(), kept[2])
 
 
 def drive(rates: Any, first: int, end: int) -> list[list[float]]:
@@ -152,10 +148,10 @@ def test_population_and_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_resume(name: str) -> None:
-    """Three epochs and three more, in another network with what was kept, equal six."""
+    """Three epochs and three more, from what was kept, equal six; tests/fit does it in another network."""
     from sweep.fit.train import restore
 
-    training, (model, state) = make_training(name), fitted(name).halfway
+    training, (model, state) = fitted(name).training, fitted(name).halfway
     restore(training.model, model)
     training.rates.state = state
     after = training.run(3, 6)

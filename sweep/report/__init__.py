@@ -1,1 +1,275 @@
-"""The report: one HTML page with the verdict and its figures; Plotly loads only here and in `dashboard`."""
+"""The report: a study's verdict as one HTML page, the verdict first and every figure answering one question.
+
+Plotly loads only here and in `sweep.dashboard`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
+
+from sweep.candidate import describe
+from sweep.report.figures import Plot, all_plots
+from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
+from sweep.stats.estimate import SIGNIFICANCE
+from sweep.stats.verdict import Judgement, Question, in_rows
+from sweep.store.queries import Best, StoredStudy
+from sweep.verdict.analysis import StudyResult, read_result, scored
+from sweep.verdict.result import Verdict
+
+# The text of plotly and its version; the library itself has no types.
+plotly_script: Callable[[], str] = get_plotlyjs
+plotly_version: Callable[[], str] = get_plotlyjs_version
+
+ASSETS = Path(__file__).parent / "assets"
+MOST_TABLE_ROWS = 2000
+NAMED = {"paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "accent": BLUE, "warn": VERMILLION}
+DASHES = {
+    "solid": "none",
+    "dash": "8 5",
+    "dot": "2 4",
+    "dashdot": "8 4 2 4",
+    "longdash": "14 5",
+    "longdashdot": "14 4 2 4",
+}
+
+
+@dataclass(frozen=True)
+class Searched:
+    """All finished trials of `StudyReader.every_trial`, the best of them with all they hold, and the study's origin."""
+
+    trials: pd.DataFrame
+    best: Sequence[Best]
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, stored: StoredStudy) -> Searched:
+        """Read the search of a study."""
+        with stored.reading() as study:
+            trials = study.every_trial()
+            best = study.details(trials.head(MOST_TABLE_ROWS), brief=True)
+        return cls(trials, best, study.attributes)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a report has around it where it is one page of a service, and need not carry everything itself.
+
+    `bar` leads to other pages, and `renew` says what to do about a verdict that is out of date; the rest are addresses.
+    """
+
+    bar: Markup
+    renew: Markup
+    plotly: str
+    stylesheet: str
+    icon: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page, and the value of the header `Content-Security-Policy` that it is sent with."""
+
+    page: str
+    policy: str
+
+    def __len__(self) -> int:
+        """Return the length of the page in characters."""
+        return len(self.page)
+
+
+def read_report(stored: StoredStudy, frame: Frame | None = None) -> Report:
+    """Return the report of a study; without a frame its page needs nothing else.
+
+    Raises:
+        NotFound: if there is no such study.
+        NotYet: if it has no verdict yet.
+    """
+    page = render(read_result(stored), Searched.read(stored), frame)
+    return Report(page, f"{policy(frame)}; frame-ancestors 'none'")
+
+
+def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -> str:
+    """Return the whole page; it needs nothing else, unless it is shown in a frame."""
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    return environment.get_template("page.html").render(
+        verdict=found.verdict,
+        trials=found.plan.search.trials,
+        headline=headlines(found.verdict),
+        judgements=found.verdict.judgements,
+        runs=len(found.record.winner.confirmation.correct),
+        plots={plot.name: _shown(plot) for plot in all_plots(found, searched.trials)},
+        counts=list(_counts(found)),
+        power=_power(found.verdict),
+        table=_table(found.verdict, searched),
+        facts=_facts(found, searched.attributes),
+        policy=policy(frame),
+        frame=frame,
+        light=Markup(_variables({name: name for name in DARK})),
+        dark=Markup(_variables(DARK)),
+        colours=_in_script(json.dumps(DARK)),
+        css=Markup(_asset("page.css")),
+        plotly=Markup("" if frame else plotly_script()),
+        script=Markup(_asset("page.js")),
+    )
+
+
+def headlines(verdict: Verdict) -> list[str]:
+    """Return the answers to both questions in as few words as can be."""
+    words = {question: judgement.word for question, judgement in verdict.judgements.items()}
+    return [f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question]
+
+
+def policy(frame: Frame | None = None) -> str:
+    """Return the Content-Security-Policy by which a browser runs the page's own scripts alone, and loads nothing else.
+
+    Plotly lays out its text by style attributes, which is why styles may stand inline.
+    """
+    inline = [_asset("page.js")] if frame else [plotly_script(), _asset("page.js")]
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline)
+    scripts = " ".join(f"'sha256-{digest}'" for digest in digests)
+    ours, forms = ("'self' ", "'self'") if frame else ("", "'none'")
+    rules = ("default-src 'none'", f"script-src {ours}{scripts}", f"style-src {ours}'unsafe-inline'")
+    return "; ".join((*rules, f"img-src {ours}data:", "base-uri 'none'", f"form-action {forms}"))
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _in_script(text: str) -> Markup:
+    """Return JSON that cannot end the script element that it is written in."""
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _variables(colours: Mapping[str, str]) -> str:
+    """Return CSS variables: the named colours, and each colour of a figure by its own light value."""
+    named = [f"--{name}:{colours[colour]}" for name, colour in NAMED.items()]
+    return ";".join([*named, *(f"--c{light[1:]}:{shown}" for light, shown in colours.items())])
+
+
+def _shown(plot: Plot) -> dict[str, Any]:
+    """Return a figure for the page, with a sample and a name for each series that plotly's own legend would list."""
+    listed = plot.figure.data if plot.figure.layout.showlegend is not False else []
+    traces = [trace for trace in listed if trace.name and trace.showlegend is not False]
+    key = [
+        {
+            "name": Markup(trace.name),  # plotly's text is escaped already
+            "dash": DASHES[trace.line.dash] if trace.mode == "lines" else None,
+            "symbol": trace.marker.symbol,
+            "colour": trace.line.color if trace.mode == "lines" else trace.marker.color,
+        }
+        for trace in traces
+    ]
+    told = {"name": plot.name, "question": plot.question, "answer": plot.answer, "note": plot.note}
+    return told | {"json": _in_script(plot.figure.to_json()), "key": key}
+
+
+def _counts(found: StudyResult) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the table of winner and baselines."""
+    for entry in found.record.entries:
+        summed = scored(entry, found.record.split)
+        cells = [
+            f"{summed.correct_mean:.2f}",
+            f"{summed.spread.deviation:.2f}",
+            f"{summed.balanced_accuracy:.1%}",
+            *("-" if recall is None else f"{recall:.1%}" for recall in summed.recall.values()),
+            "-" if summed.log_loss is None else f"{summed.log_loss:.4f}",
+            str(summed.diverged),
+            *([] if summed.new_rows_mean is None else [f"{summed.new_rows_mean:.2f}"]),
+        ]
+        yield {"role": str(entry.role), "label": summed.label, "cells": cells}
+
+
+def _power(verdict: Verdict) -> list[str]:
+    """Return what the number of runs and rows allows to be found."""
+    these, new, needed = verdict.on_these_rows, verdict.on_new_rows, verdict.seeds_needed
+    differences = {Question.THESE_ROWS: "seeds", Question.NEW_ROWS: "re-splits"}
+    lines = [
+        f"{question.capitalize()}: {judgement.effect_rows.samples} {differences[question]} find a true lead of "
+        f"{judgement.effect_rows.smallest_detectable:.2f} rows four times in five."
+        for question, judgement in verdict.judgements.items()
+    ]
+    if needed is not None:
+        seeds = "seed is" if needed == 1 else "seeds are"
+        lines[0] += f" For a lead of {in_rows(these.smallest_of_interest)}, {needed} {seeds} enough."
+    if isinstance(new, Judgement) and not new.resolvable:
+        lines.append("More re-splits hardly help, as they share their rows: only more data would.")
+    wrong, whom, limit = these.rows - verdict.to_beat, verdict.whom_to_beat.capitalize(), verdict.mcnemar_limit
+    if wrong == 0:
+        return [*lines, f"{whom} is right on all {these.rows} rows: no single model can be better on them."]
+    can = "which is enough" if limit < SIGNIFICANCE else "which is not enough, so one trained model proves nothing here"
+    # What a single trained model could prove by these rows alone.
+    single = (
+        f"{whom} is wrong on {wrong} of the {these.rows} rows. A single model that is right on "
+        f"all of them would beat it with p = {limit:.3g} (McNemar's exact test), {can}."
+    )
+    return [*lines, single]
+
+
+def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
+    number, shown = len(searched.trials), len(searched.best)
+    numeric = ("trial", "right rows", "learning rate", "momentum", "accuracy", "sd", "log-loss", "diverged")
+    titles = (*numeric[:1], "schedule", *numeric[1:], "own parameters")
+
+    def cell(value: Any, form: str) -> dict[str, Any]:
+        missing = not isinstance(value, int | float) or not math.isfinite(value)
+        return {"value": "" if missing else value, "shown": "-" if missing else format(value, form), "number": True}
+
+    def row(trial: Best) -> list[dict[str, Any]]:
+        counts, params = list(trial.correct.values()), trial.params
+        own = {key: value for key, value in params.items() if "." in key}
+        described = describe({"schedule": trial.schedule} | own).removeprefix(trial.schedule).removeprefix(", ")
+        return [
+            cell(trial.trial, "d"),
+            {"value": trial.schedule, "shown": trial.schedule, "number": False},
+            cell(trial.value * verdict.on_these_rows.rows, ".2f"),
+            cell(params.get("learning_rate"), ".3g"),
+            cell(params.get("momentum"), ".3g"),
+            cell(trial.value, ".2%"),
+            cell(stdev(counts) if len(counts) > 1 else None, ".2f"),
+            cell(trial.record.log_loss, ".4f"),
+            cell(trial.record.diverged, "d"),
+            {"value": described, "shown": described, "number": False},
+        ]
+
+    part = "" if shown == number else f" The table holds the best {shown:,} of them."
+    return {
+        "note": f"{number:,} candidates, as the search scored them: these scores chose the finalists, so the best of "
+        f"them are partly luck.{part} A heading sorts by its column. On paper, 50 are shown.",
+        "columns": [{"title": title, "number": title in numeric, "sorted": title == "right rows"} for title in titles],
+        "rows": [row(trial) for trial in searched.best],
+    }
+
+
+def _facts(found: StudyResult, attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the result can be traced to."""
+    record, quoted, machine = found.record, found.verdict.quoted, attributes.get("machine", {})
+    looked_at = ", ".join(f"{study} {number}" for study, number in found.verdict.candidates.items())
+    versions = ", ".join(f"{name} {number}" for name, number in attributes.get("versions", {}).items())
+    facts = [
+        ("candidates tried", looked_at),
+        ("finalists that raced", str(len(record.race))),
+        ("training and validation rows", f"{record.split.train_rows} and {record.split.validation_rows}"),
+        ("confirmations so far", f"{record.confirmations}; each has run seeds of its own"),
+        ("time for the evidence", f"{record.seconds:,.0f} s"),
+        ("quoted result", f"{quoted.accuracy:.2%}, {quoted.source}" if quoted else ""),
+        ("data, SHA-256", str(attributes.get("data_sha256", ""))),
+        ("versions", versions),
+        ("processor", str(machine.get("cpu", ""))),
+        ("commit", str(attributes.get("commit") or "")),
+    ]
+    return [(word, fact) for word, fact in facts if fact]

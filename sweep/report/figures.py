@@ -6,7 +6,7 @@ The page and optuna-dashboard show the same figures. A figure shows what its ans
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,14 +42,9 @@ RANKS = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with what it answers.
+    """A figure with the question that it answers, the answer from the numbers, and a note on what it leaves out.
 
-    Attributes:
-        name: its identity on a page and in the dashboard: small letters and dashes.
-        question: what it answers.
-        answer: the answer in a sentence or two, from the numbers.
-        figure: the figure.
-        note: what of the data it leaves out, in sentences; the page says how such a figure is read.
+    Its name, of small letters and dashes, is its identity on a page and in the dashboard.
     """
 
     name: str
@@ -81,7 +76,11 @@ def effect_plot(found: StudyResult) -> Plot:
             f"{question.capitalize()}: {IN_A_WORD[judgement.word]}; {mean:+.2f} rows of {judgement.rows}, "
             f"anything from {interval.low:+.2f} to {interval.high:+.2f} fits."
         )
-    figure.update_xaxes(range=_with_room(min(ends), max(ends), worthwhile))
+    low, high = left, right = min(ends), max(ends)
+    for _ in range(100):  # on a phone, too, labels fit left of 0 and right of what is worth having: each takes a share
+        reach = right - left
+        left, right = min(low - 0.05 * reach, -0.42 * reach), max(high + 0.05 * reach, worthwhile + 0.34 * reach)
+    figure.update_xaxes(range=[left, right])
     figure.update_xaxes(tickformat="+", labelalias={"+0": "0"}, nticks=8, ticksuffix=" rows", showticksuffix="last")
     figure.update_yaxes(visible=False, range=[-0.5, len(judgements) - 0.35])
     theme.add_mark(figure, Mark(0, "no difference", theme.INK, "solid"))
@@ -96,15 +95,6 @@ def effect_plot(found: StudyResult) -> Plot:
     theme.on_phones(figure, xaxis_nticks=5, **{f"annotations_{label}_text": "worth having"})
     asked = "Is the winner better than a constant rate that was tuned as hard?"
     return Plot("effect", asked, " ".join(reversed(answers)), figure)
-
-
-def _with_room(low: float, high: float, worthwhile: float) -> tuple[float, float]:
-    """Widen a range so that on a phone, too, labels fit to the left of 0 and to the right of what is worth having."""
-    left, right = low, high
-    for _ in range(100):  # each label takes its share of the whole, which grows by that
-        reach = right - left
-        left, right = min(low - 0.05 * reach, -0.42 * reach), max(high + 0.05 * reach, worthwhile + 0.34 * reach)
-    return left, right
 
 
 def ladder_plot(found: StudyResult) -> Plot:
@@ -221,7 +211,13 @@ def rates_plot(found: StudyResult, most_points: int = MOST_POINTS) -> Plot:
     """Show the learning rate of the winner and of those that come next."""
     equals = {each.trial for each in found.verdict.as_good}
     shown = sorted(found.record.race, key=lambda contender: contender.trial not in equals)[:MOST_CURVES]
-    curves, figure = list(_rate_curves(found, shown, most_points)), theme.new_figure(400)
+    curves, winner, figure = list[tuple[str, Curve]](), found.record.winner, theme.new_figure(400)
+    for contender in shown:
+        curve = rate_curve(contender, found.plan, found.verdict.split.train_rows, most_points)
+        if curve is None and contender == winner.contender:  # which answers to its training: as it was in its runs
+            curve = thinned(np.array(winner.curves.rate)[:, None], most_points)
+        if curve is not None:
+            curves.append((contender.label, curve))
     for place, (label, curve) in enumerate(curves):
         theme.add_line(figure, place, theme.plain(label), x0=0, dx=curve.distance, y=curve.rates, line_shape="hv")
     theme.add_letters(figure, [(curve.epochs, curve.rates) for _, curve in curves])
@@ -250,17 +246,6 @@ class Curve:
     def epochs(self) -> list[float]:
         """When each rate begins."""
         return [place * self.distance for place in range(len(self.rates))]
-
-
-def _rate_curves(found: StudyResult, shown: Sequence[Contender], most: int) -> Iterator[tuple[str, Curve]]:
-    """Yield labels and rates; the winner's as they were in its runs if they answer to the training."""
-    winner = found.record.winner
-    for contender in shown:
-        curve = rate_curve(contender, found.plan, found.verdict.split.train_rows, most)
-        if curve is None and contender == winner.contender:
-            curve = thinned(np.array(winner.curves.rate)[:, None], most)
-        if curve is not None:
-            yield contender.label, curve
 
 
 def rate_curve(contender: Contender, plan: Plan, train_rows: int, most: int = MOST_POINTS) -> Curve | None:
@@ -334,7 +319,15 @@ def families_plot(
     `plot_pixels` is the height between the axes where another page decides it; it grows with the schedules by default.
     At most about `most` trials are drawn.
     """
-    best, all_rows, marks = trials.drop_duplicates("schedule"), found.verdict.on_these_rows.rows, _baselines(found)
+    best, all_rows = trials.drop_duplicates("schedule"), found.verdict.on_these_rows.rows
+    verdict, again = found.verdict, "run again" if found.record.reruns_are_quoted else "defaults"
+    constant, rerun = verdict.tuned_constant.correct_mean, verdict.reruns[0].correct_mean
+    marks = [
+        Mark(constant, f"tuned constant {constant:.2f}", theme.VERMILLION, "dash"),
+        Mark(rerun, f"{again} {rerun:.2f}", theme.MUTED, "dashdot"),
+    ]
+    if verdict.quoted is not None:
+        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", theme.INK, "dot"))
     families, counts = best["schedule"].tolist(), trials["schedule"].value_counts()
     places = {family: len(families) - 1 - place for place, family in enumerate(families)}
     pixels = plot_pixels or ROW_PIXELS * len(families)
@@ -388,19 +381,6 @@ def _add_trials(
         customdata=list(zip(trials["number"].tolist(), trials["rows"].round(2).tolist(), strict=True)),
         hovertemplate="trial %{customdata[0]}: %{customdata[1]} rows<extra></extra>",
     )
-
-
-def _baselines(found: StudyResult) -> list[Mark]:
-    """Return what the trials are compared with."""
-    verdict, again = found.verdict, "run again" if found.record.reruns_are_quoted else "defaults"
-    constant, rerun = verdict.tuned_constant.correct_mean, verdict.reruns[0].correct_mean
-    marks = [
-        Mark(constant, f"tuned constant {constant:.2f}", theme.VERMILLION, "dash"),
-        Mark(rerun, f"{again} {rerun:.2f}", theme.MUTED, "dashdot"),
-    ]
-    if verdict.quoted is not None:
-        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", theme.INK, "dot"))
-    return marks
 
 
 def settings_plot(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS) -> Plot:

@@ -176,7 +176,7 @@ def studies_part(request: Request, state: AppState, after: str) -> str:
 @router.get("/assets/plotly-{version}.min.js")
 def load_plotly(version: str) -> Response:
     """Return the script that draws a report's figures; its version is a part of its address."""
-    from sweep.report.html import plotly_script, plotly_version  # noqa: PLC0415 - only reports need plotly
+    from sweep.report import plotly_script, plotly_version  # noqa: PLC0415 - only reports need plotly
 
     if version != plotly_version():
         raise NotFound("version", f"there is no plotly {version} here.")
@@ -188,7 +188,7 @@ def show_study(request: Request, name: StudyName, state: State) -> Response:
     """Show a study's report in a bar that leads to all the rest, or how far it is if it has none yet."""
     if state.study(name).verdict == "none":
         return run_page(request, name, state)
-    from sweep.report.html import Frame, plotly_version  # noqa: PLC0415 - plotly and SciPy take a second
+    from sweep.report import Frame, plotly_version  # noqa: PLC0415 - plotly and SciPy take a second
 
     may_run, moving = allows(request, AccessRole.RUN), Row.read(state, name).moving
     around = {"name": name, "dashboard": dashboard_number(state, name), "may_run": may_run, "moving": moving}

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from playwright.sync_api import Page, expect
 
-from sweep.report.html import read_searched, render
+from sweep.report import Searched, render
 from sweep.report.theme import DARK, INK, PAPER
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import StudyResult
@@ -62,7 +62,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, found: StudyResult) -> lis
     ]
     with opened(folder / "studies.db") as database:
         store_study(database, PLAN)
-        searched = read_searched(StoredStudy(database, PLAN.name))
+        searched = Searched.read(StoredStudy(database, PLAN.name))
     addresses = []
     for number, told in enumerate((found, *others)):
         place = folder / f"{number}.html"

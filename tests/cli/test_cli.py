@@ -450,13 +450,6 @@ class TestHelp:
 class TestProcess:
     """What only a process of its own can show."""
 
-    def test_python_runs_it_as_a_module(self) -> None:
-        ended = subprocess.run(
-            [sys.executable, "-m", "sweep", "best", "none.toml"], capture_output=True, text=True, check=False
-        )
-        assert (ended.returncode, ended.stdout) == (2, "")
-        assert ended.stderr.startswith("error: study: there is no file `none.toml`")
-
     def test_asking_a_study_loads_neither_tensorflow_nor_optuna(self, filled: Database) -> None:
         code = """
 import sys
@@ -470,13 +463,14 @@ finally:
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         assert ended.stderr == "\n"
 
-    def test_a_reader_that_goes_away_is_no_traceback(self, filled: Database) -> None:
+    def test_python_runs_it_as_a_module_and_a_reader_that_goes_away_is_no_traceback(self, filled: Database) -> None:
         command = [sys.executable, "-m", "sweep", "best", "smoke", "--storage", filled.url, "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             process.stdout.close()
             assert process.stderr.read() == ""
+            assert process.wait() == 1
 
 
 def test_an_interruption_before_anything_is_trained_ends_with_code_1(

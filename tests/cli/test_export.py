@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -117,13 +118,20 @@ class TestScript:
         np.testing.assert_allclose(history["learning_rate"], stored_rates(filled, STEP), rtol=1e-12)
 
     def test_a_closed_loop_one_answers_to_its_own_training_and_prints_a_line_for_each_epoch(
-        self, run: Run, filled: Filled, tmp_path: Path
+        self,
+        run: Run,
+        filled: Filled,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         code, script, err = run("export", *filled.words, "--trial", PLATEAU_TRIAL)
         assert (code, err) == (0, "")
         (tmp_path / "plateau.py").write_text(script, encoding="utf-8")
         data = str(filled.study_file.data_path)
-        *epochs, last = run_alone(tmp_path / "plateau.py", data, "--seed", "3").splitlines()
+        monkeypatch.setattr(sys, "argv", ["plateau.py", data, "--seed", "3"])
+        runpy.run_path(str(tmp_path / "plateau.py"), run_name="__main__")
+        *epochs, last = capsys.readouterr().out.splitlines()
         told = [dict(re.findall(r"(\w+): ([-+.\de]+)", line)) for line in epochs]
         plateau = Candidate.model_validate({"schedule": read_exported(run, filled, PLATEAU_TRIAL)}).schedule
         assert isinstance(plateau, ClosedLoop)

@@ -6,7 +6,6 @@ Each start loads TensorFlow, which takes seconds, so a test here ends several pr
 from __future__ import annotations
 
 import contextlib
-import random
 import re
 import shutil
 import signal
@@ -21,14 +20,14 @@ from typing import IO
 
 import pytest
 
-from sweep.api import Study
 from sweep.jobs.queue import Progress
+from tests.cli.conftest import Run
+from tests.protocols import FEW
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
 ANNOUNCEMENT = "study smoke:"
-SEARCH_ONLY = "--search-only"
-MANY = 5000  # more candidates than a test waits for
+TRIALS = 8
 STOP_SECONDS = 20  # with room for a busy machine
 STORED_TRIALS = "SELECT COUNT(*) FROM trials"
 GONE_SECONDS = 60  # a trainer that is compiling notices only then that its coordinator is dead
@@ -37,26 +36,17 @@ GONE_SECONDS = 60  # a trainer that is compiling notices only then that its coor
 linux_only = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds trainers by /proc")
 
 
-def command(file: Path, trials: int, *options: str) -> list[str]:
-    words = ["--trials", str(trials), "--storage", f"sqlite:///{file}", *options]
-    return [sys.executable, "-m", "sweep", "run", str(SMOKE), *words]
-
-
-def completed(file: Path, trials: int, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(file, trials, *options), capture_output=True, text=True, check=True, timeout=120)
-
-
 @contextlib.contextmanager
-def started(
-    file: Path, trials: int, *options: str, stdout: int = subprocess.DEVNULL
-) -> Iterator[subprocess.Popen[str]]:
+def started(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the study beside the database as a supervisor does."""
+    words = [str(file.with_name("study.toml")), "--supervised", "--workers", "1", "--storage", f"sqlite:///{file}"]
     with subprocess.Popen(
-        command(file, trials, *options),
+        [sys.executable, "-m", "sweep", "run", *words],
         stdin=subprocess.PIPE,
-        stdout=stdout,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # as a supervisor does, so that it can end the trainers, too
+        start_new_session=True,  # so that it can end the trainers, too
     ) as process:
         try:
             yield process
@@ -115,16 +105,17 @@ def states(file: Path) -> dict[object, object]:
     return dict(ask(file, "SELECT state, COUNT(*) FROM trials GROUP BY state"))  # type: ignore[arg-type]  # two columns
 
 
-def assert_whole(file: Path, trials: int) -> None:
+def assert_whole(file: Path) -> None:
     """Check that the study has its budget, each position once, every trial with its parts, and nothing else."""
     assert ask(file, "PRAGMA integrity_check") == [("ok",)]
-    assert states(file) == {"COMPLETE": trials}
-    positions = ask(file, "SELECT CAST(value_json AS INTEGER) FROM trial_user_attributes WHERE key = 'position'")
-    assert sorted(positions) == [(position,) for position in range(trials)]
-    numbers = ask(file, "SELECT number FROM trials ORDER BY number")
-    assert numbers == [(number,) for number in range(trials)]
+    ((every,),) = ask(file, STORED_TRIALS)
+    assert states(file) == {"COMPLETE": every}
     for table in ("trial_values", "trial_params", "trial_user_attributes"):
-        assert ask(file, f"SELECT COUNT(DISTINCT trial_id) FROM {table}") == [(trials,)]
+        assert ask(file, f"SELECT COUNT(DISTINCT trial_id) FROM {table}") == [(every,)]
+    own = "trials WHERE study_id = (SELECT study_id FROM studies WHERE study_name = 'smoke')"
+    places = "SELECT CAST(value_json AS INTEGER) FROM trial_user_attributes WHERE key = 'position' AND trial_id IN"
+    for query in (f"SELECT number FROM {own}", f"{places} (SELECT trial_id FROM {own})"):
+        assert sorted(ask(file, query)) == [(number,) for number in range(TRIALS)]
 
 
 def wait_for(file: Path, query: str, fewest: int) -> None:
@@ -152,55 +143,48 @@ def record(file: Path) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    """Write the smoke study, smaller, and name its database beside it."""
+    text = SMOKE.read_text(encoding="utf-8").replace("../data", str(ROOT / "data"))
+    verdict = "\n".join(f"{key} = {value}" for key, value in FEW.items())
+    small = text.replace("trials = 12", f"trials = {TRIALS}")
+    (tmp_path / "study.toml").write_text(f"{small}\n[verdict]\n{verdict}\n", encoding="utf-8")
     return tmp_path / "studies.db"
 
 
 @linux_only
-def test_whatever_ends_a_run_the_next_one_completes_it(file: Path) -> None:
-    """Ctrl-C comes while the trainers start; SIGTERM, the supervisor's end and SIGKILL while they train."""
-    stored, database = 0, f"sqlite:///{file}"
-    for end, fewest in (("SIGINT", 0), ("SIGTERM", 8), ("supervisor", 16), ("SIGKILL", 24)):
-        with started(file, MANY, SEARCH_ONLY, *["--supervised"][: end == "supervisor"]) as process:
+def test_whatever_ends_a_run_the_next_one_completes_it_with_the_same_verdict(
+    file: Path, tmp_path: Path, run: Run, subtests: pytest.Subtests
+) -> None:
+    """SIGKILL comes in the search and the supervisor's end in the race; another run goes through without an end."""
+    for end, query in (
+        ("SIGKILL", STORED_TRIALS),
+        ("supervisor", "SELECT COUNT(*) FROM study_system_attributes WHERE key = 'sweep:part:race 1'"),
+    ):
+        with started(file) as process, subtests.test(end):
+            assert process.stdin is not None
+            assert process.stderr is not None
             said(process.stderr, ANNOUNCEMENT)
-            wait_for(file, STORED_TRIALS, fewest)
-            time.sleep(random.Random(end).uniform(0, 0.5))
+            wait_for(file, query, 1)
             trainers = children(process.pid)
             assert trainers
             if end == "supervisor":
-                assert process.stdin is not None
                 process.stdin.close()  # as the system does for a process that dies
+                assert process.wait(STOP_SECONDS) == 1
+                assert "what is finished is stored" in process.stderr.read()
             else:
-                process.send_signal(signal.Signals[end])
-            assert process.wait(STOP_SECONDS) == (-signal.SIGKILL if end == "SIGKILL" else 1), end
-            assert process.stderr is not None
-            assert end == "SIGKILL" or "what is finished is stored" in process.stderr.read(), end
-        assert_gone(trainers)
-        assert states(file).keys() <= {"COMPLETE"}, end
-        assert int(str(states(file).get("COMPLETE", 0))) >= max(stored, fewest), end
-        stored = int(str(states(file).get("COMPLETE", 0)))
-    first = completed(file, stored + 3, SEARCH_ONLY)
-    assert "6 trainings in " in first.stderr
-    assert f"best of {stored + 3} candidates" in first.stdout
-    assert_whole(file, stored + 3)
-    second = completed(file, stored + 3, SEARCH_ONLY)
-    assert f"the budget of {stored + 3} candidates is met, nothing to train" in second.stderr
-    assert second.stdout == first.stdout
-    assert_whole(file, stored + 3)
-    assert Study.open(SMOKE, storage=database).status().trials == {"complete": stored + 3}
-
-
-def test_killed_between_the_stages_of_a_verdict_it_ends_with_the_same_one(file: Path, tmp_path: Path) -> None:
-    """The run that nothing ends has a supervisor, to which it tells its progress as JSON lines and nothing else."""
-    for part in ("race 1", "confirmation"):
-        with started(file, 8) as process:
-            said(process.stderr, ANNOUNCEMENT)
-            wait_for(file, f"SELECT COUNT(*) FROM study_system_attributes WHERE key = 'sweep:part:{part}'", 1)
-            process.kill()
-    completed(file, 8)
-    with started(tmp_path / "whole.db", 8, "--supervised", stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        progress = [Progress.model_validate_json(line) for line in process.stdout]
-        assert process.wait(STOP_SECONDS) == 0
-    assert {each.part for each in progress} >= {"schedules", "tuned constant", "confirmation", "new rows"}
-    assert any(each.best.startswith("best ") for each in progress)
+                process.kill()
+                assert process.wait(STOP_SECONDS) == -signal.SIGKILL
+            assert_gone(trainers)
+            assert states(file).keys() <= {"COMPLETE"}
+            assert process.stdout is not None
+            progress = [Progress.model_validate_json(line) for line in process.stdout]
+            assert {each.part for each in progress} >= {"schedules"}
+            assert any(each.best.startswith("best ") for each in progress)
+    urls = [f"sqlite:///{place}" for place in (file, tmp_path / "whole.db")]
+    ended, whole = (run("run", "study.toml", "--workers", 1, "--storage", url) for url in urls)
+    assert ended[:2] == whole[:2]
     assert record(file) == record(tmp_path / "whole.db")
+    assert_whole(file)
+    code, out, err = run("run", "study.toml", "--storage", urls[0])
+    assert (code, out) == ended[:2]
+    assert f"the budget of {TRIALS} candidates is met and the verdict is made" in err

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +19,9 @@ from sweep.cli import run_remote
 from sweep.cli.run_remote import Watcher
 from sweep.client import submit
 from sweep.client.http import Client
+from sweep.config.registry import Registry
 from sweep.config.study_file import DataPlan, Plan, read_study_file
 from sweep.errors import BadInput, NotFound, StorageFailed
-from sweep.execution.worker import environment
 from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.queue import JOBS, JobQueue, JobState, Progress
 from sweep.jobs.studies import StudyAnswer
@@ -50,6 +47,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWEEP_TOKEN", TOKENS.run)
     monkeypatch.setenv("SWEEP_REGISTRY", str(ROOT / "data" / "registry.toml"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(run_remote, "MOMENT_SECONDS", 0.02)
+    monkeypatch.setattr(run_remote, "MOMENTS", 50)
 
 
 @pytest.fixture
@@ -173,17 +172,13 @@ class TestOrder:
         order = book.jobs()["smoke"]
         assert (order.state, order.plan.data.name, order.plan.search.trials) == (JobState.FAILED, "ionosphere", 16)
 
-    def test_names_need_no_registry_here(self, service: Serving, write: Write, tmp_path: Path, book: JobQueue) -> None:
+    def test_names_need_no_registry_here(
+        self, run: Run, service: Serving, write: Write, book: JobQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sweep.config.study_file.read_registry", Registry)
         path = write((f'file = "{DATA}"\nheader = false', 'name = "ionosphere"'), note="fail 2")
-        ended = subprocess.run(
-            [sys.executable, "-m", "sweep", "run", path, "--server", service.address],
-            env=os.environ | environment() | {"SWEEP_REGISTRY": str(tmp_path / "none.toml")},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
-        assert ended.returncode == 1, ended.stderr
+        code, _, err = run("run", path, "--server", service.address)
+        assert code == 1, err
         assert book.jobs()["smoke"].plan.data == DataPlan(name="ionosphere", header=False, label=-1)
 
 
@@ -244,19 +239,9 @@ class TestRefused:
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SWEEP_SERVER", "http://127.0.0.1:1")
-        supervisor, end = os.pipe()
-        ended = subprocess.run(
-            [sys.executable, "-m", "sweep", "run", "none.toml", "--supervised"],
-            stdin=supervisor,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
-        os.close(supervisor)
-        os.close(end)
-        assert (ended.returncode, ended.stdout) == (2, "")
-        assert ended.stderr.startswith("error: study: there is no file `none.toml`")
+        code, out, err = run("run", "none.toml", "--supervised")
+        assert (code, out) == (2, "")
+        assert err.startswith("error: study: there is no file `none.toml`")
 
     def test_a_readers_token_orders_nothing(
         self, run: Run, service: Serving, write: Write, book: JobQueue, monkeypatch: pytest.MonkeyPatch
@@ -276,31 +261,23 @@ class TestEnds:
         assert err.splitlines()[-1].startswith(said)
 
     def test_progress_and_queue_are_shown_and_a_signal_ends_the_watching_alone(
-        self, service: Serving, write: Write, book: JobQueue
+        self, run: Run, service: Serving, write: Write, book: JobQueue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name, then in (
-            ("first", "schedules: 1/2 trainings, - a second\n"),
-            ("second", "study second: queued behind others; it begins when its turn comes\n"),
+        monkeypatch.setattr(run_remote, "make_console", InterruptedConsole)
+        for name, moments, then in (
+            ("first", 1000, "schedules: 1/2 trainings, - a second"),
+            ("second", 5, "study second: queued behind others; it begins when its turn comes"),
         ):
-            path = write(note="wait", name=name)
-            with subprocess.Popen(
-                [sys.executable, "-m", "sweep", "run", path, "--server", service.address],
-                env=os.environ | environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            ) as client:
-                assert client.stderr is not None
-                said = client.stderr.readline()
-                assert said == f"study {name}: 12 candidates x 2 run seeds on {service.address}\n"
-                assert client.stderr.readline() == then
-                client.send_signal(signal.SIGINT)
-                out, err = client.communicate(timeout=PATIENCE_SECONDS)
-            assert (client.returncode, out) == (1, "")
-            assert err.splitlines()[-1] == (
+            monkeypatch.setattr(run_remote, "MOMENTS", moments)
+            monkeypatch.setattr(InterruptedConsole, "then", then)
+            code, out, err = run("run", write(note="wait", name=name), "--server", service.address)
+            assert (code, out) == (1, "")
+            assert err.splitlines() == [
+                f"study {name}: 12 candidates x 2 run seeds on {service.address}",
+                then,
                 f"detached; the study {name} goes on on the server. To stop it there: "
-                f"{service.address}/studies/{name}, or POST {service.address}/v1/studies/{name}/stop"
-            )
+                f"{service.address}/studies/{name}, or POST {service.address}/v1/studies/{name}/stop",
+            ]
         assert [order.state for order in book.jobs().values()] == [JobState.RUNNING, JobState.QUEUED]
 
     def test_a_study_that_is_stopped_there_says_so(self, run: Run, service: Serving, write: Write) -> None:
@@ -311,6 +288,20 @@ class TestEnds:
         stopping.join()
         assert (code, out) == (1, "")
         assert err.splitlines()[-1] == ("error: the study `smoke` is stopped on the server; run again to continue it.")
+
+
+class InterruptedConsole(Console):
+    """A console that is followed by Ctrl-C once it has printed a line."""
+
+    then = ""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*objects, **options)
+        if objects == (self.then,):
+            signal.raise_signal(signal.SIGINT)
 
 
 def stop_once_running(service: Serving) -> None:
@@ -424,4 +415,4 @@ def until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not done():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -10,20 +12,25 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 
 from sweep.candidate import from_params
 from sweep.cli import main
-from sweep.cli.train import flatten, interruptible, same_start, sole_trainer
+from sweep.cli.train import TrainOptions, flatten, interruptible, same_start, sole_trainer, train_network
 from sweep.errors import BadInput, TrainingFailed
-from sweep.fit.checkpoint import FILE, read_checkpoint
+from sweep.fit.checkpoint import FILE, Checkpoint, Snapshot, read_checkpoint
 from sweep.schedules import Timeline
+
+if TYPE_CHECKING:
+    from sweep.fit.train import Request
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
 TIME = ("--schedule", "time", "--learning-rate", "0.1", "--decay", "0.02", "--momentum", "0.8")
+REST = ("--epochs", "8", "--batch-size", "47", "--seed", "5")
 ONE_CYCLE = ("--schedule", "one_cycle", "--learning-rate", "0.1", "--momentum", "0.9")
 
 
@@ -55,6 +62,18 @@ def sweep(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tm
     return run
 
 
+@pytest.fixture(scope="module")
+def whole() -> list[str]:
+    """Train once for all tests, and return what is printed."""
+    options: dict[str, Any] = {"momentum": 0.8, "nesterov": True, "epochs": 8, "batch_size": 47, "seed": 5}
+    unset: dict[str, Any] = dict.fromkeys(("schedule_file", "save", "tensorboard", "checkpoint", "stop_after"))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        parameters = {"learning_rate": 0.1, "decay": 0.02}
+        train_network(SMOKE, parameters, TrainOptions(schedule="time", resume=False, **options, **unset))
+    return printed.getvalue().splitlines()
+
+
 def refused(ended: Ended) -> str:
     """Return the one line that a refused command leaves."""
     assert (ended.code, ended.out) == (2, [])
@@ -63,80 +82,99 @@ def refused(ended: Ended) -> str:
 
 
 class TestTraining:
-    def test_it_prints_every_epoch_then_the_final_and_the_best(self, sweep: Sweep) -> None:
-        ended = sweep(*TIME, "--nesterov", "--epochs", 3, "--batch-size", 47, "--seed", 5)
-        assert (ended.code, ended.err) == (0, "")
-        beginnings = ["Epoch 1/3 - loss: 0.", "Epoch 2/3", "Epoch 3/3", "final: epoch 3 - loss", "best: epoch "]
-        assert all(line.startswith(wanted) for line, wanted in zip(ended.out, beginnings, strict=True))
-        assert [line[-21:] for line in ended.out[:3]] == [
+    def test_it_prints_every_epoch_then_the_final_and_the_best(self, whole: list[str]) -> None:
+        beginnings = ["Epoch 1/8 - loss: 0.", *(f"Epoch {epoch}/8 - " for epoch in range(2, 9))]
+        beginnings += ["final: epoch 8 - loss", "best: epoch "]
+        assert all(line.startswith(wanted) for line, wanted in zip(whole, beginnings, strict=True))
+        assert [line[-21:] for line in whole[:3]] == [
             f"learning_rate: {rate}" for rate in ("0.1000", "0.0980", "0.0962")
         ]
-        again = sweep(*TIME, "--nesterov", "--epochs", 3, "--batch-size", 47, "--seed", 5)
-        assert again.out == ended.out
 
-    def test_a_schedule_file_means_the_same_as_its_options(self, sweep: Sweep, tmp_path: Path) -> None:
+    def test_a_schedule_file_means_the_same_as_its_options(
+        self, sweep: Sweep, tmp_path: Path, whole: list[str]
+    ) -> None:
         schedule = {"name": "time", "learning_rate": 0.1, "decay": 0.02}
         (tmp_path / "best.json").write_text(json.dumps({"schedule": schedule, "momentum": 0.8, "nesterov": True}))
-        by_file = sweep("--schedule-file", "best.json", "--epochs", 1)
-        assert by_file.out == sweep(*TIME, "--nesterov", "--epochs", 1).out
+        assert sweep("--schedule-file", "best.json", *REST).out == whole
 
-    def test_a_schedule_file_from_another_training_is_said_to_be(self, sweep: Sweep, tmp_path: Path) -> None:
+    def test_a_schedule_file_from_another_training_is_said_to_be(
+        self, sweep: Sweep, tmp_path: Path, requests: list[Request]
+    ) -> None:
         document = {"name": "constant", "learning_rate": 0.1}
         around = {"schedule": document, "epochs": 5, "batch_size": 47, "optimizer": {"name": "adam"}, "value": 0.9}
         (tmp_path / "best.json").write_text(json.dumps(around))
-        notes = [line for line in sweep("--schedule-file", "best.json").out if line.startswith("note:")]
+        notes = sweep("--schedule-file", "best.json").out
         beginning = "note: the schedule comes from a training with"
         assert notes[0] == f"{beginning} batch_size 47, this one has 28."
         assert notes[1].startswith(f"{beginning} optimizer {{'name': 'adam'}}, this one has {{")
+        assert len(requests) == 1
 
-    def test_beta_1_is_that_of_keras_if_nobody_says(self, sweep: Sweep, tmp_path: Path) -> None:
+    def test_beta_1_is_that_of_keras_if_nobody_says(
+        self, sweep: Sweep, tmp_path: Path, requests: list[Request]
+    ) -> None:
         data = f'file = "{ROOT / "data" / "ionosphere.csv"}"'
         text = SMOKE.read_text().replace('file = "../data/ionosphere.csv"', data)
         (tmp_path / "adam.toml").write_text(text + '\n[optimizer]\nname = "adam"\n')
         words = ("--schedule", "constant", "--learning-rate", "0.01", "--epochs", "1")
-        plain, told = (sweep(*words, *more, study=tmp_path / "adam.toml") for more in ((), ("--momentum", "0.9")))
-        assert plain.code == 0
-        assert plain.out == told.out
+        for more in ((), ("--momentum", "0.8")):
+            assert sweep(*words, *more, study=tmp_path / "adam.toml").code == 0
+        assert [request.candidate.momentum for request in requests] == [0.9, 0.8]
         (line,) = sweep(*words, "--nesterov", study=tmp_path / "adam.toml").err.splitlines()
         assert line == "error: nesterov: only the optimizer sgd can look ahead, not adam."
 
 
-class TestContinuing:
-    def test_stop_and_resume_equal_one_run(self, sweep: Sweep, tmp_path: Path) -> None:
-        whole = sweep(*ONE_CYCLE, "--checkpoint", "whole")
-        first = sweep(*ONE_CYCLE, "--checkpoint", "halves", "--stop-after", 2)
-        second = sweep(*ONE_CYCLE, "--checkpoint", "halves", "--resume")
-        assert [*first.out[:2], *second.out] == whole.out
-        assert (first.code, second.code, second.err) == (0, 0, "")
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Keep what is to be trained, and train nothing; a checkpoint says that it has been trained."""
+    from sweep.fit import train  # TensorFlow takes seconds
 
+    kept: list[Request] = []
+
+    def train_nothing(request: Request, _say: object) -> None:
+        kept.append(request)
+        if request.checkpoint is not None:
+            empty, curves = Snapshot((), ()), {"loss": [1.0] * request.end_epoch}
+            Checkpoint(request.setting, request.spec.epochs, curves, {}, empty, empty).write(request.checkpoint)
+
+    monkeypatch.setattr(train, "train", train_nothing)
+    return kept
+
+
+class TestContinuing:
     @pytest.mark.parametrize(("schedule", "said"), [(ONE_CYCLE, True), (TIME, False)], ids=["one_cycle", "time"])
     def test_a_larger_budget_is_allowed_and_said_if_it_changes_the_past(
-        self, schedule: tuple[str, ...], said: bool, sweep: Sweep
+        self, schedule: tuple[str, ...], said: bool, sweep: Sweep, requests: list[Request]
     ) -> None:
         sweep(*schedule, "--checkpoint", "kept", "--epochs", 2)
         ended = sweep(*schedule, "--checkpoint", "kept", "--epochs", 3, "--resume")
         assert ended.code == 0
-        assert ended.out[int(said)].startswith("Epoch 3/3")
-        assert not said or ended.out[0] == (
+        resumed = requests[1].resumed
+        assert resumed is not None
+        assert (requests[1].end_epoch, resumed.trained) == (3, 2)
+        note = (
             "note: under a budget of 3 epochs the first 2 would have been trained with other rates "
             "than they were under 2; they stay as they are."
         )
+        assert ended.out == [note] * said
 
-    def test_whoever_is_killed_is_continued_from_the_last_whole_epoch(self, sweep: Sweep, tmp_path: Path) -> None:
-        words = [*TIME, "--checkpoint", "killed", "--epochs", "12"]
+    def test_one_that_is_killed_or_stopped_is_continued_from_the_last_whole_epoch(
+        self, sweep: Sweep, tmp_path: Path, whole: list[str]
+    ) -> None:
+        words = [*TIME, "--nesterov", *REST, "--checkpoint", "killed"]
         command = [sys.executable, "-m", "sweep", "train", str(SMOKE), *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                if line.startswith("Epoch 4/"):
+                if line.startswith("Epoch 3/"):
                     process.send_signal(signal.SIGKILL)
                     break
             assert process.wait(30) == -signal.SIGKILL
         trained = read_checkpoint(tmp_path / "killed").trained
-        assert 3 <= trained < 12
-        resumed = sweep(*words, "--resume")
-        assert resumed.out == sweep(*TIME, "--epochs", 12).out[trained:]
+        assert 2 <= trained < 7
+        stopped, ended = (sweep(*words, "--resume", *more) for more in (("--stop-after", 7), ()))
+        assert (stopped.code, ended.code, ended.err) == (0, 0, "")
+        assert [*whole[:trained], *stopped.out[: 7 - trained], *ended.out] == whole
 
 
 class TestRefusals:
@@ -181,7 +219,9 @@ class TestRefusals:
             refused(sweep(*TIME, "--checkpoint", "file")) == "error: checkpoint: must be a folder, got the file `file`."
         )
 
-    def test_a_checkpoint_is_neither_overwritten_nor_continued_as_another_training(self, sweep: Sweep) -> None:
+    def test_a_checkpoint_is_neither_overwritten_nor_continued_as_another_training(
+        self, sweep: Sweep, requests: list[Request]
+    ) -> None:
         sweep(*TIME, "--checkpoint", "kept", "--stop-after", 1)
         assert refused(sweep(*TIME, "--checkpoint", "kept")) == (
             "error: checkpoint: `kept` holds a training already; continue it with --resume, or name another folder."

@@ -18,14 +18,13 @@ import pytest
 from markupsafe import Markup
 
 from sweep.errors import NotFound, NotYet
-from sweep.report.html import (
+from sweep.report import (
     MOST_TABLE_ROWS,
     Frame,
     Searched,
     headlines,
     plotly_script,
     read_report,
-    read_searched,
     render,
 )
 from sweep.report.theme import DARK
@@ -368,7 +367,7 @@ def test_without_a_verdict_there_is_none(database: Database) -> None:
 
 def test_every_trial_is_there_and_the_best_come_with_what_a_table_needs(database: Database) -> None:
     fakes.make_coordinator(database, fakes.make_plan()).run()
-    found = read_searched(StoredStudy(database, "tiny"))
+    found = Searched.read(StoredStudy(database, "tiny"))
     assert len(found.trials) == 20
     assert [trial.trial for trial in found.best] == found.trials["number"].tolist()
     assert {len(trial.correct) for trial in found.best} == {2}
@@ -378,4 +377,4 @@ def test_every_trial_is_there_and_the_best_come_with_what_a_table_needs(database
 
 def test_a_study_that_is_not_there_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound, match="there is no study `tiny`"):
-        read_searched(StoredStudy(database, "tiny"))
+        Searched.read(StoredStudy(database, "tiny"))

@@ -138,7 +138,7 @@ class TestFiles:
         assert site.get(f"/assets/{path}").status_code == 404
 
     def test_plotly_has_its_version_in_its_address(self, site: Site) -> None:
-        from sweep.report.html import plotly_script, plotly_version
+        from sweep.report import plotly_script, plotly_version
 
         answer = site.get(f"/assets/plotly-{plotly_version()}.min.js")
         assert answer.text == plotly_script()

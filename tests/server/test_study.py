@@ -12,7 +12,7 @@ import pytest
 
 from sweep.config.study_file import DataPlan
 from sweep.jobs.queue import ExitStatus, JobState, Progress
-from sweep.report.html import plotly_version
+from sweep.report import plotly_version
 from sweep.store.database import Database
 from tests.fakes import make_coordinator, opened
 from tests.jobs.conftest import plan_of
