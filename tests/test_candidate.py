@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from sweep.candidate import Candidate, from_params
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE, Schedule, schedule_class
-from sweep.schedules.closed_loop import PlateauRebound
 from sweep.schedules.open_loop import (
     constant,
     milestones,
@@ -24,6 +23,7 @@ from sweep.schedules.open_loop import (
     time_by_epoch,
     time_compounding,
 )
+from sweep.schedules.rules import PlateauRebound
 from sweep.space import Value
 
 rates = st.floats(0, 1e6, exclude_min=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweep.engines.spec import Float32, Int32, Job
 from sweep.schedules import ClosedLoop, closed_loop_class
-from sweep.schedules.base import Monitor
+from sweep.schedules.rules import Monitor
 
 # What a closed-loop schedule may watch, in the order in which the compiled program computes it.
 MONITORS: tuple[str, ...] = get_args(Monitor)

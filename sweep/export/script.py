@@ -16,8 +16,8 @@ from sweep.data.table import Dataset, split_stratified
 from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
 from sweep.optimizer import AdaptiveMoments
+from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
-from sweep.schedules.timeline import Timeline
 from sweep.search.session import make_spec, read_data
 from sweep.search.space import SearchSpace
 from sweep.store.queries import Best, StoredStudy, StudyReader

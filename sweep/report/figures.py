@@ -17,7 +17,7 @@ from sweep.config.study_file import Plan
 from sweep.report import theme
 from sweep.report.theme import SERIES, Mark
 from sweep.schedules import Numbers, OpenLoop, Schedule, Timeline, read_schedule
-from sweep.schedules.composed import Join
+from sweep.schedules.rules import Join
 from sweep.stats.verdict import Word, in_rows
 from sweep.verdict.analysis import StudyResult
 from sweep.verdict.record import Contender

@@ -1,8 +1,19 @@
 """Learning-rate schedules: open-loop formulas, closed-loop rules, and the catalogue that lists them by name."""
 
-from sweep.schedules.base import MODIFIERS, ClosedLoop, OpenLoop, Schedule, build, schedule
-from sweep.schedules.catalogue import CATALOGUE, closed_loop_class, read_schedule, schedule_class
-from sweep.schedules.timeline import Numbers, Timeline
+import sweep.schedules.open_loop  # noqa: F401 - its formulas come first in the catalogue, which each schedule enters
+from sweep.schedules.base import (
+    CATALOGUE,
+    MODIFIERS,
+    Numbers,
+    OpenLoop,
+    Schedule,
+    Timeline,
+    build,
+    read_schedule,
+    schedule,
+    schedule_class,
+)
+from sweep.schedules.rules import ClosedLoop, closed_loop_class
 
 __all__ = [
     "CATALOGUE",

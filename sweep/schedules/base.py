@@ -8,37 +8,165 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, get_origin, get_type_hints
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, get_origin, get_type_hints
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from numpy.typing import NDArray
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
-from sweep.errors import BadInput, first_problem
-from sweep.schedules.timeline import Numbers, Timeline
+from sweep.errors import BadInput, first_problem, nearest
+from sweep.model import StrictModel
 from sweep.space import Range, Space, Value
 
-Monitor: TypeAlias = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
-State: TypeAlias = dict[str, Any]
+Numbers: TypeAlias = NDArray[np.float64]
 MODIFIERS = ("warmup", "floor")
 HIGHEST = 1e30  # rates, and what is compared with losses, must stay finite in single precision
 
 
-def ratio(description: str) -> Any:
-    """Return the range of a parameter from 0 to 1."""
-    return Field(ge=0, le=1, description=description)
+class Timeline(StrictModel):
+    """A training of `epochs` epochs with `steps_per_epoch` batches each; both count from 0.
+
+    A part of it, from batch `begin` to before batch `end`, has its own time: 0 before it begins, and its last value
+    after it ends. Arrays always have the shape of the whole training, `[epochs, steps_per_epoch]`.
+    """
+
+    epochs: int = Field(ge=1)
+    steps_per_epoch: int = Field(ge=1)
+    begin: int = Field(default=0, ge=0)
+    end: int | None = None
+
+    @model_validator(mode="after")
+    def _has_a_batch(self) -> Self:
+        if not self.begin < self.last <= self.epochs * self.steps_per_epoch:
+            raise ValueError(f"a part must hold at least one batch of the training, got {self.begin} to {self.last}.")
+        return self
+
+    def part(self, begin: int, end: int) -> Timeline:
+        """Return the time of the batches from `begin` to before `end`, counted within this timeline's own part."""
+        return Timeline(
+            epochs=self.epochs, steps_per_epoch=self.steps_per_epoch, begin=self.begin + begin, end=self.begin + end
+        )
+
+    @property
+    def last(self) -> int:
+        """The batch at which this part ends, counted in the whole training."""
+        return self.epochs * self.steps_per_epoch if self.end is None else self.end
+
+    @property
+    def batches(self) -> int:
+        """The number of batches."""
+        return self.last - self.begin
+
+    @property
+    def budget(self) -> float:
+        """The number of epochs; a part may hold a fraction of one."""
+        return self.batches / self.steps_per_epoch
+
+    @property
+    def batch(self) -> Numbers:
+        """The number of finished batches at each step."""
+        counted = np.arange(self.epochs * self.steps_per_epoch, dtype=np.float64) - self.begin
+        return np.clip(counted, 0, self.batches - 1).reshape(self.epochs, self.steps_per_epoch)
+
+    @property
+    def epoch(self) -> Numbers:
+        """The number of finished epochs at each step."""
+        return np.floor(self.batch / self.steps_per_epoch)
+
+    @property
+    def fraction(self) -> Numbers:
+        """The finished share of the batches at each step, from 0 to just below 1."""
+        return self.batch / self.batches
 
 
-def positive_ratio(description: str) -> Any:
-    """Return the range of a parameter above 0 and up to 1."""
-    return Field(gt=0, le=1, description=description)
+def read_fractions(given: Any) -> tuple[float, ...]:
+    """Read ascending fractions from text such as `0.5 0.75`, or from a list of numbers; `ValueError` for others."""
+    fractions = tuple(_number(entry) for entry in _entries(given, "fractions such as `0.5 0.75`"))
+    for fraction in fractions:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"fractions must lie between 0 and 1, got {fraction:g}.")
+    for before, after in pairwise(fractions):
+        if not before < after:
+            raise ValueError(f"fractions must ascend, got {after:g} after {before:g}.")
+    return fractions
 
 
-def count(description: str) -> Any:
-    """Return the range of a whole number of epochs or parts."""
-    return Field(ge=1, le=1_000_000, description=description)
+def read_points(given: Any) -> tuple[tuple[float, float], ...]:
+    """Read points `fraction:share` from text such as `0:1 0.5:0.1 1:0.01`, or from a list of pairs.
+
+    The fractions must ascend from 0 to 1; `ValueError` otherwise.
+    """
+    points = []
+    for entry in _entries(given, "points such as `0:1 0.5:0.1 1:0.01`"):
+        pair = entry.split(":") if isinstance(entry, str) else entry
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ValueError(f"a point must be `fraction:share`, got {entry!r}.")
+        points.append((_number(pair[0]), _number(pair[1])))
+    fractions = read_fractions([fraction for fraction, _share in points])
+    if fractions[0] != 0 or fractions[-1] != 1:
+        raise ValueError(f"must begin at fraction 0 and end at 1, got {write_points(points)!r}.")
+    for _fraction, share in points:
+        if not 0 <= share <= 1e6:
+            raise ValueError(f"a point's share must lie between 0 and 1e6, got {share:g}.")
+    return tuple(points)
+
+
+def write_fractions(fractions: Sequence[float]) -> str:
+    """Return the text that `read_fractions` reads."""
+    return " ".join(repr(fraction).removesuffix(".0") for fraction in fractions)
+
+
+def write_points(points: Sequence[tuple[float, float]]) -> str:
+    """Return the text that `read_points` reads."""
+    return " ".join(write_fractions(point).replace(" ", ":") for point in points)
+
+
+def _entries(given: Any, what: str) -> Sequence[Any]:
+    """Split text, or take a list as it is; a lone number is refused, as a list of them would mean choices."""
+    entries = given.split() if isinstance(given, str) else given
+    if not isinstance(entries, list | tuple) or not entries:
+        raise ValueError(f"must hold {what}, got {given!r}.")
+    return entries
+
+
+def _number(entry: Any) -> float:
+    """Return a finite number; what only Python takes for one, such as True or `1_0`, is refused."""
+    refused = isinstance(entry, bool) or not isinstance(entry, str | int | float) or "_" in str(entry)
+    try:
+        number = math.nan if refused else float(entry)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"must hold finite numbers, got {entry!r}; only spaces go between them.")
+    return number
+
+
+# Numbers to a schedule's formula, and one line of text to study files, command lines and categories of a search.
+Fractions: TypeAlias = Annotated[
+    tuple[float, ...],
+    BeforeValidator(read_fractions),
+    PlainSerializer(write_fractions, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+Points: TypeAlias = Annotated[
+    tuple[tuple[float, float], ...],
+    BeforeValidator(read_points),
+    PlainSerializer(write_points, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
 
 
 def span(low: float, high: float, *, log: bool = False) -> Range:
@@ -49,15 +177,13 @@ def span(low: float, high: float, *, log: bool = False) -> Range:
 Warmup = Annotated[float, Field(ge=0, lt=1, description="share of the batches in which the rate rises from 0")]
 
 
-class Schedule(BaseModel, ABC):
+class Schedule(StrictModel, ABC):
     """The rule that gives the learning rate of every step of a training.
 
     A subclass states its `name`, where it comes from (`source`), its own parameters as fields, and a `default_space`
     from which a search draws each of them when a study file does not say. Its docstring begins with its `formula`,
-    in backquotes.
+    in backquotes. It is in the catalogue once it is defined.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]
     formula: ClassVar[str]
@@ -72,11 +198,13 @@ class Schedule(BaseModel, ABC):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Take the formula from the docstring."""
+        """Take the formula from the docstring, and enter a schedule that has a name into the catalogue."""
         super().__pydantic_init_subclass__(**kwargs)
         stated = re.match("`(.+?)`", cls.__doc__ or "")
         if stated:
             cls.formula = stated[1]
+        if "name" in vars(cls):
+            CATALOGUE[cls.name] = cls
 
     @abstractmethod
     def rates(self, timeline: Timeline) -> Numbers:
@@ -138,8 +266,6 @@ class Schedule(BaseModel, ABC):
         Raises:
             BadInput: for text that is no JSON, an unknown schedule, or a parameter outside its range.
         """
-        from sweep.schedules.catalogue import read_schedule  # noqa: PLC0415 - the catalogue knows every subclass
-
         try:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:  # a thousand brackets
@@ -151,9 +277,10 @@ class Schedule(BaseModel, ABC):
 
     def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
         """Return the schedule for any Keras 3 model: a `LearningRateSchedule`, or a `Callback` if it is closed-loop."""
-        from sweep.schedules.keras import to_keras  # noqa: PLC0415 - Keras takes seconds to load
+        from sweep.schedules.keras import RateTable  # noqa: PLC0415 - Keras takes seconds to load
 
-        return to_keras(self, Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch))
+        timeline = Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch)
+        return RateTable(self, timeline, self.rates(timeline))
 
     def momentum_to_keras(self, *, steps_per_epoch: int, epochs: int, momentum: float) -> Any:
         """Return the `Callback` by which the momentum, or Adam's `beta_1`, follows; `momentum` is the highest."""
@@ -177,6 +304,42 @@ class Schedule(BaseModel, ABC):
     def modify(self, rates: Numbers, timeline: Timeline) -> Numbers:
         """Return rates of the schedule's own time with floor and warm-up, `[epochs, steps_per_epoch]`."""
         return np.maximum(rates, self.floor * self.learning_rate) * self.ramp(timeline)
+
+
+CATALOGUE: dict[str, type[Schedule]] = {}
+
+
+def schedule_class(name: str, field: str) -> type[Schedule]:
+    """Return the schedule called `name`; `field` is what an error should blame."""
+    if name not in CATALOGUE:
+        known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
+        raise BadInput(field, f"there is no schedule `{name}`{known}" if name else f"is missing{known}")
+    return CATALOGUE[name]
+
+
+def read_schedule(values: Mapping[str, Any]) -> Schedule:
+    """Make the schedule that `values` describe: its `name`, `learning_rate` and own parameters.
+
+    Raises:
+        BadInput: for an unknown schedule, a missing or unknown parameter, or a value outside its range.
+
+    >>> read_schedule({"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}).used_parameters
+    {'drop': 0.5, 'epochs_drop': 10}
+    """
+    rest = dict(values)
+    kind = schedule_class(str(rest.pop("name", "")), "name")
+    unknown = next((key for key in rest if key not in kind.model_fields), None)
+    if unknown is not None:
+        raise BadInput(unknown, f"unknown key{nearest(unknown, kind.model_fields)}")
+    return build(kind, rest)
+
+
+def build(kind: type[Schedule], values: Mapping[str, Any]) -> Schedule:
+    """Make a schedule; raise `BadInput` naming the parameter that breaks a rule."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise first_problem(error) from error
 
 
 class OpenLoop(Schedule):
@@ -223,16 +386,11 @@ def schedule(
     """Make an open-loop schedule's class from its formula, `function(time, learning_rate, ...)`.
 
     Each parameter that is annotated as `Annotated[type, Field(...)]` becomes a field of the class, with its range,
-    description and default. The first paragraph of the docstring stays the function's and leaves with exported code;
-    the others are the class's: the formula in backquotes, notes and an example. The class takes the function's place
-    in its module, so that it can be pickled.
-
-    Args:
-        source: where the schedule comes from.
-        space: what a search draws parameters from by default.
-        warmup: the default share of the warm-up.
-        momentum: the momentum, `momentum(time, momentum, ...)`; its annotated parameters become fields too.
-        name: the schedule's name, if it is not the function's.
+    description and default; so do those of `momentum(time, momentum, ...)`. The first paragraph of the docstring stays
+    the function's and leaves with exported code; the others are the class's: the formula in backquotes, notes and an
+    example. The class takes the function's place in its module, so that it can be pickled. `source` says where the
+    schedule comes from, `space` what a search draws parameters from by default, `warmup` the default share of the
+    warm-up, and `name` its name if that is not the function's.
     """
 
     def make(function: Callable[..., Numbers]) -> type[OpenLoop]:
@@ -249,70 +407,7 @@ def schedule(
         made.__qualname__ = function.__name__
         made.name, made.source, made.default_space = name or function.__name__, source, dict(space or {})
         made.function, made.momentum_function = function, momentum
+        CATALOGUE[made.name] = made
         return made
 
     return make
-
-
-class ClosedLoop(Schedule):
-    """A schedule that watches the training and decides between epochs.
-
-    Its rate is `learning_rate`, after any warm-up, times a gain. It watches from the epoch in which the warm-up ends;
-    the gain is 1 until then. `advance(xp, state, cost, schedule)` returns the state for the next epoch from the state
-    of the last and the watched quantity, which counts as better the lower it is. The state is a dict of numbers or
-    arrays, `gain` among them; `schedule` has the fields as attributes, numbers or arrays; `xp` is NumPy or
-    TensorFlow, of which it uses `where`, `minimum`, `maximum`, `exp` and the `logical_` functions only.
-    """
-
-    advance: ClassVar[Callable[..., State]]
-    initial_state: ClassVar[Mapping[str, float]]
-
-    monitor: Monitor = Field(default="val_loss", description="what is watched")
-
-    @property
-    def sign(self) -> float:
-        """1 if the watched quantity is better the lower it is, and -1 otherwise."""
-        return -1.0 if self.monitor.endswith("accuracy") else 1.0
-
-    @classmethod
-    def numbers(cls) -> tuple[str, ...]:
-        """Return the names of the fields that `advance` may read."""
-        return tuple(name for name in cls.model_fields if name not in ("learning_rate", "monitor", "warmup"))
-
-    def next(self, state: State, shown: float) -> State:
-        """Return the next epoch's state from the value of `monitor` after the last."""
-        after = type(self).advance(np, state, self.sign * shown, self)
-        return {name: float(value) for name, value in after.items()}
-
-    def base_rates(self, timeline: Timeline) -> Numbers:
-        """Return the rates that the gain multiplies, `[epochs, steps_per_epoch]`."""
-        return self.learning_rate * self.ramp(timeline)
-
-    def first_watched(self, timeline: Timeline) -> int:
-        """Return the first epoch after which it decides, counted from 0."""
-        return self.warmup_batches(timeline) // timeline.steps_per_epoch
-
-    def gains(self, shown: Sequence[float], first_watched: int = 0) -> Numbers:
-        """Return the gain of each epoch, given the value of `monitor` after each; the last is not needed."""
-        state: State = dict(self.initial_state)
-        gains = []
-        for epoch, value in enumerate(shown):
-            gains.append(state["gain"])
-            state = self.next(state, value) if epoch >= first_watched else state
-        return np.array(gains)
-
-    def rates(self, timeline: Timeline, shown: Sequence[float] | None = None) -> Numbers:
-        """Return the rates that follow from the value of `monitor` after each epoch, `[epochs, steps_per_epoch]`.
-
-        Without values, `monitor` is taken as constant.
-        """
-        watched = [0.0] * timeline.epochs if shown is None else shown
-        return self.base_rates(timeline) * self.gains(watched, self.first_watched(timeline))[:, None]
-
-
-def build(kind: type[Schedule], values: Mapping[str, Any]) -> Schedule:
-    """Make a schedule; raise `BadInput` naming the parameter that breaks a rule."""
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        raise first_problem(error) from error

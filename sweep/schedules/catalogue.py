@@ -1,4 +1,4 @@
-"""The catalogue: every schedule by its name, how it is read, and its rates before anything is trained."""
+"""The catalogue for others to see: schedules as a list, made from text, and their rates before anything is trained."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from pydantic import BaseModel
 
 from sweep.errors import BadInput, nearest
 from sweep.model import Answer
-from sweep.schedules import closed_loop, composed, open_loop
-from sweep.schedules.base import MODIFIERS, ClosedLoop, Schedule, build
-from sweep.schedules.timeline import Numbers, Timeline
+from sweep.schedules import CATALOGUE, MODIFIERS, ClosedLoop, Numbers, Schedule, Timeline, build, schedule_class
 from sweep.space import Value
 
 Kind: TypeAlias = Literal["open-loop", "closed-loop"]
@@ -25,46 +23,6 @@ MOST_STEPS = 10_000_000
 INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 SWITCH = {"true": True, "false": False}
-
-# Every schedule that these modules define, in the order of their definition.
-CATALOGUE: dict[str, type[Schedule]] = {
-    member.name: member
-    for module in (open_loop, composed, closed_loop)
-    for member in vars(module).values()
-    if isinstance(member, type) and issubclass(member, Schedule) and member.__module__ == module.__name__
-}
-
-
-def schedule_class(name: str, field: str) -> type[Schedule]:
-    """Return the schedule called `name`; `field` is what an error should blame."""
-    if name not in CATALOGUE:
-        known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
-        raise BadInput(field, f"there is no schedule `{name}`{known}" if name else f"is missing{known}")
-    return CATALOGUE[name]
-
-
-def closed_loop_class(name: str) -> type[ClosedLoop]:
-    """Return the closed-loop schedule called `name`, which there must be."""
-    kind = CATALOGUE[name]
-    assert issubclass(kind, ClosedLoop)
-    return kind
-
-
-def read_schedule(values: Mapping[str, Any]) -> Schedule:
-    """Make the schedule that `values` describe: its `name`, `learning_rate` and own parameters.
-
-    Raises:
-        BadInput: for an unknown schedule, a missing or unknown parameter, or a value outside its range.
-
-    >>> read_schedule({"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10}).used_parameters
-    {'drop': 0.5, 'epochs_drop': 10}
-    """
-    rest = dict(values)
-    kind = schedule_class(str(rest.pop("name", "")), "name")
-    unknown = next((key for key in rest if key not in kind.model_fields), None)
-    if unknown is not None:
-        raise BadInput(unknown, f"unknown key{nearest(unknown, kind.model_fields)}")
-    return build(kind, rest)
 
 
 class CatalogueEntry(Answer):
@@ -108,24 +66,6 @@ class RatesAnswer(Answer):
     schedules: tuple[ScheduleRates, ...]
 
 
-def list_catalogue() -> CatalogueAnswer:
-    """Return every schedule."""
-    return CatalogueAnswer(
-        schedules=tuple(
-            CatalogueEntry(
-                name=name,
-                kind=kind_of(schedule),
-                formula=schedule.formula,
-                source=schedule.source,
-                parameters=_schemas(schedule, own_parameters(schedule)),
-            )
-            for name, schedule in CATALOGUE.items()
-        ),
-        shared=_schemas(Schedule, ["learning_rate"]),
-        modifiers=_schemas(Schedule, MODIFIERS),
-    )
-
-
 def kind_of(schedule: type[Schedule]) -> Kind:
     """Return how a schedule's rate is decided: by time alone, or by what the training shows."""
     return "closed-loop" if issubclass(schedule, ClosedLoop) else "open-loop"
@@ -136,13 +76,29 @@ def own_parameters(schedule: type[Schedule]) -> list[str]:
     return [name for name in schedule.own_parameters() if name not in MODIFIERS]
 
 
-def _schemas(schedule: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
-    schema = schedule.model_json_schema()
-    return {
-        name: {key: value for key, value in schema["properties"][name].items() if key != "title"}
-        | {"required": name in schema["required"]}
-        for name in names
-    }
+def list_catalogue() -> CatalogueAnswer:
+    """Return every schedule."""
+
+    def schemas(schedule: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
+        schema = schedule.model_json_schema()
+        return {
+            name: {key: value for key, value in schema["properties"][name].items() if key != "title"}
+            | {"required": name in schema["required"]}
+            for name in names
+        }
+
+    entries = [
+        CatalogueEntry(
+            name=name,
+            kind=kind_of(schedule),
+            formula=schedule.formula,
+            source=schedule.source,
+            parameters=schemas(schedule, own_parameters(schedule)),
+        )
+        for name, schedule in CATALOGUE.items()
+    ]
+    shared, modifiers = schemas(Schedule, ["learning_rate"]), schemas(Schedule, MODIFIERS)
+    return CatalogueAnswer(schedules=tuple(entries), shared=shared, modifiers=modifiers)
 
 
 @dataclass(frozen=True)
@@ -168,37 +124,31 @@ class Shown:
     timeline: Timeline
     momentum: float
 
-    @property
-    def answer(self) -> RatesAnswer:
-        """The schedules with the rates of every batch."""
-        return RatesAnswer(
-            epochs=self.timeline.epochs,
-            steps_per_epoch=self.timeline.steps_per_epoch,
-            momentum=self.momentum,
-            schedules=tuple(self._rates(one.schedule) for one in self.named),
-        )
-
-    def _rates(self, schedule: Schedule) -> ScheduleRates:
-        rates, momenta = schedule.rates(self.timeline), self.momenta(schedule)
-        return ScheduleRates(
-            schedule=schedule.document,
-            rates_at_start=rates[:, 0].tolist(),
-            rates=rates.tolist(),
-            momenta=None if momenta is None else momenta.tolist(),
-        )
-
     def momenta(self, schedule: Schedule) -> Numbers | None:
         """Return a schedule's momentum at each step, `[epochs, steps_per_epoch]`; None if it does not move it."""
         momenta = schedule.momenta(self.timeline, self.momentum)
         return None if np.all(momenta == self.momentum) else momenta
 
+    @property
+    def answer(self) -> RatesAnswer:
+        """The schedules with the rates of every batch."""
+        shown = []
+        for schedule in (one.schedule for one in self.named):
+            rates, momenta = schedule.rates(self.timeline), self.momenta(schedule)
+            shown.append(
+                ScheduleRates(
+                    schedule=schedule.document,
+                    rates_at_start=rates[:, 0].tolist(),
+                    rates=rates.tolist(),
+                    momenta=None if momenta is None else momenta.tolist(),
+                )
+            )
+        time = {"epochs": self.timeline.epochs, "steps_per_epoch": self.timeline.steps_per_epoch}
+        return RatesAnswer(**time, momentum=self.momentum, schedules=tuple(shown))
+
 
 def read_timeline(epochs: int, steps_per_epoch: int, most_steps: int = MOST_STEPS) -> Timeline:
-    """Return the time of a training that can be shown.
-
-    Raises:
-        BadInput: for one without batches, or of more than `most_steps`.
-    """
+    """Return the time of a training that can be shown; `BadInput` without batches, or for more than `most_steps`."""
     for field, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
         if value < 1:
             raise BadInput(field, f"must be at least 1, got {value}.")
@@ -215,20 +165,13 @@ def read_momentum(momentum: float) -> float:
 
 
 def schedule_from_texts(name: str, texts: Mapping[str, str]) -> Schedule:
-    """Make the schedule called `name` from its parameters as texts, as a query string has them.
-
-    Raises:
-        BadInput: for an unknown schedule, an unknown or missing parameter, or a value outside its range.
-
-    >>> schedule_from_texts("step", {"drop": "0.5", "epochs_drop": "10"}).by_epoch(10)[-1]
-    0.05
-    """
+    """Make the schedule called `name` from its parameters as texts, as a query string has them."""
     values = {key: read_value(text) for key, text in texts.items()}
     return make_schedule(name, {"learning_rate": LEARNING_RATE} | values)
 
 
 def make_schedule(name: str, values: Mapping[str, Value], written: Callable[[str], str] = str) -> Schedule:
-    """Make the schedule called `name`; `written` is how its parameters are named to whoever gave the values.
+    """Make the schedule called `name`; `written` is what an error calls a parameter.
 
     Raises:
         BadInput: for an unknown schedule, an unknown or missing parameter, or a value outside its range.
@@ -270,11 +213,7 @@ def read_value(word: str) -> Value:
 
 
 def typed(value: Value) -> str:
-    """Return a value as a person types it.
-
-    >>> typed(True), typed(0.1), typed("0:1 1:0.1")
-    ('true', '0.1', '"0:1 1:0.1"')
-    """
+    """Return a value as a person types it: `true`, `0.1`, `"0:1 1:0.1"`."""
     if isinstance(value, str):
         return f'"{value}"' if " " in value else value
     return str(value).lower() if isinstance(value, bool) else f"{value:.10g}"

@@ -15,16 +15,9 @@ import keras
 import numpy as np
 
 from sweep.errors import BadInput
-from sweep.schedules.base import ClosedLoop, Schedule
+from sweep.schedules.base import Numbers, Schedule, Timeline
+from sweep.schedules.rules import ClosedLoop
 from sweep.schedules.source import FollowedMomentum
-from sweep.schedules.timeline import Numbers, Timeline
-
-
-def to_keras(schedule: Schedule, timeline: Timeline) -> RateTable | ClosedLoopRates:
-    """Return the schedule as a `LearningRateSchedule`, or as a `Callback` if it watches the training."""
-    if isinstance(schedule, ClosedLoop):
-        return ClosedLoopRates(schedule, timeline)
-    return RateTable(schedule, timeline, schedule.rates(timeline))
 
 
 @keras.saving.register_keras_serializable(package="sweep")
@@ -54,11 +47,7 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RateTable:
-        """Build the schedule again.
-
-        Raises:
-            BadInput: for a document that is no schedule, or names a function without the rates that it returned.
-        """
+        """Build the schedule again; `BadInput` for no schedule, or a function without the rates that it returned."""
         schedule = Schedule.from_json(json.dumps(config["schedule"]))
         timeline = Timeline(epochs=config["epochs"], steps_per_epoch=config["steps_per_epoch"])
         if not schedule.foreign_functions:
@@ -92,12 +81,7 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._check_state(state, {})
 
     def on_train_begin(self, logs: object = None) -> None:
-        """Make sure that the rate can be set.
-
-        Raises:
-            BadInput: if the optimizer was made with a schedule of its own, or several steps are one call.
-        """
-        del logs
+        """Raise `BadInput` if the optimizer was made with a schedule of its own, or several steps are one call."""
         if isinstance(self.model.optimizer.get_config().get("learning_rate"), Mapping):
             raise BadInput("optimizer.learning_rate", "must be a number to be set by a callback, got a schedule.")
         require_single_steps(self.model, self._table)
@@ -105,14 +89,12 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Set the rate that the epoch begins with."""
-        del logs
         self._row = self.row(epoch)
         self.rates.append([])
         self._set_rate(float(self._row[0]))
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Set the rate of the step, if rates change within the epoch."""
-        del logs
         rate = float(self._row[min(batch, len(self._row) - 1)])
         self.rates[-1].append(rate)
         if np.ptp(self._row) > 0:
@@ -120,7 +102,6 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the epoch's first rate to what `fit` reports."""
-        del epoch
         if logs is not None:
             logs["learning_rate"] = float(self._row[0])
 
@@ -173,11 +154,7 @@ class ClosedLoopRates(RatesByStep):
         return super().row(epoch) * float(self._state["gain"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Decide from what the epoch showed.
-
-        Raises:
-            BadInput: if the epoch did not show what the schedule watches.
-        """
+        """Decide from what the epoch showed; `BadInput` if the schedule watches something else."""
         shown, monitor = logs or {}, self.schedule.monitor
         if monitor not in shown:
             known = ", ".join(sorted(shown)) or "nothing"
@@ -201,12 +178,7 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
         self._before: list[tuple[Any, str, float]] = []
 
     def on_train_begin(self, logs: object = None) -> None:
-        """Let the optimizer read its momentum from a variable.
-
-        Raises:
-            BadInput: if the optimizer has no momentum, or Keras runs on another backend than TensorFlow.
-        """
-        del logs
+        """Let the optimizer read its momentum from a variable; `BadInput` without a momentum, or beside TensorFlow."""
         if keras.backend.backend() != "tensorflow":
             reason = f"can follow a schedule under TensorFlow only, got the backend {keras.backend.backend()}."
             raise BadInput("momentum", reason)
@@ -221,17 +193,14 @@ class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Turn to the epoch's row of the table."""
-        del logs
         self._row = self.momenta[min(epoch, len(self.momenta) - 1)]
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Set the momentum before the step that uses it."""
-        del logs
         self._variable.assign(self._row[min(batch, len(self._row) - 1)])
 
     def on_train_end(self, logs: object = None) -> None:
         """Give the optimizer its own momentum back."""
-        del logs
         for optimizer, name, momentum in self._before:
             setattr(optimizer, name, momentum)
         self.model.make_train_function(force=True)

@@ -10,21 +10,20 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from sweep.schedules.base import count, positive_ratio, ratio, schedule, span
-from sweep.schedules.timeline import Fractions, Numbers, Points, Timeline
+from sweep.schedules.base import Fractions, Numbers, Points, Timeline, schedule, span
 
 
-def decay_per(unit: str) -> Any:
-    """Return the range of a decay."""
-    return Field(ge=0, le=1e6, description=f"decay per {unit}; default learning_rate / epochs")
+def within(description: str, **bounds: float) -> Any:
+    """Return the description and range of a parameter, from 0 to 1 if `bounds` do not say otherwise."""
+    return Field(description=description, **bounds or {"ge": 0, "le": 1})  # type: ignore[call-overload]  # by name
 
 
-Drop: TypeAlias = Annotated[float, positive_ratio("factor of the rate at each drop")]
-EpochsDrop: TypeAlias = Annotated[int, count("number of epochs between drops")]
-FinalRatio: TypeAlias = Annotated[float, ratio("share of learning_rate reached at the end")]
-PositiveRatio: TypeAlias = Annotated[float, positive_ratio("share of learning_rate reached at the end")]
-EpochDecay: TypeAlias = Annotated[float | None, decay_per("epoch")]
-BatchDecay: TypeAlias = Annotated[float | None, decay_per("batch")]
+Drop: TypeAlias = Annotated[float, within("factor of the rate at each drop", gt=0, le=1)]
+EpochsDrop: TypeAlias = Annotated[int, within("number of epochs between drops", ge=1, le=1_000_000)]
+FinalRatio: TypeAlias = Annotated[float, within("share of learning_rate reached at the end")]
+PositiveRatio: TypeAlias = Annotated[float, within("share of learning_rate reached at the end", gt=0, le=1)]
+EpochDecay: TypeAlias = Annotated[float | None, within("decay per epoch; default learning_rate / epochs", ge=0, le=1e6)]
+BatchDecay: TypeAlias = Annotated[float | None, within("decay per batch; default learning_rate / epochs", ge=0, le=1e6)]
 
 
 @schedule(source="plain stochastic gradient descent")
@@ -142,7 +141,7 @@ def exponential_staircase(
     time: Timeline,
     learning_rate: float,
     final_ratio: PositiveRatio = 0.01,
-    stairs: Annotated[int, count("number of equal stairs in the training")] = 5,
+    stairs: Annotated[int, within("number of equal stairs in the training", ge=1, le=1_000_000)] = 5,
 ) -> Numbers:
     """Return the rate that falls by the same factor at the end of each of `stairs` equal parts of the time.
 
@@ -226,7 +225,7 @@ def polynomial(
     time: Timeline,
     learning_rate: float,
     final_ratio: FinalRatio = 0.0,
-    power: Annotated[float, Field(gt=0, le=100, description="power of the share of the training that is left")] = 2.0,
+    power: Annotated[float, within("power of the share of the training that is left", gt=0, le=100)] = 2.0,
 ) -> Numbers:
     """Return the rate that follows a power of the share of the time that is left.
 
@@ -257,14 +256,10 @@ def cosine(time: Timeline, learning_rate: float, final_ratio: FinalRatio = 0.0) 
 def cosine_restarts(
     time: Timeline,
     learning_rate: float,
-    final_ratio: Annotated[float, ratio("share of learning_rate at the end of each cycle")] = 0.0,
-    first_cycle: Annotated[
-        float, Field(ge=0.005, le=1, description="share of the training that the first cycle takes")
-    ] = 0.25,
-    t_mul: Annotated[
-        float, Field(ge=1, le=10, description="factor of each cycle's length to that of the one before")
-    ] = 2.0,
-    m_mul: Annotated[float, positive_ratio("factor of each cycle's peak to that of the one before")] = 1.0,
+    final_ratio: Annotated[float, within("share of learning_rate at the end of each cycle")] = 0.0,
+    first_cycle: Annotated[float, within("share of the training that the first cycle takes", ge=0.005, le=1)] = 0.25,
+    t_mul: Annotated[float, within("factor of each cycle's length to that of the one before", ge=1, le=10)] = 2.0,
+    m_mul: Annotated[float, within("factor of each cycle's peak to that of the one before", gt=0, le=1)] = 1.0,
 ) -> Numbers:
     """Return the rate that falls along half a cosine in each cycle and starts again.
 
@@ -288,7 +283,7 @@ def one_cycle_momentum(
     time: Timeline,
     momentum: float,
     peak_at: float,
-    momentum_dip: Annotated[float, ratio("share of the momentum given up at the peak")] = 0.1,
+    momentum_dip: Annotated[float, within("share of the momentum given up at the peak")] = 0.1,
 ) -> Numbers:
     """Return the momentum that is lowest at the rate's peak."""
     rising = (1 - np.cos(np.pi * time.fraction / peak_at)) / 2
@@ -304,10 +299,8 @@ def one_cycle_momentum(
 def one_cycle(
     time: Timeline,
     learning_rate: float,
-    peak_at: Annotated[
-        float, Field(gt=0, lt=1, description="fraction of the training at which the rate is highest")
-    ] = 0.3,
-    start_ratio: Annotated[float, ratio("share of learning_rate at the start")] = 0.04,
+    peak_at: Annotated[float, within("fraction of the training at which the rate is highest", gt=0, lt=1)] = 0.3,
+    start_ratio: Annotated[float, within("share of learning_rate at the start")] = 0.04,
     final_ratio: FinalRatio = 0.0,
 ) -> Numbers:
     """Return the rate that rises to its peak and falls again, each along half a cosine.
@@ -334,11 +327,11 @@ def one_cycle(
 def triangular(
     time: Timeline,
     learning_rate: float,
-    cycles: Annotated[int, count("number of cycles in the training")] = 4,
-    low_ratio: Annotated[float, ratio("share of learning_rate at the ends of each cycle")] = 0.1,
+    cycles: Annotated[int, within("number of cycles in the training", ge=1, le=1_000_000)] = 4,
+    low_ratio: Annotated[float, within("share of learning_rate at the ends of each cycle")] = 0.1,
     peak_decay: Annotated[
         float,
-        positive_ratio("factor of each cycle's height above the low rate to that of the one before"),
+        within("factor of each cycle's height above the low rate to that of the one before", gt=0, le=1),
     ] = 1.0,
 ) -> Numbers:
     """Return the rate that goes from low to high and back in each of `cycles` equal cycles.
@@ -363,7 +356,7 @@ def inverse_sqrt(
     time: Timeline,
     learning_rate: float,
     timescale: Annotated[
-        float, Field(ge=1e-9, le=1e6, description="fraction of the training in which the rate falls to 1 / sqrt(2)")
+        float, within("fraction of the training in which the rate falls to 1 / sqrt(2)", ge=1e-9, le=1e6)
     ] = 0.1,
 ) -> Numbers:
     """Return the rate divided by the root of the time in timescales, counted from 1.
@@ -396,9 +389,7 @@ def rex(time: Timeline, learning_rate: float) -> Numbers:
 def warmup_stable_decay(
     time: Timeline,
     learning_rate: float,
-    decay_from: Annotated[
-        float, Field(ge=0, lt=1, description="fraction of the training at which the fall begins")
-    ] = 0.8,
+    decay_from: Annotated[float, within("fraction of the training at which the fall begins", ge=0, lt=1)] = 0.8,
     final_ratio: FinalRatio = 0.0,
 ) -> Numbers:
     """Return the rate that stays until the fraction `decay_from` and then falls in a straight line.

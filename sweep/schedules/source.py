@@ -18,9 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sweep.schedules.base import ClosedLoop, OpenLoop, Schedule, accepted
-from sweep.schedules.composed import Function, takes_rate
-from sweep.schedules.timeline import Timeline
+from sweep.schedules.base import OpenLoop, Schedule, Timeline, accepted
+from sweep.schedules.rules import ClosedLoop, Function, takes_rate
 from sweep.user_code import find_function
 
 LINE = 100
@@ -74,22 +73,16 @@ class FollowedMomentum(float):
 class Code:
     """Source text that defines `RATES`, `[epochs, steps per epoch]`, once EPOCHS and STEPS_PER_EPOCH are defined.
 
-    Attributes:
-        imports: the import statements that it needs besides NumPy's as `np`; those of the standard library.
-        modules: the user's own modules that it needs.
-        blocks: the definitions, one by one.
-        momentum_moves: whether it defines `MOMENTA`, of the same shape, as well.
-        next_state: for a closed-loop schedule the expression of the next epoch's state, from `self.state` and what
-            the epoch showed, `logs`; the text then defines the first, `STATE`, whose `gain` multiplies the rates.
-        first_watched: the first epoch after which there is a next state, counted from 0.
+    For a closed-loop schedule `next_state` is the expression of the next epoch's state, from `self.state` and what the
+    epoch showed, `logs`; the text then defines the first, `STATE`, whose `gain` multiplies the rates.
     """
 
-    imports: tuple[str, ...]
-    modules: tuple[str, ...]
-    blocks: tuple[str, ...]
-    momentum_moves: bool
+    imports: tuple[str, ...]  # the statements that it needs besides NumPy's as `np`; those of the standard library
+    modules: tuple[str, ...]  # the user's own modules that it needs
+    blocks: tuple[str, ...]  # the definitions, one by one
+    momentum_moves: bool  # whether it defines `MOMENTA`, of the same shape, as well
     next_state: str | None
-    first_watched: int
+    first_watched: int  # the first epoch after which there is a next state, counted from 0
 
     @property
     def text(self) -> str:
@@ -137,7 +130,7 @@ def write_code(schedule: Schedule, timeline: Timeline, momentum: float = 0.0) ->
         next_state = f'{rule}(np, self.state, {sign}logs["{schedule.monitor}"], SETTINGS)'
         first_watched = schedule.first_watched(timeline)
     definitions = [*writer.texts.values(), "\n".join(tables)]
-    blocks = (*time_of(definitions), *definitions)
+    blocks = (*writer.time(definitions), *definitions)
     imports = ("from types import SimpleNamespace",) if any("SimpleNamespace(" in block for block in blocks) else ()
     return Code(imports, tuple(writer.modules), blocks, moves, next_state, first_watched)
 
@@ -170,32 +163,29 @@ class Writer:
         if not schedule.warmup and not floor:
             return plain
         what = f"the rate {'that rises from 0, then follows' if schedule.warmup else 'of'} `{schedule.name}`"
-        lines = after_warmup(schedule, plain, "rate = ")
-        lines += [f"    rate = np.maximum(rate, {literal(floor)} * {rate})"] if floor else []
-        if schedule.warmup:
-            lines.append("    return rate * np.minimum(1, time.batch / warm_up) if warm_up else rate")
-        else:
-            lines[-1] = lines[-1].replace("rate =", "return", 1)
-        return self._curve(name, what + (", but never less than the floor" if floor else ""), lines)
+        what += ", but never less than the floor" if floor else ""
+        raised = f"np.maximum(rate, {literal(floor)} * {rate})"
+        if not schedule.warmup:
+            return self._curve(name, what, plain, "rate = ", f"    return {raised}")
+        ends = [f"    rate = {raised}"] if floor else []
+        ends.append("    return rate * np.minimum(1, time.batch / warm_up) if warm_up else rate")
+        return self._curve(name, what, plain, "rate = ", *ends, warmup=schedule.warmup)
 
     def momenta(self, schedule: Schedule, name: str) -> Call:
         """Return the call that gives the momentum at `time`; functions made for it begin with `name`."""
-        constant = Call("np.full", (TABLE, literal(self.momentum)))
-        if not isinstance(schedule, OpenLoop):
-            return constant
-        function = type(schedule).momentum_function
-        if any(isinstance(part, Schedule) for _, part in schedule):  # it joins momenta as it joins rates
+        function = type(schedule).momentum_function if isinstance(schedule, OpenLoop) else None
+        if isinstance(schedule, OpenLoop) and any(isinstance(part, Schedule) for _, part in schedule):
             own = {key: self._argument(schedule, key, f"{name}_{key}", self.momenta) for key in schedule.settings}
-            plain = self._call(type(schedule).function, own)
+            plain = self._call(type(schedule).function, own)  # it joins momenta as it joins rates
         elif function is not None:
             own = {key: literal(value) for key, value in schedule.settings.items()}
             plain = self._call(function, {"momentum": literal(self.momentum)} | own)
         else:
-            return constant
+            return Call("np.full", (TABLE, literal(self.momentum)))
         if not schedule.warmup:
             return plain
         what = "the momentum, which stays during the warm-up"
-        return self._curve(name, what, after_warmup(schedule, plain, "return "))
+        return self._curve(name, what, plain, "return ", warmup=schedule.warmup)
 
     def _argument(self, schedule: Schedule, key: str, name: str, of_part: Callable[[Schedule, str], Call]) -> str:
         """Return an argument; a schedule within the schedule becomes a function of the time."""
@@ -205,12 +195,17 @@ class Writer:
         call = of_part(part, name)
         if call.function != name:
             what = f"the {'rate' if of_part == self.rates else 'momentum'} of `{part.name}`"
-            self._curve(name, what, [call.after("    return ")])
+            self._curve(name, what, call, "return ")
         return name
 
-    def _curve(self, name: str, what: str, lines: list[str]) -> Call:
-        """Define a function of the time; return its call."""
-        return Call(self.define("\n".join([f"def {name}(time):", f'    """Return {what}."""', *lines])), ("time",))
+    def _curve(self, name: str, what: str, call: Call, before: str, *ends: str, warmup: float = 0.0) -> Call:
+        """Define a function of the time that makes a call, at the time after a warm-up, and `ends`; return its call."""
+        lines = [f"def {name}(time):", f'    """Return {what}."""']
+        if warmup:
+            lines.append(f"    warm_up = min(round({literal(warmup)} * time.batches), time.batches - 1)")
+            own = tuple("time.part(warm_up, time.batches)" if one == "time" else one for one in call.arguments)
+            call = Call(call.function, own)
+        return Call(self.define("\n".join([*lines, call.after(f"    {before}"), *ends])), ("time",))
 
     def _call(self, function: Callable[..., Any], own: Mapping[str, str]) -> Call:
         arguments = [f"{key}={value}" for key, value in accepted(function, own).items()]
@@ -230,36 +225,25 @@ class Writer:
             "    return np.array(rates, dtype=float)[time.epoch.astype(int)]"
         )
 
-
-def after_warmup(schedule: Schedule, call: Call, before: str) -> list[str]:
-    """Return the lines of a function that make a call at the time that follows the warm-up, if there is one."""
-    if not schedule.warmup:
-        return [call.after(f"    {before}")]
-    own = tuple("time.part(warm_up, time.batches)" if one == "time" else one for one in call.arguments)
-    counted = f"    warm_up = min(round({literal(schedule.warmup)} * time.batches), time.batches - 1)"
-    return [counted, Call(call.function, own).after(f"    {before}")]
-
-
-def time_of(texts: Iterable[str]) -> list[str]:
-    """Return the definitions of the time, with as much of it as the texts read."""
-    read = set(re.findall(r"\btime\.(\w+)", "\n".join(texts)))
-    if not read:
-        return []
-    forms = PART if "part" in read else WHOLE
-    time = Call("SimpleNamespace", tuple(f"{name}={form}" for name, form in forms.items() if name in read))
-    if "part" not in read:
-        return [
+    @staticmethod
+    def time(texts: Iterable[str]) -> list[str]:
+        """Return the definitions of the time, with as much of it as the texts read."""
+        read = set(re.findall(r"\btime\.(\w+)", "\n".join(texts)))
+        forms = PART if "part" in read else WHOLE
+        time = Call("SimpleNamespace", tuple(f"{name}={form}" for name, form in forms.items() if name in read))
+        whole = (
             "# The time before each batch, counted from 0, in arrays [epochs, steps per epoch].\n"
             "batch = np.arange(EPOCHS * STEPS_PER_EPOCH, dtype=float).reshape(EPOCHS, STEPS_PER_EPOCH)\n"
-            + time.after("time = ")
-        ]
-    part = (
-        "def part(begin, end):\n"
-        '    """Return the time from batch `begin` to before `end`, in arrays [epochs, steps per epoch]."""\n'
-        "    batch = np.arange(EPOCHS * STEPS_PER_EPOCH, dtype=float) - begin\n"
-        "    batch = np.clip(batch, 0, end - begin - 1).reshape(EPOCHS, STEPS_PER_EPOCH)\n" + time.after("    return ")
-    )
-    return [part, "time = part(0, EPOCHS * STEPS_PER_EPOCH)"]
+        )
+        if "part" not in read:
+            return [whole + time.after("time = ")] if read else []
+        part = (
+            "def part(begin, end):\n"
+            '    """Return the time from batch `begin` to before `end`, in arrays [epochs, steps per epoch]."""\n'
+            "    batch = np.arange(EPOCHS * STEPS_PER_EPOCH, dtype=float) - begin\n"
+            "    batch = np.clip(batch, 0, end - begin - 1).reshape(EPOCHS, STEPS_PER_EPOCH)\n"
+        )
+        return [part + time.after("    return "), "time = part(0, EPOCHS * STEPS_PER_EPOCH)"]
 
 
 def function_text(function: Callable[..., Any]) -> str:

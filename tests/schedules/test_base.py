@@ -9,8 +9,8 @@ import pytest
 
 from sweep.errors import BadInput
 from sweep.schedules import Schedule, Timeline, build, read_schedule
-from sweep.schedules.closed_loop import Plateau
 from sweep.schedules.open_loop import constant, linear, step
+from sweep.schedules.rules import Plateau
 
 CLOCK = Timeline(epochs=5, steps_per_epoch=4)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sweep.schedules import Timeline
-from sweep.schedules.closed_loop import AccuracyDrop, CostDriven, Plateau, PlateauRebound
+from sweep.schedules.rules import AccuracyDrop, CostDriven, Plateau, PlateauRebound
 
 
 def keras_rates(schedule: Plateau, shown: Sequence[float]) -> list[float]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sweep.candidate import from_params
 from sweep.errors import BadInput
 from sweep.schedules import Schedule, Timeline, read_schedule
-from sweep.schedules.composed import Join
 from sweep.schedules.open_loop import cosine, linear, one_cycle, step
+from sweep.schedules.rules import Join
 
 CLOCK = Timeline(epochs=10, steps_per_epoch=4)
 

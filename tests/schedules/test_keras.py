@@ -24,13 +24,7 @@ os.environ.update(environment())  # TensorFlow reads it when it is imported, whi
 import keras
 import tensorflow as tf
 
-from sweep.schedules.keras import (
-    ClosedLoopRates,
-    MomentumTable,
-    RatesByStep,
-    RateTable,
-    to_keras,
-)
+from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep, RateTable
 
 CLOCK = Timeline(epochs=5, steps_per_epoch=3)
 OPEN_LOOP = [kind for kind in CATALOGUE.values() if not issubclass(kind, ClosedLoop)]
@@ -44,11 +38,16 @@ def rows(count: int = 30) -> tuple[Any, Any]:
     return inputs, (inputs.sum(axis=1) > 0).astype(np.float32)
 
 
-def network(optimizer: Any, *, eager: bool = False) -> Any:
+def to_keras(schedule: Schedule, timeline: Timeline) -> Any:
+    return schedule.to_keras(steps_per_epoch=timeline.steps_per_epoch, epochs=timeline.epochs)
+
+
+def network(optimizer: Any, *, eager: bool = False, jit: Any = False) -> Any:
+    """Return a network whose steps are traced, compiled by XLA too if `jit`, or run one by one if `eager`."""
     keras.utils.set_random_seed(1)
     layers = [keras.Input((4,)), keras.layers.Dense(5, "relu"), keras.layers.Dense(1, "sigmoid")]
     model = keras.Sequential(layers)
-    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], run_eagerly=eager)
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], run_eagerly=eager, jit_compile=jit)
     return model
 
 
@@ -96,7 +95,7 @@ class TestRateTable:
     @reads_variables
     def test_fit_steps_through_it_and_a_loaded_model_goes_on(self, tmp_path: Path) -> None:
         schedule = an_example(CATALOGUE["time_by_batch"], decay=0.1)
-        whole, half, spy, later = *(network(sgd(schedule)) for _ in range(2)), RateSpy(), RateSpy()
+        whole, half, spy, later = *(network(sgd(schedule), jit="auto") for _ in range(2)), RateSpy(), RateSpy()
         fit(whole, 4, spy)
         fit(half, 2)
         half.save(tmp_path / "half.keras")
@@ -156,7 +155,7 @@ class TestClosedLoopRates:
     def test_the_rate_rises_by_batch_through_a_warm_up_and_is_recorded(self) -> None:
         schedule = plateau(warmup=0.5)
         ours, spy = ClosedLoopRates(schedule, CLOCK), RateSpy()
-        shown = fit(network("sgd"), 5, ours, spy, validate=True)
+        shown = fit(network("sgd", eager=True), 5, ours, spy, validate=True)
         np.testing.assert_allclose(ours.rates, schedule.rates(CLOCK, shown["val_loss"]))
         np.testing.assert_allclose(spy.seen, np.ravel(ours.rates), rtol=1e-6)
         assert len(set(spy.seen)) > 5
@@ -205,7 +204,7 @@ class TestClosedLoopRates:
     def test_a_monitor_that_fit_does_not_report_is_refused_with_what_there_is(self) -> None:
         known = "monitor: `val_loss` must be among what `fit` reports after each epoch, got accuracy, loss."
         with pytest.raises(BadInput, match=known):
-            fit(network("sgd"), 1, to_keras(plateau(), CLOCK))
+            fit(network("sgd", eager=True), 1, to_keras(plateau(), CLOCK))
 
     def test_an_optimizer_with_a_schedule_of_its_own_is_refused(self) -> None:
         with pytest.raises(BadInput, match=r"optimizer\.learning_rate: must be a number"):
@@ -213,7 +212,7 @@ class TestClosedLoopRates:
 
     def test_past_its_budget_the_rate_stays(self) -> None:
         ours = RatesByStep(np.array([[0.1, 0.2], [0.3, 0.4]]))
-        fit(network("sgd"), 3, ours)
+        fit(network("sgd", eager=True), 3, ours)
         assert ours.rates == [[0.1, 0.2, 0.2], [0.3, 0.4, 0.4], [0.3, 0.4, 0.4]]
 
 
@@ -241,7 +240,7 @@ class TestMomentumTable:
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_a_compiled_fit_follows_as_an_eager_one_does(self, name: str) -> None:
         attribute, make = OPTIMIZERS[name]
-        compiled, eager = network(make()), network(make(), eager=True)
+        compiled, eager = network(make(), jit="auto"), network(make(), eager=True)
         fit(compiled, 3, MomentumTable(MOMENTA))
         fit(eager, 3, EagerMomenta(attribute, MOMENTA))
         assert apart(compiled, eager) < 1e-6

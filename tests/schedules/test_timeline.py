@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweep.schedules import Timeline
-from sweep.schedules.timeline import read_fractions, read_points, write_fractions, write_points
+from sweep.schedules.base import read_fractions, read_points, write_fractions, write_points
 
 clocks = st.builds(Timeline, epochs=st.integers(1, 100), steps_per_epoch=st.integers(1, 20))
 
