@@ -1,10 +1,15 @@
-"""One setting to try: a schedule with its parameters, and the optimizer's momentum."""
+"""What is tried: a candidate, which is a schedule and a momentum, and the optimizer that all members of a study share.
+
+What may differ between members, or from step to step, is the candidate's: the learning rate, and the momentum, which
+is SGD's and RMSprop's `momentum` and Adam's and AdamW's `beta_1`. Ranges and defaults of optimizers are Keras'.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import Discriminator, Field, SerializeAsAny, Tag, ValidationError, model_validator
 
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
@@ -51,8 +56,7 @@ def from_params(params: Mapping[str, Value]) -> Candidate:
     unknown = next((key for key in rest if key not in known), None)
     if unknown is not None:
         raise BadInput(unknown.removeprefix(prefix), f"unknown key{nearest(unknown, known)}")
-    own = {known[key]: value for key, value in rest.items()}
-    schedule = build(kind, own)
+    schedule = build(kind, {known[key]: value for key, value in rest.items()})
     try:
         return Candidate.model_validate({"schedule": schedule, **chosen})
     except ValidationError as error:
@@ -76,3 +80,107 @@ def describe(params: Mapping[str, Value], *, momentum: bool = True) -> str:
     values = (own | shared).items()
     words = [f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in values]
     return ", ".join([first, *words])
+
+
+Factor = Annotated[float, Field(ge=0)]
+
+
+class LayeredOptimizer(StrictModel):
+    """What every optimizer has: a learning rate that layers may take a share of, and what Keras takes by default."""
+
+    usual_rate: ClassVar[float] = 0.001
+    usual_momentum: ClassVar[float] = 0.0
+
+    layer_rates: dict[str, Factor] = Field(
+        default={}, description="factor of the learning rate by layer name; 1 for a layer that is not named"
+    )
+    layer_decay: float | None = Field(
+        default=None, gt=0, le=1, description="factor of each layer's learning rate to that of the layer above it"
+    )
+
+    @property
+    def layered(self) -> bool:
+        """Whether layers have learning rates of their own."""
+        return bool(self.layer_rates) or self.layer_decay is not None
+
+    @model_validator(mode="after")
+    def _factors_come_from_one_rule(self) -> Self:
+        if self.layer_rates and self.layer_decay is not None:
+            raise ValueError("give either layer_rates or layer_decay, not both.")
+        return self
+
+
+class Sgd(LayeredOptimizer):
+    """Gradient descent with momentum, and Nesterov's if a candidate says so."""
+
+    usual_rate: ClassVar[float] = 0.01
+
+    name: Literal["sgd"] = "sgd"
+
+
+class AdaptiveMoments(LayeredOptimizer):
+    """What Adam and AdamW have in common; their `beta_1` is the candidate's momentum."""
+
+    usual_momentum: ClassVar[float] = 0.9
+
+    beta_2: float = Field(default=0.999, ge=0, lt=1, description="decay of the squared gradient's moving average")
+    epsilon: float = Field(default=1e-7, gt=0, description="added to the root of that average")
+
+
+class Adam(AdaptiveMoments):
+    """Adam, without weight decay."""
+
+    name: Literal["adam"] = "adam"
+
+
+class AdamW(AdaptiveMoments):
+    """Adam with weight decay that is decoupled from the gradient."""
+
+    name: Literal["adamw"] = "adamw"
+    weight_decay: float = Field(
+        default=0.004, ge=0, description="share of every weight lost in a step, times the learning rate"
+    )
+
+
+class RMSprop(LayeredOptimizer):
+    """RMSprop with momentum, not centred."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    rho: float = Field(default=0.9, ge=0, lt=1, description="decay of the squared gradient's moving average")
+    epsilon: float = Field(default=1e-7, gt=0, description="added to that average under the root")
+
+
+NAMES = ("sgd", "adam", "adamw", "rmsprop")
+
+
+Optimizer: TypeAlias = Annotated[
+    Annotated[Sgd, Tag("<sgd>")]
+    | Annotated[Adam, Tag("<adam>")]
+    | Annotated[AdamW, Tag("<adamw>")]
+    | Annotated[RMSprop, Tag("<rmsprop>")],
+    Discriminator(
+        # The brackets keep the tag out of an error's field.
+        lambda given: f"<{given.get('name', 'sgd') if isinstance(given, dict) else getattr(given, 'name', '')}>",
+        custom_error_type="optimizer_name",
+        custom_error_message=f"must be a table with a name, one of {', '.join(NAMES)}",
+    ),
+]
+
+
+def layer_factors(optimizer: Optimizer, layers: Sequence[str]) -> dict[str, float]:
+    """Return the factor of each layer's learning rate; `layers` have weights to train, from input to output.
+
+    Raises:
+        BadInput: if `layer_rates` has another layer.
+
+    >>> layer_factors(Sgd(layer_decay=0.5), ["first", "second", "output"])
+    {'first': 0.25, 'second': 0.5, 'output': 1.0}
+    """
+    if optimizer.layer_decay is not None:
+        depths = reversed(range(len(layers)))
+        return {layer: optimizer.layer_decay**depth for layer, depth in zip(layers, depths, strict=True)}
+    for name in optimizer.layer_rates:
+        if name not in layers:
+            known = f"{nearest(name, layers)}; there are {', '.join(layers)}" if layers else ""
+            raise BadInput("optimizer.layer_rates", f"there is no layer `{name}` with weights to train{known}")
+    return {layer: optimizer.layer_rates.get(layer, 1.0) for layer in layers}

@@ -1,7 +1,4 @@
-"""The errors a user can cause or meet, and the exit code of each.
-
-They stand alone so that every layer can raise them without importing another layer.
-"""
+"""The errors a user can cause or meet, and the exit code of each; every layer can raise them, so they import none."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydantic import ValidationError
-    from pydantic_core import ErrorDetails
 
 
 class SweepError(Exception):
@@ -22,12 +18,7 @@ class SweepError(Exception):
 
 
 class BadInput(SweepError):
-    """A value that came from outside and breaks a rule.
-
-    Args:
-        field: the dotted name of the value, e.g. `search.learning_rate.low`.
-        reason: the rule, then the value.
-    """
+    """A value that came from outside and breaks a rule: its dotted name, and the rule, then the value."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)  # as arguments, so that it can be sent from a trainer process
@@ -93,9 +84,18 @@ RULES = {
 
 
 def first_problem(error: ValidationError, prefix: str = "") -> BadInput:
-    """Turn pydantic's first complaint into a `BadInput` that names the dotted field."""
+    """Turn pydantic's first complaint into a `BadInput`: the dotted field, the rule, and the value unless a table."""
     complaint = error.errors(include_url=False)[0]
-    return BadInput(field_name((prefix, *complaint["loc"])) or "value", _reason(complaint))
+    given, rule = complaint["input"], RULES.get(complaint["type"])
+    if complaint["type"] == "missing":
+        reason = "is missing."
+    elif complaint["type"] == "value_error":  # one of our own validators, whose message holds the value
+        message = complaint["msg"].removeprefix("Value error, ")
+        reason = message[0].lower() + message[1:]
+    else:
+        rule = rule or complaint["msg"].replace("Input should", "must", 1)
+        reason = f"{rule}." if isinstance(given, dict) else f"{rule}, got {reprlib.repr(given)}."
+    return BadInput(field_name((prefix, *complaint["loc"])) or "value", reason)
 
 
 def field_name(location: Iterable[str | int]) -> str:
@@ -104,18 +104,6 @@ def field_name(location: Iterable[str | int]) -> str:
     while parts and parts[-1] in UNION_TYPES:
         parts.pop()
     return ".".join(parts)
-
-
-def _reason(complaint: ErrorDetails) -> str:
-    """Return the rule, then the value; a whole table is not repeated."""
-    if complaint["type"] == "missing":
-        return "is missing."
-    if complaint["type"] == "value_error":  # one of our own validators, which tells the value itself
-        reason = complaint["msg"].removeprefix("Value error, ")
-        return reason[0].lower() + reason[1:]
-    rule = RULES.get(complaint["type"]) or complaint["msg"].replace("Input should", "must", 1)
-    given = complaint["input"]
-    return f"{rule}." if isinstance(given, dict) else f"{rule}, got {reprlib.repr(given)}."
 
 
 SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}:/"

@@ -32,8 +32,7 @@ def replace_file(path: Path, write: Callable[[Path], object], field: str) -> Non
 def find_places(path: Path, field: str) -> tuple[Path, Path]:
     """Return the file that `path` resolves to, so that a link stays one, and the file to write beside it.
 
-    Raises:
-        BadInput: if it is there and no file, such as a folder, a device or a pipe.
+    It raises `BadInput` for what is no file, such as a folder, a device or a pipe.
     """
     try:
         target = path.resolve()
@@ -55,11 +54,7 @@ def check_place(path: Path, field: str) -> None:
 
 
 def make_folder(path: Path, field: str) -> None:
-    """Make a folder in which files can be made, unless it is there.
-
-    Raises:
-        BadInput: if that cannot be done.
-    """
+    """Make a folder in which files can be made, unless it is there; raise `BadInput` if that cannot be done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from sweep.candidate import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.errors import BadInput
-from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 
 TABLE: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 KINDS = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}

@@ -16,11 +16,10 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from sweep.candidate import Candidate, from_params
+from sweep.candidate import Candidate, Optimizer, Sgd, from_params
 from sweep.config.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Registry, read_registry
 from sweep.errors import BadInput, field_name, first_problem, nearest
 from sweep.model import StrictModel
-from sweep.optimizer import Optimizer, Sgd
 from sweep.schedules import CATALOGUE, Timeline, schedule_class
 from sweep.space import Range, Space, Value, contains, extremes
 

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from sweep.candidate import layer_factors
 from sweep.engines.dense import HiddenLayerNetwork
 from sweep.engines.initial import batch_order
 from sweep.engines.members import MONITORS, ClosedLoopSettings, MemberBatch, make_batch
 from sweep.engines.spec import Architecture, Curves, Float32, Job, TrainingSpec
 from sweep.engines.updates import Gradient, Rule, count, count_by_class, score, slot_count, update
-from sweep.optimizer import layer_factors
 from sweep.schedules import ClosedLoop, closed_loop_class
 
 

@@ -10,10 +10,9 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.candidate import Candidate
+from sweep.candidate import Candidate, Optimizer, Sgd
 from sweep.data.table import Split
 from sweep.engines.tasks import Task, classification
-from sweep.optimizer import Optimizer, Sgd
 from sweep.schedules import Timeline
 
 Item = TypeVar("Item")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sweep.optimizer import Adam, AdamW, AdaptiveMoments, Optimizer, RMSprop, Sgd
+from sweep.candidate import Adam, AdamW, AdaptiveMoments, Optimizer, RMSprop, Sgd
 
 Moved = tuple[tf.Tensor, list[tf.Tensor]]
 

@@ -10,12 +10,11 @@ from typing import Literal
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sweep.candidate import Candidate
+from sweep.candidate import AdaptiveMoments, Candidate
 from sweep.config.study_file import Metric, Plan, StudyFile
 from sweep.data.table import Dataset, split_stratified
 from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
-from sweep.optimizer import AdaptiveMoments
 from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
 from sweep.search.session import make_spec, read_data

@@ -14,11 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from sweep.candidate import Candidate
+from sweep.candidate import Adam, AdamW, Candidate, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.engines.initial import batch_order
 from sweep.engines.keras_model import build_model
 from sweep.engines.spec import Float32, Int32, TrainingSpec
-from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.schedules import ClosedLoop
 from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import optuna
 
-from sweep.candidate import Candidate
+from sweep.candidate import Candidate, layer_factors
 from sweep.config.study_file import StudyFile, check_rates, read_study_file
 from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.execution.batches import BatchTrainer, Trainer, tile_shape
 from sweep.execution.local import Pool
-from sweep.optimizer import layer_factors
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.loop import to_record
 from sweep.search.space import SearchSpace

@@ -10,10 +10,10 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
+from sweep.candidate import Optimizer
 from sweep.config.study_file import Metric
 from sweep.errors import NotFound
 from sweep.model import Answer
-from sweep.optimizer import Optimizer
 from sweep.space import Value
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord

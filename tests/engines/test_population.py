@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from sweep.candidate import Candidate, from_params
+from sweep.candidate import Adam, AdamW, Candidate, Optimizer, RMSprop, Sgd, from_params
 from sweep.data.table import Split
 from sweep.engines import keras_model, spec
 from sweep.engines.population import Population
 from sweep.engines.spec import BY_RUN, Architecture, Curves, Job, Shape, TrainingSpec
 from sweep.fit.reference import Training
-from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd
 from sweep.schedules import ClosedLoop
 from tests.engines.numpy_training import NumpyTraining
 

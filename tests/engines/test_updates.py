@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sweep.candidate import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.engines.spec import Float32
 from sweep.engines.updates import Rule, slot_count, update
 from sweep.fit.reference import keras_layered, keras_optimizer, set_learning_rate
-from sweep.optimizer import Adam, AdamW, Optimizer, RMSprop, Sgd, layer_factors
 
 STEPS = 25
 SHAPES = ((3, 4), (4,), (2, 3, 2))

@@ -221,8 +221,8 @@ def fit_ours(chosen: Chosen, script: dict[str, Any], seed: int) -> Any:
 
 
 def our_optimizer(chosen: Chosen, model: Any) -> tuple[Any, Any]:
+    from sweep.candidate import layer_factors
     from sweep.fit.reference import keras_layered, keras_optimizer, set_learning_rate
-    from sweep.optimizer import layer_factors
 
     optimizer, candidate = chosen.plan.optimizer, chosen.candidate
     if not optimizer.layered:

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sweep.candidate import from_params
+from sweep.candidate import Adam, Sgd, from_params
 from sweep.data.table import Split
 from sweep.engines.initial import batch_order
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.fit.checkpoint import Checkpoint, Snapshot, read_checkpoint
 from sweep.fit.reference import Training
 from sweep.fit.train import Request, best_epoch, describe, restore, snapshot, summary, train
-from sweep.optimizer import Adam, Sgd
 from sweep.schedules import Schedule
 
 reads_variables = pytest.mark.filterwarnings(
