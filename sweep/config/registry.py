@@ -47,18 +47,17 @@ Registered = TypeVar("Registered", RegisteredData, RegisteredModel)
 
 
 class Registry(StrictModel):
-    """Data sets and models by name, and the registry file that their paths are relative to."""
+    """Data sets and models by name, and the registry file that their paths are relative to.
+
+    A name that is not registered raises `NotFound`, which names the nearest.
+    """
 
     path: Annotated[Path, Field(strict=False)] = Path(DEFAULT)
     datasets: dict[Name, RegisteredData] = Field(default={})
     models: dict[Name, RegisteredModel] = Field(default={})
 
     def data(self, name: str) -> RegisteredData:
-        """Return the data set called `name`.
-
-        Raises:
-            NotFound: if there is none; it names the nearest.
-        """
+        """Return the data set called `name`."""
         return _find(self.datasets, name, "data.name", "data set")
 
     def data_path(self, name: str) -> Path:
@@ -66,21 +65,17 @@ class Registry(StrictModel):
         return self.path.parent / self.data(name).file
 
     def model(self, name: str) -> RegisteredModel:
-        """Return the model called `name`.
-
-        Raises:
-            NotFound: if there is none; it names the nearest.
-        """
+        """Return the model called `name`."""
         return _find(self.models, name, "model.name", "model")
-
-
-NO_NAMES = Registry()
 
 
 def _find(registered: Mapping[str, Registered], name: str, field: str, kind: str) -> Registered:
     if name not in registered:
         raise NotFound(field, f"there is no {kind} `{name}` in the registry{nearest(name, registered)}")
     return registered[name]
+
+
+NO_NAMES = Registry()
 
 
 def read_registry(path: Path | None = None) -> Registry:
@@ -93,8 +88,7 @@ def read_registry(path: Path | None = None) -> Registry:
     if not place.exists():
         return Registry(path=place)
     try:
-        tables = tomllib.loads(place.read_text(encoding="utf-8"))
-        return Registry.model_validate({"path": place, **tables})
+        return Registry.model_validate({"path": place, **tomllib.loads(place.read_text(encoding="utf-8"))})
     except ValidationError as error:
         raise first_problem(error, "registry") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -1,11 +1,11 @@
 """The study file: what to train, on what, what to try, and how much of it.
 
-A `Plan` is a study file that passed every check, so no other layer checks again. The database keeps it, and a stored
-study may be continued only by a plan that agrees with the stored one.
+A `Plan` is a study file that passed every check, so no other layer checks again. The database keeps it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,8 @@ from sweep.model import StrictModel
 from sweep.schedules import CATALOGUE, Timeline, schedule_class
 from sweep.space import Range, Space, Value, contains, extremes
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+LARGEST_SEED = 2**32 - 1
+Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED + 1)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
 Metric: TypeAlias = Literal["accuracy", "log_loss"]
@@ -31,12 +32,16 @@ Note = Annotated[str, Field(max_length=1000)]
 
 SHARED = ("learning_rate", "momentum", "nesterov")
 OF_ANOTHER = "unknown key for this `name`; another one has it."
-PATTERNS = {
-    "name": NAME_RULE,
-    "data.name": NAME_RULE,
-    "model.name": NAME_RULE,
-    "model.build": "`module:function`",
-}
+PATTERNS = dict.fromkeys(("name", "data.name", "model.name"), NAME_RULE) | {"model.build": "`module:function`"}
+
+
+@contextlib.contextmanager
+def _named_within(table: str) -> Iterator[None]:
+    """Name the field of a complaint as the study file does, which has it in `table`."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{table}.{error.field}", error.reason) from error
 
 
 class DataPlan(StrictModel):
@@ -118,19 +123,13 @@ class SearchPlan(StrictModel):
     def _shared_parameters_can_be_made(self) -> Self:
         for field in SHARED:
             for value in extremes(getattr(self, field)):
-                try:
+                with _named_within("search"):
                     from_params({"schedule": "constant", "learning_rate": 0.1, field: value})
-                except BadInput as error:
-                    raise BadInput(f"search.{field}", error.reason) from error
         return self
 
 
 def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
-    """Return the space of each of a schedule's own parameters that a search varies or fixes, in the fields' order.
-
-    Raises:
-        BadInput: for an unknown schedule or parameter, or a space with an impossible end.
-    """
+    """Return the space of each of a schedule's own parameters that a search varies or fixes, in the fields' order."""
     field = f"search.schedules.{name}"
     kind = schedule_class(name, field)
     for key in spaces:
@@ -150,14 +149,13 @@ def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
     def as_the_schedule_writes_it(key: str, value: Value) -> Value:  # one list of points has many texts
         return kind.model_validate({"learning_rate": 0.1, **first, key: value}).parameters.get(key, value)
 
-    resolved: dict[str, Space] = {}
-    for key in (key for key in kind.own_parameters() if key in chosen):
-        space = chosen[key]
-        if isinstance(space, tuple):
-            resolved[key] = tuple(as_the_schedule_writes_it(key, value) for value in space)
-        else:
-            resolved[key] = space if isinstance(space, Range) else as_the_schedule_writes_it(key, space)
-    return resolved
+    def resolved(key: str, space: Space) -> Space:
+        if isinstance(space, Range):
+            return space
+        values = tuple(as_the_schedule_writes_it(key, value) for value in extremes(space))
+        return values if isinstance(space, tuple) else values[0]
+
+    return {key: resolved(key, chosen[key]) for key in kind.own_parameters() if key in chosen}
 
 
 def corners(spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
@@ -179,18 +177,15 @@ class BaselinePlan(StrictModel):
     @classmethod
     def _recipes_can_be_made(cls, recipes: tuple[dict[str, Value], ...]) -> tuple[dict[str, Value], ...]:
         for number, recipe in enumerate(recipes):
-            try:
+            with _named_within(f"baseline.recipes.{number}"):
                 recipe_candidate(recipe)
-            except BadInput as error:
-                raise BadInput(f"baseline.recipes.{number}.{error.field}", error.reason) from error
         return recipes
 
 
 class VerdictPlan(StrictModel):
     """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
 
-    `finalists` are the best candidates of each search that race; `smallest_effect` is the smallest difference worth
-    having, in validation rows.
+    `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in validation rows.
     """
 
     finalists: Annotated[int, Field(ge=1, le=256)] = 6
@@ -252,25 +247,21 @@ class Plan(StrictModel):
 def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:
     """Raise `BadInput` unless `recipe` is a candidate that the search could have drawn itself."""
     name = str(recipe.get("schedule", ""))
-    try:
+    with _named_within(field):
         candidate = recipe_candidate(recipe)
-    except BadInput as error:
-        raise BadInput(f"{field}.{error.field}", error.reason) from error
     if name not in search.schedules:
         raise BadInput(f"{field}.schedule", f"`{name}` is not among search.schedules.")
-    shared = {key: getattr(search, key) for key in SHARED}
-    own = {f"{name}.{key}": space for key, space in search.schedules[name].items()}
-    fields, stated = type(candidate.schedule).model_fields, candidate.schedule.parameters
-    for key in (key for key in stated if key in recipe and f"{name}.{key}" not in own):
-        if stated[key] != fields[key].default:
+    drawn, fields = search.schedules[name], type(candidate.schedule).model_fields
+    for key, value in candidate.schedule.parameters.items():
+        if key in recipe and key not in drawn and value != fields[key].default:
             reason = f"the search leaves it at its default; give it a value under search.schedules.{name}."
             raise BadInput(f"{field}.{key}", reason)
-    for key, space in (shared | own).items():
-        short = key.removeprefix(f"{name}.")
-        if key not in candidate.params:
-            raise BadInput(f"{field}.{short}", "is missing; the search draws it, so a recipe must give it.")
-        if not contains(space, candidate.params[key]):
-            raise BadInput(f"{field}.{short}", f"{candidate.params[key]} lies outside the search's own space.")
+    shared = {key: (key, getattr(search, key)) for key in SHARED}
+    for key, (param, space) in (shared | {key: (f"{name}.{key}", drawn[key]) for key in drawn}).items():
+        if param not in candidate.params:
+            raise BadInput(f"{field}.{key}", "is missing; the search draws it, so a recipe must give it.")
+        if not contains(space, candidate.params[param]):
+            raise BadInput(f"{field}.{key}", f"{candidate.params[param]} lies outside the search's own space.")
 
 
 def recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
@@ -313,18 +304,75 @@ def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) ->
 
 
 def read_as_written(path: Path, overrides: Mapping[str, Value] | None = None) -> Plan:
-    """Read and check a study file, but for the names in it that a registry explains, which may be a server's.
-
-    Raises:
-        BadInput: as `read_study_file` does.
-    """
-    tables = _read_tables(path)
+    """Read a study file as `read_study_file`, but for the names that a registry explains, which may be a server's."""
+    try:
+        tables = parse_tables(path.read_text(encoding="utf-8"), "JSON" if path.suffix == ".json" else "TOML")
+    except FileNotFoundError as error:
+        near = nearest(str(path), map(str, path.parent.glob("*.toml")))
+        raise BadInput("study", f"there is no file `{path}`{near}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput("study", f"`{path}` cannot be read: it is not UTF-8 text.") from error
+    except OSError as error:
+        raise BadInput("study", f"`{path}` cannot be read: {error.strerror or error}.") from error
+    except BadInput as error:
+        raise BadInput("study", f"`{path}` {error.reason}") from error
     for dotted, value in (overrides or {}).items():
         table, key = dotted.split(".")
-        held = tables.get(table, {})
-        if isinstance(held, Mapping):  # or the plan will say
-            tables[table] = {**held, key: value}
+        given = tables.get(table, {})
+        if isinstance(given, Mapping):  # or the plan will say
+            tables[table] = {**given, key: value}
     return read_plan(tables)
+
+
+def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]:
+    """Return the tables that a study file holds, unchecked; `BadInput` on `study` for text that is none."""
+
+    def refuse_constant(word: str) -> Any:
+        raise ValueError(f"{word} is no number")
+
+    try:
+        tables = json.loads(text, parse_constant=refuse_constant) if language == "JSON" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput("study", f"is not valid {language}: {error}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        raise BadInput("study", f"cannot be read: {error}.") from error
+    if not isinstance(tables, dict):
+        raise BadInput("study", "must be a JSON object.")
+    return tables
+
+
+def read_plan(tables: Mapping[str, Any]) -> Plan:
+    """Check the tables of a study file, wherever they come from.
+
+    Raises:
+        BadInput: naming the first wrong key; an unknown key, with the nearest valid one, comes before all others, as a
+            typo explains the missing key.
+    """
+    try:
+        return Plan.model_validate(tables)
+    except ValidationError as error:
+        complaints = error.errors(include_url=False)
+        unknown = next((complaint for complaint in complaints if complaint["type"] == "extra_forbidden"), None)
+        if unknown is not None:
+            *parents, key = field_name(unknown["loc"]).split(".")
+            known, prefix = _keys_beside(parents), "".join(f"{parent}." for parent in parents)
+            near = nearest(key, known).replace("`", f"`{prefix}", 1)
+            raise BadInput(prefix + key, f"unknown key{near}" if key not in known else OF_ANOTHER) from error
+        field = field_name(complaints[0]["loc"])
+        if complaints[0]["type"] == "string_pattern_mismatch":
+            raise BadInput(field, f"must be {PATTERNS[field]}, got {complaints[0]['input']!r}.") from error
+        raise first_problem(error) from error
+
+
+def _keys_beside(parents: list[str]) -> list[str]:
+    """Return the keys of the table at `parents`, of all its forms if it has several, such as an optimizer's."""
+    model: Any = Plan
+    for parent in parents:
+        field = model.model_fields.get(parent) if isinstance(model, type) and hasattr(model, "model_fields") else None
+        model = field.annotation if field else Range
+    forms = [model] if hasattr(model, "model_fields") else list(getattr(model, "__args__", ()))
+    bare = [getattr(form, "__origin__", form) for form in forms]  # the model inside an `Annotated`
+    return [key for form in bare if hasattr(form, "model_fields") for key in form.model_fields]
 
 
 def resolve(plan: Plan, registry: Registry) -> Plan:
@@ -352,82 +400,5 @@ def check_rates(plan: Plan) -> None:
     timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=1)
     for name, spaces in plan.search.schedules.items():
         for values, rate in product(corners(spaces), extremes(plan.search.learning_rate)):
-            try:
+            with _named_within(f"search.schedules.{name}"):
                 CATALOGUE[name].model_validate({"learning_rate": rate, **values}).rates(timeline)
-            except BadInput as error:
-                raise BadInput(f"search.schedules.{name}.{error.field}", error.reason) from error
-
-
-def read_plan(tables: Mapping[str, Any]) -> Plan:
-    """Check the tables of a study file, wherever they come from.
-
-    Raises:
-        BadInput: naming the first wrong key, and for an unknown key the nearest valid one.
-    """
-    try:
-        return Plan.model_validate(tables)
-    except ValidationError as error:
-        raise _complaint(error) from error
-
-
-def _read_tables(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        siblings = [str(sibling) for sibling in path.parent.glob("*.toml")]
-        raise BadInput("study", f"there is no file `{path}`{nearest(str(path), siblings)}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput("study", f"`{path}` cannot be read: it is not UTF-8 text.") from error
-    except OSError as error:
-        raise BadInput("study", f"`{path}` cannot be read: {error.strerror or error}.") from error
-    try:
-        return parse_tables(text, "JSON" if path.suffix == ".json" else "TOML")
-    except BadInput as error:
-        raise BadInput("study", f"`{path}` {error.reason}") from error
-
-
-def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]:
-    """Return the tables that a study file holds, unchecked.
-
-    Raises:
-        BadInput: on `study` for text that is not of that language, or no table.
-    """
-
-    def refuse_constant(word: str) -> Any:
-        raise ValueError(f"{word} is no number")
-
-    try:
-        tables = json.loads(text, parse_constant=refuse_constant) if language == "JSON" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput("study", f"is not valid {language}: {error}.") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-        raise BadInput("study", f"cannot be read: {error}.") from error
-    if not isinstance(tables, dict):
-        raise BadInput("study", "must be a JSON object.")
-    return tables
-
-
-def _complaint(error: ValidationError) -> BadInput:
-    """Return pydantic's first complaint in words; an unknown key comes first, as a typo explains the missing key."""
-    complaints = error.errors(include_url=False)
-    unknown = next((complaint for complaint in complaints if complaint["type"] == "extra_forbidden"), None)
-    if unknown is not None:
-        *parents, key = field_name(unknown["loc"]).split(".")
-        known, prefix = _keys_beside(parents), "".join(f"{parent}." for parent in parents)
-        near = nearest(key, known).replace("`", f"`{prefix}", 1)
-        return BadInput(prefix + key, f"unknown key{near}" if key not in known else OF_ANOTHER)
-    field = field_name(complaints[0]["loc"])
-    if complaints[0]["type"] == "string_pattern_mismatch":
-        return BadInput(field, f"must be {PATTERNS[field]}, got {complaints[0]['input']!r}.")
-    return first_problem(error)
-
-
-def _keys_beside(parents: list[str]) -> list[str]:
-    """Return the keys of the table at `parents`, of all its forms if it has several, such as an optimizer's."""
-    model: Any = Plan
-    for parent in parents:
-        field = model.model_fields.get(parent) if isinstance(model, type) and hasattr(model, "model_fields") else None
-        model = field.annotation if field else Range
-    forms = [model] if hasattr(model, "model_fields") else list(getattr(model, "__args__", ()))
-    bare = [getattr(form, "__origin__", form) for form in forms]  # the model inside an `Annotated`
-    return [key for form in bare if hasattr(form, "model_fields") for key in form.model_fields]

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LARGEST_SEED = 2**32 - 1
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -107,7 +105,20 @@ def read_csv(path: Path, *, header: bool, label: str | int) -> Dataset:
             number; on `data.label` if there is no such column or it holds fewer than 2 classes; on
             `data.header` if the first line is clearly a row of data.
     """
-    content, text = _read_text(path)
+    try:
+        if not path.exists():
+            raise BadInput("data.file", f"must exist, got {str(path)!r}.")
+        if not path.is_file():  # a device or a pipe might never end
+            kind = "a directory" if path.is_dir() else "a device or pipe"
+            raise BadInput("data.file", f"must be a regular file, got {kind}: {str(path)!r}.")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")  # without the byte order mark that spreadsheets write
+    except OSError as error:
+        raise BadInput("data.file", f"must be readable, got {error}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput("data.file", f"must be UTF-8 text, got byte {content[error.start]:#04x}.") from error
+    if "\0" in text:
+        raise BadInput("data.file", "must be UTF-8 text, got byte 0x00.")
     table = _Table.parse(text, header=header)
     position = table.find_label(label)
     inputs = table.numbers(position)
@@ -124,7 +135,6 @@ def split_tail(dataset: Dataset, fraction: float) -> Split:
         BadInput: on `split.fraction` if either side gets no row; on `split.kind` if the training rows are of
             one class.
     """
-    _check_fraction(fraction)
     rows = len(dataset.targets)
     # Keras' own expression, because `rows - ceil(rows * fraction)` rounds differently for some fractions.
     train_rows = math.floor(rows * (1.0 - fraction))
@@ -133,8 +143,8 @@ def split_tail(dataset: Dataset, fraction: float) -> Split:
     order = np.arange(rows, dtype=np.int32)
     split = Split(dataset, order[:train_rows], order[train_rows:])
     if len(np.unique(split.train_targets)) < 2:
-        only = dataset.classes[split.train_targets[0]]
-        reason = f"the first {train_rows} rows must hold at least 2 classes, got only {shortened(only)}"
+        only = shortened(dataset.classes[split.train_targets[0]])
+        reason = f"the first {train_rows} rows must hold at least 2 classes, got only {only}"
         raise BadInput("split.kind", f'{reason}; kind = "stratified" keeps the shares of the classes.')
     return split
 
@@ -143,15 +153,12 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     """Draw the validation rows at random, keeping the shares of the classes; rows come in the order drawn.
 
     Raises:
-        BadInput: on `split.fraction`, `split.kind` or `split.split_seed` if scikit-learn cannot draw such
-            rows; on `split.fraction` if the training rows it draws are of one class.
+        BadInput: on `split.fraction` or `split.kind` if scikit-learn cannot draw such rows, or those to train on are
+            of one class.
     """
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
     # What scikit-learn would refuse, in the words of a study file.
-    _check_fraction(fraction)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise BadInput("split.split_seed", f"must be from 0 to {LARGEST_SEED}, got {seed}.")
     counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
     if counts.min() < 2:
         rarest = shortened(dataset.classes[counts.argmin()])
@@ -161,30 +168,11 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     if min(validation_rows, rows - validation_rows) < classes:
         got = f"{rows - validation_rows} to train and {validation_rows} to validate"
         raise BadInput("split.fraction", f"must leave a row for each of {classes} classes on both sides, got {got}.")
-    order = np.arange(len(dataset.targets), dtype=np.int32)
+    order = np.arange(rows, dtype=np.int32)
     split = Split(dataset, *train_test_split(order, test_size=fraction, random_state=seed, stratify=dataset.targets))
     if len(np.unique(split.train_targets)) < 2:
         raise BadInput("split.fraction", f"must leave at least 2 classes to train on, got {fraction}.")
     return split
-
-
-def _read_text(path: Path) -> tuple[bytes, str]:
-    """Return the content of a regular file, and its text without the byte order mark that spreadsheets write."""
-    try:
-        if not path.exists():
-            raise BadInput("data.file", f"must exist, got {str(path)!r}.")
-        if not path.is_file():  # a device or a pipe might never end
-            kind = "a directory" if path.is_dir() else "a device or pipe"
-            raise BadInput("data.file", f"must be a regular file, got {kind}: {str(path)!r}.")
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise BadInput("data.file", f"must be readable, got {error}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput("data.file", f"must be UTF-8 text, got byte {content[error.start]:#04x}.") from error
-    if "\0" in text:
-        raise BadInput("data.file", "must be UTF-8 text, got byte 0x00.")
-    return content, text
 
 
 @dataclass(frozen=True)
@@ -197,7 +185,7 @@ class _Table:
     @classmethod
     def parse(cls, text: str, *, header: bool) -> _Table:
         """Read a text whose rows all have the same number of fields."""
-        _check_widths(text, header=header)
+        cls.check_widths(text, header=header)
         # The header is read as a row because pandas would rename a name that occurs twice. The engine is Python's
         # because C's loses an empty first cell behind a blank line that ends with a carriage return.
         cells = pd.read_csv(StringIO(text, newline=""), header=None, dtype=str, keep_default_na=False, engine="python")
@@ -207,6 +195,31 @@ class _Table:
         names = [str(name) for name in cells.iloc[0]]
         shown = [f"column {number} ({shortened(name)})" for number, name in enumerate(names, start=1)]
         return cls(cells.iloc[1:].reset_index(drop=True).set_axis(shown, axis="columns"), names)
+
+    @staticmethod
+    def check_widths(text: str, *, header: bool) -> None:
+        """Refuse text without rows, features or equal widths; pandas would fill short rows in silence."""
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        try:
+            # Pandas skips a line that is empty, or only spaces and tabs; a quoted empty cell is one.
+            widths = [
+                len(record)
+                for record in reader
+                if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t")))
+            ]
+        except csv.Error as error:
+            raise BadInput("data.file", f"must be well-formed CSV, got in line {reader.line_num}: {error}.") from error
+        first_row = 0 if header else 1
+        if len(widths) + first_row < 2:
+            raise BadInput(
+                "data.file", f"must hold rows of data, got {'only a header' if widths else 'an empty file'}."
+            )
+        if widths[0] < 2:
+            raise BadInput("data.file", "must hold a label and at least 1 feature, split by commas, got 1 column.")
+        for row, width in enumerate(widths, start=first_row):
+            if width != widths[0]:
+                like = "the header" if header else "row 1"
+                raise BadInput("data.file", f"row {row} must have {widths[0]} fields like {like}, got {width}.")
 
     def find_label(self, label: str | int) -> int:
         """Return the label column's position, counted from 0."""
@@ -238,17 +251,13 @@ class _Table:
 
     def labels(self, label: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
         """Return the class index of each row and the label of each class index."""
-        from sklearn.preprocessing import LabelEncoder  # noqa: PLC0415 - the second it takes is for runs alone
-
         labels = self.cells.iloc[:, label]
         for row in np.flatnonzero(labels == "")[:1]:
             raise _bad_cell(labels.to_frame(), row, 0, "a label")
-        encoder = LabelEncoder()
-        targets = encoder.fit_transform(labels.to_list()).astype(np.int32)
-        classes = tuple(str(each) for each in encoder.classes_)
+        classes, targets = np.unique(labels.to_numpy(dtype=object), return_inverse=True)
         if len(classes) < 2:
             raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
-        return targets, classes
+        return targets.astype(np.int32), tuple(classes.tolist())
 
     def check_header(self, label: int, classes: tuple[str, ...]) -> None:
         """Refuse a header that is clearly a row of data: numbers, beside a label that other rows have too.
@@ -261,36 +270,8 @@ class _Table:
             raise BadInput("data.header", f"must be false if line 1 is data, got numbers and the label {shown}.")
 
 
-def _check_widths(text: str, *, header: bool) -> None:
-    """Refuse text without rows, features or equal widths; pandas would fill short rows in silence."""
-    reader = csv.reader(StringIO(text, newline=""), strict=True)
-    try:
-        # Pandas skips a line that is empty, or only spaces and tabs; a quoted empty cell is one.
-        widths = [
-            len(record)
-            for record in reader
-            if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t")))
-        ]
-    except csv.Error as error:
-        raise BadInput("data.file", f"must be well-formed CSV, got in line {reader.line_num}: {error}.") from error
-    first_row = 0 if header else 1
-    if len(widths) + first_row < 2:
-        raise BadInput("data.file", f"must hold rows of data, got {'only a header' if widths else 'an empty file'}.")
-    if widths[0] < 2:
-        raise BadInput("data.file", "must hold a label and at least 1 feature, split by commas, got 1 column.")
-    for row, width in enumerate(widths, start=first_row):
-        if width != widths[0]:
-            like = "the header" if header else "row 1"
-            raise BadInput("data.file", f"row {row} must have {widths[0]} fields like {like}, got {width}.")
-
-
 def _bad_cell(cells: pd.DataFrame, row: int, column: int, rule: str, hint: str = "") -> BadInput:
     """Return the error for one cell; `row` and `column` count from 0."""
     text = cells.iloc[row, column]
     got = shortened(text) if text else "an empty cell"
     return BadInput("data.file", f"row {row + 1}, {cells.columns[column]} must be {rule}, got {got}.{hint}")
-
-
-def _check_fraction(fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise BadInput("split.fraction", f"must be above 0 and below 1, got {fraction}.")
