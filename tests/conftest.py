@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gzip
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import alembic.util
 import pytest
 from hypothesis import settings
 
@@ -22,6 +25,16 @@ COMPILED = CompileCache(Path(__file__).parents[1] / ".pytest_cache" / "xla")
 os.environ |= {"TF_XLA_FLAGS": environment(COMPILED.open()).get("TF_XLA_FLAGS", "")}
 atexit.register(COMPILED.close)
 
+
+# Alembic runs Optuna's ten revision files, which never change, for each storage that is opened: most of a short test.
+run_file, kept = alembic.util.load_python_file, functools.cache(alembic.util.load_python_file)
+
+
+def load_python_file(folder: str, name: str) -> ModuleType:
+    return (kept if Path(folder).name == "versions" else run_file)(folder, name)
+
+
+alembic.util.load_python_file = load_python_file
 
 # A deadline would measure the machine, not the law; speed belongs in tests/bench.
 settings.register_profile("no deadline", deadline=None)

@@ -133,11 +133,7 @@ class Database:
         return storage
 
     def read_only_storage(self) -> optuna.storages.RDBStorage:
-        """Return Optuna's storage over connections that cannot write.
-
-        Raises:
-            StorageFailed: if there is no database, or it is not one of Optuna's, or its schema is of another time.
-        """
+        """Return Optuna's storage over connections that cannot write; raises as `reading` does."""
         import optuna  # noqa: PLC0415 - as `storage`
 
         url, options = self._reading
@@ -158,8 +154,7 @@ class Database:
     def connecting(self) -> Iterator[Connection]:
         """Open a connection that cannot write, and that no writer waits for longer than one query.
 
-        Raises:
-            StorageFailed: if there is no database, or it refuses.
+        `StorageFailed` says that there is no database, or that it refuses.
         """
         if not self.exists():
             raise StorageFailed(f"there is no database `{self.shown}`; `sweep run` makes it.")
@@ -168,11 +163,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection, as `connecting`, to Optuna's tables; if their schema is newer, to a copy of them.
-
-        Raises:
-            StorageFailed: if there is no database, or it is not one of Optuna's, or its schema is too old.
-        """
+        """Open a connection to Optuna's tables as `connecting` does; if their schema is newer, to a copy of them."""
         with self.connecting() as connection:
             newer = self._has_newer_schema(connection)
             if not newer:
@@ -183,11 +174,7 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open one transaction: all of it is stored at the end, or nothing.
-
-        Raises:
-            StorageFailed: if the database refuses.
-        """
+        """Open one transaction: all of it is stored at the end, or nothing; `StorageFailed` if the database refuses."""
         with self._refusals("written"):
             self.locks.check()
             with self.engine.begin() as connection:
@@ -201,12 +188,7 @@ class Database:
         return AdvisoryLocks(sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.pool.NullPool))
 
     def sole_writer(self, study: str) -> contextlib.AbstractContextManager[None]:
-        """Hold the study's lock, which is free again however this process ends.
-
-        Raises:
-            Locked: if another process holds it.
-            StorageFailed: if the lock cannot be made.
-        """
+        """Hold the study's lock, which is free again however this process ends; `Locked` if another holds it."""
         return self._sole(study, f"another `sweep run` is writing the study `{study}` in `{self.shown}`.")
 
     def sole_server(self) -> contextlib.AbstractContextManager[None]:
@@ -334,12 +316,9 @@ class AdvisoryLocks:
     """PostgreSQL's advisory locks: each on a connection of its own, with which the server frees it.
 
     They belong to the database, so other spellings of its URL, other users and other machines meet the same locks.
-
-    Args:
-        engine: makes a new connection for each use.
     """
 
-    engine: Engine
+    engine: Engine  # makes a new connection for each use
     _held: dict[int, Connection] = field(default_factory=dict)
     _checking: threading.Lock = field(default_factory=threading.Lock)
 

@@ -1,7 +1,6 @@
 """Databases of a newer schema than ours: Optuna reads them, and a copy in tables that we know answers.
 
-Every question is asked of the copy as of a database of the known schema, so that there is one body of SQL. Only here
-are Optuna's private names used.
+Every question is asked of the copy as of a database of the known schema, so that there is one body of SQL.
 """
 
 from __future__ import annotations
@@ -25,21 +24,14 @@ from sweep.errors import StorageFailed
 from sweep.store import optuna_schema as schema
 
 
-@dataclass
-class Copied:
-    """A study whose trials are in the copy; Optuna's handle reads only what is new."""
-
-    study: optuna.Study
-    finished: set[int] = field(default_factory=set)
-
-
 @dataclass(eq=False)
 class OptunaCopy:
     """The studies of a storage, brought up to date at each use; trials that have finished never change."""
 
     storage: optuna.storages.RDBStorage
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _copied: dict[tuple[int, str], Copied] = field(default_factory=dict)
+    # Of each study Optuna's handle, which reads only what is new, and the ids of the finished trials in the copy.
+    _copied: dict[tuple[int, str], tuple[optuna.Study, set[int]]] = field(default_factory=dict)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -52,11 +44,7 @@ class OptunaCopy:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection to the copy.
-
-        Raises:
-            StorageFailed: if Optuna cannot read the database.
-        """
+        """Open a connection to the copy; `StorageFailed` if Optuna cannot read the database."""
         try:
             with self._lock, self._engine.begin() as connection:
                 self._refresh(connection)
@@ -74,29 +62,24 @@ class OptunaCopy:
             connection.execute(table.delete())
         for (study_id, name), study in studies.items():
             owner = {"study_id": study_id}
-            directions = [
-                {"objective": place, "direction": StudyDirection(direction).name} | owner
-                for place, direction in enumerate(study.directions)
-            ]
+            directions = [StudyDirection(direction).name for direction in study.directions]
             for table, rows in (
                 (schema.STUDIES, [{"study_name": name} | owner]),
-                (schema.DIRECTIONS, directions),
+                (schema.DIRECTIONS, [{"objective": n, "direction": each} | owner for n, each in enumerate(directions)]),
                 (schema.STUDY_USER, schema.attribute_rows(owner, study.user_attrs)),
                 (schema.STUDY_SYSTEM, schema.attribute_rows(owner, study.system_attrs)),
             ):
                 if rows:
                     connection.execute(table.insert(), rows)
             if (study_id, name) not in self._copied:
-                self._copied[study_id, name] = Copied(optuna.load_study(study_name=name, storage=self.storage))
-            self._copy_trials(connection, study_id, self._copied[study_id, name])
-
-    def _copy_trials(self, connection: Connection, study_id: int, copied: Copied) -> None:
-        trials = [trial for trial in copied.study.get_trials(deepcopy=False) if trial._trial_id not in copied.finished]
-        ids = [trial._trial_id for trial in trials]
-        schema.delete_trials(connection, ids)
-        if trials:
-            schema.insert_trials(connection, study_id, trials, [trial.number for trial in trials], ids)
-        copied.finished |= {trial._trial_id for trial in trials if trial.state.is_finished()}
+                self._copied[study_id, name] = optuna.load_study(study_name=name, storage=self.storage), set()
+            handle, finished = self._copied[study_id, name]
+            trials = [trial for trial in handle.get_trials(deepcopy=False) if trial._trial_id not in finished]
+            ids = [trial._trial_id for trial in trials]
+            schema.delete_trials(connection, ids)
+            if trials:
+                schema.insert_trials(connection, study_id, trials, [trial.number for trial in trials], ids)
+            finished |= {trial._trial_id for trial in trials if trial.state.is_finished()}
 
 
 def put_back(storage: optuna.storages.RDBStorage, study_id: int) -> int:

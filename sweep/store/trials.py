@@ -1,9 +1,8 @@
-"""A trial's record, what it was and what its runs showed: as the user attributes of an Optuna trial, stored by rounds.
+"""Trials: the record of a candidate and its runs, kept as a trial's user attributes, and stored by whole rounds.
 
-Only here are they written and read. What SQL ranks by are attributes of their own, and so are the curves, which are
-nine tenths of a record and which no table needs. Trials come into the database finished, so a coordinator that dies
-leaves nothing half done. A round is one transaction, a twentieth of what Optuna takes to add the same trials one by one
-(tests/bench/README.md).
+What SQL ranks by are attributes of their own, and so are the curves, nine tenths of a record, which no table needs.
+Trials come into the database finished, and a round in one transaction, so a coordinator that dies leaves nothing half
+done; Optuna takes twenty times as long to add the same trials one by one (tests/bench/README.md).
 """
 
 from __future__ import annotations
@@ -53,10 +52,8 @@ class TrialRecord(Answer):
     Attributes:
         format: the version of the stored document.
         schedule: the whole schedule with its defaults, as `read_schedule` takes it.
-        correct: right validation rows by run.
-        class_correct: right validation rows by class, added up over the runs.
+        correct: right validation rows by run; `class_correct` by class, added up over the runs.
         log_losses: validation cross-entropy by run; None where a run diverged.
-        training_seconds: the trial's share of the time that trainers spent.
         curves: by epoch; None also where they were not asked for.
         log_loss: mean of the finite `log_losses`.
         diverged: how many runs ended in NaN or infinity.

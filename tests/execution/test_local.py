@@ -18,7 +18,6 @@ import pytest
 
 from sweep.candidate import Candidate
 from sweep.data.table import Split
-from sweep.engines.population import Population
 from sweep.engines.spec import Architecture, Curves, Job, Shape, TrainingSpec
 from sweep.errors import BadInput, TrainingFailed
 from sweep.execution import worker
@@ -26,7 +25,7 @@ from sweep.execution.batches import BatchTrainer, Outcome
 from sweep.execution.compile_cache import CompileCache
 from sweep.execution.local import Pool
 from sweep.execution.worker import DatasetFile, JobReader
-from tests.execution.echo import COMMAND, InProcess
+from tests.execution.echo import COMMAND, EchoEngine, InProcess
 from tests.execution.test_worker import written
 
 DEADLINE = 20.0
@@ -62,41 +61,32 @@ def same(left: list[Outcome], right: list[Outcome]) -> bool:
     )
 
 
-class TestRealTrainers:
+def test_a_real_trainers_process_shape_and_kept_programs_and_a_kill_change_no_bit(
+    small: TrainingSpec,
+    resplits: list[Split],
+    candidates: list[Candidate],
+    really: InProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The only processes here that load TensorFlow."""
-
-    def test_workers_jobs_shape_and_a_kill_change_no_bit(
-        self, small: TrainingSpec, resplits: list[Split], candidates: list[Candidate], tmp_path: Path
-    ) -> None:
-        here = InProcess()
-        alone = train(here, small, candidates, Shape(16, 2))
-        with Pool(2) as pool:
-            trainer, found = BatchTrainer(pool, small, Shape(8, 4)), dict[int, Outcome]()
-            for place, outcome in trainer.train(candidates * 8, range(5)):
-                if not found:
-                    os.kill(pool.process_ids[0], signal.SIGKILL)
-                found[place] = outcome
-            assert pool.restarts == 1
-            assert same([found[place] for place in range(len(candidates) * 8)], alone * 8)
-            apart = dict(trainer.train_on(resplits, candidates[:2], range(5)))
-        for place, split in enumerate(resplits):
-            assert same(apart[place], train(here, replace(small, split=split), candidates[:2], Shape(8, 4)))
-
-    def test_a_pool_keeps_its_programs_for_the_next(
-        self, small: TrainingSpec, candidates: list[Candidate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
-        found = []
-        for _ in range(2):
-            with Pool(1, CompileCache(tmp_path)) as pool:
-                found.append(train(pool, small, candidates, Shape(16, 2)))
-            (entry,) = tmp_path.glob("*/*.pb.*")
-        assert same(*found)
-        whole = entry.read_bytes()
-        entry.write_bytes(whole[: len(whole) // 2])
-        with Pool(1, CompileCache(tmp_path)) as pool:
-            assert same(train(pool, small, candidates, Shape(16, 2)), found[0])
-        assert next(iter(tmp_path.glob("*/*.pb.*"))).read_bytes() != whole[: len(whole) // 2]
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    alone = train(really, small, candidates, Shape(8, 2))
+    with Pool(1, CompileCache(tmp_path)) as pool:
+        trainer, found = BatchTrainer(pool, small, Shape(8, 4)), dict[int, Outcome]()
+        for place, outcome in trainer.train(candidates * 4, range(5)):
+            if not found:
+                os.kill(pool.process_ids[0], signal.SIGKILL)
+            found[place] = outcome
+        assert pool.restarts == 1
+        assert same([found[place] for place in range(len(candidates) * 4)], alone * 4)
+        apart = dict(trainer.train_on(resplits, candidates[:2], range(5)))
+    for place, split in enumerate(resplits):
+        assert same(apart[place], train(really, replace(small, split=split), candidates[:2], Shape(8, 2)))
+    (entry,) = tmp_path.glob("*/*.pb.*")
+    with Pool(1, CompileCache(tmp_path)) as pool:
+        assert same(train(pool, small, candidates, Shape(8, 4)), alone)
+    assert list(tmp_path.glob("*/*.pb.*")) == [entry]
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +157,9 @@ with Pool(2, command={COMMAND!r}) as pool:
 def test_a_worker_builds_one_engine_for_all_re_splits(
     small: TrainingSpec, resplits: list[Split], candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built: list[Population] = []
+    built: list[EchoEngine] = []
 
-    class Counted(Population):
+    class Counted(EchoEngine):
         def __init__(self, spec: TrainingSpec) -> None:
             super().__init__(spec)
             built.append(self)
@@ -178,12 +168,11 @@ def test_a_worker_builds_one_engine_for_all_re_splits(
     jobs = [Job(replace(small, split=split), tuple(candidates), (0, 1), Shape(16, 2)) for split in resplits]
     answers = served([*jobs, jobs[0], replace(jobs[0], spec=broken(small, "nowhere:model")), jobs[1]])
     assert isinstance(answers.pop(4), BadInput)
-    alone = Population(small)
+    alone = EchoEngine(small)
     for answer, job in zip(answers, [*jobs, jobs[0], jobs[1]], strict=True):
         assert isinstance(answer, Curves)
         assert np.array_equal(answer.loss, alone.train(job).loss)
-    assert [population.programs for population in built[:1]] == [1]
-    assert len(built) == 1
+    assert len(built) == 3  # for the re-splits, for the broken model, and after it
 
 
 def served(jobs: list[Job]) -> list[object]:

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
 from sweep.execution.batches import Outcome
+from sweep.search import loop
 from sweep.search.loop import Coordinator, SearchProgress, missing_positions
 from sweep.search.space import SearchSpace
 from sweep.store.database import Database
@@ -76,7 +77,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[int | None, 
 
 
 class TestBudget:
-    @pytest.mark.parametrize("trials", [1, 2, 7, 8, 9, 16, 21])
+    @pytest.mark.parametrize("trials", [1, 8, 9, 21])
     def test_a_study_has_exactly_its_budget(self, database: Database, trials: int) -> None:
         found = held(swept(database, make_plan(trials=trials)).study)
         assert sorted(found) == list(range(trials))  # type: ignore[type-var]  # none of others
@@ -163,7 +164,7 @@ class TestRepetition:
 
 
 class TestInterruption:
-    @pytest.mark.parametrize("after", [0, 1, 5, 7, 8, 9, 15, 16, 19])
+    @pytest.mark.parametrize("after", [0, 1, 7, 8, 15, 19])
     def test_a_resumed_study_equals_an_uninterrupted_one(
         self, database: Database, uninterrupted: dict[int, tuple[Any, ...]], after: int
     ) -> None:
@@ -190,11 +191,13 @@ class TestInterruption:
             assert resumed == held(swept(other, plan, diverged=everything_diverges).study)
 
     def test_the_order_of_arrival_does_not_decide_which_trials_are_shown(
-        self, database: Database, tmp_path: Path
+        self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """More than 250 trials: the sampler sees the best and the latest, by position and not by number."""
-        plan = make_plan(trials=290, round_size=256)
-        interrupted(database, plan, after=40)
+        """More trials than are shown: the sampler sees the best and the latest, by position and not by number."""
+        monkeypatch.setattr(loop, "BEST_SHOWN", 5)
+        monkeypatch.setattr(loop, "LATEST_SHOWN", 12)
+        plan = make_plan(trials=40, round_size=32)
+        interrupted(database, plan, after=10)
         resumed = held(swept(database, plan).study)
         with opened(tmp_path / "whole.db") as other:
             assert resumed == held(swept(other, plan).study)
@@ -210,9 +213,9 @@ class TestLogLoss:
         same = [position for position in range(20) if by_log_loss[position] == by_accuracy[position]]
         assert same == list(range(16))  # TPE draws blindly until it is shown ten trials
 
-    @pytest.mark.parametrize("after", [1, 8, 13, 19])
-    def test_a_resumed_study_equals_an_uninterrupted_one(self, database: Database, tmp_path: Path, after: int) -> None:
-        interrupted(database, self.PLAN, after, kind=ContraryTrainer)
+    def test_a_resumed_study_equals_an_uninterrupted_one(self, database: Database, tmp_path: Path) -> None:
+        for after in (1, 12):
+            interrupted(database, self.PLAN, after, kind=ContraryTrainer)
         resumed = held(swept(database, self.PLAN, ContraryTrainer).study)
         with opened(tmp_path / "whole.db") as other:
             assert resumed == held(swept(other, self.PLAN, ContraryTrainer).study)

@@ -125,7 +125,7 @@ KINDS: dict[str, Callable[[pytest.FixtureRequest, Path], tuple[str, str]]] = {
 }
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["sqlite", "postgresql"])
 def spelled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spelled]:
     """Hold Optuna's schema and no study, under two URLs."""
     first, second = KINDS[request.param](request, tmp_path)

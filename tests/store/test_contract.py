@@ -20,13 +20,14 @@ from sweep.config.study_file import Metric
 from sweep.errors import Locked, StorageFailed
 from sweep.search.loop import to_record
 from sweep.search.space import SearchSpace
+from sweep.store import database as module
 from sweep.store import optuna_schema as schema
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, study_names, versions
 from sweep.store.study import open_study, read_documents, write_documents
 from sweep.store.trials import put_back, store
 from tests.fakes import DATA_SHA256, FakeTrainer, closed, make_coordinator, make_plan, opened, outcome_of
-from tests.store.conftest import Postgres, Spelled
+from tests.store.conftest import KINDS, Postgres, Spelled
 from tests.store.test_queries import rank_key
 from tests.store.test_trials import STRANGE
 
@@ -172,7 +173,11 @@ class TestQuestions:
 
 
 class TestLocks:
-    def test_a_second_writer_of_a_study_is_refused_under_either_url(self, spelled: Spelled) -> None:
+    @pytest.mark.parametrize("spelled", KINDS, indirect=True)
+    def test_a_second_writer_of_a_study_is_refused_under_either_url(
+        self, spelled: Spelled, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.1)
         refused = pytest.raises(Locked, match="another `sweep run` is writing the study `tiny`")
         assert not spelled.again.is_being_written("tiny")
         with spelled.database.sole_writer("tiny"):
