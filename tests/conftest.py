@@ -30,7 +30,7 @@ atexit.register(COMPILED.close)
 run_file, kept = alembic.util.load_python_file, functools.cache(alembic.util.load_python_file)
 
 
-def load_python_file(folder: str, name: str) -> ModuleType:
+def load_python_file(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> ModuleType:
     return (kept if Path(folder).name == "versions" else run_file)(folder, name)
 
 
