@@ -43,37 +43,21 @@ BAND = (10, 90)  # percent of the runs
 
 @dataclass(frozen=True)
 class Outcome:
-    """All runs of one candidate.
-
-    Attributes:
-        run_seeds: the seed of each run.
-        correct: validation rows classified right after the last epoch, `[runs]`.
-        class_correct: those of each class, `[runs, classes]`.
-        log_loss: validation cross-entropy after the last epoch, `[runs]`; not finite where a run diverged.
-        diverged: whether a run ended in NaN or infinity, `[runs]`.
-        rate: learning rate at the start of each epoch, `[epochs]`; mean over runs if the schedule is closed-loop.
-        loss: training cross-entropy by epoch, mean over runs that did not diverge, `[epochs]`.
-        accuracy: training accuracy by epoch, mean over all runs, `[epochs]`.
-        validation_loss: as `loss`, on the validation rows.
-        validation_accuracy: as `accuracy`, on the validation rows.
-        spread: 10th and 90th percentile over all runs of the validation accuracy by epoch, `[2, epochs]`.
-        validation_rows: how many there are.
-        seconds: this candidate's share of its jobs' time.
-    """
+    """All runs of one candidate."""
 
     run_seeds: tuple[int, ...]
-    correct: Int32
-    class_correct: Int32
-    log_loss: Float32
-    diverged: NDArray[np.bool_]
-    rate: Numbers
-    loss: Numbers
-    accuracy: Numbers
-    validation_loss: Numbers
-    validation_accuracy: Numbers
-    spread: Numbers
+    correct: Int32  # validation rows classified right after the last epoch, `[runs]`
+    class_correct: Int32  # those of each class, `[runs, classes]`
+    log_loss: Float32  # validation cross-entropy after the last epoch, `[runs]`; not finite where a run diverged
+    diverged: NDArray[np.bool_]  # whether a run ended in NaN or infinity, `[runs]`
+    rate: Numbers  # at the start of each epoch, `[epochs]`; mean over runs if the schedule is closed-loop
+    loss: Numbers  # training cross-entropy by epoch, mean over runs that did not diverge, `[epochs]`
+    accuracy: Numbers  # training accuracy by epoch, mean over all runs, `[epochs]`
+    validation_loss: Numbers  # as `loss`, on the validation rows
+    validation_accuracy: Numbers  # as `accuracy`, on the validation rows
+    spread: Numbers  # 10th and 90th percentile over all runs of the validation accuracy by epoch, `[2, epochs]`
     validation_rows: int
-    seconds: float
+    seconds: float  # this candidate's share of its jobs' time
 
     @property
     def value(self) -> float:
@@ -89,7 +73,7 @@ class Executor(Protocol):
 
 
 class Trainer(Protocol):
-    """Trains candidates: on an executor, or by two lines in a test."""
+    """Trains candidates: a `BatchTrainer`, or a few lines in a test."""
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         """Yield each candidate's place and outcome once all its runs are done."""
@@ -156,8 +140,7 @@ class BatchTrainer:
     def narrow(self, run_seeds: int) -> BatchTrainer:
         """Return a trainer on the same executor for few candidates with `run_seeds` runs each, on any rows.
 
-        One of them should serve all such work, since it compiles a program of its own: on the default study that pays
-        from about 80 runs of each candidate on, where trainings take longer sooner, and for up to 24 candidates.
+        It compiles a program of its own, which on the default study pays from about 80 runs of each candidate on.
         """
         return replace(self, shape=_bounded(self.spec, NARROW, NARROW_MEMBERS, run_seeds))
 

@@ -91,9 +91,7 @@ class Pool:
         """Train every job and yield its place and curves as it finishes.
 
         A trainer is sent a spec only if it is another object than that of the job before, so let jobs share it.
-
-        Raises:
-            TrainingFailed: if a job raises an error, or kills its trainer three times.
+        `TrainingFailed` says that a job raised an error, or killed its trainer three times.
         """
         datasets, numbered = self._fill_up(), dict(enumerate(jobs))
         waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)

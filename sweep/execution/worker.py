@@ -17,7 +17,6 @@ import pickle
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -119,26 +118,13 @@ def environment(cache: Path | None = None) -> dict[str, str]:
 def main(descriptor: int, datasets: int) -> None:
     """Serve jobs from the pipe `descriptor` until it closes; `datasets` is the file that holds their rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
-    with without_keras():  # loaded now, while the coordinator reads the data
-        importlib.import_module("sweep.engines.population")
+    # TensorFlow loads Keras for nothing, in nearly half of its time, and goes on where there is none: so for the moment
+    # there is none, by Python's own mark. Networks that need it import it later.
+    sys.modules["keras"] = None  # type: ignore[assignment]
+    importlib.import_module("sweep.engines.population")  # now, while the coordinator reads the data
+    del sys.modules["keras"]
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Connection(descriptor) as pipe:
         serve(pipe, JobReader(datasets))
-
-
-@contextlib.contextmanager
-def without_keras() -> Iterator[None]:
-    """Let TensorFlow be imported without Keras, which it loads for nothing in nearly half of its time.
-
-    It goes on where Keras cannot be imported, so for the moment it cannot; networks that need Keras import it later.
-    """
-    if "keras" in sys.modules:
-        yield
-        return
-    sys.modules["keras"] = None  # type: ignore[assignment]  # Python's own mark of a module that is not there
-    try:
-        yield
-    finally:
-        del sys.modules["keras"]
 
 
 def serve(pipe: Any, jobs: JobReader) -> None:

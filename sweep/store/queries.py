@@ -185,18 +185,13 @@ class StudyReader:
         return [Tried(trial, int(counts[chosen])) for trial, chosen in zip(trials, best["schedule"], strict=True)]
 
     def every_trial(self, params: Sequence[str] = ("schedule", "learning_rate", "momentum")) -> pd.DataFrame:
-        """Return the standings of all finished trials with some params of each.
-
-        What a trial does not have is None or NaN there, as in a study that others filled.
-        """
+        """Return the standings of all finished trials with some params of each, None or NaN where a trial has none."""
         found: dict[str, dict[int, Value]] = {name: {} for name in params}
         for row in self.connection.execute(schema.NAMED_PARAMS, {"study": self.study_id, "names": list(params)}):
             found[row.param_name][row.trial_id] = schema.external(row.param_value, row.distribution_json)
         frame = self.standings()
-        columns = {name: frame["trial_id"].map(values) for name, values in found.items()}
-        return frame.assign(
-            **{name: column if name == "schedule" else column.astype(float) for name, column in columns.items()}
-        )
+        kinds = {name: float for name in params if name != "schedule"}
+        return frame.assign(**{name: frame["trial_id"].map(values) for name, values in found.items()}).astype(kinds)
 
     def standings(self, top: int | None = None) -> pd.DataFrame:
         """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
@@ -215,10 +210,7 @@ class StudyReader:
         ids = frame["trial_id"].tolist()
         params, records = schema.read_params(self.connection, ids), self._records(ids, brief=brief)
         columns = (ids, frame["number"].tolist(), frame["value"].tolist())
-        return [
-            Best(number, value, params[trial_id], records[trial_id])
-            for trial_id, number, value in zip(*columns, strict=True)
-        ]
+        return [Best(number, value, params[key], records[key]) for key, number, value in zip(*columns, strict=True)]
 
     def _records(self, trial_ids: Sequence[int], *, brief: bool) -> dict[int, TrialRecord]:
         attributes = schema.read_attributes(self.connection, trial_ids, BRIEF if brief else None)

@@ -47,31 +47,20 @@ class TrialCurves(Answer):
 
 
 class TrialRecord(Answer):
-    """A candidate and its runs; every part may be missing, as in a trial that others made.
+    """A candidate and its runs; every part may be missing, as in a trial that others made."""
 
-    Attributes:
-        format: the version of the stored document.
-        schedule: the whole schedule with its defaults, as `read_schedule` takes it.
-        correct: right validation rows by run; `class_correct` by class, added up over the runs.
-        log_losses: validation cross-entropy by run; None where a run diverged.
-        curves: by epoch; None also where they were not asked for.
-        log_loss: mean of the finite `log_losses`.
-        diverged: how many runs ended in NaN or infinity.
-        position: the candidate's place in the order of proposals; None outside a sweep.
-    """
-
-    format: Literal[1] = 1
-    schedule: dict[str, Any] | None = None
-    correct: tuple[StrictInt, ...] = ()
-    class_correct: tuple[StrictInt, ...] = ()
+    format: Literal[1] = 1  # the version of the stored document
+    schedule: dict[str, Any] | None = None  # whole, with its defaults, as `read_schedule` takes it
+    correct: tuple[StrictInt, ...] = ()  # right validation rows by run
+    class_correct: tuple[StrictInt, ...] = ()  # and by class, added up over the runs
     validation_rows: StrictInt | None = None
-    log_losses: tuple[Number, ...] = ()
+    log_losses: tuple[Number, ...] = ()  # validation cross-entropy by run; None where a run diverged
     run_seeds: tuple[StrictInt, ...] = ()
-    training_seconds: Number = None
-    curves: TrialCurves | None = None
-    log_loss: Number = None
-    diverged: StrictInt | None = None
-    position: StrictInt | None = None
+    training_seconds: Number = None  # the trial's share of the time that trainers spent
+    curves: TrialCurves | None = None  # None also where they were not asked for
+    log_loss: Number = None  # mean of the finite `log_losses`
+    diverged: StrictInt | None = None  # how many runs ended in NaN or infinity
+    position: StrictInt | None = None  # the candidate's place in the order of proposals; None outside a sweep
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -114,8 +103,7 @@ def read_record(attributes: Mapping[str, Any]) -> TrialRecord:
 def store(database: Database, study_id: int, trials: Sequence[FrozenTrial]) -> None:
     """Write finished trials in one transaction, numbered in their order.
 
-    Raises:
-        StorageFailed: for a value that is not finite, which would make the study unreadable, or a refusal.
+    A value that is not finite raises `StorageFailed`: it would make the study unreadable.
     """
     for trial in trials:
         if trial.value is None or not math.isfinite(trial.value):
