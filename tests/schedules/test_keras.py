@@ -140,14 +140,14 @@ def plateau(**own: Any) -> ClosedLoop:
 
 
 class TestClosedLoopRates:
-    SETTINGS: ClassVar[dict[str, Any]] = {"monitor": "val_accuracy", "factor": 0.5, "patience": 2}
+    SETTINGS: ClassVar[dict[str, Any]] = {"monitor": "val_accuracy", "factor": 0.5, "patience": 1}
 
     @reads_variables
     def test_plateau_gives_the_rates_of_keras_in_a_real_fit(self) -> None:
-        ours = to_keras(plateau(**self.SETTINGS, cooldown=1, floor=0.1), Timeline(epochs=14, steps_per_epoch=3))
+        ours = to_keras(plateau(**self.SETTINGS, cooldown=1, floor=0.1), Timeline(epochs=7, steps_per_epoch=3))
         theirs = keras.callbacks.ReduceLROnPlateau(**self.SETTINGS, cooldown=1, min_lr=0.05)
-        mine = fit(network(keras.optimizers.SGD(0.5)), 14, ours, validate=True)
-        reference = fit(network(keras.optimizers.SGD(0.5)), 14, theirs, validate=True)
+        mine = fit(network(keras.optimizers.SGD(0.5)), 7, ours, validate=True)
+        reference = fit(network(keras.optimizers.SGD(0.5)), 7, theirs, validate=True)
         np.testing.assert_allclose(mine["learning_rate"], reference["learning_rate"], rtol=1e-6)
         assert mine["loss"] == reference["loss"]
         assert len(set(mine["learning_rate"])) > 2
@@ -161,14 +161,14 @@ class TestClosedLoopRates:
         assert len(set(spy.seen)) > 5
 
     def test_with_its_state_kept_two_halves_are_a_whole(self) -> None:
-        timeline = Timeline(epochs=8, steps_per_epoch=3)
+        timeline = Timeline(epochs=5, steps_per_epoch=3)
         whole, halves = network("sgd"), network("sgd")
-        shown = fit(whole, 8, ClosedLoopRates(plateau(**self.SETTINGS), timeline), validate=True)
+        shown = fit(whole, 5, ClosedLoopRates(plateau(**self.SETTINGS), timeline), validate=True)
         first, second = (ClosedLoopRates(plateau(**self.SETTINGS), timeline) for _ in range(2))
-        fit(halves, 5, first, validate=True)
+        fit(halves, 3, first, validate=True)
         second.state = json.loads(json.dumps(first.state, allow_nan=False))
-        rest = fit(halves, 8, second, first=5, validate=True)
-        assert rest["learning_rate"] == shown["learning_rate"][5:]
+        rest = fit(halves, 5, second, first=3, validate=True)
+        assert rest["learning_rate"] == shown["learning_rate"][3:]
         assert_equal(whole.get_weights(), halves.get_weights())
 
     @each_closed_loop
@@ -240,7 +240,7 @@ class TestMomentumTable:
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_a_compiled_fit_follows_as_an_eager_one_does(self, name: str) -> None:
         attribute, make = OPTIMIZERS[name]
-        compiled, eager = network(make(), jit="auto"), network(make(), eager=True)
+        compiled, eager = network(make(), jit="auto" if name == "Adam" else False), network(make(), eager=True)
         fit(compiled, 3, MomentumTable(MOMENTA))
         fit(eager, 3, EagerMomenta(attribute, MOMENTA))
         assert apart(compiled, eager) < 1e-6
@@ -252,20 +252,14 @@ class TestMomentumTable:
         fit(eager, 3, EagerMomenta("momentum", MOMENTA))
         assert apart(compiled, eager) > 1e-2
 
-    def test_afterwards_the_optimizer_has_its_own_momentum_again(self) -> None:
-        followed, plain = network(OPTIMIZERS["SGD"][1]()), network(OPTIMIZERS["SGD"][1]())
-        fit(followed, 1, MomentumTable(np.full((1, 3), 0.95)))
+    def test_a_model_that_was_trained_before_follows_too_and_has_its_own_momentum_afterwards(self) -> None:
+        followed, eager = network(OPTIMIZERS["SGD"][1]()), network(OPTIMIZERS["SGD"][1](), eager=True)
+        fit(followed, 1)
+        fit(followed, 2, MomentumTable(MOMENTA[1:]), first=1)
         assert type(followed.optimizer.momentum) is float
-        fit(followed, 2, first=1)
-        fit(plain, 2)
-        assert apart(followed, plain) < 1e-6
-
-    def test_a_model_that_was_trained_before_follows_too(self) -> None:
-        before, fresh = network(OPTIMIZERS["SGD"][1]()), network(OPTIMIZERS["SGD"][1](), eager=True)
-        fit(before, 1)
-        fit(before, 2, MomentumTable(MOMENTA[1:]), first=1)
-        fit(fresh, 2, EagerMomenta("momentum", np.array([0.95, 0.95, 0.95, *MOMENTA[2]])))
-        assert apart(before, fresh) < 1e-6
+        fit(followed, 3, first=2)
+        fit(eager, 3, EagerMomenta("momentum", np.array([*[0.95] * 3, *MOMENTA[2], *[0.95] * 3])))
+        assert apart(followed, eager) < 1e-6
 
     @reads_variables
     def test_a_model_saved_meanwhile_has_the_optimizers_own_number(self, tmp_path: Path) -> None:
