@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def write_notes(database: Database, found: StudyResult) -> None:
     Notes that others wrote on trials stay, unless the trial is a finalist.
     """
     with StoredStudy(database, found.plan.name).reading() as study:
-        trials = study.every_trial()
-        notes = notes_on_trials(found, study, trials)
+        verdict_notes = VerdictNotes(found, study.every_trial())
+        notes = verdict_notes.on_trials(study)
         stored = read_documents(study.connection, study.study_id, "dashboard:")
     kept = {key: json.loads(document) for key, document in stored.items() if KEYS.fullmatch(key)}
     old = {
@@ -54,7 +55,7 @@ def write_notes(database: Database, found: StudyResult) -> None:
         or trial in notes
         or kept.get(f"dashboard:{trial}:note_str:0", "").startswith(FINALIST)
     }
-    new = compose(dashboard_plots(found, trials), note_on_study(found), notes)
+    new = verdict_notes.documents(notes)
     if old.keys() == new.keys() and all(old[key] == new[key] for key in new if not key.endswith(VERSION)):
         return
     new |= {key: kept.get(key, 0) + 1 for key in new if key.endswith(VERSION)}
@@ -67,98 +68,104 @@ def trial_of(key: str) -> int | None:
     return int(matched["trial"]) if matched and matched["trial"] else None
 
 
-def compose(plots: Iterator[figures.Plot], note: str, notes: Mapping[int, str]) -> dict[str, Any]:
-    """Return what optuna-dashboard itself would keep of these, by key; `notes` are those on trials, by id.
+@dataclass(frozen=True)
+class VerdictNotes:
+    """A verdict for optuna-dashboard: notes on the study and its first finalists, and figures."""
 
-    It writes each piece in a transaction of its own, so it writes to a study in memory, whose trials count from 0.
-    """
-    memory = InMemoryStorage()
-    study_id = memory.create_new_study([StudyDirection.MAXIMIZE], "notes")
-    study = optuna.load_study(study_name="notes", storage=memory)
-    for plot in plots:
-        save_plotly_graph_object(study, plot.figure, graph_object_id=f"sweep-{plot.name}")
-    save_note(study, note)
-    for body in notes.values():
-        save_note(study.ask(), body)
-    ids = list(notes)
-    return {
-        key if (place := trial_of(key)) is None else key.replace(f":{place}:", f":{ids[place]}:", 1): value
-        for key, value in memory.get_study_system_attrs(study_id).items()
-    }
+    found: StudyResult
+    trials: pd.DataFrame
 
+    def documents(self, notes: Mapping[int, str]) -> dict[str, Any]:
+        """Return what optuna-dashboard itself would keep of the verdict, by key; `notes` are those on trials, by id.
 
-def dashboard_plots(found: StudyResult, trials: pd.DataFrame) -> Iterator[figures.Plot]:
-    """Yield the figures worth reading there, under their questions."""
-    for plot in (
-        figures.effect_plot(found),
-        figures.ladder_plot(found),
-        figures.families_plot(found, figures.known_trials(found, trials), MOST_DOTS, PLOT_PIXELS),
-        figures.rates_plot(found, MOST_POINTS),
-        figures.learning_plot(found),
-    ):
-        title = "<br>".join(textwrap.wrap(plot.question, 48))
-        room = plot.figure.layout.margin.t or 28
-        plot.figure.update_layout(title={"text": title, "font": {"size": 16}, "x": 0.02}, margin_t=room + 56)
-        plot.figure.update_layout(height=None, autosize=True)
-        yield plot
+        It writes each piece in a transaction of its own, so it writes to a study in memory, whose trials count from 0.
+        """
+        memory = InMemoryStorage()
+        study_id = memory.create_new_study([StudyDirection.MAXIMIZE], "notes")
+        study = optuna.load_study(study_name="notes", storage=memory)
+        for plot in self._plots():
+            save_plotly_graph_object(study, plot.figure, graph_object_id=f"sweep-{plot.name}")
+        save_note(study, self._on_study())
+        for body in notes.values():
+            save_note(study.ask(), body)
+        ids = list(notes)
+        return {
+            key if (place := trial_of(key)) is None else key.replace(f":{place}:", f":{ids[place]}:", 1): value
+            for key, value in memory.get_study_system_attrs(study_id).items()
+        }
 
+    def _plots(self) -> Iterator[figures.Plot]:
+        """Yield the figures worth reading there, under their questions."""
+        found = self.found
+        for plot in (
+            figures.effect_plot(found),
+            figures.ladder_plot(found),
+            figures.families_plot(found, figures.known_trials(found, self.trials), MOST_DOTS, PLOT_PIXELS),
+            figures.rates_plot(found, MOST_POINTS),
+            figures.learning_plot(found),
+        ):
+            title = "<br>".join(textwrap.wrap(plot.question, 48))
+            room = plot.figure.layout.margin.t or 28
+            plot.figure.update_layout(title={"text": title, "font": {"size": 16}, "x": 0.02}, margin_t=room + 56)
+            plot.figure.update_layout(height=None, autosize=True)
+            yield plot
 
-def note_on_study(found: StudyResult) -> str:
-    """Return a verdict as Markdown."""
-    verdict, new = found.verdict, found.verdict.on_new_rows
-    winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
-    new_rows = f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
-    lines = [
-        f"## Verdict {verdict.confirmations}",
-        f"**{verdict.on_these_rows.sentence}**",
-        f"**{new_rows}**",
-        f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",
-        f"- tuned constant rate: {escaped(constant.label)}, {right(constant.correct_mean)}",
-        f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
-        f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
-        f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
-        *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
-        *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
-    ]
-    if quoted is not None:
-        above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
-        line = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
-        lines.append(line + (above if found.record.reruns_are_quoted else ""))
-    return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
+    def _on_study(self) -> str:
+        """Return the verdict as Markdown."""
+        verdict, new = self.found.verdict, self.found.verdict.on_new_rows
+        winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
+        new_rows = (
+            f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
+        )
+        lines = [
+            f"## Verdict {verdict.confirmations}",
+            f"**{verdict.on_these_rows.sentence}**",
+            f"**{new_rows}**",
+            f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",
+            f"- tuned constant rate: {escaped(constant.label)}, {right(constant.correct_mean)}",
+            f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
+            f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
+            f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
+            *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
+            *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
+        ]
+        if quoted is not None:
+            above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"
+            line = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
+            lines.append(line + (above if self.found.record.reruns_are_quoted else ""))
+        return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
 
+    def on_trials(self, study: StudyReader) -> dict[int, str]:
+        """Return a note on each of the first finalists, by its trial's id."""
+        race = {
+            contender.trial: self._on_finalist(place, contender)
+            for place, contender in enumerate(self.found.record.race[:MOST_TRIALS], start=1)
+        }
+        frame = self.trials[self.trials["number"].isin(list(race))]
+        notes = {}
+        for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
+            rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
+            notes[trial_id] = race[trial.trial] + rate_chart(rates)
+        return notes
 
-def notes_on_trials(found: StudyResult, study: StudyReader, trials: pd.DataFrame) -> dict[int, str]:
-    """Return a note on each of the first finalists, by its trial's id."""
-    race = {
-        contender.trial: note_on_finalist(found, place, contender)
-        for place, contender in enumerate(found.record.race[:MOST_TRIALS], start=1)
-    }
-    frame = trials[trials["number"].isin(list(race))]
-    notes = {}
-    for trial_id, trial in zip(frame["trial_id"].tolist(), study.details(frame), strict=True):
-        rates = [] if trial.record.curves is None else [rate or 0.0 for rate in trial.record.curves.rate]
-        notes[trial_id] = race[trial.trial] + rate_chart(rates)
-    return notes
-
-
-def note_on_finalist(found: StudyResult, place: int, contender: Contender) -> str:
-    """Return what became of a finalist; `place` counts from 1."""
-    assert contender.selection is not None  # it raced
-    record, seeds = found.record, len(contender.selection.correct)
-    longest = max(len(other.selection.correct) for other in record.race if other.selection is not None)
-    equal = contender.trial in [each.trial for each in found.verdict.as_good]
-    fate = "the winner" if place == 1 else "not to be told from the winner" if equal else "behind"
-    left = f"; it left the race after {seeds} seeds" if seeds < longest else ""
-    lines = [
-        f"{FINALIST}{place} of {len(record.race)} in verdict {record.confirmations}: {fate}{left}",
-        escaped(contender.label),
-        *([] if contender.search is None else [f"- search: {right(contender.search.correct_mean)}"]),
-        f"- race, {seeds} fresh seeds: {right(contender.selection.correct_mean)}",
-    ]
-    if place == 1:
-        runs = record.winner.confirmation
-        lines.append(f"- confirmation, {len(runs.correct)} fresh seeds: {right(runs.correct_mean)}")
-    return "\n\n".join(lines)
+    def _on_finalist(self, place: int, contender: Contender) -> str:
+        """Return what became of a finalist; `place` counts from 1."""
+        assert contender.selection is not None  # it raced
+        record, seeds = self.found.record, len(contender.selection.correct)
+        longest = max(len(other.selection.correct) for other in record.race if other.selection is not None)
+        equal = contender.trial in [each.trial for each in self.found.verdict.as_good]
+        fate = "the winner" if place == 1 else "not to be told from the winner" if equal else "behind"
+        left = f"; it left the race after {seeds} seeds" if seeds < longest else ""
+        lines = [
+            f"{FINALIST}{place} of {len(record.race)} in verdict {record.confirmations}: {fate}{left}",
+            escaped(contender.label),
+            *([] if contender.search is None else [f"- search: {right(contender.search.correct_mean)}"]),
+            f"- race, {seeds} fresh seeds: {right(contender.selection.correct_mean)}",
+        ]
+        if place == 1:
+            runs = record.winner.confirmation
+            lines.append(f"- confirmation, {len(runs.correct)} fresh seeds: {right(runs.correct_mean)}")
+        return "\n\n".join(lines)
 
 
 def rate_chart(rates: Sequence[float]) -> str:

@@ -95,10 +95,7 @@ class Filled:
     def tables(self, template: Plan) -> dict[str, Any]:
         """Return the tables of the study file that the form describes; what it has no field for is the template's.
 
-        Of the template's recipes, those are kept that the new search could draw itself.
-
-        Raises:
-            BadInput: naming the first value that cannot be.
+        Of the template's recipes, those are kept that the new search could draw itself. `BadInput` names a wrong value.
         """
         tables = template.model_dump(mode="json") | {"recipes": []}
         tables |= {"name": self.text("name").strip(), "note": self.text("note").strip()}
@@ -131,11 +128,7 @@ class Filled:
         return ends | {"log": before.log if isinstance(before, Range) else name == "learning_rate"}
 
     def drawn_plan(self, template: Plan) -> Plan:
-        """Return the plan whose schedules are drawn before the whole form is filled in.
-
-        Raises:
-            BadInput: if one of the fields that they depend on is wrong.
-        """
+        """Return the plan whose schedules are drawn before the whole form is filled in."""
         rest = Filled.from_plan(template, [])
         texts = dict(rest.texts) | {field: self.text(field) for field in DRAWN}
         return read_plan(replace(self, texts=texts).tables(template))
@@ -175,11 +168,7 @@ class Drawing:
 
 
 def draw_all(plan: Plan, train_rows: int) -> list[Drawing]:
-    """Draw every schedule that a plan searches, as it would be over that many rows.
-
-    Raises:
-        BadInput: if a training is too long to be drawn.
-    """
+    """Draw every schedule that a plan searches; raise `BadInput` if a training over that many rows is too long."""
     steps = -(-train_rows // plan.training.batch_size)
     if plan.training.epochs * steps > MOST_BATCHES:
         raise BadInput("epochs", f"trainings of more than {MOST_BATCHES:,} batches are not drawn.")
@@ -207,10 +196,8 @@ def settings(kind: type[Schedule], spaces: Mapping[str, Space]) -> list[dict[str
     """Return own parameters from one end of all their spaces to the other."""
     values = {key: spread(space, whole=is_whole(kind, key)) for key, space in spaces.items()}
     number = min(MOST_CURVES, max(map(len, values.values()), default=1))
-    return [
-        {key: own[round(place * (len(own) - 1) / max(1, number - 1))] for key, own in values.items()}
-        for place in range(number)
-    ]
+    shares = [place / max(1, number - 1) for place in range(number)]
+    return [{key: own[round(share * (len(own) - 1))] for key, own in values.items()} for share in shares]
 
 
 def spread(space: Space, *, whole: bool) -> tuple[Value, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request, Response
@@ -145,24 +145,19 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
         raise Refused(400, "the form cannot be read.") from error
 
 
-After = Annotated[str, Query(max_length=512)]
 router = APIRouter(include_in_schema=False, route_class=PageRoute, default_response_class=HTMLResponse)
 
 
+def page_or_part(request: Request, file: str, part: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return what changes on a page alone where that was asked for, or else the whole page."""
+    alone = request.url.path.startswith("/parts/")
+    return HTMLResponse(part) if alone else page(request, file, status, part=part, **values)
+
+
 @router.get("/")
-def show_studies(request: Request, state: State, after: After = "") -> Response:
-    """Show the studies."""
-    return page(request, "studies.html", part=studies_part(request, state, after))
-
-
 @router.get("/parts/studies")
-def refresh_studies(request: Request, state: State, after: After = "") -> Response:
-    """Show the studies again."""
-    return HTMLResponse(studies_part(request, state, after))
-
-
-def studies_part(request: Request, state: AppState, after: str) -> str:
-    """Return the list of studies, which is drawn once for all who ask at the same time."""
+def show_studies(request: Request, state: State, after: Annotated[str, Query(max_length=512)] = "") -> Response:
+    """Show the studies; the list is drawn once for all who ask at the same time."""
     may_run = allows(request, AccessRole.RUN)
 
     def draw() -> str:
@@ -170,7 +165,7 @@ def studies_part(request: Request, state: AppState, after: str) -> str:
         seconds = MOVING_SECONDS if any(row.moving for row in listing.rows) else RESTING_SECONDS
         return fragment("studies-part.html", listing=listing, after=after, seconds=seconds, may_run=may_run)
 
-    return state.cache.get(("studies part", after, may_run), draw)
+    return page_or_part(request, "studies.html", state.cache.get(("studies part", after, may_run), draw))
 
 
 @router.get("/assets/plotly-{version}.min.js")
@@ -187,7 +182,7 @@ def load_plotly(version: str) -> Response:
 def show_study(request: Request, name: StudyName, state: State) -> Response:
     """Show a study's report in a bar that leads to all the rest, or how far it is if it has none yet."""
     if state.study(name).verdict == "none":
-        return run_page(request, name, state)
+        return show_run(request, name, state)
     from sweep.report import Frame, plotly_version  # noqa: PLC0415 - plotly and SciPy take a second
 
     may_run, moving = allows(request, AccessRole.RUN), Row.read(state, name).moving
@@ -205,26 +200,14 @@ def show_study(request: Request, name: StudyName, state: State) -> Response:
 
 
 @router.get("/studies/{name}/run")
+@router.get("/parts/studies/{name}")
 def show_run(request: Request, name: StudyName, state: State) -> Response:
     """Show how far a study is, and what can be done with it."""
     return run_page(request, name, state)
 
 
-@router.get("/parts/studies/{name}")
-def refresh_study(request: Request, name: StudyName, state: State) -> Response:
-    """Show again how far a study is."""
-    return HTMLResponse(run_part(request, name, state))
-
-
 def run_page(request: Request, name: str, state: AppState, problem: FormError | None = None) -> HTMLResponse:
-    """Return the page of how far a study is, and why a form of it was refused."""
-    study, part = state.study(name), run_part(request, name, state)
-    status = 200 if problem is None else problem.status
-    return page(request, "study.html", status, study=study, part=part, problem=problem)
-
-
-def run_part(request: Request, name: str, state: AppState) -> str:
-    """Return what changes on that page, drawn once for all who ask at the same time."""
+    """Return the page of how far a study is, and why a form of it was refused; its part is drawn once for all."""
     may_run = allows(request, AccessRole.RUN)
 
     def draw() -> str:
@@ -236,7 +219,8 @@ def run_part(request: Request, name: str, state: AppState) -> str:
         shown = {"row": row, "best": best, "dashboard": number, "seconds": seconds}
         return fragment("study-part.html", may_run=may_run, **shown)
 
-    return state.cache.get(("study part", name, may_run), draw)
+    part, status = state.cache.get(("study part", name, may_run), draw), 200 if problem is None else problem.status
+    return page_or_part(request, "study.html", part, status, study=state.study(name), problem=problem)
 
 
 def dashboard_number(state: AppState, name: str) -> int | None:
@@ -246,51 +230,30 @@ def dashboard_number(state: AppState, name: str) -> int | None:
     return None
 
 
-@router.post("/studies/{name}/stop")
-async def stop(request: Request, name: StudyName, state: State) -> Response:
-    """Stop a study."""
-    return await attempt(request, name, state, lambda: state.act(lambda: state.service.stop(name)), "stop")
+@router.post("/studies/{name}/{form}")
+async def change_study(
+    request: Request, name: StudyName, form: Literal["stop", "resume", "budget", "delete"], state: State
+) -> Response:
+    """Stop, resume, prolong or delete a study and redirect; or show its page with the reason why not."""
+    typed = ""
+    if form in ("budget", "delete"):
+        typed = dict(await read_form(request)).get("trials" if form == "budget" else "confirm", "")
 
-
-@router.post("/studies/{name}/resume")
-async def resume(request: Request, name: StudyName, state: State) -> Response:
-    """Resume a study."""
-    return await attempt(request, name, state, lambda: state.act(lambda: state.service.resume(name)), "resume")
-
-
-@router.post("/studies/{name}/budget")
-async def raise_budget(request: Request, name: StudyName, state: State) -> Response:
-    """Raise a study's number of candidates."""
-    typed = dict(await read_form(request)).get("trials", "")
-
-    def raised() -> Job:
+    def changed() -> Job:
+        if form != "budget":
+            return state.service.stop(name) if form == "stop" else state.service.resume(name)
         trials = read_value(typed.strip())
         if type(trials) is not int:
             raise BadInput("trials", f"must be a whole number, got `{typed[:40]}`.")
         return state.service.raise_budget(name, trials)
 
-    return await attempt(request, name, state, lambda: state.act(raised), "budget", typed)
-
-
-@router.post("/studies/{name}/delete")
-async def delete(request: Request, name: StudyName, state: State) -> Response:
-    """Delete a study whose name was typed once more."""
-    typed = dict(await read_form(request)).get("confirm", "").strip()
-
-    async def deleted() -> None:
-        if typed != name:
-            raise BadInput("confirm", f"type the study's name, {name}, to delete it.")
-        await state.delete(name)
-
-    return await attempt(request, name, state, deleted, "delete", typed)
-
-
-async def attempt(
-    request: Request, name: str, state: AppState, act: Callable[[], Awaitable[object]], form: str, typed: str = ""
-) -> Response:
-    """Act and redirect to the page, or to the list after `delete`; or show the page with the reason why not."""
     try:
-        await act()
+        if form != "delete":
+            await state.act(changed)
+        elif typed.strip() == name:
+            await state.delete(name)
+        else:
+            raise BadInput("confirm", f"type the study's name, {name}, to delete it.")
     except BadInput as error:
         problem = FormError(form, *reason_of(error), typed)
         return await asyncio.to_thread(run_page, request, name, state, problem)

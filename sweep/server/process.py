@@ -53,7 +53,28 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server without its signal handlers."""
+    """Uvicorn's server of the guarded application, without its signal handlers."""
+
+    def __init__(self, guard: Guard, place: Place) -> None:
+        config = uvicorn.Config(
+            guard,
+            host=place.host,
+            port=place.port,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.key,
+            http=Connection,  # by h11: slower than httptools, but it limits the length of a head
+            h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
+        super().__init__(config)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -112,27 +133,3 @@ class Service:
         if not jobs.cancelled() and jobs.exception() is not None:
             LOG.error("the supervisor has failed: %s", type(jobs.exception()).__name__)
             self.server.should_exit = True
-
-
-def make_server(guard: Guard, place: Place) -> Server:
-    """Return a server for the guarded application, not yet started."""
-    return Server(
-        uvicorn.Config(
-            guard,
-            host=place.host,
-            port=place.port,
-            ssl_certfile=place.certificate,
-            ssl_keyfile=place.key,
-            http=Connection,  # by h11: slower than httptools, but it limits the length of a head
-            h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-        )
-    )

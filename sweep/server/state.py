@@ -117,16 +117,13 @@ class Metrics:
         of = self.registry = CollectorRegistry()
         ProcessCollector(registry=of)
         PlatformCollector(registry=of)
-        names = ("method", "route", "status")
+        names, about = ("method", "route", "status"), "Trainings a second of a running study."
         self.requests = Counter("sweep_requests", "Requests by route and status.", names, registry=of)
-        self.seconds = Histogram(
-            "sweep_request_seconds", "Time to the end of the answer.", ("route",), buckets=BUCKETS, registry=of
-        )
+        took = "Time to the end of the answer."
+        self.seconds = Histogram("sweep_request_seconds", took, ("route",), buckets=BUCKETS, registry=of)
         self.orders = Gauge("sweep_orders", "Orders by state.", ("state",), registry=of)
         self.endings = Counter("sweep_run_endings", "Processes that ended, by exit code.", ("code",), registry=of)
-        self.rate = Gauge(
-            "sweep_trainings_per_second", "Trainings a second of a running study.", ("study",), registry=of
-        )
+        self.rate = Gauge("sweep_trainings_per_second", about, ("study",), registry=of)
 
     def count_ending(self, ending: ExitStatus) -> None:
         """Count a process that has ended."""
@@ -207,12 +204,7 @@ class AppState:
         return Study(StoredStudy(self.database, name))
 
     def result(self, name: str, question: Hashable, read: Callable[[Study], Answer]) -> Answer:
-        """Return what `read` reads of a study; it is read again only if the study has changed.
-
-        Raises:
-            NotFound: if there is no such study.
-            NotYet: if it has no such result yet.
-        """
+        """Return what `read` reads of a study; it is read again only if the study has changed."""
 
         def read_version() -> tuple[int, ...]:
             with self.database.reading() as connection:

@@ -24,6 +24,7 @@ VALUES = {
     "trial_id": "1",
     "filename": "x.js",
     "version": "1",
+    "form": "delete",
 }
 
 
@@ -32,6 +33,7 @@ def ours() -> Iterator[str]:
     for route in (route for router in ROUTERS for route in router.routes):
         assert isinstance(route, APIRoute)
         yield re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: VALUES[found[1]], route.path)
+    yield from (f"/studies/done/{form}" for form in ("stop", "resume", "budget"))
     yield from ("/assets/app.css", "/login", "/logout")
 
 
