@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,9 +50,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Open an address in a context of its own, 1000 pixels wide unless told otherwise."""
+@contextmanager
+def opening(browser: Browser) -> Iterator[OpenPage]:
+    """Open addresses, each in a context of its own, 1000 pixels wide unless told otherwise."""
     with ExitStack() as contexts:
 
         def open_page(url: str, *, width: int = 1000, **options: Any) -> Watched:
@@ -63,4 +63,10 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             watched.page.goto(url)
             return watched
 
+        yield open_page
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    with opening(browser) as open_page:
         yield open_page

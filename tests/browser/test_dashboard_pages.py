@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator
-from pathlib import Path
+from wsgiref.simple_server import make_server
 
 import pytest
 
+from sweep.cli.serve import QuietHandler, ThreadedServer
+from sweep.dashboard.app import Dashboard
 from sweep.dashboard.notes import write_notes
-from sweep.execution.worker import environment
 from tests.browser.conftest import OpenPage
 from tests.fakes import opened
 from tests.verdict.records import make_plan, make_result, store_study
 
-ROOT = Path(__file__).parents[2]
 HOSTILE = "<img src=x onerror=alert(1)>"
 PLAN = make_plan(trials=20)
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of params that few trials have
 
 
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve a study with notes by `sweep dashboard`; return the address of the study."""
+    """Serve a study with notes as `sweep dashboard` does; return the address of the study."""
     with opened(tmp_path_factory.mktemp("dashboard") / "studies.db") as database:
         study_id = store_study(database, PLAN)
         write_notes(database, make_result(PLAN, classes={"b": 9, HOSTILE: 107}))
-        url = database.url
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "sweep", "dashboard", "--port", str(port), "--storage", url]
-    variables = os.environ | environment() | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=variables
-    ) as server:
-        assert server.stdout is not None
-        try:
-            address = re.search(r"http://\S+/dashboard/", server.stdout.readline())
-            assert address is not None
-            yield f"{address[0]}studies/{study_id}"
-        finally:
-            server.terminate()
+        application = Dashboard(database)
+        with make_server("127.0.0.1", 0, application, ThreadedServer, QuietHandler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}/dashboard/studies/{study_id}"
+            server.shutdown()
+            thread.join()
 
 
 def test_the_study_shows_every_figure(open_page: OpenPage, dashboard: str) -> None:

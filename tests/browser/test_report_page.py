@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from sweep.report import Searched, render
 from sweep.report.theme import DARK, INK, PAPER
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import StudyResult
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, Watched, opening
 from tests.fakes import opened
 from tests.verdict.records import make_plan, make_result, store_study
 
@@ -46,6 +47,13 @@ MEETING = """
 """
 
 
+FITTING = """
+[...document.querySelectorAll(".plot")].every(place =>
+    Math.abs(place.clientWidth - place.querySelector(".main-svg").getBoundingClientRect().width) < 2
+)
+"""
+
+
 @pytest.fixture(scope="module")
 def found() -> StudyResult:
     return make_result(PLAN, classes={HOSTILE: 9, "<b>g</b>": 107})
@@ -69,11 +77,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory, found: StudyResult) -> lis
         place.write_text(render(told, searched), encoding="utf-8")
         addresses.append(place.as_uri())
     return addresses
-
-
-@pytest.fixture
-def report(reports: list[str]) -> str:
-    return reports[0]
 
 
 def drawn(page: Page) -> Page:
@@ -104,10 +107,34 @@ def column(page: Page, heading: str) -> list[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def opened_page(browser: Browser, reports: list[str]) -> Iterator[Watched]:
+    """Open the first report in light colours; each test leaves the page as it was, but for the order of the table."""
+    with opening(browser) as open_page:
+        watched = open_page(reports[0], offline=True, color_scheme="light")
+        drawn(watched.page)
+        yield watched
+
+
+def resize(page: Page, width: int) -> None:
+    """Change the width of the window, and wait until the figures have followed."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_function(FITTING)
+
+
+def check_fits(page: Page, width: int) -> None:
+    """Check that nothing needs to be scrolled sideways, and no words are cut off or meet."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    edges = "all => Math.max(...all.map(e => e.getBoundingClientRect().right))"
+    assert page.eval_on_selector_all(".main-svg", edges) <= width
+    assert page.evaluate(OUTGROWN) == []
+    assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate(MEETING) == []
+
+
 class TestDrawing:
-    def test_every_figure_has_content_and_nothing_complains(self, open_page: OpenPage, report: str) -> None:
-        watched = open_page(report, offline=True)
-        page = drawn(watched.page)
+    def test_every_figure_has_content_nothing_complains_and_no_other_script_runs(self, opened_page: Watched) -> None:
+        page = opened_page.page
         empty = page.evaluate(
             """[...document.querySelectorAll(".plot")].filter(place => {
                 const marks = place.querySelectorAll(".scatterlayer path, .barlayer path");
@@ -116,52 +143,53 @@ class TestDrawing:
         )
         assert empty == []
         assert page.locator(".plot").count() == FIGURES
-        assert watched.complaints == []
-
-    def test_the_numbers_of_the_verdict_stand_on_it(self, open_page: OpenPage, report: str, found: StudyResult) -> None:
-        text = drawn(open_page(report).page).inner_text("body")
-        sentences = [answer.sentence for answer in found.verdict.judgements.values()]
-        assert len(sentences) == 2
-        for number in (*sentences, "quoted 111", "114.84"):
-            assert number in text
-
-    def test_labels_are_text_and_nothing_else(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report).page)
-        assert page.locator("img").count() == 0
-        assert page.locator("text=recall of <b>g</b>").count() == 1
-        assert page.locator(".annotation-text", has_text="always “<b>g</b>”").count() == 1
-
-    def test_a_script_that_is_not_its_own_does_not_run(self, open_page: OpenPage, report: str) -> None:
-        watched = open_page(report)
-        drawn(watched.page).evaluate(
+        assert opened_page.complaints == []
+        page.evaluate(
             """() => {
                 const script = document.createElement("script");
                 script.textContent = "window.ran = true";
                 document.body.append(script);
             }"""
         )
-        assert watched.page.evaluate("window.ran") is None
-        assert any("Content Security Policy" in complaint for complaint in watched.complaints)
+        assert page.evaluate("window.ran") is None
+        assert any("Content Security Policy" in complaint for complaint in opened_page.complaints)
+
+    def test_the_numbers_of_the_verdict_stand_on_it(self, opened_page: Watched, found: StudyResult) -> None:
+        text = opened_page.page.inner_text("body")
+        sentences = [answer.sentence for answer in found.verdict.judgements.values()]
+        assert len(sentences) == 2
+        for number in (*sentences, "quoted 111", "114.84"):
+            assert number in text
+
+    def test_labels_are_text_and_nothing_else(self, opened_page: Watched) -> None:
+        page = opened_page.page
+        assert page.locator("img").count() == 0
+        assert page.locator("text=recall of <b>g</b>").count() == 1
+        assert page.locator(".annotation-text", has_text="always “<b>g</b>”").count() == 1
+
+
+def check_colours(page: Page, *, dark: bool) -> None:
+    paper, ink = (DARK[PAPER], DARK[INK]) if dark else (PAPER, INK)
+    expect(page.locator("#plot-rates .main-svg").first).to_have_css("background-color", rgb(paper))
+    assert colour(page, "body", "backgroundColor") == rgb(paper)
+    assert colour(page, "body", "color") == rgb(ink)
+    assert colour(page, "#plot-effect .main-svg", "backgroundColor") == rgb(paper)
+    assert colour(page, "#plot-learning .xtick text", "fill") == rgb(ink)
 
 
 class TestColours:
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_page_and_figures_follow_the_readers_scheme(self, open_page: OpenPage, report: str, scheme: str) -> None:
-        page = drawn(open_page(report, color_scheme=scheme).page)
-        paper, ink = (PAPER, INK) if scheme == "light" else (DARK[PAPER], DARK[INK])
-        assert colour(page, "body", "backgroundColor") == rgb(paper)
-        assert colour(page, "body", "color") == rgb(ink)
-        assert colour(page, "#plot-effect .main-svg", "backgroundColor") == rgb(paper)
-        assert colour(page, "#plot-learning .xtick text", "fill") == rgb(ink)
+    def test_page_and_figures_follow_the_readers_scheme_while_they_are_open(self, opened_page: Watched) -> None:
+        check_colours(opened_page.page, dark=False)
+        opened_page.page.emulate_media(color_scheme="dark")
+        check_colours(opened_page.page, dark=True)
+        opened_page.page.emulate_media(color_scheme="light")
+        check_colours(opened_page.page, dark=False)
 
-    def test_they_switch_while_the_page_is_open(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report, color_scheme="light").page)
-        for scheme, paper in (("dark", DARK[PAPER]), ("light", PAPER)):
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            expect(page.locator("#plot-rates .main-svg").first).to_have_css("background-color", rgb(paper))
-
-    def test_on_paper_they_are_light_and_fit(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report, color_scheme="dark").page)
+    def test_opened_in_the_dark_they_are_dark_and_on_paper_light_and_fit(
+        self, open_page: OpenPage, reports: list[str]
+    ) -> None:
+        page = drawn(open_page(reports[0], color_scheme="dark").page)
+        check_colours(page, dark=True)
         page.emulate_media(media="print")
         page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         page.set_viewport_size({"width": 700, "height": 900})
@@ -172,66 +200,39 @@ class TestColours:
 
 
 class TestWidth:
-    @pytest.mark.parametrize("width", [360, 768, 1600])
-    def test_the_page_never_scrolls_sideways(self, open_page: OpenPage, report: str, width: int) -> None:
-        page = drawn(open_page(report, width=width).page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert (
-            page.eval_on_selector_all(".main-svg", "all => Math.max(...all.map(e => e.getBoundingClientRect().right))")
-            <= width
-        )
+    def test_everything_follows_when_the_width_changes(self, opened_page: Watched) -> None:
+        for width in (360, 768, 1600, 400, 1000):
+            resize(opened_page.page, width)
+            check_fits(opened_page.page, width)
 
-    def test_figures_follow_when_the_width_changes(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report, width=1200).page)
-        page.set_viewport_size({"width": 400, "height": 800})
-        expect(page.locator("#plot-rates .main-svg").first).to_have_css("width", "368px")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
-        assert page.evaluate(OUTGROWN) == []
-
-    def test_on_a_phone_the_table_scrolls_within_its_box(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report, width=360).page)
-        inner, outer = page.eval_on_selector(".scroll.tall", "box => [box.scrollWidth, box.clientWidth]")
-        assert inner > outer
-        assert outer <= 360
-
-    @pytest.mark.parametrize("number", range(4))
-    @pytest.mark.parametrize("width", [360, 1000])
-    def test_no_words_of_a_figure_are_cut_off_or_meet(
-        self, open_page: OpenPage, reports: list[str], number: int, width: int
+    def test_opened_on_a_phone_everything_fits_and_turns_to_a_wide_screen(
+        self, open_page: OpenPage, reports: list[str]
     ) -> None:
-        page = drawn(open_page(reports[number], width=width).page)
-        assert page.evaluate(CUT_OFF) == []
-        assert page.evaluate(MEETING) == []
+        for address in reports:
+            page = drawn(open_page(address, width=360).page)
+            check_fits(page, 360)
+            inner, outer = page.eval_on_selector(".scroll.tall", "box => [box.scrollWidth, box.clientWidth]")
+            assert inner > outer <= 360  # the table scrolls within its box
+            resize(page, 1000)
+            check_fits(page, 1000)
 
 
-class TestTable:
-    def test_a_click_sorts_downwards_and_the_next_upwards(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report).page)
-        for order, ascending in (("descending", False), ("ascending", True), ("descending", False)):
-            page.get_by_role("button", name="learning rate").click()
-            values = [float(value) for value in column(page, "learning rate")]
-            assert values == sorted(values, reverse=not ascending)
-            assert len(values) == 40
-            assert page.locator("th[aria-sort]").all_inner_texts() == [
-                page.locator(f"th[aria-sort={order}]").inner_text()
-            ]
-
-    def test_the_keyboard_sorts_as_well(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report).page)
-        heading = page.get_by_role("button", name="momentum")
-        heading.focus()
-        for key, ascending in (("Enter", False), ("Space", True)):
-            page.keyboard.press(key)
-            values = [float(value) for value in column(page, "momentum")]
-            assert values == sorted(values, reverse=not ascending)
-        assert page.evaluate("document.activeElement.textContent") == "momentum"
-
-    def test_words_sort_by_the_alphabet(self, open_page: OpenPage, report: str) -> None:
-        page = drawn(open_page(report).page)
-        page.get_by_role("button", name="schedule").dblclick()
-        names = column(page, "schedule")
-        assert [name for name, _ in itertools.groupby(names)] == sorted(set(names))
-
-    def test_it_begins_with_the_best(self, open_page: OpenPage, report: str) -> None:
-        values = [float(value) for value in column(drawn(open_page(report).page), "right rows")]
-        assert values == sorted(values, reverse=True)
+def test_the_table_begins_with_the_best_and_sorts_by_click_and_key(opened_page: Watched) -> None:
+    page = opened_page.page
+    values = [float(value) for value in column(page, "right rows")]
+    assert values == sorted(values, reverse=True)
+    for order, ascending in (("descending", False), ("ascending", True), ("descending", False)):
+        page.get_by_role("button", name="learning rate").click()
+        values = [float(value) for value in column(page, "learning rate")]
+        assert values == sorted(values, reverse=not ascending)
+        assert len(values) == 40
+        assert page.locator("th[aria-sort]").all_inner_texts() == [page.locator(f"th[aria-sort={order}]").inner_text()]
+    page.get_by_role("button", name="momentum").focus()
+    for key, ascending in (("Enter", False), ("Space", True)):
+        page.keyboard.press(key)
+        values = [float(value) for value in column(page, "momentum")]
+        assert values == sorted(values, reverse=not ascending)
+    assert page.evaluate("document.activeElement.textContent") == "momentum"
+    page.get_by_role("button", name="schedule").dblclick()
+    names = column(page, "schedule")  # words by the alphabet
+    assert [name for name, _ in itertools.groupby(names)] == sorted(set(names))

@@ -13,6 +13,7 @@ from tests.browser.conftest import OpenPage, Watched
 from tests.server.running import Running, running
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+COMPUTED, ENDLESS = f"compute {HOSTILE}", f"wait {HOSTILE}"  # notes that tell the stand-in for `sweep run` what to do
 SWEEP_MILLISECONDS = 90_000
 REFUSED = "Failed to load resource: the server responded with a status of"
 
@@ -21,7 +22,7 @@ REFUSED = "Failed to load resource: the server responded with a status of"
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Serve a new database."""
     folder: Path = tmp_path_factory.mktemp("journey")
-    with running(folder / "studies.db") as service:
+    with running(folder / "studies.db", module="tests.server.stand_in_service") as service:
         yield service
 
 
@@ -47,42 +48,39 @@ def fill_in(page: Page, name: str, note: str = "") -> None:
     page.get_by_role("button", name="Start the study").click()
 
 
-@pytest.mark.parametrize("path", ["/", "/new", "/studies/journey", "/docs", "/dashboard", "/v1/studies"])
-def test_without_a_token_there_is_nothing_to_see(service: Running, open_page: OpenPage, path: str) -> None:
-    watched = open_page(f"http://{service.host}{path}")
-    assert watched.page.get_by_role("heading").all_inner_texts() == ["Log in first"]
-    assert watched.page.get_by_role("link").count() == 0
+def test_without_a_token_there_is_nothing_to_see(service: Running, open_page: OpenPage) -> None:
+    page = open_page(f"http://{service.host}/").page
+    for path in ("/", "/new", "/studies/journey", "/docs", "/dashboard", "/v1/studies"):
+        page.goto(f"http://{service.host}{path}")
+        assert page.get_by_role("heading").all_inner_texts() == ["Log in first"], path
+        assert page.get_by_role("link").count() == 0, path
 
 
-def test_a_sweep_is_started_watched_and_judged(service: Running, logged_in: Watched) -> None:
+def test_a_sweep_is_started_watched_and_judged_and_its_curves_are_in_the_dashboard(
+    service: Running, logged_in: Watched
+) -> None:
     page = logged_in.page
     page.get_by_role("link", name="New study").first.click()
     page.goto(f"{page.url}?template=smoke")
     page.get_by_label("Name", exact=True).fill("journey")
-    page.get_by_label("Note").fill(HOSTILE)
+    page.get_by_label("Note").fill(COMPUTED)
     page.locator("#preview svg").first.wait_for()
     page.get_by_role("button", name="Start the study").click()
     page.wait_for_url(re.compile("/studies/journey$"))
     page.locator("progress").wait_for(timeout=SWEEP_MILLISECONDS)
-    assert page.get_by_text(HOSTILE).count() == 1
+    assert page.get_by_text(COMPUTED).count() == 1
     page.get_by_role("link", name="Open the verdict").click(timeout=SWEEP_MILLISECONDS)
     page.get_by_role("heading", level=1).filter(has_text="On these rows").wait_for()
     page.locator(".scatterlayer path").first.wait_for(state="attached")
     page.get_by_role("link", name="In optuna-dashboard").click()
-    page.locator(".scatterlayer path").first.wait_for(state="attached")
-    assert complaints(logged_in) == []
-
-
-def test_the_dashboard_shows_the_curves_and_the_verdict(service: Running, logged_in: Watched) -> None:
-    page = logged_in.page
-    page.goto(f"http://{service.host}/dashboard")
-    page.get_by_text(re.compile(r"^\d+\. journey$")).click()
     page.wait_for_function(
         "document.querySelectorAll(\"[id^='user-defined-plot:sweep-'] .scatterlayer path\").length > 0"
     )
     assert page.locator("[id^='user-defined-plot:sweep-']").count() == 5
     assert page.locator("img[src=x]").count() == 0
     assert complaints(logged_in) == []
+    page.goto(f"http://{service.host}/dashboard")
+    page.get_by_text(re.compile(r"^\d+\. journey$")).wait_for()
 
 
 def test_a_name_that_is_a_script_is_refused_and_kept_for_mending(service: Running, logged_in: Watched) -> None:
@@ -96,18 +94,23 @@ def test_a_name_that_is_a_script_is_refused_and_kept_for_mending(service: Runnin
 
 
 def test_the_list_shows_progress_without_being_loaded_anew(service: Running, logged_in: Watched) -> None:
-    page = logged_in.page
+    page, search = logged_in.page, {"trials": 1_000_000, "replicates": 1, "schedules": {"constant": {}}}
+
+    def order(name: str) -> None:
+        tables = {"name": name, "note": f"{ENDLESS} {name}", "data": {"name": "ionosphere"}, "search": search}
+        assert service.send("POST", "/v1/studies", tables).status == 201
+
+    order("aside")
+    page.reload()
     page.evaluate("window.stays = true")
-    search = {"trials": 1_000_000, "replicates": 1, "schedules": {"constant": {}}}
-    tables = {"name": "aside", "note": f"aside {HOSTILE}", "data": {"name": "ionosphere"}, "search": search}
-    assert service.send("POST", "/v1/studies", tables).status == 201
-    page.get_by_role("link", name="aside").wait_for(timeout=SWEEP_MILLISECONDS)
-    assert page.get_by_text(f"aside {HOSTILE}").count() == 1
-    page.get_by_role("link", name="aside").focus()
-    page.locator("#study-aside progress").wait_for(timeout=SWEEP_MILLISECONDS)
-    page.get_by_text(re.compile("best so far")).nth(1).wait_for()
-    assert page.evaluate("window.stays && document.activeElement.textContent") == "aside"
-    page.get_by_role("link", name="aside").click()
+    order("later")
+    page.get_by_role("link", name="later").wait_for(timeout=SWEEP_MILLISECONDS)
+    assert page.get_by_text(f"{ENDLESS} later").count() == 1
+    page.get_by_role("link", name="later").focus()
+    assert service.ask("POST", "/v1/studies/aside/stop").status == 202
+    page.locator("#study-later p").filter(has_text="schedules: 1 of 2 trainings").wait_for(timeout=SWEEP_MILLISECONDS)
+    assert page.evaluate("window.stays && document.activeElement.textContent") == "later"
+    page.get_by_role("link", name="later").click()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("stopped").first.wait_for(timeout=SWEEP_MILLISECONDS)
     assert complaints(logged_in) == []

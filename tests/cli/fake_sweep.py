@@ -20,8 +20,8 @@ def main() -> None:
         run(path)
 
 
-def run(path: Path) -> None:
-    """Run the study to its verdict; what this takes is loaded for it alone."""
+def run(path: Path, *, notes: bool = False) -> None:
+    """Run the study to its verdict, and write its notes; what this takes is loaded for it alone."""
     from sweep.cli.run import JsonLines
     from sweep.config.study_file import read_study_file
     from sweep.jobs.queue import Progress
@@ -38,6 +38,12 @@ def run(path: Path) -> None:
     with database.sole_writer(study_file.plan.name):
         dataset = read_data(study_file)
         make_protocol(database, study_file.plan, FakeTrainer(), dataset=dataset, announce=announce).run()
+        if notes:
+            from sweep.dashboard.notes import write_notes
+            from sweep.store.queries import StoredStudy
+            from sweep.verdict.analysis import read_result
+
+            write_notes(database, read_result(StoredStudy(database, study_file.plan.name)))
 
 
 if __name__ == "__main__":

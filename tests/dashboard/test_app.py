@@ -160,20 +160,30 @@ def bare(database: Database, path: str, query: str = "") -> Any:
     return json.loads(ask_application(wsgi(database.storage), path, query))
 
 
+@pytest.fixture(scope="module")
+def stored_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store a study of 20 trials as the coordinator does, once."""
+    path = tmp_path_factory.mktemp("stored") / "studies.db"
+    shutil.copyfile(empty_file, path)
+    with opened(path) as database:
+        make_coordinator(database, make_plan()).run()
+    return path
+
+
 @pytest.fixture
-def study_id(database: Database) -> int:
-    """Store a study of 20 trials as the coordinator does."""
-    make_coordinator(database, make_plan()).run()
+def study_id(database: Database, stored_file: Path) -> int:
+    """Hold that study."""
+    assert database.file is not None
+    shutil.copyfile(stored_file, database.file)  # nothing has opened it yet
     return 1
 
 
 @pytest.fixture(scope="module")
-def unchanged(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """Hold such a study for tests that ask only; whatever they ask, not a byte of it changes."""
+def unchanged(stored_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Hold it for tests that ask only; whatever they ask, not a byte of it changes."""
     path = tmp_path_factory.mktemp("unchanged") / "studies.db"
-    shutil.copyfile(empty_file, path)
+    shutil.copyfile(stored_file, path)
     with opened(path) as database:
-        make_coordinator(database, make_plan()).run()
         before = digest(database)
         yield database
         assert digest(database) == before

@@ -20,7 +20,7 @@ def main() -> None:
     if word == "compute":
         from tests.cli import fake_sweep  # which takes a second
 
-        fake_sweep.run(Path(sys.argv[1]))
+        fake_sweep.run(Path(sys.argv[1]), notes=True)
     if word == "kill":
         os.kill(os.getpid(), int(detail))
     if word == "fail":

@@ -8,12 +8,18 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sweep.client.http import Client
+from sweep.errors import Locked
+from sweep.server import process
+from sweep.store.database import Database
+from tests.cli.serving import TOKENS, serving
+from tests.fakes import opened
 from tests.server.running import Running, running
 
 ONE_WORKER = ("--workers", "1")
@@ -87,16 +93,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield service
 
 
-def test_a_real_study_survives_a_kill_a_drain_and_a_restore(tmp_path: Path) -> None:
+def test_a_real_study_is_drained_and_ends_from_a_backup(tmp_path: Path) -> None:
     database, backup = tmp_path / "s.db", tmp_path / "backup.db"
-    tables = study("real", 96)
     with running(database, *ONE_WORKER) as service:
-        assert service.send("POST", "/v1/studies", tables, idempotency_key="the-same").status == 201
-        until_running(service, "real", stored=True)
-        service.process.kill()
-        service.process.wait()
-    with running(database, *ONE_WORKER) as service:
-        assert service.send("POST", "/v1/studies", tables, idempotency_key="the-same").status == 201
+        assert service.send("POST", "/v1/studies", study("real", 32)).status == 201
         until_running(service, "real", stored=True)
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(backup)) as target:
             source.backup(target)
@@ -109,13 +109,21 @@ def test_a_real_study_survives_a_kill_a_drain_and_a_restore(tmp_path: Path) -> N
     assert ask(database, JOB, "real") == [("queued", 0, None)]
     with running(backup, *ONE_WORKER) as restored:
         restored.until("/v1/studies/real", state="done", verdict="made")
-    assert ask(backup, TRIALS, "real") == [("COMPLETE", 96)]
+    assert ask(backup, TRIALS, "real") == [("COMPLETE", 32)]
 
 
-def test_a_first_sigterm_stops_what_runs_and_while_it_ends_refuses_new_work_and_still_answers(tmp_path: Path) -> None:
-    with running(tmp_path / "s.db", module=STAND_IN) as service:
-        for name in ("long", "next"):
-            assert service.send("POST", "/v1/studies", study(name, note="wait")).status == 201
+def test_after_a_kill_a_drain_and_an_end_at_once_the_next_service_goes_on(tmp_path: Path) -> None:
+    database, tables = tmp_path / "s.db", study("long", note="wait")
+    with running(database, module=STAND_IN) as service:
+        assert service.send("POST", "/v1/studies", tables, idempotency_key="the-same").status == 201
+        until_running(service, "long")
+        group = group_of(service)
+        service.process.kill()
+        service.process.wait()
+        assert is_gone(group)
+    with running(database, module=STAND_IN) as service:
+        assert service.send("POST", "/v1/studies", tables, idempotency_key="the-same").status == 201
+        assert service.send("POST", "/v1/studies", study("next", note="wait")).status == 201
         until_running(service, "long")
         group = group_of(service)
         os.killpg(group, signal.SIGSTOP)  # so that it takes its time
@@ -127,13 +135,9 @@ def test_a_first_sigterm_stops_what_runs_and_while_it_ends_refuses_new_work_and_
         os.killpg(group, signal.SIGCONT)
         assert service.process.wait(30) == 0
         assert is_gone(group)
-    assert [ask(service.database, JOB, name) for name in ("long", "next")] == [[("queued", 0, None)]] * 2
-    assert ask(service.database, JOB, "late") == []
-
-
-def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
-    with running(tmp_path / "s.db", module=STAND_IN) as service:
-        service.send("POST", "/v1/studies", study("long", note="wait"))
+    assert [ask(database, JOB, name) for name in ("long", "next")] == [[("queued", 0, None)]] * 2
+    assert ask(database, JOB, "late") == []
+    with running(database, module=STAND_IN) as service:
         until_running(service, "long")
         group = group_of(service)
         os.killpg(group, signal.SIGSTOP)
@@ -158,28 +162,25 @@ def test_a_killed_sweep_is_tried_once_more_and_then_tells_why(service: Running) 
     service.until("/v1/studies/lucky", state="done")
 
 
-def test_a_study_of_the_same_name_has_nothing_of_the_deleted_one(service: Running) -> None:
-    seen = []
-    for seed in (0, 1):
-        tables = study("again", note="compute")
-        tables["search"]["sampler_seed"] = seed
-        assert service.send("POST", "/v1/studies", tables).status == 201
-        service.until("/v1/studies/again", state="done", verdict="made")
-        seen.append(service.ask("GET", "/v1/studies/again/best").json["best"])
-        assert service.ask("DELETE", "/v1/studies/again").status == 204
-    assert seen[0] != seen[1]
-
-
-def test_silent_connections_are_closed_and_nobody_else_is_kept_waiting(service: Running) -> None:
-    with ExitStack() as stack:
-        for _ in range(600):
-            stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
-        deadline = time.monotonic() + 30
-        while service.ask("GET", "/healthz").status != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+def test_silent_connections_are_closed_and_nobody_else_is_kept_waiting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(process, "MOST_CONNECTIONS", 20)
+    with serving(database) as service, ExitStack() as stack:
+        port = int(service.address.rpartition(":")[2])
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(30)]
+        for connection in silent:
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        with Client(service.address, TOKENS.read) as client:
+            assert client.read_document("/healthz") == {"status": "ok"}
 
 
 def test_one_service_serves_a_database(service: Running) -> None:
-    with pytest.raises(AssertionError, match="another `sweep serve` serves"), running(service.database):
+    with (
+        opened(service.database) as database,
+        pytest.raises(Locked, match="another `sweep serve` serves"),
+        database.sole_server(),
+    ):
         pass

@@ -151,6 +151,16 @@ class TestActions:
         assert answer.status_code == 409
         assert "`one` is running; stop it first." in answer.text
 
+    def test_a_study_of_the_same_name_has_nothing_of_the_deleted_one(self, site: Site, database: Database) -> None:
+        seen = []
+        for seed in (0, 1):
+            plan = make_plan()
+            search = plan.search.model_copy(update={"trials": 8, "sampler_seed": seed})
+            make_coordinator(database, plan.model_copy(update={"search": search})).run()
+            seen.append(site.get("/v1/studies/ionosphere/best").json()["best"])
+            assert site.ask("DELETE", "/v1/studies/ionosphere").status_code == 204
+        assert seen[0] != seen[1]
+
     def test_a_page_hides_what_its_reader_may_not_do(self, site: Site) -> None:
         submit(site)
         every = {f"/studies/one/{action}" for action in ("stop", "budget", "delete")}
