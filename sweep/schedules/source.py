@@ -247,12 +247,7 @@ class Writer:
 
 
 def function_text(function: Callable[..., Any]) -> str:
-    """Return the source of a function with its docstring, without decorators, annotations and defaults.
-
-    >>> from sweep.schedules.open_loop import rex
-    >>> print(function_text(rex.function).partition(":")[0])
-    def rex(time, learning_rate)
-    """
+    """Return the source of a function with its docstring, without decorators, annotations and defaults."""
     lines = inspect.getsource(function).rstrip().splitlines()
     (tree,) = ast.parse("\n".join(lines)).body
     assert isinstance(tree, ast.FunctionDef)

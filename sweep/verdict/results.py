@@ -1,6 +1,7 @@
 """What a study answers besides its verdict: one schema for `--json`, HTTP and the tables of a terminal.
 
-What a study that others filled lacks is None or empty.
+What a study that others filled lacks is None or empty. To read raises `NotFound` for a study or trial that is not
+there, and `NotYet` for a ranking without a finished trial.
 """
 
 from __future__ import annotations
@@ -177,12 +178,7 @@ class ScheduleAnswer(Answer):
 
 
 def read_best(stored: StoredStudy, top: int) -> BestAnswer:
-    """Read the `top` trials of a study.
-
-    Raises:
-        NotFound: if there is no such study.
-        NotYet: if none of its trials has finished.
-    """
+    """Read the `top` trials of a study."""
     with stored.reading() as study:
         finished = study.some_finished()
         best = study.best_trials(top, brief=True)
@@ -190,12 +186,7 @@ def read_best(stored: StoredStudy, top: int) -> BestAnswer:
 
 
 def read_families(stored: StoredStudy) -> FamiliesAnswer:
-    """Read the best trial of every schedule that was tried.
-
-    Raises:
-        NotFound: if there is no such study.
-        NotYet: if none of its trials has finished.
-    """
+    """Read the best trial of every schedule that was tried."""
     with stored.reading() as study:
         finished = study.some_finished()
         tried = study.best_of_each_schedule(brief=True)
@@ -204,11 +195,7 @@ def read_families(stored: StoredStudy) -> FamiliesAnswer:
 
 
 def read_status(stored: StoredStudy) -> StatusAnswer:
-    """Read how far a study is.
-
-    Raises:
-        NotFound: if there is no such study.
-    """
+    """Read how far a study is."""
     with stored.reading() as study:
         found = study.status()
     plan, running = study.plan, stored.is_being_written()
@@ -230,11 +217,7 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
 
 
 def read_trials(stored: StoredStudy, after: int | None = None, limit: int = 100) -> TrialsAnswer:
-    """Read up to `limit` trials of a study, those with the lowest numbers above `after`.
-
-    Raises:
-        NotFound: if there is no such study.
-    """
+    """Read up to `limit` trials of a study, those with the lowest numbers above `after`."""
     with stored.reading() as study:
         found = study.trials_after(after, limit + 1, brief=True)
     page = found[:limit]
@@ -246,11 +229,7 @@ def read_trials(stored: StoredStudy, after: int | None = None, limit: int = 100)
 
 
 def read_trial(stored: StoredStudy, number: int) -> TrialAnswer:
-    """Read one trial of a study.
-
-    Raises:
-        NotFound: if there is no such study, or no trial of that number in it.
-    """
+    """Read one trial of a study."""
     with stored.reading() as study:
         trial = study.find_trial(number)
     if trial is None:
