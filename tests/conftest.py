@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import gzip
 import os
 import shutil
@@ -27,11 +26,16 @@ atexit.register(COMPILED.close)
 
 
 # Alembic runs Optuna's ten revision files, which never change, for each storage that is opened: most of a short test.
-run_file, kept = alembic.util.load_python_file, functools.cache(alembic.util.load_python_file)
+run_file, kept = alembic.util.load_python_file, dict[Path, ModuleType]()
 
 
-def load_python_file(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> ModuleType:
-    return (kept if Path(folder).name == "versions" else run_file)(folder, name)
+def load_python_file(dir_: str | os.PathLike[str], filename: str | os.PathLike[str]) -> ModuleType:
+    path = Path(dir_) / filename
+    if path.parent.name != "versions":
+        return run_file(dir_, filename)
+    if path not in kept:
+        kept[path] = run_file(dir_, filename)
+    return kept[path]
 
 
 alembic.util.load_python_file = load_python_file

@@ -79,11 +79,7 @@ NO_NAMES = Registry()
 
 
 def read_registry(path: Path | None = None) -> Registry:
-    """Read a registry file, by default the one of this process; one that is not there has no names in it.
-
-    Raises:
-        BadInput: for a file that cannot be read, is not TOML, or breaks a rule.
-    """
+    """Read a registry file, by default the one of this process; one that is not there has no names in it."""
     place = path or Path(os.environ.get(VARIABLE) or DEFAULT)
     if not place.exists():
         return Registry(path=place)

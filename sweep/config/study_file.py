@@ -267,9 +267,8 @@ def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) ->
 def recipe_candidate(recipe: Mapping[str, Value]) -> Candidate:
     """Build the candidate that a recipe describes, its own parameters by their short names."""
     name = recipe.get("schedule", "")
-    return from_params(
-        {key if key in ("schedule", *SHARED) else f"{name}.{key}": value for key, value in recipe.items()}
-    )
+    own = {key: key if key in ("schedule", *SHARED) else f"{name}.{key}" for key in recipe}
+    return from_params({own[key]: value for key, value in recipe.items()})
 
 
 @dataclass(frozen=True)
@@ -296,8 +295,7 @@ class StudyFile:
 def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) -> StudyFile:
     """Read and check a study file; `overrides` replace values by dotted name, e.g. `search.trials`.
 
-    Raises:
-        BadInput: for a file that is missing, is not TOML or JSON, or breaks a rule; it names the first wrong key.
+    A file that is missing, is not TOML or JSON, or breaks a rule raises `BadInput`, which names the first wrong key.
     """
     registry = read_registry()
     return StudyFile(path, resolve(read_as_written(path, overrides), registry), registry)
@@ -344,9 +342,8 @@ def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]
 def read_plan(tables: Mapping[str, Any]) -> Plan:
     """Check the tables of a study file, wherever they come from.
 
-    Raises:
-        BadInput: naming the first wrong key; an unknown key, with the nearest valid one, comes before all others, as a
-            typo explains the missing key.
+    `BadInput` names the first wrong key. An unknown one, with the nearest valid one, comes before all others, as a typo
+    explains the missing key.
     """
     try:
         return Plan.model_validate(tables)
@@ -378,9 +375,7 @@ def _keys_beside(parents: list[str]) -> list[str]:
 def resolve(plan: Plan, registry: Registry) -> Plan:
     """Return the plan with what the registry knows of its data filled in.
 
-    Raises:
-        NotFound: for a name that is not registered.
-        BadInput: if the plan says otherwise than the registry how to read the data.
+    A name that is not registered raises `NotFound`, a plan that reads the data otherwise than the registry `BadInput`.
     """
     if plan.model.name is not None:
         registry.model(plan.model.name)

@@ -24,19 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table as a network reads it.
+    """A table as a network reads it."""
 
-    Args:
-        inputs: finite numbers, `[rows, features]`.
-        targets: class indices, `[rows]`.
-        classes: the label of each class index, sorted as text.
-        sha256: hexadecimal digest of the file's bytes.
-    """
-
-    inputs: NDArray[np.float32]
-    targets: NDArray[np.int32]
-    classes: tuple[str, ...]
-    sha256: str
+    inputs: NDArray[np.float32]  # finite numbers, `[rows, features]`
+    targets: NDArray[np.int32]  # class indices, `[rows]`
+    classes: tuple[str, ...]  # the label of each class index, sorted as text
+    sha256: str  # hexadecimal digest of the file's bytes
 
     @cached_property
     def digest(self) -> str:

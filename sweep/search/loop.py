@@ -164,7 +164,7 @@ class Coordinator:
 def missing_positions(positions: pd.Series, trials: int) -> list[int]:
     """Return the positions still to be trained, in order; trials of others, without one, count towards the budget."""
     done = set(positions.dropna())
-    others = len(positions) - len(done)
+    others = int(positions.isna().sum())
     return [position for position in range(trials) if position not in done][: max(0, trials - others - len(done))]
 
 

@@ -95,10 +95,6 @@ class StoredStudy:
         except SchemaMissing:
             return 0
 
-    def is_being_written(self) -> bool:
-        """Say whether a `sweep run` holds the study's lock now."""
-        return self.database.is_being_written(self.name)
-
 
 @dataclass(frozen=True)
 class StudyReader:

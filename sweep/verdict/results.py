@@ -198,7 +198,7 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
     """Read how far a study is."""
     with stored.reading() as study:
         found = study.status()
-    plan, running = study.plan, stored.is_being_written()
+    plan, running = study.plan, stored.database.is_being_written(stored.name)
     wanted = plan.search.trials if plan is not None else None
     left = max(0, wanted - found.counts.get("complete", 0)) if wanted is not None else None
     record = read_record(stored)
