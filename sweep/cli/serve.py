@@ -26,7 +26,7 @@ from sweep.jobs.queue import JobQueue
 from sweep.jobs.studies import StudyService
 from sweep.jobs.supervisor import Launcher, Supervisor
 from sweep.server.app import create_app
-from sweep.server.process import Place, Server, Service
+from sweep.server.process import Server, Service
 from sweep.server.rules import Policy
 from sweep.server.state import AppState, Metrics
 from sweep.server.tokens import AccessRole, TokenFile, Tokens
@@ -154,7 +154,7 @@ def build(database: Database, options: ServeOptions, port: int) -> Service:
         print(f"log in as admin: {address}/login?token={tokens.admin}")
         print(f"This is printed once; the tokens are kept in `{file.path}`.")
     sys.stdout.flush()
-    return Service(state, guard, Server(guard, Place(options.host, port, options.certificate, options.key)))
+    return Service(state, guard, Server(guard, options.host, port, options.certificate, options.key))
 
 
 def serve_dashboard(database: Database, port: int) -> None:

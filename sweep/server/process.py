@@ -27,16 +27,6 @@ MOST_CONNECTIONS = 500
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the service listens, and the certificate that it shows."""
-
-    host: str
-    port: int
-    certificate: Path | None = None
-    key: Path | None = None
-
-
 class Connection(H11Protocol):
     """A connection, closed if it is one too many or stays silent, because it needs no token to be opened.
 
@@ -55,13 +45,15 @@ class Connection(H11Protocol):
 class Server(uvicorn.Server):
     """Uvicorn's server of the guarded application, without its signal handlers."""
 
-    def __init__(self, guard: Guard, place: Place) -> None:
+    def __init__(
+        self, guard: Guard, host: str, port: int, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
         config = uvicorn.Config(
             guard,
-            host=place.host,
-            port=place.port,
-            ssl_certfile=place.certificate,
-            ssl_keyfile=place.key,
+            host=host,
+            port=port,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
             http=Connection,  # by h11: slower than httptools, but it limits the length of a head
             h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
             ws="none",

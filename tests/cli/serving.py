@@ -14,7 +14,7 @@ from sweep.jobs.queue import JobQueue
 from sweep.jobs.studies import StudyService
 from sweep.jobs.supervisor import Launcher, Supervisor
 from sweep.server.app import create_app
-from sweep.server.process import Place, Server
+from sweep.server.process import Server
 from sweep.server.rules import Limit, Policy
 from sweep.server.state import AppState, Metrics
 from sweep.server.tokens import Tokens
@@ -57,7 +57,7 @@ def serving(database: Database, command: Sequence[str] = (), port: int = 0) -> I
     often = dict.fromkeys(policy.limits, Limit(1000.0, 1000))
     with socket.create_server(("127.0.0.1", port)) as listener:
         port = listener.getsockname()[1]
-        server = Server(create_app(state, replace(policy, limits=often)), Place("127.0.0.1", port))
+        server = Server(create_app(state, replace(policy, limits=often)), "127.0.0.1", port)
         service = Serving(state, server, f"http://127.0.0.1:{port}")
         thread = threading.Thread(target=service.loop.run_until_complete, args=(service.run(listener),))
         thread.start()

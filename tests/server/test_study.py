@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +97,27 @@ class TestProgress:
         assert read.all("img") == []
         assert "◇ not ordered here" in said(read, "p")
         assert forms(read) == ["/studies/odd/delete"]
+
+
+class TestTable:
+    def test_no_cell_of_the_csv_is_a_formula_and_numbers_stay(self, site: Site, database: Database) -> None:
+        study = optuna.create_study(study_name="odd", storage=database.storage, direction="minimize")
+        study.enqueue_trial({"kind": "=1+1", "rate": -0.5})
+        study.enqueue_trial({"kind": "step", "rate": 0.5})
+
+        def objective(trial: optuna.Trial) -> float:
+            trial.suggest_categorical("kind", ["=1+1", "step"])
+            return trial.suggest_float("rate", -1, 1)
+
+        study.optimize(objective, n_trials=2)
+        answer = site.get("/v1/studies/odd/trials.csv")
+        assert answer.headers["content-disposition"] == 'attachment; filename="odd.csv"'
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert [(row["trial"], row["kind"], row["rate"], row["value"]) for row in rows] == [
+            ("0", "'=1+1", "-0.5", "-0.5"),
+            ("1", "step", "0.5", "0.5"),
+        ]
+        assert site.get("/v1/studies/none/trials.csv").status_code == 404
 
 
 class TestActions:
