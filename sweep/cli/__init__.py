@@ -249,14 +249,17 @@ def train(
 ) -> None:
     """Train one network by Keras' fit, with any schedule."""
     from sweep.api import study_path
-    from sweep.cli.train import TrainOptions, split_study, train_network
+    from sweep.cli.schedules import split_words
+    from sweep.cli.train import TrainOptions
 
-    study, parameters = split_study(words or [], DEFAULT_STUDY)
+    studies, parameters = split_words(words or [])
+    if len(studies) > 1:
+        raise BadInput("command line", f"there must be one study, got `{studies[0]}` and `{studies[1]}`.")
     outputs = (save, tensorboard, checkpoint)
     options = TrainOptions(
         schedule, schedule_file, momentum, nesterov, epochs, batch_size, seed, *outputs, stop_after, resume
     )
-    train_network(study_path(study), parameters, options)
+    options.train(study_path(studies[0] if studies else DEFAULT_STUDY), parameters)
 
 
 @app.command()
@@ -287,7 +290,7 @@ def list_schedules(as_json: AsJson = False) -> None:
     from sweep.cli import schedules
     from sweep.schedules.catalogue import list_catalogue
 
-    emit(list_catalogue(), as_json, lambda _: print(schedules.list_text(schedules.Page.of_output())))
+    emit(list_catalogue(), as_json, lambda _: print(schedules.Page.of_output().catalogue()))
 
 
 @schedule_app.command("show", context_settings={"ignore_unknown_options": True})
@@ -317,7 +320,7 @@ def show_schedules(
         from sweep.cli.plots import write_png
 
         write_png(schedules.curves(shown), plot)
-    emit(shown.answer, as_json, lambda _: print(schedules.show_text(shown, schedules.Page.of_output())))
+    emit(shown.answer, as_json, lambda _: print(schedules.Page.of_output().schedules(shown)))
 
 
 @contextlib.contextmanager

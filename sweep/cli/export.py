@@ -31,7 +31,15 @@ def write_trial(source: Source, form: str, out: Path | None, trial: int | None) 
         raise BadInput("as", reason)
     if form not in FORMS:
         raise BadInput("as", f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, got `{form}`{nearest(form, FORMS)}")
-    check_out(form, out)
+    if form == "model" and out is None:
+        raise BadInput("out", "is missing; a network needs --out FILE.keras.")
+    if form == "model" and out is not None and out.suffix != ".keras":
+        raise BadInput("out", f"must end in .keras, got `{out}`.")
+    if out is not None:
+        if out.is_dir() or not out.parent.is_dir():
+            rule = f"a file, got the folder `{out}`." if out.is_dir() else f"in a folder that exists, got `{out}`."
+            raise BadInput("out", f"must be {rule}")
+        check_place(out, "out")
     if form == "model" and isinstance(source, Study) and out is not None:
         train_again(source, out, trial)
         return
@@ -40,21 +48,6 @@ def write_trial(source: Source, form: str, out: Path | None, trial: int | None) 
         print(text, end="")
     else:
         write_text(out, text)
-
-
-def check_out(form: str, out: Path | None) -> None:
-    """Raise `BadInput` for a file that cannot be written, or is not one for the form."""
-    if out is None:
-        if form == "model":
-            raise BadInput("out", "is missing; a network needs --out FILE.keras.")
-        return
-    if form == "model" and out.suffix != ".keras":
-        raise BadInput("out", f"must end in .keras, got `{out}`.")
-    if out.is_dir():
-        raise BadInput("out", f"must be a file, got the folder `{out}`.")
-    if not out.parent.is_dir():
-        raise BadInput("out", f"must be in a folder that exists, got `{out}`.")
-    check_place(out, "out")
 
 
 def train_again(study: Study, out: Path, trial: int | None) -> None:

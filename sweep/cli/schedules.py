@@ -124,41 +124,81 @@ class Page:
         """Return text in a terminal's style, 1 for bold and 2 for dim, where there are colours."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colours else text
 
+    def catalogue(self) -> str:
+        """Return the catalogue for a person: a line each in a file or pipe, and two on a terminal."""
 
-def list_text(on: Page) -> str:
-    """Return the catalogue for a person: a line each in a file or pipe, and two on a terminal."""
+        def parameter(name: str, field: FieldInfo) -> str:
+            if field.is_required():
+                return name
+            return f"[{name}]" if field.default is None else f"{name}={typed(field.default)}"
 
-    def parameter(name: str, field: FieldInfo) -> str:
-        if field.is_required():
-            return name
-        return f"[{name}]" if field.default is None else f"{name}={typed(field.default)}"
+        def filled(text: str, width: int, indent: int = 0) -> str:
+            return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
 
-    def filled(text: str, width: int, indent: int = 0) -> str:
-        return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+        groups: dict[str, list[tuple[str, str, str, str]]] = {heading: [] for heading in KINDS.values()}
+        for name, schedule in CATALOGUE.items():
+            own = ", ".join(parameter(key, schedule.model_fields[key]) for key in own_parameters(schedule))
+            origin = f"({schedule.source})" if schedule.source else ""
+            groups[KINDS[kind_of(schedule)]].append((name, schedule.formula, own, origin))
+        modifiers = {name: Schedule.model_fields[name] for name in MODIFIERS}
+        groups["Modifiers of every schedule"] = [
+            (name, str(field.description), parameter(name, field), "") for name, field in modifiers.items()
+        ]
+        indent = max(len(entry[0]) for group in groups.values() for entry in group) + 4
 
-    groups: dict[str, list[tuple[str, str, str, str]]] = {heading: [] for heading in KINDS.values()}
-    for name, schedule in CATALOGUE.items():
-        own = ", ".join(parameter(key, schedule.model_fields[key]) for key in own_parameters(schedule))
-        origin = f"({schedule.source})" if schedule.source else ""
-        groups[KINDS[kind_of(schedule)]].append((name, schedule.formula, own, origin))
-    modifiers = {name: Schedule.model_fields[name] for name in MODIFIERS}
-    groups["Modifiers of every schedule"] = [
-        (name, str(field.description), parameter(name, field), "") for name, field in modifiers.items()
-    ]
-    indent = max(len(entry[0]) for group in groups.values() for entry in group) + 4
+        def entry_text(name: str, formula: str, parameters: str, origin: str) -> str:
+            if self.columns is None:
+                return "  ".join(["", name.ljust(indent - 4), *filter(None, (formula, parameters, origin))])
+            rest, width = " ".join(filter(None, (parameters, origin))), max(self.columns, 2 * indent)
+            first = filled(" " * indent + formula, width, indent)
+            return f"  {name:{indent - 2}}{first[indent:]}\n" + self.styled(
+                filled(" " * indent + rest, width, indent), 2
+            )
 
-    def entry_text(name: str, formula: str, parameters: str, origin: str) -> str:
-        if on.columns is None:
-            return "  ".join(["", name.ljust(indent - 4), *filter(None, (formula, parameters, origin))])
-        rest, width = " ".join(filter(None, (parameters, origin))), max(on.columns, 2 * indent)
-        first = filled(" " * indent + formula, width, indent)
-        return f"  {name:{indent - 2}}{first[indent:]}\n" + on.styled(filled(" " * indent + rest, width, indent), 2)
+        blocks = [
+            "\n".join([self.styled(heading, 1), *(entry_text(*entry) for entry in group)])
+            for heading, group in groups.items()
+        ]
+        return "\n\n".join([*blocks, LEGEND if self.columns is None else filled(LEGEND, self.columns)])
 
-    blocks = [
-        "\n".join([on.styled(heading, 1), *(entry_text(*entry) for entry in group)])
-        for heading, group in groups.items()
-    ]
-    return "\n\n".join([*blocks, LEGEND if on.columns is None else filled(LEGEND, on.columns)])
+    def schedules(self, shown: Shown) -> str:
+        """Return the schedules, the table of their rates and a plot, for a person."""
+        lines = []
+        for one in shown.named:
+            lines += [one.label, f"  {one.schedule.formula}"]
+            if isinstance(one.schedule, ClosedLoop):
+                lines.append(f"  watches {one.schedule.monitor}; these rates answer to one that stands still")
+        epochs, batches = shown.timeline.epochs, shown.timeline.steps_per_epoch
+        time = f"{epochs} epoch{'s' * (epochs != 1)} of {batches} batch{'es' * (batches != 1)}"
+        lines.append(f"{time}; the table counts epochs from 1, formulas from 0")
+        drawn, columns = curves(shown), self.columns or PLOT_COLUMNS
+        plot = draw_text(drawn, min(columns, PLOT_COLUMNS), PLOT_LINES, colours=self.colours, encoding=self.encoding)
+        return "\n\n".join(["\n".join(lines), *self._tables(drawn), plot])
+
+    def _tables(self, curves: Sequence[Curve]) -> list[str]:
+        """Return the rates at the start of each epoch; side by side as far as the page is wide, then below."""
+        single, last = len(curves) == 1, len(curves[0].rates)
+        every = 1 if self.columns is None or last <= WHOLE_TABLE else round_step(last, WHOLE_TABLE // 2)
+        epochs = sorted({1, *range(every, last + 1, every), last})
+        titled = [("epoch", [str(epoch) for epoch in epochs])]
+        for curve in curves:
+            for title, values in (
+                ("learning rate" if single else curve.name, curve.rates),
+                ("momentum" if single else f"{curve.name} momentum", curve.momenta),
+            ):
+                if values is not None:
+                    titled.append((title, [f"{values[epoch - 1, 0]:.10g}" for epoch in epochs]))
+        first, *columns = [
+            [cell.rjust(max(map(len, (title, *cells)))) for cell in (title, *cells)] for title, cells in titled
+        ]
+        blocks = [[first]]
+        for column in columns:
+            width = sum(len(each[0]) + 2 for each in blocks[-1]) + len(column[0])
+            if self.columns is not None and len(blocks[-1]) > 1 and width > self.columns:
+                blocks.append([first])
+            blocks[-1].append(column)
+        note = [f"(every {every}th epoch; `--json` and a pipe show them all)"] if every > 1 else []
+        return ["\n".join("  ".join(row) for row in zip(*block, strict=True)) for block in blocks] + note
 
 
 def curves(shown: Shown) -> list[Curve]:
@@ -196,44 +236,3 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
             schedule = schedule_from_file(Path(name))
         named.append(Named(name, schedule))
     return Shown(named, timeline, momentum)
-
-
-def show_text(shown: Shown, on: Page) -> str:
-    """Return the schedules, the table of their rates and a plot, for a person."""
-    lines = []
-    for one in shown.named:
-        lines += [one.label, f"  {one.schedule.formula}"]
-        if isinstance(one.schedule, ClosedLoop):
-            lines.append(f"  watches {one.schedule.monitor}; these rates answer to one that stands still")
-    epochs, batches = shown.timeline.epochs, shown.timeline.steps_per_epoch
-    time = f"{epochs} epoch{'s' * (epochs != 1)} of {batches} batch{'es' * (batches != 1)}"
-    lines.append(f"{time}; the table counts epochs from 1, formulas from 0")
-    drawn, columns = curves(shown), on.columns or PLOT_COLUMNS
-    plot = draw_text(drawn, min(columns, PLOT_COLUMNS), PLOT_LINES, colours=on.colours, encoding=on.encoding)
-    return "\n\n".join(["\n".join(lines), *_tables(drawn, on), plot])
-
-
-def _tables(curves: Sequence[Curve], on: Page) -> list[str]:
-    """Return the rates at the start of each epoch; side by side as far as the page is wide, then below."""
-    single, last = len(curves) == 1, len(curves[0].rates)
-    every = 1 if on.columns is None or last <= WHOLE_TABLE else round_step(last, WHOLE_TABLE // 2)
-    epochs = sorted({1, *range(every, last + 1, every), last})
-    titled = [("epoch", [str(epoch) for epoch in epochs])]
-    for curve in curves:
-        for title, values in (
-            ("learning rate" if single else curve.name, curve.rates),
-            ("momentum" if single else f"{curve.name} momentum", curve.momenta),
-        ):
-            if values is not None:
-                titled.append((title, [f"{values[epoch - 1, 0]:.10g}" for epoch in epochs]))
-    first, *columns = [
-        [cell.rjust(max(map(len, (title, *cells)))) for cell in (title, *cells)] for title, cells in titled
-    ]
-    blocks = [[first]]
-    for column in columns:
-        width = sum(len(each[0]) + 2 for each in blocks[-1]) + len(column[0])
-        if on.columns is not None and len(blocks[-1]) > 1 and width > on.columns:
-            blocks.append([first])
-        blocks[-1].append(column)
-    note = [f"(every {every}th epoch; `--json` and a pipe show them all)"] if every > 1 else []
-    return ["\n".join("  ".join(row) for row in zip(*block, strict=True)) for block in blocks] + note

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sweep.candidate import Candidate
-from sweep.cli.schedules import as_option, schedule_in, split_words
+from sweep.cli.schedules import as_option, schedule_in
 from sweep.config.study_file import LARGEST_SEED, Plan, read_study_file
 from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.execution.worker import environment
@@ -45,6 +45,40 @@ class TrainOptions:
     checkpoint: Path | None
     stop_after: int | None
     resume: bool
+
+    def train(self, path: Path, parameters: Mapping[str, Value]) -> None:
+        """Train one network on a study's rows, and print each epoch."""
+        self.check()
+        lengths = {"training.epochs": self.epochs, "training.batch_size": self.batch_size}
+        study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
+        plan = study_file.plan
+        candidate = self.candidate(parameters, plan)
+        dataset = read_data(study_file)
+        spec = make_spec(study_file, dataset)
+        setting = flatten(  # all that decides a training but its length
+            {
+                "schedule": candidate.schedule.document,
+                "momentum": candidate.momentum,
+                "nesterov": candidate.nesterov,
+                "seed": self.seed,
+                "batch_size": plan.training.batch_size,
+                "data": dataset.sha256,
+                **plan.model_dump(mode="json", include={"split", "model", "optimizer"}),
+            }
+        )
+        resumed = self.resumed(setting, candidate, spec.timeline)
+        end_epoch = self.end_epoch(spec.epochs, 0 if resumed is None else resumed.trained)
+        if self.save is not None:
+            check_place(self.save, "save")
+        for name, folder in (("tensorboard", self.tensorboard), ("checkpoint", self.checkpoint)):
+            if folder is not None:  # before anything is trained
+                make_folder(folder, name)
+        with quiet_start():
+            from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+        places = {"save": self.save, "tensorboard": self.tensorboard, "checkpoint": self.checkpoint}
+        request = Request(spec, candidate, self.seed, dataset.classes, setting, end_epoch, **places, resumed=resumed)
+        with interruptible(self.checkpoint), sole_trainer(self.checkpoint):
+            train(request, say)
 
     def check(self) -> None:
         """Raise `BadInput` for options that contradict each other or can never be followed."""
@@ -133,49 +167,6 @@ class TrainOptions:
             reason = f"must be {there} and at most the budget of {epochs}, got {self.stop_after}."
             raise BadInput("stop-after", reason)
         return self.stop_after
-
-
-def split_study(words: Sequence[str], default: str) -> tuple[str, dict[str, Value]]:
-    """Return the study that the words of a command line name, and the schedule's own parameters."""
-    names, parameters = split_words(words)
-    if len(names) > 1:
-        raise BadInput("command line", f"there must be one study, got `{names[0]}` and `{names[1]}`.")
-    return (names[0] if names else default), parameters
-
-
-def train_network(path: Path, parameters: Mapping[str, Value], options: TrainOptions) -> None:
-    """Train one network on a study's rows, and print each epoch."""
-    options.check()
-    lengths = {"training.epochs": options.epochs, "training.batch_size": options.batch_size}
-    study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
-    plan = study_file.plan
-    candidate = options.candidate(parameters, plan)
-    dataset = read_data(study_file)
-    spec = make_spec(study_file, dataset)
-    setting = flatten(  # all that decides a training but its length
-        {
-            "schedule": candidate.schedule.document,
-            "momentum": candidate.momentum,
-            "nesterov": candidate.nesterov,
-            "seed": options.seed,
-            "batch_size": plan.training.batch_size,
-            "data": dataset.sha256,
-            **plan.model_dump(mode="json", include={"split", "model", "optimizer"}),
-        }
-    )
-    resumed = options.resumed(setting, candidate, spec.timeline)
-    end_epoch = options.end_epoch(spec.epochs, 0 if resumed is None else resumed.trained)
-    if options.save is not None:
-        check_place(options.save, "save")
-    for name, folder in (("tensorboard", options.tensorboard), ("checkpoint", options.checkpoint)):
-        if folder is not None:  # before anything is trained
-            make_folder(folder, name)
-    with quiet_start():
-        from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    places = {"save": options.save, "tensorboard": options.tensorboard, "checkpoint": options.checkpoint}
-    request = Request(spec, candidate, options.seed, dataset.classes, setting, end_epoch, **places, resumed=resumed)
-    with interruptible(options.checkpoint), sole_trainer(options.checkpoint):
-        train(request, say)
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Value | None]:

@@ -105,10 +105,11 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
+    words = {question: judgement.word for question, judgement in found.verdict.judgements.items()}
     return environment.get_template("page.html").render(
         verdict=found.verdict,
         trials=found.plan.search.trials,
-        headline=headlines(found.verdict),
+        headline=[f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question],
         judgements=found.verdict.judgements,
         runs=len(found.record.winner.confirmation.correct),
         plots={plot.name: _shown(plot) for plot in all_plots(found, searched.trials)},
@@ -125,12 +126,6 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
         plotly=Markup("" if frame else plotly_script()),
         script=Markup(_asset("page.js")),
     )
-
-
-def headlines(verdict: Verdict) -> list[str]:
-    """Return the answers to both questions in as few words as can be."""
-    words = {question: judgement.word for question, judgement in verdict.judgements.items()}
-    return [f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question]
 
 
 def policy(frame: Frame | None = None) -> str:

@@ -15,7 +15,7 @@ import typer
 from matplotlib.image import imread
 
 from sweep.cli import app
-from sweep.cli.schedules import OPTIONS, Page, list_text, read_shown, show_text
+from sweep.cli.schedules import OPTIONS, Page, read_shown
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
 from sweep.schedules.base import MODIFIERS
 
@@ -43,30 +43,30 @@ def table(out: str) -> list[list[str]]:
 class TestList:
     @pytest.mark.parametrize("name", CATALOGUE)
     def test_a_pipe_gets_one_line_with_all_of_a_schedule(self, name: str) -> None:
-        (line,) = re.findall(rf"^  {name} .*$", list_text(Page()), re.MULTILINE)
+        (line,) = re.findall(rf"^  {name} .*$", Page().catalogue(), re.MULTILINE)
         own = [parameter for parameter in CATALOGUE[name].own_parameters() if parameter not in MODIFIERS]
         for part in (CATALOGUE[name].formula, CATALOGUE[name].source, *own):
             assert part in line
 
     @pytest.mark.parametrize("columns", [40, 80, 100, 250])
     def test_a_terminal_gets_every_word_in_lines_that_fit(self, columns: int) -> None:
-        text = list_text(Page(columns))
+        text = Page(columns).catalogue()
         assert max(map(len, text.splitlines())) <= max(columns, 60)
         words = {word for schedule in CATALOGUE.values() for word in schedule.formula.split()}
         assert words <= set(text.split())
 
     def test_it_is_grouped_by_how_the_rate_is_decided(self) -> None:
-        opened, closed, modifiers, _legend = list_text(Page()).split("\n\n")
+        opened, closed, modifiers, _legend = Page().catalogue().split("\n\n")
         assert "  step  " in opened
         assert "  plateau  " in closed
         assert "  warmup  " in modifiers
 
     def test_only_a_terminal_gets_colours(self) -> None:
-        assert "\x1b" in list_text(TERMINAL)
-        assert "\x1b" not in list_text(Page(100)) + list_text(Page())
+        assert "\x1b" in TERMINAL.catalogue()
+        assert "\x1b" not in Page(100).catalogue() + Page().catalogue()
 
     def test_the_command_prints_it(self, run: Run) -> None:
-        assert run("schedule", "list") == (0, list_text(Page()) + "\n", "")
+        assert run("schedule", "list") == (0, Page().catalogue() + "\n", "")
 
     def test_its_document_tells_kinds_rules_and_defaults(self, run: Run) -> None:
         code, out, err = run("schedule", "list", "--json")
@@ -168,21 +168,21 @@ class TestShow:
 class TestPages:
     def test_a_long_table_is_whole_in_a_pipe_and_thinned_on_a_terminal(self) -> None:
         long = read_shown([str(word) for word in STEP], 300, 9, 0.9)
-        assert [row[0] for row in table(show_text(long, Page()))] == [str(epoch) for epoch in range(1, 301)]
-        text = show_text(long, TERMINAL)
+        assert [row[0] for row in table(Page().schedules(long))] == [str(epoch) for epoch in range(1, 301)]
+        text = TERMINAL.schedules(long)
         assert [row[0] for row in table(text)] == ["1", *(str(epoch) for epoch in range(10, 301, 10))]
         assert "every 10th epoch" in text
 
     @pytest.mark.parametrize("epochs", [1, 60, 61, 99, 1000, 12345])
     def test_a_terminals_table_has_the_first_and_the_last_epoch_and_few_lines(self, epochs: int) -> None:
-        rows = table(show_text(read_shown(["constant"], epochs, 1, 0.9), TERMINAL))
+        rows = table(TERMINAL.schedules(read_shown(["constant"], epochs, 1, 0.9)))
         assert (rows[0][0], rows[-1][0]) == ("1", str(epochs))
         assert len(rows) <= 62
 
     def test_columns_that_do_not_fit_stand_below(self) -> None:
         names = [name for name in CATALOGUE if not set(REQUIRED) & set(CATALOGUE[name].model_fields)]
         everything = read_shown(names, 5, 9, 0.9)
-        wide, narrow = (show_text(everything, page) for page in (Page(), Page(columns=100)))
+        wide, narrow = (page.schedules(everything) for page in (Page(), Page(columns=100)))
         assert max(len(line) for line in narrow.splitlines() if line.startswith("epoch  ")) <= 100
         assert wide.count("\nepoch  ") == 1 < narrow.count("\nepoch  ")
         assert {*re.split(r"\s+", narrow)} >= set(names)

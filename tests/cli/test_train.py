@@ -19,7 +19,7 @@ import typer
 
 from sweep.candidate import from_params
 from sweep.cli import main
-from sweep.cli.train import TrainOptions, flatten, interruptible, same_start, sole_trainer, train_network
+from sweep.cli.train import TrainOptions, flatten, interruptible, same_start, sole_trainer
 from sweep.errors import BadInput, TrainingFailed
 from sweep.fit.checkpoint import FILE, Checkpoint, Snapshot, read_checkpoint
 from sweep.schedules import Timeline
@@ -70,7 +70,7 @@ def whole() -> list[str]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         parameters = {"learning_rate": 0.1, "decay": 0.02}
-        train_network(SMOKE, parameters, TrainOptions(schedule="time", resume=False, **options, **unset))
+        TrainOptions(schedule="time", resume=False, **options, **unset).train(SMOKE, parameters)
     return printed.getvalue().splitlines()
 
 
