@@ -96,7 +96,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_a_real_study_is_drained_and_ends_from_a_backup(tmp_path: Path) -> None:
     database, backup = tmp_path / "s.db", tmp_path / "backup.db"
     with running(database, *ONE_WORKER) as service:
-        assert service.send("POST", "/v1/studies", study("real", 32)).status == 201
+        assert service.send("POST", "/v1/studies", study("real", 16)).status == 201
         until_running(service, "real", stored=True)
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(backup)) as target:
             source.backup(target)
@@ -109,7 +109,7 @@ def test_a_real_study_is_drained_and_ends_from_a_backup(tmp_path: Path) -> None:
     assert ask(database, JOB, "real") == [("queued", 0, None)]
     with running(backup, *ONE_WORKER) as restored:
         restored.until("/v1/studies/real", state="done", verdict="made")
-    assert ask(backup, TRIALS, "real") == [("COMPLETE", 32)]
+    assert ask(backup, TRIALS, "real") == [("COMPLETE", 16)]
 
 
 def test_after_a_kill_a_drain_and_an_end_at_once_the_next_service_goes_on(tmp_path: Path) -> None:
