@@ -20,7 +20,7 @@ from sweep.space import Value, extremes
 
 if TYPE_CHECKING:
     from sweep.engines.spec import Curves
-    from sweep.fit.reference import Training
+    from sweep.fit.training import Training
 
 os.environ.update(environment())  # XLA reads its flags when it is first used
 
@@ -78,13 +78,13 @@ def fitted(name: str) -> Fitted:
     """Train six epochs at once, with run seed 0."""
     import keras
 
-    from sweep.fit.reference import Training
-    from sweep.fit.train import snapshot
+    from sweep.fit.checkpoint import Snapshot
+    from sweep.fit.training import Training
 
     training, kept = Training(problem(), candidate(name), run_seed=0), []
 
     def keep(epoch: int, logs: object) -> None:
-        kept.append((snapshot(training.model), training.rates.state))
+        kept.append((Snapshot.of(training.model), training.rates.state))
 
     shown = training.run(0, 6, [keras.callbacks.LambdaCallback(on_epoch_end=keep)])
     return Fitted(training, shown, training.rates.rates, training.model.get_weights(), kept[2])
@@ -149,10 +149,8 @@ def test_population_and_keras(name: str) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_resume(name: str) -> None:
     """Three epochs and three more, from what was kept, equal six; tests/fit does it in another network."""
-    from sweep.fit.train import restore
-
     training, (model, state) = fitted(name).training, fitted(name).halfway
-    restore(training.model, model)
+    model.restore(training.model)
     training.rates.state = state
     after = training.run(3, 6)
     assert after == {key: values[3:] for key, values in fitted(name).shown.items()}

@@ -55,7 +55,7 @@ def train_again(study: Study, out: Path, trial: int | None) -> None:
     stored = read_stored(study.stored, trial)
     chosen, spec = choose(study.study_file(), stored)
     with quiet_start():
-        from sweep.fit.reference import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+        from sweep.fit.training import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
     run_seed = stored.run_seeds[0]
     training = Training(spec, chosen.candidate, run_seed)
     accuracy = training.run(0, spec.epochs)["val_accuracy"][-1]

@@ -22,7 +22,7 @@ from sweep.config.study_file import LARGEST_SEED, Plan, read_study_file
 from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.execution.worker import environment
 from sweep.files import check_place, make_folder
-from sweep.fit.checkpoint import Checkpoint, Setting, check_setting, exists, read_checkpoint
+from sweep.fit.checkpoint import Checkpoint, Setting, exists
 from sweep.schedules import Timeline
 from sweep.schedules.catalogue import make_schedule
 from sweep.search.session import make_spec, read_data
@@ -74,7 +74,7 @@ class TrainOptions:
             if folder is not None:  # before anything is trained
                 make_folder(folder, name)
         with quiet_start():
-            from sweep.fit.train import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
+            from sweep.fit.training import Request, train  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
         places = {"save": self.save, "tensorboard": self.tensorboard, "checkpoint": self.checkpoint}
         request = Request(spec, candidate, self.seed, dataset.classes, setting, end_epoch, **places, resumed=resumed)
         with interruptible(self.checkpoint), sole_trainer(self.checkpoint):
@@ -148,8 +148,8 @@ class TrainOptions:
         """
         if not self.resume or self.checkpoint is None:
             return None
-        checkpoint = read_checkpoint(self.checkpoint)
-        check_setting(checkpoint, setting, timeline.epochs)
+        checkpoint = Checkpoint.read(self.checkpoint)
+        checkpoint.check_setting(setting, timeline.epochs)
         before = Timeline(epochs=checkpoint.epochs, steps_per_epoch=timeline.steps_per_epoch)
         if not same_start(candidate, before, timeline, checkpoint.trained):
             say(

@@ -17,9 +17,8 @@ from operator import add
 import numpy as np
 import tensorflow as tf
 
-from sweep.engines.initial import initial_weights
-from sweep.engines.spec import Architecture, Float32
-from sweep.engines.updates import Gradient, logits_gradient
+from sweep.engines.spec import Architecture, initial_weights
+from sweep.engines.updates import Gradient, wanted
 
 # Each activation, and its derivative as a function of the activation's own value.
 ACTIVATIONS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]] = {
@@ -35,27 +34,17 @@ class HiddenLayerNetwork:
 
     architecture: Architecture
 
-    def initial_weights(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
-        """Return kernels and biases in this module's layout, equal for all candidates of a seed."""
+    def initial(self, run_seeds: Sequence[int], candidates: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Return kernels and biases in this module's layout, equal for all candidates of a seed, and no state."""
         drawn = [initial_weights(self.architecture, seed) for seed in run_seeds]
         stacked = [np.stack([array.T for array in layer]) for layer in zip(*drawn, strict=True)]
-        return [tf.constant(np.repeat(array[..., None], candidates, axis=-1)) for array in stacked]
-
-    def initial_state(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
-        """Return nothing: the forward pass changes no variables."""
-        del run_seeds, candidates
-        return []
+        return [tf.constant(np.repeat(array[..., None], candidates, axis=-1)) for array in stacked], []
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The name of each weight's layer."""
         hidden, output = self.architecture.layers
         return (hidden, hidden, output, output)
-
-    @property
-    def weight_count(self) -> int:
-        """The number of one member's weights."""
-        return self.architecture.weight_count or 0
 
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
@@ -65,15 +54,15 @@ class HiddenLayerNetwork:
     def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return the logits for `inputs` `[seeds, rows, features]`: `[seeds, outputs, rows, candidates]`."""
         del state
-        return self._output(weights, self._hidden(weights, inputs))
+        return self._forward(weights, inputs)[1]
 
     def gradient(
         self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
     ) -> Gradient:
         """Return the logits and the mean cross-entropy's gradient, for `targets` `[seeds, rows]`."""
-        hidden = self._hidden(weights, inputs)
-        logits = self._output(weights, hidden)
-        delta = logits_gradient(logits, targets)
+        hidden, logits = self._forward(weights, inputs)
+        probabilities = tf.sigmoid(logits) if logits.shape[1] == 1 else tf.nn.softmax(logits, axis=1)
+        delta = (probabilities - wanted(logits, targets)) / logits.shape[2]
         kernel = _sum_rows(delta[:, :, None] * hidden[:, None], axis=3)
         derivative = ACTIVATIONS[self.architecture.activation][1]
         # A matrix product over so few outputs is slower than the sum written out.
@@ -84,24 +73,12 @@ class HiddenLayerNetwork:
         gradients = [first, _sum_rows(below, axis=2), kernel, _sum_rows(delta, axis=2)]
         return Gradient(logits, gradients, list(state))
 
-    def keras_weights(
-        self,
-        weights: Sequence[tf.Tensor],
-        state: Sequence[tf.Tensor],
-        seed: int,
-        candidate: int,
-        candidates: int,
-    ) -> list[Float32]:
-        """Return one member's weights in Keras' order and layout; `seed` is its place in the batch."""
-        del state, candidates
-        return [np.ascontiguousarray(weight.numpy()[seed, ..., candidate].T) for weight in weights]
-
-    def _hidden(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+    def _forward(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the hidden layer's activations and the logits."""
         activation = ACTIVATIONS[self.architecture.activation][0]
-        return activation(_share_inputs(inputs, weights[0]) + weights[1][:, :, None])
-
-    def _output(self, weights: Sequence[tf.Tensor], hidden: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(weights[2][:, :, :, None] * hidden[:, None], axis=2) + weights[3][:, :, None]
+        hidden = activation(_share_inputs(inputs, weights[0]) + weights[1][:, :, None])
+        logits = tf.reduce_sum(weights[2][:, :, :, None] * hidden[:, None], axis=2) + weights[3][:, :, None]
+        return hidden, logits
 
 
 def _share_inputs(inputs: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -14,8 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sweep.engines.initial import initial_weights
-from sweep.engines.spec import Architecture, Float32
+from sweep.engines.spec import Architecture, Float32, initial_weights
 from sweep.engines.updates import Gradient
 from sweep.errors import BadInput
 from sweep.user_code import find_function
@@ -27,60 +26,61 @@ def build_model(architecture: Architecture, run_seed: int) -> keras.Model:
     Raises:
         BadInput: if `module:function` cannot be imported, is no function, or returns no fitting Keras model.
     """
-    task = architecture.task
-    if architecture.build is not None:
-        return _call_builder(architecture.build, architecture, run_seed)
-    *names, output_name = architecture.layers
-    hidden = [
-        keras.layers.Dense(units, architecture.activation, name=name)
-        for units, name in zip(architecture.hidden, names, strict=True)
-    ]
-    output = keras.layers.Dense(task.outputs, task.activation, name=output_name)
-    model = keras.Sequential([keras.Input((architecture.features,)), *hidden, output])
-    model.set_weights(initial_weights(architecture, run_seed))
-    return model
-
-
-def _call_builder(name: str, architecture: Architecture, run_seed: int) -> keras.Model:
+    task, name, features = architecture.task, architecture.build, architecture.features
+    if name is None:
+        layers = [
+            keras.layers.Dense(units, architecture.activation, name=layer)
+            for units, layer in zip(architecture.hidden, architecture.layers, strict=False)
+        ]
+        output = keras.layers.Dense(task.outputs, task.activation, name=architecture.layers[-1])
+        model = keras.Sequential([keras.Input((features,)), *layers, output])
+        model.set_weights(initial_weights(architecture, run_seed))
+        return model
     keras.utils.set_random_seed(run_seed)
-    model = find_function(name, "model.build")(architecture.features, architecture.classes)
+    model = find_function(name, "model.build")(features, architecture.classes)
     if not isinstance(model, keras.Model):
         raise BadInput("model.build", f"`{name}` must return a Keras model, got {type(model).__name__}.")
     if not model.built:
-        model.build((None, architecture.features))
-    if tuple(model.output_shape) != (None, architecture.task.outputs):
-        wanted = f"(None, {architecture.task.outputs})"
-        raise BadInput("model.build", f"the model's output shape must be {wanted}, got {model.output_shape}.")
+        model.build((None, features))
+    if tuple(model.output_shape) != (None, task.outputs):
+        expected = f"(None, {task.outputs})"
+        raise BadInput("model.build", f"the model's output shape must be {expected}, got {model.output_shape}.")
     return model
 
 
 class MappedNetwork:
-    """A Keras model for all members of a batch; every weight has the members as its first axis."""
+    """A Keras model for all members of a batch; every weight has the members as its first axis.
+
+    Its interface is that of `sweep.engines.dense.HiddenLayerNetwork`. `weight_count` is the number of one member's
+    weights, trained or not.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.model = build_model(architecture, run_seed=0)
-        self._drawn: dict[int, tuple[list[Float32], list[Float32]]] = {}
-        self._map = self._choose_map()
+        self.weight_count = int(self.model.count_params())
+        self._drawn: dict[int, list[Float32]] = {}
+        self._vectorised = self._can_be_vectorised()
 
-    def initial_weights(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
-        """Return the trainable variables that each run seed starts from, `[seeds * candidates, ...]`."""
-        return _repeat([trained for trained, _ in self._draw(run_seeds)], candidates)
+    def initial(self, run_seeds: Sequence[int], candidates: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Return what each run seed starts from: the variables to train, and the others, such as moving averages.
 
-    def initial_state(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
-        """Return the untrained variables (moving averages and the like), `[seeds * candidates, ...]`."""
-        return _repeat([untrained for _, untrained in self._draw(run_seeds)], candidates)
+        Building a model takes much longer than training a member for an epoch, and jobs of one round share their run
+        seeds; so what the last seeds drew is kept, and no more.
+        """
+        kept, self._drawn = self._drawn, {}
+        for seed in dict.fromkeys(run_seeds):
+            self._drawn[seed] = kept.get(seed) or self._draw(seed)
+        by_variable = zip(*(self._drawn[seed] for seed in run_seeds), strict=True)
+        repeated = [tf.constant(np.repeat(np.stack(arrays), candidates, axis=0)) for arrays in by_variable]
+        trained = len(self.model.trainable_variables)
+        return repeated[:trained], repeated[trained:]
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The name of each trainable variable's layer; a model within the model counts as one layer."""
         names = {id(variable): layer.name for layer in self.model.layers for variable in layer.trainable_variables}
         return tuple(names[id(variable)] for variable in self.model.trainable_variables)
-
-    @property
-    def weight_count(self) -> int:
-        """The number of one member's weights, trained or not."""
-        return int(self.model.count_params())
 
     def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
@@ -92,8 +92,7 @@ class MappedNetwork:
         candidates = weights[0].shape[0] // inputs.shape[0]
 
         def member(taken: tuple[Any, ...]) -> tf.Tensor:
-            member_weights, member_state, rows = taken
-            return self._call(member_weights, member_state, rows, training=False)[0]
+            return self._call(*taken, training=False)[0]
 
         mapped = self._map(member, (list(weights), list(state), tf.repeat(inputs, candidates, axis=0)))
         return self._arrange(mapped, inputs)
@@ -101,19 +100,19 @@ class MappedNetwork:
     def gradient(
         self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
     ) -> Gradient:
-        """Return the logits and the mean cross-entropy's gradient, for `targets` `[seeds, rows]`."""
+        """Return the logits, the mean cross-entropy's gradient for `targets` `[seeds, rows]`, and the state after."""
         candidates = weights[0].shape[0] // inputs.shape[0]
 
         def member(taken: tuple[Any, ...]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-            member_weights, member_state, rows, wanted = taken
+            member_weights, member_state, rows, classes = taken
             with tf.GradientTape() as tape:
                 tape.watch(member_weights)
                 logits, after = self._call(member_weights, member_state, rows, training=True)
                 if logits.shape[-1] == 1:
-                    wanted = tf.cast(wanted, tf.float32)[:, None]
-                    losses = tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits)
+                    perfect = tf.cast(classes, tf.float32)[:, None]
+                    losses = tf.nn.sigmoid_cross_entropy_with_logits(perfect, logits)
                 else:
-                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
                 loss = tf.reduce_mean(losses)
             return logits, tape.gradient(loss, member_weights), after
 
@@ -123,39 +122,9 @@ class MappedNetwork:
         kept = [tf.ensure_shape(new, old.shape) for new, old in zip(after, state, strict=True)]
         return Gradient(self._arrange(logits, inputs), pinned, kept)
 
-    def keras_weights(
-        self,
-        weights: Sequence[tf.Tensor],
-        state: Sequence[tf.Tensor],
-        seed: int,
-        candidate: int,
-        candidates: int,
-    ) -> list[Float32]:
-        """Return one member's weights as `Model.get_weights` orders them; `seed` is its place in the batch."""
-        member = seed * candidates + candidate
-        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
-        values = {
-            id(variable): value.numpy()[member] for variable, value in zip(variables, [*weights, *state], strict=True)
-        }
-        return [values[id(variable)] for variable in self.model.weights]
-
-    def _draw(self, run_seeds: Sequence[int]) -> list[tuple[list[Float32], list[Float32]]]:
-        """Return each seed's trainable and untrained variables.
-
-        Building a model takes much longer than training a member for an epoch, and jobs of one round share their run
-        seeds; so what the last seeds drew is kept, and no more.
-        """
-        kept, self._drawn = self._drawn, {}
-        for seed in run_seeds:
-            if seed not in self._drawn:
-                self._drawn[seed] = kept[seed] if seed in kept else self._initial_variables(seed)
-        return [self._drawn[seed] for seed in run_seeds]
-
-    def _initial_variables(self, run_seed: int) -> tuple[list[Float32], list[Float32]]:
+    def _draw(self, run_seed: int) -> list[Float32]:
         model = build_model(self.architecture, run_seed)
-        groups = (model.trainable_variables, model.non_trainable_variables)
-        trained, untrained = ([np.asarray(variable) for variable in group] for group in groups)
-        return trained, untrained
+        return [np.asarray(variable) for variable in (*model.trainable_variables, *model.non_trainable_variables)]
 
     def _call(
         self, weights: list[tf.Tensor], state: list[tf.Tensor], inputs: tf.Tensor, *, training: bool
@@ -172,10 +141,17 @@ class MappedNetwork:
         seeds, rows = inputs.shape[:2]
         return tf.transpose(tf.reshape(mapped, (seeds, -1, rows, self.architecture.task.outputs)), (0, 3, 2, 1))
 
-    def _choose_map(self) -> Callable[[Callable[..., Any], Any], Any]:
-        """Vectorise over members where every layer of the model can be, and loop over them where not."""
-        features = self.architecture.features
-        probe = (self.initial_weights((0,), 2), self.initial_state((0,), 2), tf.zeros((2, 3, features)))
+    def _map(self, member: Callable[..., Any], taken: Any) -> Any:
+        """Compute `member` of every member: all at once, or one after the other, whose number is static."""
+        if self._vectorised:
+            return tf.vectorized_map(member, taken, fallback_to_while_loop=False)
+        first = tf.nest.map_structure(lambda array: array[0], taken)
+        kinds = tf.nest.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), member(first))
+        return tf.map_fn(member, taken, fn_output_signature=kinds)
+
+    def _can_be_vectorised(self) -> bool:
+        """Say whether every layer of the model has a form for all members at once."""
+        probe = (*self.initial((0,), 2), tf.zeros((2, 3, self.architecture.features)))
 
         def member(taken: tuple[Any, ...]) -> tf.Tensor:
             with tf.GradientTape() as tape:
@@ -183,24 +159,11 @@ class MappedNetwork:
                 loss = tf.reduce_sum(self._call(*taken, training=True)[0])
             return tape.gradient(loss, taken[0])
 
+        def vectorised() -> Any:
+            return tf.vectorized_map(member, probe, fallback_to_while_loop=False)
+
         try:
-            tf.function(lambda: _vectorised(member, probe), autograph=False).get_concrete_function()
+            tf.function(vectorised, autograph=False).get_concrete_function()
         except (ValueError, NotImplementedError):
-            return _one_by_one
-        return _vectorised
-
-
-def _vectorised(member: Callable[..., Any], taken: Any) -> Any:
-    return tf.vectorized_map(member, taken, fallback_to_while_loop=False)
-
-
-def _one_by_one(member: Callable[..., Any], taken: Any) -> Any:
-    """Map without vectorising; the number of members is static, so the results are written out in a loop."""
-    first = tf.nest.map_structure(lambda array: array[0], taken)
-    kinds = tf.nest.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), member(first))
-    return tf.map_fn(member, taken, fn_output_signature=kinds)
-
-
-def _repeat(by_seed: Sequence[Sequence[Float32]], candidates: int) -> list[tf.Tensor]:
-    stacked = (np.stack(arrays) for arrays in zip(*by_seed, strict=True))
-    return [tf.constant(np.repeat(array, candidates, axis=0)) for array in stacked]
+            return False
+        return True

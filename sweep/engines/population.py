@@ -11,60 +11,35 @@ its other side.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from sweep.candidate import layer_factors
 from sweep.engines.dense import HiddenLayerNetwork
-from sweep.engines.initial import batch_order
-from sweep.engines.members import MONITORS, ClosedLoopSettings, MemberBatch, make_batch
-from sweep.engines.spec import Architecture, Curves, Float32, Job, TrainingSpec
-from sweep.engines.updates import Gradient, Rule, count, count_by_class, score, slot_count, update
+from sweep.engines.spec import Curves, Job, TrainingSpec, batch_order
+from sweep.engines.updates import SLOTS, Rule, score, update
 from sweep.schedules import ClosedLoop, closed_loop_class
+from sweep.schedules.rules import Monitor
 
+if TYPE_CHECKING:
+    from sweep.engines.keras_model import MappedNetwork
 
-class Network(Protocol):
-    """A forward pass and its gradient for all members of a batch; weights in a layout of its own."""
+    Network: TypeAlias = HiddenLayerNetwork | MappedNetwork
 
-    def initial_weights(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
-        """Return the weights that each run seed starts from."""
-
-    def initial_state(self, run_seeds: Sequence[int], candidates: int) -> list[tf.Tensor]:
-        """Return the variables that the forward pass itself changes, such as moving averages."""
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The name of each weight's layer, from input to output."""
-
-    @property
-    def weight_count(self) -> int:
-        """The number of one member's weights."""
-
-    def spread(self, values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        """Shape `[1 or seeds, candidates]` so that it multiplies `weight`."""
-
-    def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
-        """Return logits `[seeds, outputs, rows, candidates]` for inputs `[seeds, rows, features]`."""
-
-    def gradient(
-        self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
-    ) -> Gradient:
-        """Return the logits, the mean cross-entropy's gradient, and the state after the pass."""
-
-    def keras_weights(
-        self,
-        weights: Sequence[tf.Tensor],
-        state: Sequence[tf.Tensor],
-        seed: int,
-        candidate: int,
-        candidates: int,
-    ) -> list[Float32]:
-        """Return one member's weights as `Model.get_weights` orders them."""
+# What a closed-loop schedule may watch, in the order in which the program computes it.
+MONITORS: tuple[str, ...] = get_args(Monitor)
+TRACED: Counter[str] = Counter()  # how often this process has traced each program
 
 
 class Members(NamedTuple):
@@ -76,32 +51,84 @@ class Members(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rates and momenta `[epochs, steps, 1 or seeds, candidates]`, and which candidates use Nesterov's, or None.
+    """Rates and momenta `[epochs, steps, 1 or seeds, candidates]`, and who uses Nesterov's, `[1, candidates]` or None.
 
-    `number` is the count of steps before the first of the table.
+    `number` is the count of steps before the first of the table. Rates are without the gain of a closed-loop schedule.
     """
 
-    rates: tf.Tensor
-    momenta: tf.Tensor
-    nesterov: tf.Tensor | None
-    number: tf.Tensor
+    rates: Any
+    momenta: Any
+    nesterov: Any
+    number: Any = 0.0
 
-    def at_epoch(self, number: tf.Tensor, gain: tf.Tensor | None) -> Table:
+    @classmethod
+    def of(cls, job: Job) -> Table:
+        """Build the table of a job, filled up to its shape with rates of 0."""
+        timeline, candidates = job.spec.timeline, job.shape.candidates
+        # Members come last, so that the program reads the rates of one step from contiguous memory.
+        rates, momenta = np.zeros((2, timeline.epochs, timeline.steps_per_epoch, 1, candidates), np.float32)
+        nesterov = np.zeros((1, candidates), np.bool_)
+        for place, candidate in enumerate(job.candidates):
+            rates[:, :, 0, place] = candidate.schedule.base_rates(timeline)
+            momenta[:, :, 0, place] = candidate.schedule.momenta(timeline, candidate.momentum)
+            nesterov[:, place] = candidate.nesterov
+        return cls(rates, momenta, nesterov if job.spec.nesterov else None)
+
+    def at_epoch(self, epoch: tf.Tensor, gain: tf.Tensor | None) -> Table:
         """Return one epoch's table: rates and momenta `[steps, 1 or seeds, candidates]`."""
-        rates = self.rates[number] if gain is None else self.rates[number] * gain
-        before = self.number + tf.cast(number * self.rates.shape[1], tf.float32)
-        return self._replace(rates=rates, momenta=self.momenta[number], number=before)
+        rates = self.rates[epoch] if gain is None else self.rates[epoch] * gain
+        number = tf.cast(epoch * self.rates.shape[1], tf.float32)
+        return self._replace(rates=rates, momenta=self.momenta[epoch], number=number)
 
 
-# By schedule, then by name: what each member remembers between epochs, `[seeds, candidates]`.
-States = dict[str, dict[str, tf.Tensor]]
+class Watching(NamedTuple):
+    """Which candidates of a job follow one closed-loop schedule, and with which settings; all `[candidates]`.
+
+    `monitor` is what one watches, as a place in `MONITORS`; `sign` is 1 if that is better the lower it is, and -1
+    otherwise; `first_epoch`, counted from 0, is the first after which one decides; `settings` are the schedule's own
+    numbers by name.
+    """
+
+    chosen: Any
+    monitor: Any
+    sign: Any
+    first_epoch: Any
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, job: Job, name: str) -> Watching:
+        """Build it for the schedule `name`."""
+        kind, candidates = closed_loop_class(name), job.shape.candidates
+        chosen, (monitor, first_epoch) = np.zeros(candidates, np.bool_), np.zeros((2, candidates), np.int32)
+        sign = np.zeros(candidates, np.float32)
+        settings = {setting: np.zeros(candidates, np.float32) for setting in kind.numbers()}
+        for place, candidate in enumerate(job.candidates):
+            schedule = candidate.schedule
+            if isinstance(schedule, ClosedLoop) and schedule.name == name:
+                chosen[place], sign[place] = True, schedule.sign
+                monitor[place] = MONITORS.index(schedule.monitor)
+                first_epoch[place] = schedule.first_watched(job.spec.timeline)
+                for setting, values in settings.items():
+                    values[place] = getattr(schedule, setting)
+        return cls(chosen, monitor, sign, first_epoch, settings)
+
+    def advance(self, kind: type[ClosedLoop], state: State, shown: Mapping[str, tf.Tensor], epoch: tf.Tensor) -> State:
+        """Let the schedule decide for all members; for those that do not follow it, to no effect."""
+        watched = shown[MONITORS[0]]
+        for place, monitor in enumerate(MONITORS):
+            watched = tf.where(self.monitor == place, shown[monitor], watched)
+        after = kind.advance(tf, state, self.sign * watched, SimpleNamespace(**self.settings))
+        return {name: tf.where(epoch >= self.first_epoch, after[name], before) for name, before in state.items()}
+
+
+State: TypeAlias = dict[str, tf.Tensor]  # what each member remembers between epochs, `[seeds, candidates]` by name
 
 
 class Rows(NamedTuple):
     """Inputs `[..., rows, features]` and targets `[..., rows]`."""
 
-    inputs: tf.Tensor
-    targets: tf.Tensor
+    inputs: Any
+    targets: Any
 
     def in_batches(self, full: int, size: int) -> Rows:
         """Cut `[seeds, rows, ...]` into `[batches, seeds, size, ...]`, leaving the rest out."""
@@ -114,15 +141,6 @@ class Rows(NamedTuple):
         return Rows(cut(self.inputs), cut(self.targets))
 
 
-def network_for(architecture: Architecture) -> Network:
-    """Return the fast network where one hidden layer is all there is, and the general one for the rest."""
-    if architecture.is_hidden_layer:
-        return HiddenLayerNetwork(architecture)
-    from sweep.engines.keras_model import MappedNetwork  # noqa: PLC0415 - it loads Keras, half a second
-
-    return MappedNetwork(architecture)
-
-
 class Population:
     """The compiled training of one spec and of its re-splits.
 
@@ -132,7 +150,14 @@ class Population:
 
     def __init__(self, spec: TrainingSpec) -> None:
         self.spec = spec
-        self.network = network_for(spec.architecture)
+        self.weight_count = spec.architecture.weight_count or 0
+        if spec.architecture.is_hidden_layer:
+            self.network: Network = HiddenLayerNetwork(spec.architecture)
+        else:
+            from sweep.engines.keras_model import MappedNetwork  # noqa: PLC0415 - it loads Keras, half a second
+
+            self.network = MappedNetwork(spec.architecture)
+            self.weight_count = self.network.weight_count
         layers = self.network.layers
         factors = layer_factors(spec.optimizer, tuple(dict.fromkeys(layers)))
         self._factors = [factors[layer] for layer in layers]
@@ -152,26 +177,31 @@ class Population:
         """Train every member of `job`, in several calls of the program if they do not fit the memory at once."""
         shape = job.shape
         if job.spec.architecture.weight_count is None:  # known since the model is built, and guessed before
-            shape = shape.within_memory(self.network.weight_count)
+            shape = shape.within_memory(self.weight_count)
         if shape == job.shape:
             return self.train_with_weights(job)[0]
         groups = [[self.train_with_weights(part)[0] for part in parts] for parts in job.divided(shape)]
         return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
 
     def train_with_weights(self, job: Job) -> tuple[Curves, Members]:
-        """Train every member of `job`; return its curves, and all members of its shape as they ended."""
+        """Train every member of `job`; return its curves, and all members of its shape as they ended.
+
+        Seeds are filled up to the shape with the last one.
+        """
         began = time.perf_counter()
-        self.spec, batch, split = job.spec, make_batch(job), job.spec.split
-        targets = split.train_targets
-        orders = np.stack([batch_order(len(targets), job.spec.epochs, seed) for seed in batch.run_seeds], axis=1)
-        members, curves, by_class = self._run(
-            self._start(batch),
-            self._table(batch),
-            {name: Watching.of(batch.watchers[name]) for name in self._closed_loop},
-            tf.constant(orders),
-            Rows(tf.constant(split.train_inputs), tf.constant(targets)),
-            Rows(tf.constant(split.validation_inputs), tf.constant(split.validation_targets)),
-        )
+        self.spec, split = job.spec, job.spec.split
+        run_seeds = job.run_seeds + job.run_seeds[-1:] * (job.shape.seeds - len(job.run_seeds))
+        weights, state = self.network.initial(run_seeds, job.shape.candidates)
+        slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(SLOTS[job.spec.optimizer.name])]
+        with self._stable_names(job):
+            members, curves, by_class = self._run(
+                Members(weights, slots, state),
+                Table.of(job),
+                {name: Watching.of(job, name) for name in self._closed_loop},
+                np.stack([batch_order(split.train_rows, job.spec.epochs, seed) for seed in run_seeds], axis=1),
+                Rows(split.train_inputs, split.train_targets),
+                Rows(split.validation_inputs, split.validation_targets),
+            )
         wanted = np.s_[: len(job.candidates), : len(job.run_seeds)]
         # In Fortran's order whatever is left out, because NumPy's means over runs round by the layout.
         by_epoch = [np.asfortranarray(curve.numpy().transpose(2, 1, 0)[wanted]) for curve in curves]
@@ -181,23 +211,29 @@ class Population:
         seconds = time.perf_counter() - began
         return Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds), members
 
-    def _start(self, batch: MemberBatch) -> Members:
-        candidates = len(batch.rates)
-        weights = self.network.initial_weights(batch.run_seeds, candidates)
-        slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(slot_count(self.spec.optimizer))]
-        return Members(weights, slots, self.network.initial_state(batch.run_seeds, candidates))
+    @contextlib.contextmanager
+    def _stable_names(self, job: Job) -> Iterator[None]:
+        """Number the functions of a program by what it is, and not by all that its process made before.
 
-    def _table(self, batch: MemberBatch) -> Table:
-        # Members come last, so that the program reads the rates of one step from contiguous memory.
-        rates, momenta = (np.moveaxis(array, 0, -1)[:, :, None] for array in (batch.rates, batch.momenta))
-        nesterov = tf.constant(batch.nesterov[None]) if self.spec.nesterov else None
-        return Table(tf.constant(rates), tf.constant(momenta), nesterov, tf.constant(0.0))
+        TensorFlow puts these numbers into their names, and the compile cache finds a program by its names.
+        """
+        split, uid, before = job.spec.split, ops.uid, self.programs
+        facts = replace(job.spec, split=None), job.shape, split.train_rows, split.validation_rows  # type: ignore[arg-type]
+        program = repr(facts)
+        tf.compat.v1.get_default_graph()  # which takes a number when it is first asked for
+        first = hashlib.sha256(f"{program} {TRACED[program]}".encode()).digest()[:6]
+        ops.uid = count(int.from_bytes(first, "big")).__next__
+        try:
+            yield
+        finally:
+            ops.uid = uid
+            TRACED[program] += self.programs - before  # a name must not come twice in a process
 
     def _epochs(
         self,
         members: Members,
         table: Table,
-        watchers: dict[str, Watching],
+        watching: dict[str, Watching],
         orders: tf.Tensor,
         training: Rows,
         held: Rows,
@@ -206,138 +242,82 @@ class Population:
 
         Returns curves `[epochs, seeds, candidates]` and the last epoch's right rows `[seeds, classes, candidates]`.
         """
-        epochs, seeds, rows = orders.shape
+        (epochs, seeds, rows), held_rows, classes = orders.shape, held.targets.shape[0], self.spec.architecture.classes
         held = Rows(tf.broadcast_to(held.inputs[None], (seeds, *held.inputs.shape)), held.targets[None])
-        shape, held_rows = (seeds, table.rates.shape[-1]), held.targets.shape[1]
-        kinds = (tf.float32, tf.int32, tf.float32, tf.int32, *[tf.float32] * bool(watchers))
+        of_class = tf.one_hot(held.targets, classes, axis=1, on_value=True, off_value=False)[..., None]
+        shape = (seeds, table.rates.shape[-1])
+        kinds = (tf.float32, tf.int32, tf.float32, tf.int32, *[tf.float32] * bool(watching))
         histories = [tf.TensorArray(kind, epochs, element_shape=shape) for kind in kinds]
-        states = {name: _begin(kind, shape) for name, kind in self._closed_loop.items()}
+        states = {
+            name: {key: tf.fill(shape, tf.constant(value, tf.float32)) for key, value in kind.initial_state.items()}
+            for name, kind in self._closed_loop.items()
+        }
 
         def epoch(
-            number: tf.Tensor, members: Members, states: States, histories: list[tf.TensorArray], _: tf.Tensor
+            number: tf.Tensor, members: Members, states: dict[str, State], histories: list[tf.TensorArray], _: tf.Tensor
         ) -> Any:
-            order, gain = orders[number], _gain(watchers, states)
-            shuffled = Rows(tf.gather(training.inputs, order), tf.gather(training.targets, order))
+            gain = None  # `[seeds, candidates]`
+            for name, followed in watching.items():
+                its = states[name]["gain"]
+                gain = tf.where(followed.chosen, its, tf.ones_like(its) if gain is None else gain)
+            shuffled = Rows(*(tf.gather(array, orders[number]) for array in training))
             members, loss, correct = self._epoch(members, table.at_epoch(number, gain), shuffled)
             held_loss, right = score(self.network.logits(members.weights, members.state, held.inputs), held.targets)
-            by_class = count_by_class(right, held.targets, self.spec.architecture.classes)
+            by_class = tf.reduce_sum(tf.cast(right[:, None] & of_class, tf.int32), axis=2)
             scores = (loss / rows, correct, held_loss / held_rows, tf.reduce_sum(by_class, axis=1))
             written = [history.write(number, value) for history, value in zip(histories, (*scores, gain), strict=False)]
-            after = self._advance(watchers, states, scores, (rows, held_rows), number)
+            accuracies = [tf.cast(count, tf.float32) / of for count, of in ((scores[1], rows), (scores[3], held_rows))]
+            shown = dict(zip(MONITORS, (scores[0], accuracies[0], scores[2], accuracies[1]), strict=True))
+            after = {
+                name: watching[name].advance(kind, states[name], shown, number)
+                for name, kind in self._closed_loop.items()
+            }
             return number + 1, members, after, written, by_class
 
         # A loop carries what it returns from the beginning on, so the counts by class need a first value.
-        unknown = tf.zeros((seeds, self.spec.architecture.classes, shape[1]), tf.int32)
+        unknown = tf.zeros((seeds, classes, shape[1]), tf.int32)
         _, members, _, histories, by_class = tf.while_loop(
             lambda number, *_: number < epochs, epoch, (0, members, states, histories, unknown)
         )
         return members, [history.stack() for history in histories], by_class
-
-    def _advance(
-        self,
-        watchers: dict[str, Watching],
-        states: States,
-        scores: Sequence[tf.Tensor],
-        rows: tuple[int, int],
-        epoch: tf.Tensor,
-    ) -> States:
-        """Let each closed-loop schedule decide for all members; for members that do not follow it, to no effect.
-
-        `scores` are loss and right rows of an epoch, in training and in validation, out of `rows`.
-        """
-        loss, correct, held_loss, held_correct = scores
-        accuracy, held_accuracy = (
-            tf.cast(right, tf.float32) / total for right, total in zip((correct, held_correct), rows, strict=True)
-        )
-        values = {"loss": loss, "accuracy": accuracy, "val_loss": held_loss, "val_accuracy": held_accuracy}
-        monitored = [values[monitor] for monitor in MONITORS]
-        after = {}
-        for name, kind in self._closed_loop.items():
-            watching = watchers[name]
-            advanced = kind.advance(tf, states[name], watching.cost(monitored), SimpleNamespace(**watching.settings))
-            decides = epoch >= watching.first_epoch
-            after[name] = {key: tf.where(decides, advanced[key], before) for key, before in states[name].items()}
-        return after
 
     def _epoch(self, members: Members, table: Table, shuffled: Rows) -> tuple[Members, tf.Tensor, tf.Tensor]:
         """Train through one epoch's `table`; return summed loss and right rows of the epoch."""
         size, (seeds, rows) = self.spec.batch_size, shuffled.targets.shape
         full, shape = rows // size, (seeds, table.rates.shape[-1])
 
-        def step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor, batch: Rows) -> Any:
+        def step(batch: Rows, number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor) -> Any:
             members, logits = self._step(members, table, number, batch)
             more_loss, right = score(logits, batch.targets)
-            return number + 1, members, loss + more_loss, correct + count(right)
+            return number + 1, members, loss + more_loss, correct + tf.reduce_sum(tf.cast(right, tf.int32), axis=1)
 
         carried = (0, members, tf.zeros(shape), tf.zeros(shape, tf.int32))
         if full:
             batches = shuffled.in_batches(full, size)
 
-            def full_step(number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor) -> Any:
-                batch = Rows(batches.inputs[number], batches.targets[number])
-                return step(number, members, loss, correct, batch)
+            def full_step(number: tf.Tensor, *carried: Any) -> Any:
+                return step(Rows(batches.inputs[number], batches.targets[number]), number, *carried)
 
             carried = tf.while_loop(lambda number, *_: number < full, full_step, carried)
         if rows % size:
-            rest = Rows(*(array[:, full * size :] for array in shuffled))
-            carried = step(full, carried[1], carried[2], carried[3], rest)
-        return carried[1], carried[2], carried[3]
+            carried = step(Rows(*(array[:, full * size :] for array in shuffled)), full, *carried[1:])
+        return carried[1:]
 
     def _step(self, members: Members, table: Table, number: tf.Tensor, batch: Rows) -> tuple[Members, tf.Tensor]:
         """Do one step of the optimizer; `number` counts within the epoch."""
         logits, gradients, state = self.network.gradient(members.weights, members.state, *batch)
+        spread, rate, momentum = self.network.spread, table.rates[number], table.momenta[number]
         weights, slots = [], []
         for weight, gradient, factor, *own in zip(
             members.weights, gradients, self._factors, *members.slots, strict=True
         ):
-            moved, after = update(self.spec.optimizer, self._rule(table, number, weight, factor), weight, gradient, own)
+            rule = Rule(
+                spread(rate if factor == 1 else rate * factor, weight),
+                spread(momentum, weight),
+                None if table.nesterov is None else spread(table.nesterov, weight),
+                table.number + tf.cast(number, tf.float32),
+            )
+            moved, after = update(self.spec.optimizer, rule, weight, gradient, own)
             weights.append(moved)
             slots.append(after)
         return Members(weights, [list(slot) for slot in zip(*slots, strict=True)], state), logits
-
-    def _rule(self, table: Table, number: tf.Tensor, weight: tf.Tensor, factor: float) -> Rule:
-        spread, rate = self.network.spread, table.rates[number]
-        return Rule(
-            spread(rate if factor == 1 else rate * factor, weight),
-            spread(table.momenta[number], weight),
-            None if table.nesterov is None else spread(table.nesterov, weight),
-            table.number + tf.cast(number, tf.float32),
-        )
-
-
-class Watching(NamedTuple):
-    """`ClosedLoopSettings` as tensors."""
-
-    chosen: tf.Tensor
-    monitor: tf.Tensor
-    sign: tf.Tensor
-    first_epoch: tf.Tensor
-    settings: dict[str, tf.Tensor]
-
-    @classmethod
-    def of(cls, watchers: ClosedLoopSettings) -> Watching:
-        """Convert the arrays."""
-        first = (watchers.chosen, watchers.monitor, watchers.sign, watchers.first_epoch)
-        chosen, monitor, sign, first_epoch = map(tf.constant, first)
-        settings = {name: tf.constant(values) for name, values in watchers.settings.items()}
-        return cls(chosen, monitor, sign, first_epoch, settings)
-
-    def cost(self, monitored: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Return what each member watches, `[seeds, candidates]`, turned so that less is better."""
-        watched = monitored[0]
-        for place, values in enumerate(monitored):
-            watched = tf.where(self.monitor == place, values, watched)
-        return self.sign * watched
-
-
-def _begin(kind: type[ClosedLoop], shape: tuple[int, int]) -> dict[str, tf.Tensor]:
-    return {name: tf.fill(shape, tf.constant(value, tf.float32)) for name, value in kind.initial_state.items()}
-
-
-def _gain(watchers: Mapping[str, Watching], states: States) -> tf.Tensor | None:
-    """Return what the rates are multiplied by, `[seeds, candidates]`; None without closed-loop schedules."""
-    gain = None
-    for name, watching in watchers.items():
-        its = states[name]["gain"]
-        gain = tf.where(watching.chosen, its, tf.ones_like(its) if gain is None else gain)
-    return gain

@@ -1,4 +1,4 @@
-"""What is trained and what comes back: small values that travel between processes, without TensorFlow."""
+"""What is trained, what a run seed decides, and what comes back, without TensorFlow: all trainers start from it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, Sgd
 from sweep.data.table import Split
-from sweep.engines.tasks import Task, classification
 from sweep.schedules import Timeline
 
 Item = TypeVar("Item")
+Number = TypeVar("Number", float, NDArray[np.float64])
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -24,6 +24,28 @@ BYTES_PER_WEIGHT = 16  # weight, velocity, gradient and a copy, 4 bytes each
 # With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
 # job's shape.
 FEWEST_SEEDS = 2
+WEIGHTS, ORDER = 0, 1  # the streams of a run seed
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained for, by Keras' names; classification is the only task so far.
+
+    Attributes:
+        outputs: units of the last layer.
+        activation: what the last layer ends in.
+        loss: what is minimised; it ranks runs whose scores are equal.
+        score: what is reported; higher is better.
+    """
+
+    outputs: int
+    activation: str
+    loss: str
+    score: str
+
+    def value(self, right: Number, count: int) -> Number:
+        """Return the score of `right` out of `count` rows."""
+        return right / count
 
 
 @dataclass(frozen=True)
@@ -38,13 +60,20 @@ class Architecture:
 
     @property
     def task(self) -> Task:
-        """What the network is trained for."""
-        return classification(self.classes)
+        """What the network is trained for: two classes share one sigmoid unit, more have one softmax unit each."""
+        if self.classes == 2:
+            return Task(1, "sigmoid", "binary_crossentropy", "accuracy")
+        return Task(self.classes, "softmax", "sparse_categorical_crossentropy", "accuracy")
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The names of a dense stack's layers, from input to output, which rates by layer refer to."""
         return (*(f"hidden_{number}" for number in range(1, len(self.hidden) + 1)), "output")
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Inputs and units of each layer of a dense stack."""
+        return tuple(pairwise((self.features, *self.hidden, self.task.outputs)))
 
     @property
     def is_hidden_layer(self) -> bool:
@@ -54,10 +83,27 @@ class Architecture:
     @property
     def weight_count(self) -> int | None:
         """The number of weights of a dense stack; None for a Keras model, which is known once it is built."""
-        if self.build is not None:
-            return None
-        sizes = (self.features, *self.hidden, self.task.outputs)
-        return sum((inputs + 1) * units for inputs, units in pairwise(sizes))
+        return sum((inputs + 1) * units for inputs, units in self.sizes) if self.build is None else None
+
+
+def initial_weights(architecture: Architecture, run_seed: int) -> list[Float32]:
+    """Draw a dense network's weights as Keras would: Glorot-uniform kernels, zero biases.
+
+    Returns kernel `[inputs, units]` and bias `[units]` of each layer in turn, as `Model.get_weights` does.
+    """
+    generator = np.random.default_rng((run_seed, WEIGHTS))
+    weights: list[Float32] = []
+    for inputs, units in architecture.sizes:
+        limit = np.sqrt(6 / (inputs + units))
+        weights.append(generator.uniform(-limit, limit, (inputs, units)).astype(np.float32))
+        weights.append(np.zeros(units, np.float32))
+    return weights
+
+
+def batch_order(rows: int, epochs: int, run_seed: int) -> Int32:
+    """Draw the order in which each epoch visits the training rows, `[epochs, rows]`."""
+    identity = np.tile(np.arange(rows, dtype=np.int32), (epochs, 1))
+    return np.random.default_rng((run_seed, ORDER)).permuted(identity, axis=1)
 
 
 @dataclass(frozen=True)

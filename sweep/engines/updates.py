@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sweep.candidate import Adam, AdamW, AdaptiveMoments, Optimizer, RMSprop, Sgd
+from sweep.candidate import Adam, AdamW, Optimizer, RMSprop, Sgd
 
-Moved = tuple[tf.Tensor, list[tf.Tensor]]
+# How many tensors of a weight's shape `update` carries from step to step, from zeros on.
+SLOTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2}
 
 
 class Gradient(NamedTuple):
@@ -42,14 +43,9 @@ class Rule(NamedTuple):
     number: tf.Tensor
 
 
-def slot_count(optimizer: Optimizer) -> int:
-    """Return how many tensors of a weight's shape `update` carries from step to step, from zeros on."""
-    return 1 if isinstance(optimizer, Sgd) else 2
-
-
 def update(
     optimizer: Optimizer, rule: Rule, weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor]
-) -> Moved:
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Return a weight and its slots after one step."""
     match optimizer:
         case Sgd():
@@ -59,11 +55,17 @@ def update(
                 return weight + velocity, [velocity]
             ahead = rule.momentum * velocity - rule.rate * gradient
             return weight + tf.where(rule.nesterov, ahead, velocity), [velocity]
-        case Adam():
-            return _adam(optimizer, rule, weight, gradient, slots)
-        case AdamW():
-            decayed = weight - weight * optimizer.weight_decay * rule.rate
-            return _adam(optimizer, rule, decayed, gradient, slots)
+        case Adam() | AdamW():
+            if isinstance(optimizer, AdamW):
+                weight -= weight * optimizer.weight_decay * rule.rate
+            mean, square = slots
+            mean += (gradient - mean) * (1 - rule.momentum)
+            # Keras rounds `1 - beta_2` once, from double precision.
+            square += (tf.square(gradient) - square) * (1 - optimizer.beta_2)
+            # The averages began at zero; the rate is corrected for it, in its own small shape.
+            step = rule.number + 1
+            rate = rule.rate * tf.sqrt(1 - tf.pow(optimizer.beta_2, step)) / (1 - tf.pow(rule.momentum, step))
+            return weight - mean * rate / (tf.sqrt(square) + optimizer.epsilon), [mean, square]
         case RMSprop():
             square, velocity = slots
             square = optimizer.rho * square + (1 - optimizer.rho) * tf.square(gradient)
@@ -71,50 +73,21 @@ def update(
             return weight - velocity, [square, velocity]
 
 
-def _adam(
-    optimizer: AdaptiveMoments, rule: Rule, weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor]
-) -> Moved:
-    mean, square = slots
-    mean += (gradient - mean) * (1 - rule.momentum)
-    # Keras rounds `1 - beta_2` once, from double precision.
-    square += (tf.square(gradient) - square) * (1 - optimizer.beta_2)
-    # The averages began at zero; the rate is corrected for it, in its own small shape.
-    step = rule.number + 1
-    rate = rule.rate * tf.sqrt(1 - tf.pow(optimizer.beta_2, step)) / (1 - tf.pow(rule.momentum, step))
-    return weight - mean * rate / (tf.sqrt(square) + optimizer.epsilon), [mean, square]
-
-
-def logits_gradient(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of the mean cross-entropy over rows by the logits, for `targets` `[seeds, rows]`."""
-    probabilities = tf.sigmoid(logits) if logits.shape[1] == 1 else tf.nn.softmax(logits, axis=1)
-    return (probabilities - _wanted(logits, targets)) / logits.shape[2]
+def wanted(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Return the perfect probabilities, `[seeds, outputs, rows, 1]`, for `targets` `[seeds, rows]`."""
+    if logits.shape[1] == 1:
+        return tf.cast(targets, tf.float32)[:, None, :, None]
+    return tf.one_hot(targets, logits.shape[1], axis=1)[..., None]
 
 
 def score(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the summed cross-entropy, `[seeds, candidates]`, and which rows are right, `[seeds, rows, candidates]`."""
+    perfect = wanted(logits, targets)
     if logits.shape[1] == 1:
-        scores, wanted = logits[:, 0], _wanted(logits, targets)[:, 0]
-        losses = tf.nn.relu(scores) - scores * wanted + tf.math.log1p(tf.exp(-tf.abs(scores)))
-        right = tf.equal(tf.sigmoid(scores) > 0.5, wanted > 0.5)
+        scores, perfect = logits[:, 0], perfect[:, 0]
+        losses = tf.nn.relu(scores) - scores * perfect + tf.math.log1p(tf.exp(-tf.abs(scores)))
+        right = tf.equal(tf.sigmoid(scores) > 0.5, perfect > 0.5)
     else:
-        losses = -tf.reduce_sum(tf.nn.log_softmax(logits, axis=1) * _wanted(logits, targets), axis=1)
+        losses = -tf.reduce_sum(tf.nn.log_softmax(logits, axis=1) * perfect, axis=1)
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets[:, :, None])
     return tf.reduce_sum(losses, axis=1), right
-
-
-def count(right: tf.Tensor) -> tf.Tensor:
-    """Return the number of right rows, `[seeds, candidates]`."""
-    return tf.reduce_sum(tf.cast(right, tf.int32), axis=1)
-
-
-def count_by_class(right: tf.Tensor, targets: tf.Tensor, classes: int) -> tf.Tensor:
-    """Return the number of right rows of each class, `[seeds, classes, candidates]`, for `targets` `[1, rows]`."""
-    members = tf.one_hot(targets, classes, axis=1, on_value=True, off_value=False)
-    return tf.reduce_sum(tf.cast(right[:, None] & members[..., None], tf.int32), axis=2)
-
-
-def _wanted(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Return the perfect probabilities, `[seeds, outputs, rows, 1]`."""
-    if logits.shape[1] == 1:
-        return tf.cast(targets, tf.float32)[:, None, :, None]
-    return tf.one_hot(targets, logits.shape[1], axis=1)[..., None]

@@ -24,15 +24,10 @@ DEAD = 0.5  # share of dead units that is more than a sparse network has
 class Evidence:
     """What is known of a training.
 
-    Attributes:
-        curves: what `fit` showed after each epoch, by name, `[epochs]`; `learning_rate` among them.
-        moved: length of the weights' change since the start, a share of the length of the weights.
-        dead: by layer, the share of its relu units that are 0 on every training row.
-        recall: share of each class' training rows that is classified right, `[classes]`.
-        validation_recall: the same of the validation rows; NaN for a class without any.
-        shares: share of each class among the training rows, `[classes]`.
-        predicted: share of the training rows that are taken for each class, `[classes]`.
-        classes: the classes' names.
+    `curves` are what `fit` showed after each epoch, by name, `[epochs]`; `moved` is the length of the weights' change
+    since the start, a share of their length; `dead` the share of a layer's relu units that are 0 on every training row.
+    The rest is by class: the share of its training rows that is classified right, the same of the validation rows (NaN
+    without any), its share among the training rows, the share of these that are taken for it, and its name.
     """
 
     curves: Mapping[str, Numbers]
@@ -44,32 +39,33 @@ class Evidence:
     predicted: Numbers
     classes: Sequence[str]
 
-    @property
-    def loss(self) -> Numbers:
-        """The training loss after each epoch."""
-        return self.curves["loss"]
+    def diagnosis(self) -> list[str]:
+        """Return a line for each fault that shows, saying what to look at; none if nothing is wrong."""
+        for line in (self._no_number(), self._too_small()):  # what follows would say nothing new
+            if line:
+                return [line]
+        lines = [self._faded(), self._too_high(), self._dead_units(), self._one_class()]
+        return [line for line in lines if line] or [line for line in (self._labels(),) if line]
 
     @property
-    def worst_layer(self) -> tuple[str, float]:
-        """The layer with the largest share of dead units, and the share."""
-        return max(self.dead.items(), key=lambda item: item[1], default=("", 0.0))
+    def _half(self) -> Numbers:
+        """The training loss in the second half of the epochs."""
+        loss = self.curves["loss"]
+        return loss[len(loss) // 2 :]
 
     @property
-    def falls(self) -> bool:
+    def _falls(self) -> bool:
         """Whether the loss still falls steadily, however high it is."""
-        half = self.loss[len(self.loss) // 2 :]
-        return bool((np.diff(half) < 0).mean() > 0.9)
+        return bool((np.diff(self._half) < 0).mean() > 0.9)
 
     @property
-    def guessing(self) -> float:
+    def _guessing(self) -> float:
         """The loss of a network that knows nothing but the classes' shares; at most `ln(classes)`."""
         known = self.shares[self.shares > 0]
         return float(-(known * np.log(known)).sum())
 
-    def no_number(self) -> str:
-        """Find a loss that is not finite."""
-        losses = np.stack([self.loss, self.curves["val_loss"]])
-        broken = np.flatnonzero(~np.isfinite(losses).all(axis=0))
+    def _no_number(self) -> str:
+        broken = np.flatnonzero(~np.isfinite([self.curves["loss"], self.curves["val_loss"]]).all(axis=0))
         if not len(broken):
             return ""
         rate = self.curves["learning_rate"][broken[0]]
@@ -78,9 +74,8 @@ class Evidence:
             "or the momentum is too high"
         )
 
-    def too_small(self) -> str:
-        """Find weights that hardly moved."""
-        if self.moved >= MOVED or self.worst_layer[1] > DEAD:
+    def _too_small(self) -> str:
+        if self.moved >= MOVED or max(self.dead.values(), default=0.0) > DEAD:
             return ""
         highest = self.curves["learning_rate"].max()
         return (
@@ -88,8 +83,7 @@ class Evidence:
             "is zero or too small; look at --learning-rate and at how fast the schedule lowers it"
         )
 
-    def faded(self) -> str:
-        """Find a rate that fell to nothing long before the end."""
+    def _faded(self) -> str:
         rate, epochs = self.curves["learning_rate"], still_epochs(self.curves)
         if not epochs or rate[-epochs:].max() >= FADED * rate.max():
             return ""
@@ -98,28 +92,24 @@ class Evidence:
             f"{rate[-epochs:].max():.3g}: look at how early and how far the schedule lowers it"
         )
 
-    def too_high(self) -> str:
-        """Find a loss that stays high, rises or swings."""
-        loss = self.loss
-        if len(loss) < FEWEST_EPOCHS:
+    def _too_high(self) -> str:
+        loss, half, guessing = self.curves["loss"], self._half, self._guessing
+        if len(loss) < FEWEST_EPOCHS or self._falls:
             return ""
-        quarter, half = loss[-(len(loss) // 4) :], loss[len(loss) // 2 :]
-        level, steps = float(half.mean()), np.diff(half)
-        above = quarter.mean() > 1.05 * self.guessing and quarter.min() > 0.9 * loss.min()
-        rising = level > self.guessing / 2 and quarter.mean() > 1.5 * loss.min()
-        swinging = level > 0.4 * self.guessing and np.median(np.abs(steps)) > 0.06 * level and (steps > 0).mean() > 0.3
+        quarter, level, steps = loss[-(len(loss) // 4) :], float(half.mean()), np.diff(half)
+        above = quarter.mean() > 1.05 * guessing and quarter.min() > 0.9 * loss.min()
+        rising = level > guessing / 2 and quarter.mean() > 1.5 * loss.min()
+        swinging = level > 0.4 * guessing and np.median(np.abs(steps)) > 0.06 * level and (steps > 0).mean() > 0.3
+        if not (above or rising or swinging):
+            return ""
         how = "stays above that of guessing" if above else "rises again" if rising else "goes up and down"
-        if not (above or rising or swinging) or self.falls:
-            return ""
-        rate = self.curves["learning_rate"][-1]
         return (
-            f"the loss {how} ({quarter.mean():.3g}; guessing has {self.guessing:.3g}): "
-            f"the learning rate ({rate:.3g} at the end) or the momentum is too high"
+            f"the loss {how} ({quarter.mean():.3g}; guessing has {guessing:.3g}): "
+            f"the learning rate ({self.curves['learning_rate'][-1]:.3g} at the end) or the momentum is too high"
         )
 
-    def dead_units(self) -> str:
-        """Find relu units that are always 0."""
-        layer, share = self.worst_layer
+    def _dead_units(self) -> str:
+        layer, share = max(self.dead.items(), key=lambda item: item[1], default=("", 0.0))
         if share <= DEAD:
             return ""
         return (
@@ -127,10 +117,9 @@ class Evidence:
             "look at a learning rate or momentum that is too high, and at the scale of the inputs"
         )
 
-    def one_class(self) -> str:
-        """Find a network that gives one answer."""
+    def _one_class(self) -> str:
         place = int(self.predicted.argmax())
-        if self.predicted[place] < 1 or len(self.loss) < FEWEST_EPOCHS:
+        if self.predicted[place] < 1 or len(self.curves["loss"]) < FEWEST_EPOCHS:
             return ""
         return (
             f"every training row is taken for the class {self.classes[place]} "
@@ -138,19 +127,17 @@ class Evidence:
             "and the learning rate"
         )
 
-    def labels(self) -> str:
-        """Find labels that do not belong to their rows."""
-        if len(self.loss) < FEWEST_EPOCHS:
+    def _labels(self) -> str:
+        if len(self.curves["loss"]) < FEWEST_EPOCHS:
             return ""
+        half, guessing, classes = self._half, self._guessing, len(self.classes)
         learned, known = float(np.nanmean(self.recall)), float(np.nanmean(self.validation_recall))
-        half = self.loss[len(self.loss) // 2 :]
-        stuck = half.min() > 0.95 * self.guessing and np.ptp(half) < 0.05 * self.guessing
-        if stuck and not self.falls:
+        if half.min() > 0.95 * guessing and np.ptp(half) < 0.05 * guessing and not self._falls:
             return (
-                f"the loss is stuck at {half.mean():.3g}, that of guessing (ln {len(self.classes)} = "
-                f"{math.log(len(self.classes)):.3g}): look at whether labels and rows belong together"
+                f"the loss is stuck at {half.mean():.3g}, that of guessing (ln {classes} = {math.log(classes):.3g}): "
+                "look at whether labels and rows belong together"
             )
-        if known <= 1 / len(self.classes) + 0.12 and learned - known > 0.2:
+        if known <= 1 / classes + 0.12 and learned - known > 0.2:
             return (
                 f"{learned:.0%} of each class is right in the training rows but {known:.0%}, no more than by chance, "
                 "in the validation rows: look at whether labels and rows belong together"
@@ -158,7 +145,7 @@ class Evidence:
         return ""
 
 
-def still_epochs(curves: Mapping[str, Numbers]) -> int:
+def still_epochs(curves: Mapping[str, Numbers | Sequence[float]]) -> int:
     """Return the number of last epochs in which loss and accuracy did not change; 0 if that is not many.
 
     It is a fifth of the training, since many schedules mean to end in quiet, and 0 if nothing is left to learn.
@@ -169,12 +156,3 @@ def still_epochs(curves: Mapping[str, Numbers]) -> int:
         return 0
     still = not np.isfinite(loss[-1]) or (np.ptp(loss) <= 1e-3 * abs(loss[-1]) and np.ptp(accuracy) == 0)
     return epochs if still else 0
-
-
-def diagnose(evidence: Evidence) -> list[str]:
-    """Return a line for each fault that shows, saying what to look at; none if nothing is wrong."""
-    for line in (evidence.no_number(), evidence.too_small()):  # what follows would say nothing new
-        if line:
-            return [line]
-    lines = [evidence.faded(), evidence.too_high(), evidence.dead_units(), evidence.one_class()]
-    return [line for line in lines if line] or [line for line in (evidence.labels(),) if line]

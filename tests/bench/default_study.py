@@ -13,8 +13,7 @@ import optuna
 from sweep.candidate import Candidate
 from sweep.config.study_file import Plan, StudyFile, read_study_file
 from sweep.data.table import Split
-from sweep.engines.initial import batch_order, initial_weights
-from sweep.engines.spec import TrainingSpec
+from sweep.engines.spec import TrainingSpec, batch_order, initial_weights
 from sweep.execution.batches import Outcome, Trainer
 from sweep.search.loop import Coordinator, to_record
 from sweep.search.session import make_spec, read_data

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.candidate import Candidate, from_params
-from sweep.engines.initial import batch_order, initial_weights
-from sweep.engines.spec import TrainingSpec
+from sweep.engines.spec import TrainingSpec, batch_order, initial_weights
 from sweep.execution.batches import BatchTrainer, Outcome, tile_shape
 from sweep.execution.local import Pool
 from sweep.search.session import default_workers

@@ -21,11 +21,11 @@ from sweep.candidate import from_params
 from sweep.cli import main
 from sweep.cli.train import TrainOptions, flatten, interruptible, same_start, sole_trainer
 from sweep.errors import BadInput, TrainingFailed
-from sweep.fit.checkpoint import FILE, Checkpoint, Snapshot, read_checkpoint
+from sweep.fit.checkpoint import FILE, Checkpoint, Snapshot
 from sweep.schedules import Timeline
 
 if TYPE_CHECKING:
-    from sweep.fit.train import Request
+    from sweep.fit.training import Request
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = ROOT / "studies" / "smoke.toml"
@@ -126,7 +126,7 @@ class TestTraining:
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     """Keep what is to be trained, and train nothing; a checkpoint says that it has been trained."""
-    from sweep.fit import train  # TensorFlow takes seconds
+    from sweep.fit import training  # TensorFlow takes seconds
 
     kept: list[Request] = []
 
@@ -136,7 +136,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
             empty, curves = Snapshot((), ()), {"loss": [1.0] * request.end_epoch}
             Checkpoint(request.setting, request.spec.epochs, curves, {}, empty, empty).write(request.checkpoint)
 
-    monkeypatch.setattr(train, "train", train_nothing)
+    monkeypatch.setattr(training, "train", train_nothing)
     return kept
 
 
@@ -170,7 +170,7 @@ class TestContinuing:
                     process.send_signal(signal.SIGKILL)
                     break
             assert process.wait(30) == -signal.SIGKILL
-        trained = read_checkpoint(tmp_path / "killed").trained
+        trained = Checkpoint.read(tmp_path / "killed").trained
         assert 2 <= trained < 7
         stopped, ended = (sweep(*words, "--resume", *more) for more in (("--stop-after", 7), ()))
         assert (stopped.code, ended.code, ended.err) == (0, 0, "")

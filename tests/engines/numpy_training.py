@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from sweep.candidate import Candidate
-from sweep.engines.initial import batch_order, initial_weights
-from sweep.engines.spec import Float32, TrainingSpec
+from sweep.engines.spec import Float32, TrainingSpec, batch_order, initial_weights
 
 ACTIVATIONS: dict[str, tuple[Any, Any]] = {
     "relu": (lambda below: np.maximum(below, 0), lambda value: value > 0),
@@ -75,7 +74,7 @@ class NumpyTraining:
 
     def _probabilities(self, logits: Float32) -> Any:
         if logits.shape[1] == 1:
-            return 1 / (1 + np.exp(-logits))
+            return np.exp(-np.logaddexp(0, -logits))
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
 

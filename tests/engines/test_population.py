@@ -7,33 +7,59 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from sweep.candidate import Adam, AdamW, Candidate, Optimizer, RMSprop, Sgd, from_params
 from sweep.data.table import Split
 from sweep.engines import keras_model, spec
-from sweep.engines.population import Population
-from sweep.engines.spec import BY_RUN, Architecture, Curves, Job, Shape, TrainingSpec
-from sweep.fit.reference import Training
+from sweep.engines.population import MONITORS, Members, Population, Table, Watching
+from sweep.engines.spec import BY_RUN, Architecture, Curves, Float32, Job, Shape, TrainingSpec
+from sweep.fit.training import Training
 from sweep.schedules import ClosedLoop
 from tests.engines.numpy_training import NumpyTraining
 
+DEFAULT, WHOLE = Architecture(34, 2, (34,)), Shape(20, 2)
 NORMALISED = Architecture(34, 2, build="tests.engines.models:normalised")
 ENGINES: list[Population] = []
 
 
-def engine(spec: TrainingSpec) -> Population:
+class Traced(Population):
+    """The same program without XLA, whose compilation takes several seconds, for laws that do not depend on it."""
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__(spec)
+        self._run = tf.function(self._epochs, autograph=False)
+
+
+def engine(spec: TrainingSpec, kind: type[Population] = Population) -> Population:
     """Return an engine that earlier tests may have built: most of a test's time is its program's compilation."""
-    found = next((built for built in ENGINES if built.accepts(spec)), None)
+    found = next((built for built in ENGINES if type(built) is kind and built.accepts(spec)), None)
     if found is None:
-        found = Population(spec)
+        found = kind(spec)
         ENGINES.append(found)
     return found
 
 
 def train(
-    spec: TrainingSpec, candidates: list[Candidate], run_seeds: tuple[int, ...], shape: Shape | None = None
+    spec: TrainingSpec,
+    candidates: list[Candidate],
+    run_seeds: tuple[int, ...],
+    shape: Shape | None = None,
+    kind: type[Population] = Population,
 ) -> Curves:
-    return engine(spec).train(Job(spec, tuple(candidates), run_seeds, shape or Shape(16, len(run_seeds))))
+    return engine(spec, kind).train(Job(spec, tuple(candidates), run_seeds, shape or Shape(16, len(run_seeds))))
+
+
+def weights_of(population: Population, members: Members, candidate: int) -> list[Float32]:
+    """Return a candidate's weights by the first run seed, as `Model.get_weights` orders them."""
+    model = getattr(population.network, "model", None)
+    if model is None:
+        return [weight.numpy()[0, ..., candidate].T for weight in members.weights]
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    values = [*members.weights, *members.state]
+    by_variable = {id(one): value.numpy()[candidate] for one, value in zip(variables, values, strict=True)}
+    return [by_variable[id(variable)] for variable in model.weights]
 
 
 def same(left: Curves, right: Curves) -> bool:
@@ -61,23 +87,30 @@ def drawn(count: int) -> list[Candidate]:
 
 
 class TestNumpy:
-    """Twenty settings over fifty epochs, with every way to cut the rows into batches."""
+    """Twenty settings over up to fifty epochs, with every way to cut the rows into batches."""
 
-    @pytest.mark.parametrize("architecture", [Architecture(34, 2, (34,)), Architecture(34, 2, (16, 8), "tanh")])
+    @pytest.mark.parametrize(
+        ("architecture", "epochs", "kind"),
+        [(DEFAULT, 50, Population), (Architecture(34, 2, (16, 8), "tanh"), 20, Traced)],
+    )
     def test_members_agree_with_it(
-        self, architecture: Architecture, ionosphere: Split, candidates: list[Candidate]
+        self,
+        architecture: Architecture,
+        epochs: int,
+        kind: type[Population],
+        ionosphere: Split,
+        candidates: list[Candidate],
     ) -> None:
-        spec, chosen = TrainingSpec(ionosphere, architecture, 50, 28, nesterov=True), [*candidates, *drawn(10)]
-        job = Job(spec, tuple(chosen), (3, 4), Shape(len(chosen), 2))
-        population = engine(spec)
+        spec, chosen = TrainingSpec(ionosphere, architecture, epochs, 28, nesterov=True), [*candidates, *drawn(10)]
+        job = Job(spec, tuple(chosen), (3, 4), WHOLE)
+        population = engine(spec, kind)
         curves, members = population.train_with_weights(job)
         for place, candidate in enumerate(chosen):
             reference = NumpyTraining(spec, candidate, run_seed=3)
             ours = (curves.loss, curves.correct, curves.validation_loss, curves.validation_correct)
             for name, found, wanted in zip("abcd", ours, reference.curves, strict=True):
                 np.testing.assert_allclose(found[place, 0], wanted, atol=2e-4 if name in "ac" else 0, err_msg=f"{name}")
-            weights = population.network.keras_weights(members.weights, members.state, 0, place, len(chosen))
-            for one, other in zip(weights, reference.weights, strict=True):
+            for one, other in zip(weights_of(population, members, place), reference.weights, strict=True):
                 np.testing.assert_allclose(one, other, atol=1e-3)
 
     @pytest.mark.parametrize("batch_size", [1_000, 47])
@@ -85,7 +118,7 @@ class TestNumpy:
         self, batch_size: int, ionosphere: Split, candidates: list[Candidate]
     ) -> None:
         spec = TrainingSpec(ionosphere, Architecture(34, 2, (8,)), 3, batch_size)
-        found = train(spec, candidates[:2], (0, 1)).loss[0, 0]
+        found = train(spec, candidates[:2], (0, 1), kind=Traced).loss[0, 0]
         np.testing.assert_allclose(found, NumpyTraining(spec, candidates[0], run_seed=0).curves[0], atol=1e-4)
 
     @pytest.mark.parametrize("hidden", [(), (10,)])
@@ -93,7 +126,7 @@ class TestNumpy:
         self, hidden: tuple[int, ...], three_classes: Split, candidates: list[Candidate]
     ) -> None:
         spec = TrainingSpec(three_classes, Architecture(4, 3, hidden), 10, 16)
-        curves = train(spec, candidates[:3], (0, 1))
+        curves = train(spec, candidates[:3], (0, 1), kind=Traced)
         for place, candidate in enumerate(candidates[:3]):
             wanted = NumpyTraining(spec, candidate, run_seed=1).curves
             np.testing.assert_allclose(curves.validation_loss[place, 1], wanted[2], atol=1e-4)
@@ -101,67 +134,77 @@ class TestNumpy:
 
 
 class Case(NamedTuple):
-    """What is held against `fit`; `places` are those of the settings."""
+    """What is trained beside `fit`."""
 
     architecture: Architecture
-    places: tuple[int, ...] = (8,)
-    epochs: int = 3
+    params: dict[str, Any]
     optimizer: Optimizer = Sgd()
+    epochs: int = 3
+    kind: type[Population] = Traced
+    shape: Shape = Shape(2, 2)
 
 
-CASES = {
-    "one hidden layer": Case(Architecture(34, 2, (34,)), (4, 6, 8), 12),
-    "two hidden layers": Case(Architecture(34, 2, (16, 8), "tanh")),
-    "no hidden layer": Case(Architecture(34, 2, ())),
-    "batch normalisation": Case(NORMALISED, (2,), 12),
-    "a convolution, which is trained member by member": Case(
-        Architecture(34, 2, build="tests.engines.models:convolved"), (1,)
-    ),
-    "three classes": Case(Architecture(4, 3, (10,)), (2,), 5),
-    "a model of three classes": Case(Architecture(4, 3, build="tests.engines.models:branched"), (2,), 5),
-    "sgd by layer": Case(Architecture(34, 2, (8,)), optimizer=Sgd(layer_rates={"hidden_1": 0.3})),
-    "adam by layer": Case(Architecture(34, 2, (8,)), (2,), optimizer=Adam(layer_decay=0.5)),
-    "adamw": Case(Architecture(34, 2, (8, 4)), (2,), optimizer=AdamW(weight_decay=0.1)),
-    "rmsprop by layer": Case(Architecture(34, 2, (8, 4)), (2,), optimizer=RMSprop(layer_rates={"output": 0.5})),
-}
+SGD: dict[str, Any] = {"schedule": "constant", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True}
 ONE_CYCLE: dict[str, Any] = {
     "schedule": "one_cycle",
     "learning_rate": 0.02,
     "momentum": 0.9,
     "one_cycle.momentum_dip": 0.5,
 }
+CONVOLVED = Architecture(34, 2, build="tests.engines.models:convolved")
+BRANCHED = Architecture(4, 3, build="tests.engines.models:branched")
+CASES = {
+    "one hidden layer": Case(DEFAULT, SGD, epochs=50, kind=Population, shape=WHOLE),
+    "its layers at rates of their own": Case(Architecture(34, 2, (8,)), SGD, Sgd(layer_rates={"hidden_1": 0.3})),
+    "adam by layer": Case(Architecture(34, 2, (8,)), ONE_CYCLE, Adam(layer_decay=0.5)),
+    "three classes, rmsprop": Case(Architecture(4, 3, (10,)), ONE_CYCLE, RMSprop(), epochs=5),
+    "two hidden layers, adamw": Case(Architecture(34, 2, (16, 8), "tanh"), ONE_CYCLE, AdamW(weight_decay=0.1)),
+    "batch normalisation": Case(NORMALISED, SGD, kind=Population),
+    "a convolution, which is trained member by member": Case(CONVOLVED, SGD, kind=Population),
+    "a model of three classes, rmsprop by layer": Case(BRANCHED, ONE_CYCLE, RMSprop(layer_decay=0.7), epochs=5),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_members_agree_with_fit(
-    name: str, ionosphere: Split, three_classes: Split, candidates: list[Candidate]
-) -> None:
+def test_members_agree_with_fit(name: str, ionosphere: Split, three_classes: Split) -> None:
     """Losses, weights, right rows, and those of each class as Keras predicts them."""
-    architecture, places, epochs, optimizer = CASES[name]
-    split = ionosphere if architecture.features == 34 else three_classes
-    chosen = [candidates[place] for place in places]
-    if optimizer.name != "sgd":
-        chosen = [from_params(ONE_CYCLE)]
-    spec = TrainingSpec(split, architecture, epochs, 28, optimizer, nesterov=optimizer.name == "sgd")
-    job = Job(spec, tuple(chosen), (3, 4), Shape(max(2, len(chosen)), 2))
-    population = engine(spec)
-    curves, members = population.train_with_weights(job)
-    for place, candidate in enumerate(chosen):
-        reference = Training(spec, candidate, run_seed=3)
-        shown = {key: np.array(values) for key, values in reference.run(0, epochs).items()}
-        np.testing.assert_allclose(curves.loss[place, 0], shown["loss"], atol=1e-4)
-        np.testing.assert_allclose(curves.validation_loss[place, 0], shown["val_loss"], atol=1e-4)
-        right = np.rint(shown["val_accuracy"] * split.validation_rows)
-        assert curves.validation_correct[place, 0].tolist() == right.tolist()
-        assert curves.correct[place, 0].tolist() == np.rint(shown["accuracy"] * split.train_rows).tolist()
-        weights = population.network.keras_weights(members.weights, members.state, 0, place, job.shape.candidates)
-        for ours, theirs in zip(weights, reference.model.get_weights(), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=1e-3)
-        shares = reference.model.predict(split.validation_inputs, verbose=0)
-        predicted = shares[:, 0] > 0.5 if architecture.task.outputs == 1 else shares.argmax(axis=1)
-        by_class = split.validation_targets[predicted == split.validation_targets]
-        assert curves.class_correct[place, 0].tolist() == np.bincount(by_class, minlength=architecture.classes).tolist()
+    architecture, params, optimizer, epochs, kind, shape = CASES[name]
+    split, candidate = ionosphere if architecture.features == 34 else three_classes, from_params(params)
+    spec = TrainingSpec(split, architecture, epochs, 28, optimizer, nesterov=candidate.nesterov)
+    population = engine(spec, kind)
+    curves, members = population.train_with_weights(Job(spec, (candidate,), (3, 4), shape))
+    reference = Training(spec, candidate, run_seed=3)
+    shown = {key: np.array(values) for key, values in reference.run(0, epochs).items()}
+    np.testing.assert_allclose(curves.loss[0, 0], shown["loss"], atol=1e-4)
+    np.testing.assert_allclose(curves.validation_loss[0, 0], shown["val_loss"], atol=1e-4)
+    right = np.rint(shown["val_accuracy"] * split.validation_rows)
+    assert curves.validation_correct[0, 0].tolist() == right.tolist()
+    assert curves.correct[0, 0].tolist() == np.rint(shown["accuracy"] * split.train_rows).tolist()
+    for ours, theirs in zip(weights_of(population, members, 0), reference.model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    shares = np.asarray(reference.model(split.validation_inputs))
+    predicted = shares[:, 0] > 0.5 if architecture.task.outputs == 1 else shares.argmax(axis=1)
+    by_class = split.validation_targets[predicted == split.validation_targets]
+    assert curves.class_correct[0, 0].tolist() == np.bincount(by_class, minlength=architecture.classes).tolist()
     assert np.array_equal(curves.class_correct.sum(axis=-1), curves.validation_correct[..., -1])
+
+
+class TestTables:
+    """What a job's members are given, as arrays."""
+
+    def test_a_batch_is_filled_to_the_jobs_shape(self, small: TrainingSpec, candidates: list[Candidate]) -> None:
+        table = Table.of(Job(small, tuple(candidates), (5,), Shape(16, 4)))
+        assert table.rates.shape == (3, 9, 1, 16)
+        assert not table.rates[..., len(candidates) :].any()
+
+    def test_it_says_who_watches_what(self, small: TrainingSpec, candidates: list[Candidate]) -> None:
+        watching = from_params(
+            {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "val_accuracy", "plateau.patience": 3}
+        )
+        spec = replace(small, closed_loop=("plateau",))
+        told = Watching.of(Job(spec, (candidates[0], watching), (0,), Shape(16, 2)), "plateau")
+        assert told.chosen.tolist() == [False, True, *[False] * 14]
+        assert (MONITORS[told.monitor[1]], told.sign[1], told.settings["patience"][1]) == ("val_accuracy", -1, 3)
 
 
 class TestSharing:
@@ -191,28 +234,39 @@ class TestSharing:
     def test_one_program_serves_re_splits_of_equal_shape_and_changes_no_bit(
         self, small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
     ) -> None:
-        population = Population(small)
         jobs = [Job(replace(small, split=split), tuple(candidates), (0, 1), Shape(16, 2)) for split in resplits]
+        assert engine(small).accepts(jobs[0].spec)
+        assert same(engine(small).train(jobs[0]), Population(jobs[0].spec).train(jobs[0]))
+        population = Traced(small)
         for job in [*jobs, jobs[0]]:
-            assert population.accepts(job.spec)
-            assert same(population.train(job), engine(small).train(job))
+            population.train(job)
         assert population.programs == 1
         assert not population.accepts(replace(small, epochs=4))
         fewer = replace(small, split=replace(small.split, train_index=small.split.train_index[:200]))
         population.train(Job(fewer, tuple(candidates), (0, 1), Shape(16, 2)))
         assert population.programs == 2
 
+    def test_the_numbers_in_a_programs_names_depend_on_it_alone(
+        self, small: TrainingSpec, candidates: list[Candidate]
+    ) -> None:
+        population, found = Traced(small), []
+        for shape in (Shape(16, 2), Shape(16, 4), Shape(16, 2)):
+            tf.constant(1.0)  # takes a number
+            with population._stable_names(Job(small, tuple(candidates), (0, 1), shape)):
+                found.append([ops.uid(), ops.uid()])
+        assert found[0] == found[2] != found[1]
+
 
 class TestOwnModels:
     def test_a_job_that_does_not_fit_the_memory_is_divided(
         self, ionosphere: Split, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        training = TrainingSpec(ionosphere, NORMALISED, epochs=3, batch_size=28)
-        population = Population(training)
+        training = TrainingSpec(ionosphere, NORMALISED, epochs=3, batch_size=28, nesterov=True)
+        population = engine(training, Traced)
         job = Job(training, tuple(candidates[:3]), (0, 1, 2), Shape(4, 4))
         whole = population.train(job)
-        assert population.network.weight_count == 12 * 35 + 4 * 12 + 13
-        monkeypatch.setattr(spec, "MEMORY_BYTES", 16 * population.network.weight_count * 5)
+        assert population.weight_count == 12 * 35 + 4 * 12 + 13
+        monkeypatch.setattr(spec, "MEMORY_BYTES", 16 * population.weight_count * 5)
         divided = population.train(job)
         assert population.programs == 2  # one more, for 2 candidates x 2 run seeds
         assert divided.loss.shape == whole.loss.shape
@@ -229,8 +283,7 @@ class TestOwnModels:
 
         monkeypatch.setattr(keras_model, "build_model", counted)
         for run_seeds in ((1, 2), (2, 3, 3), (1,)):
-            network.initial_weights(run_seeds, 2)
-            network.initial_state(run_seeds, 2)
+            network.initial(run_seeds, 2)
         assert built == [1, 2, 3, 1]
 
 
@@ -268,6 +321,7 @@ class TestClosedLoop:
         assert (curves.gain[0] < 1).any()
         assert (curves.gain[:4, 0] != curves.gain[:4, 1]).any()
         # One that watches does not depend on the others, and one that does not is trained as without them.
-        assert same(only(curves, [1, 0], [2, 0]), train(spec, [watching[1], watching[0]], (2, 0)))
-        alone = train(replace(spec, closed_loop=()), watching[4:], (0, 1, 2))
-        np.testing.assert_allclose(only(curves, [4], [0, 1, 2]).loss, alone.loss, rtol=1e-5)
+        others = train(spec, [watching[1], watching[0]], (2, 0, 1))
+        assert same(only(curves, [1, 0], [2, 0, 1]), others)
+        alone = NumpyTraining(spec, watching[4], run_seed=0).curves[0]
+        np.testing.assert_allclose(curves.loss[4, 0], alone, atol=1e-4)

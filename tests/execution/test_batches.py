@@ -7,7 +7,6 @@ import pytest
 
 from sweep.candidate import Candidate, from_params
 from sweep.data.table import Split
-from sweep.engines.members import MONITORS, make_batch
 from sweep.engines.spec import Architecture, Curves, Job, Shape, TrainingSpec
 from sweep.execution.batches import MEMBERS, BatchTrainer, outcome, tile_shape
 from tests.execution.echo import InProcess
@@ -71,27 +70,6 @@ def test_a_job_is_divided_by_candidates_then_by_run_seeds(small: TrainingSpec, c
         [(tuple(candidates[:2]), (0, 1)), (tuple(candidates[:2]), (2,))],
         [(tuple(candidates[2:3]), (0, 1)), (tuple(candidates[2:3]), (2,))],
     ]
-
-
-def test_a_batch_is_filled_to_the_jobs_shape(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    batch = make_batch(Job(small, tuple(candidates), (5,), Shape(16, 4)))
-    assert batch.rates.shape == (16, 3, 9)
-    assert batch.run_seeds == (5, 5, 5, 5)
-    assert not batch.rates[len(candidates) :].any()
-
-
-def test_a_tile_says_who_watches_what(small: TrainingSpec, candidates: list[Candidate]) -> None:
-    watching = from_params(
-        {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "val_accuracy", "plateau.patience": 3}
-    )
-    spec = replace(small, closed_loop=("plateau",))
-    watchers = make_batch(Job(spec, (candidates[0], watching), (0,), Shape(16, 2))).watchers["plateau"]
-    assert watchers.chosen.tolist() == [False, True, *[False] * 14]
-    assert (MONITORS[watchers.monitor[1]], watchers.sign[1], watchers.settings["patience"][1]) == (
-        "val_accuracy",
-        -1,
-        3,
-    )
 
 
 def test_the_rate_of_a_closed_loop_schedule_is_the_mean_over_its_runs(small: TrainingSpec) -> None:

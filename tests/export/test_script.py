@@ -221,15 +221,9 @@ def fit_ours(chosen: Chosen, script: dict[str, Any], seed: int) -> Any:
 
 
 def our_optimizer(chosen: Chosen, model: Any) -> tuple[Any, Any]:
-    from sweep.candidate import layer_factors
-    from sweep.fit.reference import keras_layered, keras_optimizer, set_learning_rate
+    from sweep.fit.training import make_optimizer
 
-    optimizer, candidate = chosen.plan.optimizer, chosen.candidate
-    if not optimizer.layered:
-        return keras_optimizer(optimizer, 0.0, candidate.momentum, candidate.nesterov), None
-    factors = layer_factors(optimizer, [layer.name for layer in model.layers])
-    layered = keras_layered(optimizer, factors, model, 0.0, candidate.momentum)
-    return layered, lambda rate: set_learning_rate(layered, factors, rate)
+    return make_optimizer(chosen.plan.optimizer, model, chosen.candidate.momentum, chosen.candidate.nesterov)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sweep.errors import BadInput
-from sweep.fit.checkpoint import FILE, Checkpoint, Snapshot, check_setting, exists, read_checkpoint
+from sweep.fit.checkpoint import FILE, Checkpoint, Snapshot, exists
 
 KEPT = Checkpoint(
     setting={"schedule.name": "plateau", "momentum": 0.9, "optimizer.layer_decay": None},
@@ -24,7 +24,7 @@ KEPT = Checkpoint(
 
 def test_what_is_written_is_read_bit_for_bit(tmp_path: Path) -> None:
     KEPT.write(tmp_path)
-    read = read_checkpoint(tmp_path)
+    read = Checkpoint.read(tmp_path)
     assert (read.setting, read.epochs, read.state, read.trained) == (KEPT.setting, 50, KEPT.state, 2)
     np.testing.assert_array_equal(read.curves["loss"], KEPT.curves["loss"])
     for there, here in ((read.last, KEPT.last), (read.best, KEPT.best)):
@@ -36,14 +36,14 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path: Path) -> None:
 def test_a_second_one_replaces_the_first(tmp_path: Path) -> None:
     KEPT.write(tmp_path)
     replace(KEPT, epochs=60).write(tmp_path)
-    assert read_checkpoint(tmp_path).epochs == 60
+    assert Checkpoint.read(tmp_path).epochs == 60
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def test_a_folder_without_one_is_said_to_have_none(tmp_path: Path) -> None:
     assert not exists(tmp_path)
     with pytest.raises(BadInput, match="resume: there is no checkpoint in"):
-        read_checkpoint(tmp_path / "nowhere")
+        Checkpoint.read(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
@@ -52,13 +52,13 @@ def test_a_damaged_one_is_refused(share: float, tmp_path: Path) -> None:
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(BadInput, match=r"checkpoint: `.*` cannot be read"):
-        read_checkpoint(tmp_path)
+        Checkpoint.read(tmp_path)
 
 
 def test_an_array_file_that_is_none_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / FILE, document=np.array('{"format": 0}'))
     with pytest.raises(BadInput, match="must be of format 2, got 0"):
-        read_checkpoint(tmp_path)
+        Checkpoint.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_an_array_file_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_a_document_that_is_none_is_refused(document: str, reason: str, tmp_path: Path) -> None:
     np.savez(tmp_path / FILE, document=np.array(document))
     with pytest.raises(BadInput, match=f"^checkpoint: .*{reason}"):
-        read_checkpoint(tmp_path)
+        Checkpoint.read(tmp_path)
 
 
 def test_the_same_setting_and_a_larger_budget_are_accepted() -> None:
-    check_setting(KEPT, dict(KEPT.setting), 50)
-    check_setting(KEPT, dict(KEPT.setting), 100)
+    KEPT.check_setting(dict(KEPT.setting), 50)
+    KEPT.check_setting(dict(KEPT.setting), 100)
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_the_same_setting_and_a_larger_budget_are_accepted() -> None:
 )
 def test_another_setting_is_refused_by_name(changed: dict[str, float], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        check_setting(KEPT, {**KEPT.setting, **changed}, 50)
+        KEPT.check_setting({**KEPT.setting, **changed}, 50)
 
 
 def test_a_setting_that_lacks_something_is_refused() -> None:
     with pytest.raises(BadInput, match=r"momentum: must be as in the checkpoint, 0\.9, got not set"):
-        check_setting(KEPT, {"schedule.name": "plateau"}, 50)
+        KEPT.check_setting({"schedule.name": "plateau"}, 50)
 
 
 def test_a_smaller_budget_is_refused() -> None:
     with pytest.raises(BadInput, match="epochs: must be at least the checkpoint's 50, got 49"):
-        check_setting(KEPT, dict(KEPT.setting), 49)
+        KEPT.check_setting(dict(KEPT.setting), 49)

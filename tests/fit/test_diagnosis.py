@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.fit.diagnosis import Evidence, diagnose, still_epochs
+from sweep.fit.diagnosis import Evidence, still_epochs
 
 HALF = np.array([0.5, 0.5])
 
@@ -32,17 +32,17 @@ SOUND = Evidence(
 
 
 def test_nothing_is_said_of_a_sound_training() -> None:
-    assert diagnose(SOUND) == []
+    assert SOUND.diagnosis() == []
 
 
 def test_nothing_is_said_of_a_rest_of_noise_at_a_low_loss() -> None:
     noise = 0.02 + 0.01 * (-1.0) ** np.arange(20)
-    assert diagnose(replace(SOUND, curves=curves(noise))) == []
+    assert replace(SOUND, curves=curves(noise)).diagnosis() == []
 
 
 def test_nothing_is_said_of_a_slow_training_that_still_learns() -> None:
     slow = replace(SOUND, curves=curves(np.linspace(0.9, 0.75, 20)), recall=HALF, validation_recall=HALF)
-    assert diagnose(slow) == []
+    assert slow.diagnosis() == []
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -84,26 +84,26 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named_in_one_line(fault: str) -> None:
     shown, beginning = FAULTS[fault]
-    (line,) = diagnose(replace(SOUND, **shown))
+    (line,) = replace(SOUND, **shown).diagnosis()
     assert line.startswith(beginning)
 
 
 def test_dead_units_explain_weights_that_do_not_move() -> None:
-    (line,) = diagnose(replace(SOUND, moved=0.0, dead={"hidden_1": 1.0}))
+    (line,) = replace(SOUND, moved=0.0, dead={"hidden_1": 1.0}).diagnosis()
     assert "dead" in line
 
 
 def test_nothing_is_said_of_a_rate_that_ends_at_zero() -> None:
     falling = {"learning_rate": np.linspace(0.1, 0, 50), "accuracy": 0.9}
-    assert diagnose(replace(SOUND, curves=curves(0.1 + 0.6 / np.arange(1, 51), **falling))) == []
+    assert replace(SOUND, curves=curves(0.1 + 0.6 / np.arange(1, 51), **falling)).diagnosis() == []
 
 
 def test_a_class_without_validation_rows_does_not_count() -> None:
-    assert diagnose(replace(SOUND, validation_recall=np.array([np.nan, 0.9]))) == []
+    assert replace(SOUND, validation_recall=np.array([np.nan, 0.9])).diagnosis() == []
 
 
 def test_a_few_epochs_prove_nothing() -> None:
-    assert diagnose(replace(SOUND, curves=curves([1.5, 1.6]), predicted=np.array([0.0, 1.0]))) == []
+    assert replace(SOUND, curves=curves([1.5, 1.6]), predicted=np.array([0.0, 1.0])).diagnosis() == []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweep.engines.initial import batch_order, initial_weights
-from sweep.engines.spec import Architecture
+from sweep.engines.spec import Architecture, batch_order, initial_weights
 
 
 def test_every_epoch_visits_every_row_once() -> None:

@@ -1,0 +1,319 @@
+"""One network trained by Keras' own `fit`, with Keras' own optimizers: what the engines are tested against.
+
+It shares with the population only what both are given: initial weights, batch order, and the rate and momentum of
+each step. `sweep train` trains by it too: each epoch is printed, kept and can be continued.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
+from sweep.data.table import Split
+from sweep.engines.keras_model import build_model
+from sweep.engines.spec import Float32, Int32, TrainingSpec, batch_order
+from sweep.errors import BadInput
+from sweep.files import replace_file
+from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
+from sweep.fit.diagnosis import Evidence, still_epochs
+from sweep.schedules import ClosedLoop, Numbers
+from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
+
+SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+PREDICTED_ROWS = 1024  # predicted at once
+
+Say = Callable[[str], None]
+
+
+def keras_optimizer(
+    optimizer: Optimizer, learning_rate: float, momentum: float, nesterov: bool = False
+) -> keras.optimizers.Optimizer:
+    """Return the same optimizer by Keras; `nesterov` is SGD's alone."""
+    by_name = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "rmsprop": keras.optimizers.RMSprop}
+    if isinstance(optimizer, Sgd):
+        return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=nesterov)
+    rest = optimizer.model_dump(exclude={"name", "layer_rates", "layer_decay"})
+    rest["momentum" if isinstance(optimizer, RMSprop) else "beta_1"] = momentum
+    return by_name[optimizer.name](learning_rate, **rest)
+
+
+def make_optimizer(
+    optimizer: Optimizer, model: keras.Model, momentum: float, nesterov: bool
+) -> tuple[Any, Callable[[float], None] | None]:
+    """Return the same optimizer for a built model, at a rate of 0, and how to set its rate if layers have their own.
+
+    Raises:
+        BadInput: if `layer_rates` names a layer that is not there.
+        ValueError: for a variable that is not named after its layer.
+    """
+    if not optimizer.layered:
+        return keras_optimizer(optimizer, 0.0, momentum, nesterov), None
+    layers = [layer for layer in model.layers if layer.trainable_variables]
+    factors = layer_factors(optimizer, [layer.name for layer in layers])
+    made = {name: keras_optimizer(optimizer, 0.0, momentum, nesterov) for name in factors}
+    # By name and not by path, because a Sequential's paths lose the model's name when it is loaded.
+    by_name = {rf"(.*/)?{re.escape(name)}/.*": inner for name, inner in made.items()}
+    chosen = keras.optimizers.OptimizerMap(next(iter(made.values())), by_name)
+    for layer in layers:
+        for variable in layer.trainable_variables:  # which Keras would give to another layer's optimizer in silence
+            if chosen(variable) is not made[layer.name]:
+                raise ValueError(f"`{variable.path}` is not named after its layer `{layer.name}`.")
+
+    def set_rate(rate: float) -> None:  # which a `MultiOptimizer` refuses to set
+        for name, inner in made.items():
+            inner.learning_rate = rate * factors[name]
+
+    return keras.optimizers.MultiOptimizer(chosen), set_rate
+
+
+class Training:
+    """One network, ready for `Model.fit`, whose rate and momentum follow the candidate's schedule.
+
+    `rates` is the callback that sets the rate of each step and keeps a closed-loop schedule's state.
+    """
+
+    def __init__(self, spec: TrainingSpec, candidate: Candidate, run_seed: int) -> None:
+        self.spec = spec
+        self.model = build_model(spec.architecture, run_seed)
+        self._order = batch_order(spec.split.train_rows, spec.epochs, run_seed)
+        momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
+        optimizer, set_rate = make_optimizer(spec.optimizer, self.model, float(momenta.max()), candidate.nesterov)
+        task, schedule = spec.architecture.task, candidate.schedule
+        self.model.compile(optimizer=optimizer, loss=task.loss, metrics=[task.score])
+        if isinstance(schedule, ClosedLoop):
+            self.rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, set_rate)
+        else:
+            self.rates = RatesByStep(schedule.rates(spec.timeline), set_rate)
+        # A momentum that never changes stays as the optimizer was made with it.
+        self._follow = [self.rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
+
+    def run(
+        self, first_epoch: int, end_epoch: int, observers: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, list[float]]:
+        """Train from `first_epoch`, counted from 0, to before `end_epoch`; return what each epoch showed."""
+        split, spec = self.spec.split, self.spec
+        history: dict[str, list[float]] = self.model.fit(
+            self._batches(first_epoch),
+            steps_per_epoch=spec.timeline.steps_per_epoch,
+            initial_epoch=first_epoch,
+            epochs=end_epoch,
+            shuffle=False,
+            validation_data=(split.validation_inputs, split.validation_targets),
+            callbacks=[*self._follow, *observers],
+            verbose=0,
+        ).history
+        return history
+
+    def _batches(self, first_epoch: int) -> Iterator[tuple[Float32, Int32]]:
+        inputs, targets, size = self.spec.split.train_inputs, self.spec.split.train_targets, self.spec.batch_size
+        for order in self._order[first_epoch:]:
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                yield inputs[rows], targets[rows]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One training, as it is asked for.
+
+    `end_epoch` is the number of epochs to have been trained in the end, at most the spec's budget. `save` is the
+    `.keras` file for the best epoch's network, `tensorboard` the folder for an event file, and `checkpoint` the folder
+    to continue from another time, under the same `setting`.
+    """
+
+    spec: TrainingSpec
+    candidate: Candidate
+    run_seed: int
+    classes: Sequence[str]
+    setting: Setting
+    end_epoch: int
+    save: Path | None = None
+    tensorboard: Path | None = None
+    checkpoint: Path | None = None
+    resumed: Checkpoint | None = None
+
+
+def train(request: Request, say: Say) -> None:
+    """Train and print every epoch, then the final and the best epoch, and what looks wrong."""
+    training = Training(request.spec, request.candidate, request.run_seed)
+    observer = Observer(request, training, say)
+    if request.resumed is not None:
+        try:
+            observer.resume(request.resumed)
+        except (KeyError, IndexError, ValueError) as error:  # names or shapes that this network does not have
+            raise BadInput("checkpoint", f"is damaged: {error}.") from error
+    trained = len(observer.curves["loss"])
+    if trained < request.end_epoch:
+        logs = [StepLog(request.tensorboard, training, trained)] if request.tensorboard is not None else []
+        training.run(trained, request.end_epoch, [observer, *logs])
+    for line in summary(observer.curves):
+        say(line)
+    observer.say_diagnosis()
+
+
+class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Print each epoch, and keep the best network and a checkpoint.
+
+    `curves` holds what each epoch showed, also of the run that this one continues.
+    """
+
+    def __init__(self, request: Request, training: Training, say: Say) -> None:
+        super().__init__()
+        self.curves: dict[str, list[float]] = {name: [] for name in SHOWN}
+        self._request, self._training, self._say = request, training, say
+        self._first_weights = _weights(training.model)
+        self._best: Snapshot | None = None
+        self._warned = False
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take up a training where its checkpoint left it."""
+        self.curves = {name: list(checkpoint.curves[name]) for name in SHOWN}
+        self._best = checkpoint.best
+        self._training.rates.state = checkpoint.state
+        model, save = self._training.model, self._request.save
+        if save is not None:
+            checkpoint.best.restore(model)
+            replace_file(save, model.save, "save")
+        checkpoint.last.restore(model)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Print what the epoch showed, and keep what was asked for."""
+        request, model = self._request, self._training.model
+        for name in SHOWN:
+            self.curves[name].append(float((logs or {})[name]))
+        self._say(f"Epoch {epoch + 1}/{request.spec.epochs} - {describe(self.curves, epoch)}")
+        is_best = best_epoch(self.curves) == epoch
+        if is_best and request.save is not None:
+            replace_file(request.save, model.save, "save")
+        if request.checkpoint is not None:
+            now = Snapshot.of(model)
+            self._best = now if is_best or self._best is None else self._best
+            state, budget = self._training.rates.state, request.spec.epochs
+            Checkpoint(request.setting, budget, self.curves, state, now, self._best).write(request.checkpoint)
+        still = still_epochs(self.curves)
+        if still and not self._warned:
+            self._warned = True
+            self._say(f"note: loss and accuracy have not changed for {still} epochs.")
+            self.say_diagnosis()
+
+    def say_diagnosis(self) -> None:
+        """Say what looks wrong, if anything does."""
+        for line in self._evidence().diagnosis():
+            self._say(f"note: {line}.")
+
+    def _evidence(self) -> Evidence:
+        model, split, classes = self._training.model, self._request.spec.split, self._request.classes
+        taken, dead = look_at(model, split)
+        moved = float(np.linalg.norm(_weights(model) - self._first_weights) / np.linalg.norm(self._first_weights))
+        return Evidence(
+            curves={name: np.array(values) for name, values in self.curves.items()},
+            moved=moved if math.isfinite(moved) else math.inf,
+            dead=dead,
+            recall=_recall(taken[: split.train_rows], split.train_targets, len(classes)),
+            validation_recall=_recall(taken[split.train_rows :], split.validation_targets, len(classes)),
+            shares=np.bincount(split.train_targets, minlength=len(classes)) / split.train_rows,
+            predicted=np.bincount(taken[: split.train_rows], minlength=len(classes)) / split.train_rows,
+            classes=classes,
+        )
+
+
+class StepLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Log the learning rate by batch and the rest by epoch, both counted from 1, where TensorBoard finds it.
+
+    The events are written as records, because TensorFlow's own writer wants the package `tensorboard`.
+    """
+
+    def __init__(self, folder: Path, training: Training, trained: int) -> None:
+        super().__init__()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._rates = training.rates
+        self._step = trained * training.spec.timeline.steps_per_epoch
+        self._file = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}.sweep"))
+        self._write(file_version="brain.Event:2")
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        """Log the rate that the step was done with."""
+        del batch, logs
+        self._step += 1
+        self._scalars(self._step, {"learning_rate": self._rates.rates[-1][-1]})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Log what the epoch showed."""
+        self._scalars(epoch + 1, {f"epoch_{name}": (logs or {})[name] for name in SHOWN[:-1]})
+        self._file.flush()
+
+    def on_train_end(self, logs: object = None) -> None:
+        """Close the file."""
+        del logs
+        self._file.close()
+
+    def _scalars(self, step: int, values: Mapping[str, float]) -> None:
+        kind = tf.compat.v1.Summary
+        made = kind(value=[kind.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._write(step=step, summary=made)
+
+    def _write(self, **event: Any) -> None:
+        self._file.write(tf.compat.v1.Event(wall_time=time.time(), **event).SerializeToString())
+
+
+def describe(curves: Mapping[str, Sequence[float]], epoch: int) -> str:
+    """Return what an epoch, counted from 0, showed, as Keras prints it."""
+    shown = ((name, values[epoch]) for name, values in curves.items())
+    return " - ".join(f"{name}: {value:{'.4e' if 0 < abs(value) <= 1e-3 else '.4f'}}" for name, value in shown)
+
+
+def summary(curves: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return a line for the final and one for the best epoch."""
+    final, best = len(curves["loss"]) - 1, best_epoch(curves)
+    return [
+        f"{name}: epoch {place + 1} - {describe(curves, place)}" for name, place in (("final", final), ("best", best))
+    ]
+
+
+def best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
+    """Return the epoch of the highest `val_accuracy`, of these the lowest `val_loss`, of these the first; from 0."""
+    accuracy, loss = curves["val_accuracy"], curves["val_loss"]
+    return min(range(len(loss)), key=lambda epoch: (-accuracy[epoch], not loss[epoch] < math.inf, loss[epoch]))
+
+
+def look_at(model: keras.Model, split: Split) -> tuple[Int32, dict[str, float]]:
+    """Return the class that each row is taken for, and the share of each relu layer's units that are dead.
+
+    Rows to train on come first; a dead unit is 0 on all of them.
+    """
+    is_graph = isinstance(model, keras.Sequential) or getattr(model, "inputs", None)
+    layers = [
+        layer
+        for layer in (model.layers if is_graph else [])
+        if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", None) is keras.activations.relu
+    ]
+    probe = keras.Model(model.inputs, [model.outputs[0], *[layer.output for layer in layers]]) if layers else model
+    inputs = np.concatenate([split.train_inputs, split.validation_inputs])
+    found = probe.predict(inputs, batch_size=PREDICTED_ROWS, verbose=0)
+    outputs, *fired = found if layers else [found]
+    taken = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
+    return taken.astype(np.int32), {
+        layer.name: float((values[: split.train_rows].reshape(-1, values.shape[-1]).max(axis=0) == 0).mean())
+        for layer, values in zip(layers, fired, strict=True)
+    }
+
+
+def _weights(model: keras.Model) -> Numbers:
+    """Return all trainable weights in one row."""
+    return np.concatenate([np.asarray(weight).ravel() for weight in model.trainable_variables])
+
+
+def _recall(taken: Int32, targets: Int32, classes: int) -> Numbers:
+    """Return the share of each class that is classified right, `[classes]`; NaN for a class without rows."""
+    right, counts = (np.bincount(each, minlength=classes) for each in (targets[taken == targets], targets))
+    return np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
