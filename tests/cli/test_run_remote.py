@@ -123,8 +123,7 @@ class TestOrder:
     def test_another_plan_under_the_name_is_refused_as_here(
         self, run: Run, service: Serving, write: Write, book: JobQueue
     ) -> None:
-        book.submit(named(write()))
-        book.stop("smoke")
+        book.import_study(named(write()))
         code, out, err = run("run", write(("epochs = 5", "epochs = 6")), "--server", service.address)
         assert (code, out) == (2, "")
         assert err == "error: training.epochs: the stored study `smoke` has 5, not 6; give the study another name.\n"
@@ -184,8 +183,7 @@ class TestOrder:
 
 def place_at_rest(book: JobQueue, plan: Plan, state: JobState) -> None:
     """Keep an order that has ended so before the service looks."""
-    book.submit(plan)
-    book.stop(plan.name)
+    book.import_study(plan)
     if state is not JobState.STOPPED:
         with book.database.writing() as connection:
             connection.execute(JOBS.update().where(JOBS.c.name == plan.name).values(state=state))
