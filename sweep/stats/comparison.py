@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -251,6 +252,16 @@ def holm(p_values: Numbers) -> Numbers:
 def _kept(leader: int, others: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the places of the leader and of the marked ones among the `others`, which leave the leader out."""
     return tuple(np.flatnonzero(np.insert(others, leader, True)).tolist())
+
+
+class Allocation(Protocol):
+    """Who trains on after a look at the runs so far."""
+
+    def looks(self, run_seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        """Divide the run seeds into looks."""
+
+    def survivors(self, scores: Numbers, looks: int) -> tuple[int, ...]:
+        """Return the places of those who go on, by their scores so far; `looks` is how many there are in all."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy
 from filelock import FileLock
@@ -181,7 +181,7 @@ class Database:
                 yield connection
 
     @cached_property
-    def locks(self) -> FileLocks | AdvisoryLocks:
+    def locks(self) -> Locks:
         """The locks of the database."""
         if self.file is not None:
             return FileLocks(self.file)
@@ -275,6 +275,19 @@ def _take_turns(engine: Engine) -> None:
 def _as_template(url: str) -> str:
     """Return a URL for Optuna, which formats it as a template."""
     return url.replace("{", "{{").replace("}", "}}")
+
+
+class Locks(Protocol):
+    """Who may write: named locks that a database's processes share, freed when their holder ends, however it ends."""
+
+    def sole(self, name: str, patience_seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Hold a lock; `TimeoutError` if another holds it that long."""
+
+    def is_held(self, name: str) -> bool:
+        """Say whether anybody holds the lock now."""
+
+    def check(self) -> None:
+        """Raise an error if a lock that is held here has been lost."""
 
 
 @dataclass(frozen=True)

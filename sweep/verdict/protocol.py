@@ -23,7 +23,7 @@ from sweep.execution.batches import Trainer
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.search.space import SearchSpace
 from sweep.seeds import Stage, run_seeds, split_seeds
-from sweep.stats.comparison import Race, indistinguishable
+from sweep.stats.comparison import Allocation, Race, indistinguishable
 from sweep.stats.counts import check_split
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy
@@ -75,7 +75,7 @@ class Protocol:
     announce: Callable[[str, int], None]
     on_progress: Callable[[SearchProgress], None]
     seconds: Seconds = field(default_factory=Seconds)
-    rules: Race = field(default_factory=Race)
+    rules: Allocation = field(default_factory=Race)
 
     def __post_init__(self) -> None:
         """Refuse a stored study that is another one, before anything is trained."""
