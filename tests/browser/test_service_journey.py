@@ -61,6 +61,7 @@ def test_a_sweep_is_started_watched_and_judged_and_its_curves_are_in_the_dashboa
 ) -> None:
     page = logged_in.page
     page.get_by_role("link", name="New study").first.click()
+    page.wait_for_load_state("networkidle")  # going on at once would cut it off, which the browser complains of
     page.goto(f"{page.url}?template=smoke")
     page.get_by_label("Name", exact=True).fill("journey")
     page.get_by_label("Note").fill(COMPUTED)
