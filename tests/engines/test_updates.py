@@ -16,13 +16,15 @@ from sweep.engines.spec import Float32
 from sweep.engines.updates import SLOTS, Rule, update
 from sweep.fit.training import keras_optimizer, make_optimizer
 
-STEPS = 12
+STEPS = 25
 SHAPES = ((3, 4), (4,), (2, 3, 2))
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": Sgd(),
     "adam": Adam(),
     "adam with its own settings": Adam(beta_2=0.9, epsilon=1e-3),
-    "adamw": AdamW(beta_2=0.99, weight_decay=0.3),
+    "adamw": AdamW(),
+    "adamw with its own settings": AdamW(beta_2=0.99, weight_decay=0.3),
+    "adamw without decay": AdamW(weight_decay=0.0),
     "rmsprop": RMSprop(),
     "rmsprop with its own settings": RMSprop(rho=0.99, epsilon=1e-3),
 }

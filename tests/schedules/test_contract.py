@@ -117,7 +117,7 @@ def complaint(kind: type[Schedule], values: dict[str, Any]) -> str:
 
 class TestEverySchedule:
     @each_schedule
-    @quickly(25)
+    @quickly(50)
     @given(data=st.data(), timeline=timelines, momentum=momenta)
     def test_rates_are_finite_rise_through_the_warm_up_and_stay_above_the_floor(
         self, kind: type[Schedule], data: st.DataObject, timeline: Timeline, momentum: float
@@ -149,7 +149,7 @@ class TestEverySchedule:
         assert read_schedule(told.schedule) == an_example(kind)
 
     @pytest.mark.parametrize("kind", EXPRESSIONS, ids=lambda kind: kind.name)
-    @quickly(15)
+    @quickly(30)
     @given(data=st.data(), timeline=timelines)
     def test_the_printed_formula_is_what_is_computed(
         self, kind: type[Schedule], data: st.DataObject, timeline: Timeline
@@ -161,7 +161,7 @@ class TestEverySchedule:
         np.testing.assert_allclose(schedule.rates(timeline), np.broadcast_to(printed, timeline.batch.shape), rtol=1e-9)
 
     @each_schedule
-    @quickly(12)
+    @quickly(25)
     @given(data=st.data())
     def test_documents_params_and_pickles_make_it_again(self, kind: type[Schedule], data: st.DataObject) -> None:
         schedule = data.draw(drawn(kind))

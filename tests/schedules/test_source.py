@@ -52,7 +52,7 @@ def gains_alone(schedule: ClosedLoop, shown: list[float]) -> list[float]:
 
 class TestEverySchedule:
     @each_schedule
-    @quickly(15)
+    @quickly(30)
     @given(data=st.data(), timeline=timelines, momentum=momenta)
     def test_its_text_gives_the_same_rates_and_momenta(
         self, kind: type[Schedule], data: st.DataObject, timeline: Timeline, momentum: float
