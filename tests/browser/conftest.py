@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROME = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -38,6 +39,18 @@ class Watched:
 
 
 OpenPage = Callable[..., Watched]
+PATIENCE_SECONDS = 60
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for a condition in JavaScript, asked from here: the page's policy forbids Playwright's own polling in it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(Error):  # a page that is being left
+            if page.evaluate(condition):
+                return
+        page.wait_for_timeout(50)
+    raise AssertionError(condition)
 
 
 @pytest.fixture(scope="module")  # Playwright's loop must have ended when other tests run

@@ -11,7 +11,7 @@ import pytest
 from sweep.cli.serve import QuietHandler, ThreadedServer
 from sweep.dashboard.app import Dashboard
 from sweep.dashboard.notes import write_notes
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, wait_until
 from tests.fakes import opened
 from tests.verdict.records import make_plan, make_result, store_study
 
@@ -37,9 +37,10 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_the_study_shows_every_figure(open_page: OpenPage, dashboard: str) -> None:
     watched = open_page(dashboard, width=1400)
-    watched.page.wait_for_function(
+    wait_until(
+        watched.page,
         "document.querySelectorAll(\"[id^='user-defined-plot:sweep-'] .scatterlayer path\").length > 0"
-        " && document.querySelectorAll(\"[id^='user-defined-plot:sweep-']\").length === 5"
+        " && document.querySelectorAll(\"[id^='user-defined-plot:sweep-']\").length === 5",
     )
     empty = watched.page.eval_on_selector_all(
         "[id^='user-defined-plot:sweep-']",

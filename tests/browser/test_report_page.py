@@ -12,7 +12,7 @@ from sweep.report import Searched, render
 from sweep.report.theme import DARK, INK, PAPER
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import StudyResult
-from tests.browser.conftest import OpenPage, Watched, opening
+from tests.browser.conftest import OpenPage, Watched, opening, wait_until
 from tests.fakes import opened
 from tests.verdict.records import make_plan, make_result, store_study
 
@@ -119,7 +119,7 @@ def opened_page(browser: Browser, reports: list[str]) -> Iterator[Watched]:
 def resize(page: Page, width: int) -> None:
     """Change the width of the window, and wait until the figures have followed."""
     page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_function(FITTING)
+    wait_until(page, FITTING)
 
 
 def check_fits(page: Page, width: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import OpenPage, Watched
+from tests.browser.conftest import OpenPage, Watched, wait_until
 from tests.server.running import Running, running
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -74,9 +74,7 @@ def test_a_sweep_is_started_watched_and_judged_and_its_curves_are_in_the_dashboa
     page.get_by_role("heading", level=1).filter(has_text="On these rows").wait_for()
     page.locator(".scatterlayer path").first.wait_for(state="attached")
     page.get_by_role("link", name="In optuna-dashboard").click()
-    page.wait_for_function(
-        "document.querySelectorAll(\"[id^='user-defined-plot:sweep-'] .scatterlayer path\").length > 0"
-    )
+    wait_until(page, "document.querySelectorAll(\"[id^='user-defined-plot:sweep-'] .scatterlayer path\").length > 0")
     assert page.locator("[id^='user-defined-plot:sweep-']").count() == 5
     assert page.locator("img[src=x]").count() == 0
     assert complaints(logged_in) == []
