@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -337,6 +338,15 @@ def parse_tables(text: str, language: Literal["TOML", "JSON"]) -> dict[str, Any]
     if not isinstance(tables, dict):
         raise BadInput("study", "must be a JSON object.")
     return tables
+
+
+@lru_cache(maxsize=256)
+def read_plan_text(document: str) -> Plan:
+    """Check a study file that is kept as JSON, once for each text: it is read again and again, and takes 25 ms.
+
+    `BadInput` is raised as by `read_plan`.
+    """
+    return read_plan(json.loads(document))
 
 
 def read_plan(tables: Mapping[str, Any]) -> Plan:

@@ -5,21 +5,19 @@ The names of its tables and columns, and the values in them, are those of the fi
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Connection, RowMapping
 
-from sweep.config.study_file import Plan, read_plan
+from sweep.config.study_file import Plan, read_plan_text
 from sweep.errors import EXIT_CODES, BadInput, Conflict, Locked, NotFound, StorageFailed, nearest, without_paths
 from sweep.store.database import Database
 from sweep.store.optuna_schema import delete_studies
@@ -407,10 +405,4 @@ def _job(row: RowMapping) -> Job:
     """Make the job of a row; raises `BadInput` for a study file of another version."""
     requested = RequestedAction(row["wish"]) if row["wish"] else None
     state, created = JobState(row["state"]), row["created"].replace(tzinfo=UTC)
-    return Job(row["name"], _plan(row["plan"]), state, requested, row["crashes"], row["reason"], created)
-
-
-@lru_cache(maxsize=128)
-def _plan(text: str) -> Plan:
-    """Check a study file once, since it is read again and again."""
-    return read_plan(json.loads(text))
+    return Job(row["name"], read_plan_text(row["plan"]), state, requested, row["crashes"], row["reason"], created)

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import BaselinePlan, Metric, Plan, read_plan
+from sweep.config.study_file import BaselinePlan, Metric, Plan, read_plan_text
 from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.space import Value
 from sweep.store import optuna_schema as schema
@@ -96,14 +96,6 @@ class StoredStudy:
             return 0
 
 
-@lru_cache(maxsize=256)  # checking a plan takes longer than reading the best of ten thousand trials
-def _checked_plan(document: str) -> Plan | None:
-    try:
-        return read_plan(json.loads(document))
-    except BadInput:  # somebody else's, or another version's
-        return None
-
-
 @dataclass(frozen=True)
 class StudyReader:
     """A study that was found, on an open connection: its key, what it keeps of its study file, and its trials.
@@ -120,7 +112,10 @@ class StudyReader:
     def plan(self) -> Plan | None:
         """The study file, or None for a study that Optuna alone made."""
         kept = self.attributes.get("plan")
-        return _checked_plan(json.dumps(kept)) if isinstance(kept, dict) else None
+        try:
+            return read_plan_text(json.dumps(kept)) if isinstance(kept, dict) else None
+        except BadInput:  # somebody else's, or another version's
+            return None
 
     @property
     def metric(self) -> Metric:
