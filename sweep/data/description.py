@@ -1,0 +1,120 @@
+"""What a file holds, for a person and a program to read: `sweep data FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, TaskName, find_columns
+from sweep.data.form import Form
+from sweep.data.reading import Table, read_table
+from sweep.model import Answer
+
+MOST_WORDS = 8  # that are listed
+
+
+class ColumnAnswer(Answer):
+    """One column.
+
+    Attributes:
+        number: counted from 1.
+        name: as the file has it, empty without a header.
+        role: number, words, date, label, id, constant, empty or dropped.
+        why: the reason for the role, empty where it is plain.
+        distinct: how many different values it has.
+        missing: the number of missing cells by what stands in them.
+        low, middle, high: least, median and greatest of numbers.
+        words: the commonest categories with their number of rows.
+    """
+
+    number: int
+    name: str
+    role: ColumnRole
+    why: str
+    distinct: int
+    missing: dict[str, int]
+    low: float | None = None
+    middle: float | None = None
+    high: float | None = None
+    words: dict[str, int] = {}
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the network sees it."""
+        return self.role in INPUTS
+
+
+class TableAnswer(Answer):
+    """A file's rows and columns.
+
+    Attributes:
+        file: where it is.
+        sha256: hexadecimal digest of its bytes.
+        rows: rows of data.
+        form: how it is written.
+        columns: all of them, in their order.
+        task: `classes` or `numbers`: what the label holds.
+        why: the reason for the task.
+        classes: rows by class; empty for numbers.
+        unlabelled: rows without a label.
+        notes: what was found rather than stated.
+        doubts: what may be wrong.
+    """
+
+    file: str
+    sha256: str
+    rows: int
+    form: Form
+    columns: tuple[ColumnAnswer, ...]
+    task: TaskName
+    why: str
+    classes: dict[str, int]
+    unlabelled: int
+    notes: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def describe_table(path: Path, form: Form, stated: Stated) -> TableAnswer:
+    """Read a file and say what it holds.
+
+    Raises:
+        BadInput: on what is stated wrongly, or on `data.file`.
+    """
+    table = read_table(path, form)
+    found = find_columns(table, stated)
+    target = found.values[found.label.position]
+    counts = target.value_counts() if found.classes else pd.Series(dtype="int64")
+    return TableAnswer(
+        file=str(path),
+        sha256=table.sha256,
+        rows=len(table.columns),
+        form=table.form,
+        columns=tuple(_describe(column, table, found) for column in found.columns),
+        task=found.task,
+        why=found.why,
+        classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(found.classes)},
+        unlabelled=int(target.isna().sum()),
+        notes=table.notes,
+        doubts=found.doubts,
+    )
+
+
+def _describe(column: Column, table: Table, found: Columns) -> ColumnAnswer:
+    answer = ColumnAnswer(
+        number=column.position + 1,
+        name=column.name,
+        role=column.role,
+        why=column.why,
+        distinct=column.distinct,
+        missing=dict(column.missing),
+    )
+    is_target = column.role is ColumnRole.LABEL
+    if column.role in (ColumnRole.NUMBER, ColumnRole.DATE) or (is_target and found.task == "numbers"):
+        low, middle, high = np.nanquantile(found.values[column.position].to_numpy("float64"), [0, 0.5, 1])
+        return answer.model_copy(update={"low": float(low), "middle": float(middle), "high": float(high)})
+    if column.role is ColumnRole.WORDS:
+        commonest = table.columns[column.position].value_counts().head(MOST_WORDS)
+        return answer.model_copy(update={"words": {str(word): int(count) for word, count in commonest.items()}})
+    return answer
