@@ -27,7 +27,8 @@ def show_table(found: TableAnswer) -> None:
     console.print(table)
     label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
     console.print(
-        f"\nlabel: column {label.number}{f' ({label.name})' if label.name else ''}; task: {found.task}, since {found.why}"
+        f"\nlabel: column {label.number}{f' ({label.name})' if label.name else ''}; "
+        f"task: {found.task}, since {found.why}"
     )
     if found.classes:
         commonest = max(found.classes.values())

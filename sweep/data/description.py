@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, TaskName, find_columns
 from sweep.data.form import Form
@@ -38,7 +39,7 @@ class ColumnAnswer(Answer):
     low: float | None = None
     middle: float | None = None
     high: float | None = None
-    words: dict[str, int] = {}
+    words: dict[str, int] = Field(default={})
 
     @property
     def is_input(self) -> bool:
