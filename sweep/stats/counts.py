@@ -11,6 +11,7 @@ from scipy import stats
 
 from sweep.data.table import Split
 from sweep.stats.estimate import FEWEST_DIFFERENCES, Dispersion, Numbers, checked
+from sweep.stats.verdict import listed
 
 FAR_ABOVE = 2.0
 # Tests of a split warn at 1 %: it is checked in several ways at once, and what is often wrong is soon ignored.
@@ -25,8 +26,10 @@ def dispersion(correct: ArrayLike, rows: int) -> Dispersion:
     """Judge the spread of `correct`, `[runs]`, out of `rows`.
 
     Trainings that end well-calibrated vary by err/(2 rows) in accuracy: Jordan (2023), On the Variance of Neural
-    Network Training with respect to Test Sets and Distributions, for two classes. A spread is flagged if it is twice
-    that and the chi-square test of a variance rejects the expected one at 2.5 %; fewer than 6 runs are never flagged.
+    Network Training with respect to Test Sets and Distributions. This is so for two classes; for more, a row whose
+    classes have the shares p varies by sum p^2 (1 - p), which is at most half its error, sum p (1 - p). A spread is
+    flagged if it is twice that and the chi-square test of a variance rejects the expected one at 2.5 %; fewer than 6
+    runs are never flagged.
 
     Raises:
         ValueError: if there are fewer than 2 runs.
@@ -72,13 +75,14 @@ class SplitCheck:
 
     class_shares: tuple[tuple[float, float], ...]  # of the training and the validation rows, by class index
     class_share_p_value: float  # of equal class shares on both sides
-    runs_p_value: float  # of a random order of the classes, by the runs test
+    runs_p_value: float  # of a random order of the classes, against one in clumps, by the runs test
     blocks_p_value: float  # of equal class shares in consecutive blocks of the file
     duplicates: int  # validation rows whose inputs occur among the training rows
     contradictions: int  # those of them whose class does not occur with these inputs among the training rows
     constant_columns: tuple[int, ...]  # with one value in all rows
     unlearnable_columns: tuple[int, ...]  # with one value in the training rows and others in the validation rows
     one_row: float  # what one validation row is of the accuracy, from 0 to 1
+    last_rows: bool  # whether the validation rows are the file's last ones
 
     @property
     def unlike(self) -> bool:
@@ -87,22 +91,28 @@ class SplitCheck:
 
     @property
     def ordered(self) -> bool:
-        """Whether the file's order has to do with the classes."""
+        """Whether equal classes lie together in the file; classes in turns, as `a b a b`, do not."""
         return min(self.runs_p_value, self.blocks_p_value) * 2 < DOUBTFUL  # Bonferroni, for two tests
 
     def warnings(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         """Return one sentence for each finding that a reader should know; `classes` are the labels by index."""
-        shares = ", ".join(
+        shares = listed(
             f"{label} {100 * train:.0f} % then {100 * validation:.0f} %"
             for label, (train, validation) in zip(classes, self.class_shares, strict=True)
         )
         found = [
             (self.unlike, f"validation rows are unlike the training rows: {shares}"),
-            (self.ordered, "the file is ordered by class in part, so its last rows are no random sample"),
+            (
+                self.last_rows and self.ordered,
+                "the file is ordered by class in part, so its last rows are no random sample",
+            ),
             (self.duplicates > 0, f"validation rows whose inputs were trained on: {self.duplicates}"),
             (self.contradictions > 0, f"validation rows that contradict equal training rows: {self.contradictions}"),
-            (bool(self.constant_columns), f"columns with one value, from 1: {_listed(self.constant_columns)}"),
-            (bool(self.unlearnable_columns), f"constant until validation, from 1: {_listed(self.unlearnable_columns)}"),
+            (bool(self.constant_columns), f"columns with one value, from 1: {_columns(self.constant_columns)}"),
+            (
+                bool(self.unlearnable_columns),
+                f"constant until validation, from 1: {_columns(self.unlearnable_columns)}",
+            ),
             (self.one_row >= 0.005, f"one validation row is {100 * self.one_row:.2f} points"),
         ]
         return tuple(sentence for warned, sentence in found if warned)
@@ -129,6 +139,7 @@ def check_split(split: Split) -> SplitCheck:
         constant_columns=tuple(np.flatnonzero(constant).tolist()),
         unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
         one_row=1 / len(validation),
+        last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
     )
 
 
@@ -165,7 +176,7 @@ def block_table(targets: ArrayLike) -> Counts:
 
 
 def runs_test(targets: ArrayLike) -> float:
-    """Return the two-sided p-value of a random order of `targets`, `[rows]`, by the number of unbroken runs.
+    """Return the p-value of a random order of `targets`, `[rows]`, against fewer unbroken runs: equal ones in clumps.
 
     Wald and Wolfowitz (1940) for two classes; Barton and David (1957), Multiple Runs, Biometrika 44, for more. With n
     rows and S_k the sum of the classes' counts to the power k, the number of runs has the mean (n (n + 1) - S_2) / n
@@ -182,9 +193,8 @@ def runs_test(targets: ArrayLike) -> float:
     if variance <= 0:
         return 1.0
     runs = 1 + int(np.count_nonzero(np.diff(values)))
-    return float(2 * stats.norm.sf(max(abs(runs - mean) - 0.5, 0.0) / math.sqrt(variance)))
+    return float(stats.norm.cdf((runs - mean + 0.5) / math.sqrt(variance)))
 
 
-def _listed(columns: tuple[int, ...]) -> str:
-    shown = ", ".join(str(column + 1) for column in columns[:5])
-    return f"{shown} and {len(columns) - 5} more" if len(columns) > 5 else shown
+def _columns(places: tuple[int, ...]) -> str:
+    return listed((str(place + 1) for place in places), most=5)

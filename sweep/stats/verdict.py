@@ -22,6 +22,7 @@ for an interval above 0 alone would call any trifle better, and keep calling 2.5
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from sweep.model import Answer
@@ -29,6 +30,7 @@ from sweep.stats.estimate import FEWEST_DIFFERENCES, Chances, Effect
 
 ONE_ROW = 1.0
 COARSEST = 0.02  # of the rows: no margin of a tie may be a larger share
+MOST_LISTED = 10  # classes, candidates or doubts in one answer
 
 
 class Word(StrEnum):
@@ -139,3 +141,14 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
 def in_rows(number: float) -> str:
     """Return a number of rows in words: `1 row`, `0.5 rows`."""
     return f"{number:g} row{'' if number == 1 else 's'}"
+
+
+def listed(words: Iterable[str], most: int = MOST_LISTED) -> str:
+    """Return the first words of a list, and how many more there are.
+
+    >>> listed("abcd"), listed("abcd", most=2)
+    ('a, b, c, d', 'a, b and 2 more')
+    """
+    known = list(words)
+    shown = ", ".join(known[:most])
+    return f"{shown} and {len(known) - most:,} more" if len(known) > most else shown

@@ -1,6 +1,7 @@
 """Laws of counts of rows: of right answers, and of the classes of a split and a file."""
 
 import math
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
@@ -108,13 +109,12 @@ class TestRuns:
         orders = np.array(list(permutations(classes)))
         runs = 1 + np.count_nonzero(np.diff(orders, axis=1), axis=1)
         for number in set(runs.tolist()):
-            distance = max(abs(number - runs.mean()) - 0.5, 0) / runs.std()
             found = runs_test(orders[runs == number][0])
-            assert found == pytest.approx(2 * stats.norm.sf(distance))
+            assert found == pytest.approx(stats.norm.cdf((number - runs.mean() + 0.5) / runs.std()))
 
-    def test_sorted_and_alternating_files_are_not_random(self) -> None:
+    def test_a_sorted_file_is_not_random_and_one_that_alternates_hides_nothing(self) -> None:
         assert runs_test([0] * 30 + [1] * 30) < 0.001
-        assert runs_test([0, 1] * 30) < 0.001
+        assert runs_test([0, 1] * 30) > 0.999
 
     def test_random_orders_rarely_look_ordered(self) -> None:
         generator = np.random.default_rng(4)
@@ -157,6 +157,32 @@ def test_duplicates_count_once_for_each_validation_row() -> None:
 def test_a_column_that_moves_in_the_validation_rows_only_cannot_be_learned() -> None:
     found = checked([[1, 2], [1, 3], [2, 2], [1, 5]], [0, 1, 0, 1], 2)
     assert (found.constant_columns, found.unlearnable_columns) == ((), (0,))
+
+
+class TestOrder:
+    """Rows in blocks of one class, and in turns; the last third of the file validates, or a random one."""
+
+    BLOCKS, TURNS = [0] * 45 + [1] * 45, [0, 1] * 45
+
+    def told(self, targets: list[int], split: Callable[[Dataset], Split]) -> bool:
+        inputs = np.random.default_rng(8).normal(size=(90, 2)).astype(np.float32)
+        found = check_split(split(Dataset(inputs, np.array(targets, np.int32), ("a", "b"), "")))
+        return any("ordered by class" in warning for warning in found.warnings(("a", "b")))
+
+    def test_blocks_are_told_where_the_last_rows_validate_alone(self) -> None:
+        assert self.told(self.BLOCKS, lambda rows: split_tail(rows, 0.33))
+        assert not self.told(self.BLOCKS, lambda rows: split_stratified(rows, 0.33, 0))
+
+    def test_classes_in_turns_are_no_order(self) -> None:
+        assert not self.told(self.TURNS, lambda rows: split_tail(rows, 0.33))
+
+
+def test_of_many_classes_the_first_ten_are_told() -> None:
+    targets = np.repeat(np.arange(20), 20)
+    inputs = np.random.default_rng(9).normal(size=(400, 2)).astype(np.float32)
+    classes = tuple(f"c{number}" for number in range(20))
+    found = check_split(split_tail(Dataset(inputs, targets.astype(np.int32), classes, ""), 0.4)).warnings(classes)
+    assert found[0].endswith("c9 8 % then 0 % and 10 more")
 
 
 def test_a_sound_split_has_no_warnings() -> None:
