@@ -284,6 +284,35 @@ def export(
         write_trial(source, form, out, trial)
 
 
+@app.command()
+def data(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table, or a study file (.toml) that names one.")],
+    *,
+    label: Annotated[str | None, typer.Option(metavar="NAME|PLACE", help="The column to predict, -1 the last.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="NAME|PLACE", help="A column to leave out.")] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=ROLE", help="What a column is: number, words, date or id.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="classes|numbers", help="What the label holds.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(metavar="CHARACTER", help="Or comma, semicolon, tab, pipe, blank.")
+    ] = None,
+    decimal: Annotated[str | None, typer.Option(metavar=".|,", help="The decimal mark.")] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="As Python names it, e.g. latin-1.")] = None,
+    comment: Annotated[str | None, typer.Option(metavar="CHARACTER", help="What begins a comment.")] = None,
+    header: Annotated[bool | None, typer.Option("--header/--no-header", help="Line 1 holds names.")] = None,
+    na_value: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="What stands for a missing value.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a file holds: columns, label, task, doubts. What no option states is found."""
+    from sweep.cli.data import describe, show_table
+
+    form = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "comment": comment, "header": header}
+    stated = {"label": label, "drop": drop, "roles": role, "task": task}
+    options = form | {"na_values": na_value} | stated
+    emit(describe(file, {key: value for key, value in options.items() if value is not None}), as_json, show_table)
+
+
 @schedule_app.command("list")
 def list_schedules(as_json: AsJson = False) -> None:
     """List every schedule: name, formula, parameters, where it comes from."""

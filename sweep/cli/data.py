@@ -2,55 +2,163 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from sweep.cli.tables import TABLE_STYLE
-from sweep.data.columns import ColumnRole
-from sweep.data.description import ColumnAnswer, TableAnswer
+from sweep.cli.tables import TABLE_STYLE, WIDTH
+from sweep.data.columns import ColumnRole, Stated, StatedRole, TaskName
+from sweep.data.description import ColumnAnswer, TableAnswer, describe_table
+from sweep.data.form import Form
+from sweep.errors import BadInput, first_problem
 
 MOST_CLASSES = 12  # that are listed
+MOST_COLUMNS = 40  # lines of the table
+MOST_DOUBTS = 12
+LONGEST_WORD = 24
+
+
+def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
+    """Read a file with what the command line states of it: the keys of `[data]`, and `COLUMN=ROLE` for a role.
+
+    Raises:
+        BadInput: on the key that is wrong, or on `data.file`.
+    """
+    words = [word.rpartition("=") for word in options.get("roles", ())]
+    for column, _, role in words:
+        if not column or role not in get_args(StatedRole):
+            raise BadInput(
+                "role",
+                f"must be COLUMN=ROLE, ROLE one of {', '.join(get_args(StatedRole))}, got {f'{column}={role}'!r}.",
+            )
+    if options.get("task", "classes") not in get_args(TaskName):
+        raise BadInput("task", f"must be {' or '.join(get_args(TaskName))}, got {options['task']!r}.")
+    try:
+        form = Form.model_validate({key: options[key] for key in Form.model_fields if key in options})
+    except ValidationError as error:
+        raise first_problem(error, "data") from error
+    columns = {key: options[key] for key in ("label", "drop", "task") if key in options}
+    return describe_table(file, form, Stated(**columns, roles={column: role for column, _, role in words}))
 
 
 def show_table(found: TableAnswer) -> None:
-    """Show a file's form, its columns with their roles, the task, and the doubts."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    title = f"{found.file}: {found.rows:,} rows of {len(found.columns)} columns"
-    table = Table(title=title + "".join(f"; {note}" for note in found.notes), **TABLE_STYLE)
+    """Show a file's form, its columns with their roles, the task, and the doubts; about 60 lines at most."""
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
+    console.print(f"{found.file}: {found.rows:,} rows, {len(found.columns):,} columns\n", style="bold")
+    table = Table(**TABLE_STYLE)
     table.add_column("", justify="right")
-    for heading in ("column", "role", "values", "missing", ""):
+    table.add_column("column", no_wrap=True)
+    for heading in ("role", "values", "missing", ""):
         table.add_column(heading)
-    for column in found.columns:
-        table.add_row(
-            str(column.number), column.name, column.role.value, _values(column, found), _missing(column), column.why
-        )
+    lines = list(_lines(found))
+    for line in lines[:MOST_COLUMNS]:
+        table.add_row(*line)
     console.print(table)
-    label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
-    console.print(
-        f"\nlabel: column {label.number}{f' ({label.name})' if label.name else ''}; "
-        f"task: {found.task}, since {found.why}"
-    )
-    if found.classes:
-        commonest = max(found.classes.values())
-        share = commonest / sum(found.classes.values())
-        console.print(f"always saying the commonest class is right in {share:.2%} of the rows")
-    if found.unlabelled:
-        console.print(f"{found.unlabelled} rows have no label and cannot be used")
-    for doubt in found.doubts:
-        console.print(f"doubt: {doubt}")
+    if len(lines) > MOST_COLUMNS:
+        console.print(f"and {len(lines) - MOST_COLUMNS:,} more lines like these; --json has all columns")
+    console.print()
+    for word, text in _facts(found):
+        console.print(f"{word:<9} {text}")
+    for doubt in found.doubts[:MOST_DOUBTS]:
+        console.print(f"doubt     {doubt}")
+    if len(found.doubts) > MOST_DOUBTS:
+        console.print(f"          and {len(found.doubts) - MOST_DOUBTS:,} more doubts; --json has all")
+
+
+def _lines(found: TableAnswer) -> Iterator[tuple[str, ...]]:
+    """Yield a line for each column; in a wide table one for each run of columns that are alike, the label first."""
+    columns: Iterable[ColumnAnswer] = found.columns
+    if len(found.columns) <= MOST_COLUMNS:
+        runs = [[column] for column in columns]
+    else:
+        label = [column for column in columns if column.role is ColumnRole.LABEL]
+        others = [column for column in columns if column.role is not ColumnRole.LABEL]
+        alike = groupby(others, lambda column: (column.role, bool(column.missing), column.why))
+        runs = [label, *(list(run) for _, run in alike)]
+    for run in runs:
+        first, last = run[0], run[-1]
+        if len(run) == 1:
+            yield str(first.number), _name(first), first.role.value, _values(first, found), _missing(run), first.why
+        else:
+            name = f"{_name(first)} to {_name(last)}: {len(run):,} columns"
+            yield f"{first.number}-{last.number}", name, first.role.value, _range(run), _missing(run), first.why
+
+
+def _name(column: ColumnAnswer) -> str:
+    return _short(column.name) if column.name else f"place {column.number - 1}"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_WORD else text[: LONGEST_WORD - 3] + "..."
 
 
 def _values(column: ColumnAnswer, found: TableAnswer) -> str:
-    if column.low is not None and column.middle is not None and column.high is not None:
-        return f"{column.low:.6g} to {column.high:.6g}, median {column.middle:.6g}"
-    words = found.classes if column.role is ColumnRole.LABEL else column.words
-    most = MOST_CLASSES if column.role is ColumnRole.LABEL else len(words)
-    listed = ", ".join(f"{word} {count:,}" for word, count in list(words.items())[:most])
-    more = (len(words) if column.role is ColumnRole.LABEL else column.distinct) - min(most, len(words))
+    if column.low is not None and column.middle is not None:
+        return f"{_range([column])}, median {_number(column.middle, column.role)}"
+    is_label = column.role is ColumnRole.LABEL
+    words = found.classes if is_label else column.words
     if not words:
         return f"{column.distinct:,} different"
-    return listed + (f" and {more} more" if more else "")
+    listed = ", ".join(f"{_short(word)} {count:,}" for word, count in list(words.items())[:MOST_CLASSES])
+    more = (len(words) if is_label else column.distinct) - min(MOST_CLASSES, len(words))
+    return listed + (f" and {more:,} more" if more > 0 else "")
 
 
-def _missing(column: ColumnAnswer) -> str:
-    return ", ".join(f"{count:,} {token!r}" if token else f"{count:,} empty" for token, count in column.missing.items())
+def _range(columns: list[ColumnAnswer]) -> str:
+    lows = [column.low for column in columns if column.low is not None]
+    highs = [column.high for column in columns if column.high is not None]
+    role = columns[0].role
+    return f"{_number(min(lows), role)} to {_number(max(highs), role)}" if lows and highs else ""
+
+
+def _number(value: float, role: ColumnRole) -> str:
+    if role is not ColumnRole.DATE:
+        return f"{value:.6g}"
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=value)
+    return moment.strftime("%Y-%m-%d" if value == int(value) else "%Y-%m-%d %H:%M")
+
+
+def _missing(columns: list[ColumnAnswer]) -> str:
+    counts: dict[str, int] = {}
+    for column in columns:
+        for token, count in column.missing.items():
+            counts[token] = counts.get(token, 0) + count
+    return ", ".join(f"{count:,} {token!r}" if token else f"{count:,} empty" for token, count in counts.items())
+
+
+def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
+    """Yield what was found about the file and the task, a word and a sentence each."""
+    form = {
+        key: found.data[key]
+        for key in ("format", "delimiter", "decimal", "encoding", "comment", "header")
+        if key in found.data
+    }
+    yield "form", ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in form.items())
+    for note in found.notes:
+        yield "found", note
+    label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
+    yield "label", f"column {label.number}, {_name(label)}"
+    yield "task", f"{found.task}, since {found.why}" if found.why != "as stated" else f"{found.task}, as stated"
+    unit = f", {len(found.classes)} classes" if found.classes else ""
+    yield "inputs", f"{found.inputs:,} columns{unit}; split {found.split}, metric {found.metric}"
+    if found.classes:
+        commonest = max(found.classes, key=lambda label: found.classes[label])
+        yield "to beat", f"always `{_short(commonest)}` is right in {found.baseline:.2%} of the rows"
+    else:
+        yield "to beat", f"always the mean has a root mean squared error of {found.baseline:.6g}"
+    if found.unlabelled:
+        yield "left out", f"{found.unlabelled:,} rows have no label and cannot be used"
+    if any(column.missing for column in found.columns if column.is_input):
+        cells = sum(sum(column.missing.values()) for column in found.columns if column.is_input)
+        yield (
+            "missing",
+            f'{cells:,} cells of inputs; `missing` in [data] says what becomes of them, "median" by default',
+        )

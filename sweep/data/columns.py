@@ -21,6 +21,7 @@ LABEL_NAMES = ("class", "label", "target", "y", "outcome", "species")
 ID_NAME = re.compile(
     r"(?:.*[_ .])?(?:id|index|idx|row|rownames|row names|uuid|key|no|nr|serial)|unnamed.*|", re.IGNORECASE
 )
+AS_STATED = "as stated"
 ID_ROWS = 20  # below it, cells that are all different prove nothing
 ID_SHARE = 0.5  # of cells of words that are different
 LONGEST_CLASS_LIST = 20
@@ -145,7 +146,7 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
             role, why = ColumnRole.LABEL, ""
             values[position] = cells
         elif position in dropped:
-            role, why = ColumnRole.DROPPED, "as stated"
+            role, why = ColumnRole.DROPPED, AS_STATED
         else:
             role, why, values[position] = _role(table, position, roles.get(position))
         name = table.names[position] if table.names else ""
@@ -164,7 +165,7 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
 def _position(table: Table, which: str | int, field: str) -> int:
     """Return the position, from 0, of a column that is stated by its name or its position."""
     width, names = table.columns.shape[1], table.names
-    if isinstance(which, int) or (not names and re.fullmatch(r"-?\d+", which)):
+    if isinstance(which, int) or (which not in names and re.fullmatch(r"-?\d+", which)):
         if not -width <= int(which) < width:
             raise BadInput(field, f"must be a position from {-width} to {width - 1}, got {which}.")
         return int(which) % width
@@ -229,21 +230,21 @@ def _as_stated(table: Table, position: int, role: StatedRole) -> tuple[ColumnRol
     cells = table.columns[position]
     text = cells.map(_text, na_action="ignore").astype("str").where(cells.notna())
     if role == "id":
-        return ColumnRole.ID, "as stated", cells
+        return ColumnRole.ID, AS_STATED, cells
     if role == "words":
-        return ColumnRole.WORDS, "as stated", text
+        return ColumnRole.WORDS, AS_STATED, text
     if role == "date":
         found = ("", _days(cells)) if pd.api.types.is_datetime64_any_dtype(cells) else _dates(text)
         if found is None:
             raise BadInput(
                 "data.roles", f"{table.shown(position)} must hold dates, got {shortened(_text(cells.iloc[0]))}."
             )
-        return ColumnRole.DATE, "as stated", found[1]
+        return ColumnRole.DATE, AS_STATED, found[1]
     numbers = _undressed(text, table.form.decimal or ".")
     wrong = text[numbers.isna() & text.notna()]
     if len(wrong):
         raise BadInput("data.roles", f"{table.shown(position)} must hold numbers, got {shortened(wrong.iloc[0])}.")
-    return ColumnRole.NUMBER, "as stated", numbers
+    return ColumnRole.NUMBER, AS_STATED, numbers
 
 
 def _identifies(table: Table, position: int, present: pd.Series) -> str:
@@ -254,7 +255,7 @@ def _identifies(table: Table, position: int, present: pd.Series) -> str:
         pd.api.types.is_float_dtype(present) and bool((present == present.round()).all())
     )
     if different == len(present) and rows > 2 and name is not None and ID_NAME.fullmatch(name.strip()):
-        return "its name says so, and every cell is different"
+        return "its name says so, and all cells differ"
     if whole and different == len(present) == rows >= ID_ROWS and _counts(present):
         return "it numbers the rows"
     if whole and rows >= ID_ROWS and different > 0.9 * len(present) and float(present.abs().min()) > 1e15:
@@ -317,7 +318,7 @@ def _task(table: Table, label: int, stated: Stated) -> tuple[TaskName, str, pd.S
         else _undressed(cells.astype("str").where(cells.notna()), table.form.decimal or ".")
     )
     are_numbers = numbers.notna().sum() == len(present)
-    different, why = int(present.nunique()), "as stated"
+    different, why = int(present.nunique()), AS_STATED
     task = stated.task
     if task is None:
         whole = are_numbers and bool((numbers.dropna() == numbers.dropna().round()).all())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, TaskName, find_columns
+from sweep.data.columns import AS_STATED, INPUTS, Column, ColumnRole, Columns, Stated, TaskName, find_columns
 from sweep.data.form import Form
 from sweep.data.reading import Table, read_table
 from sweep.model import Answer
@@ -60,6 +61,11 @@ class TableAnswer(Answer):
         why: the reason for the task.
         classes: rows by class; empty for numbers.
         unlabelled: rows without a label.
+        inputs: the number of columns that the network sees.
+        split: how rows to validate are chosen unless a study file says otherwise.
+        metric: what ranks candidates unless a study file says otherwise.
+        baseline: that metric for always answering the commonest class, or the mean.
+        data: the `[data]` table of a study file that states what was found.
         notes: what was found rather than stated.
         doubts: what may be wrong.
     """
@@ -73,6 +79,11 @@ class TableAnswer(Answer):
     why: str
     classes: dict[str, int]
     unlabelled: int
+    inputs: int
+    split: Literal["stratified"]
+    metric: Literal["accuracy", "rmse"]
+    baseline: float
+    data: dict[str, Any]
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
 
@@ -87,6 +98,7 @@ def describe_table(path: Path, form: Form, stated: Stated) -> TableAnswer:
     found = find_columns(table, stated)
     target = found.values[found.label.position]
     counts = target.value_counts() if found.classes else pd.Series(dtype="int64")
+    share = float(counts.max() / counts.sum()) if found.classes else 0.0
     return TableAnswer(
         file=str(path),
         sha256=table.sha256,
@@ -97,9 +109,40 @@ def describe_table(path: Path, form: Form, stated: Stated) -> TableAnswer:
         why=found.why,
         classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(found.classes)},
         unlabelled=int(target.isna().sum()),
+        inputs=len(found.inputs),
+        split="stratified",
+        metric="accuracy" if found.classes else "rmse",
+        baseline=share if found.classes else float(target.std(ddof=0)),
+        data=state_all(path.name, table, found, stated),
         notes=table.notes,
         doubts=found.doubts,
     )
+
+
+def state_all(file: str, table: Table, found: Columns, stated: Stated) -> dict[str, Any]:
+    """Return the `[data]` table of a study file that leaves nothing to be found."""
+    form = table.form
+    data: dict[str, Any] = {"file": file} | ({} if form.format == "csv" else {"format": form.format})
+    if form.format == "csv":
+        written = form.model_dump(include={"delimiter", "decimal", "encoding", "comment"}, exclude_none=True)
+        data |= written | {"header": form.header}
+    tokens = sorted({token for counts in table.missing.values() for token in counts} - {""})
+    data |= {"na_values": tokens} if tokens else {}
+    data["label"] = _key(found.label, table)
+    if dropped := [_key(column, table) for column in found.columns if column.role is ColumnRole.DROPPED]:
+        data["drop"] = dropped
+    roles = {ColumnRole.ID: "id", ColumnRole.DATE: "date"}
+    special = {str(_key(column, table)): roles[column.role] for column in found.columns if column.role in roles}
+    plain = {str(_key(column, table)): column.role.value for column in found.inputs if column.why == AS_STATED}
+    data |= {"roles": special | plain} if special or plain else {}
+    data |= {"labels": dict(stated.labels)} if stated.labels else {}
+    return data | {"task": found.task}
+
+
+def _key(column: Column, table: Table) -> str | int:
+    """Return what names a column in a study file: its name, or its place where names do not tell it apart."""
+    unique = bool(column.name) and table.names.count(column.name) == 1
+    return column.name if unique else column.position
 
 
 def _describe(column: Column, table: Table, found: Columns) -> ColumnAnswer:

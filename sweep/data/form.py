@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
 from sweep.errors import BadInput
 from sweep.model import StrictModel
 
-Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
-
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "blank": " "}
+OTHER_WORDS = {"space": " ", "\\t": "\t", "\\s+": " ", "whitespace": " "}
 MISSING = (
     "",
     "?",
@@ -64,17 +63,28 @@ class Form(StrictModel):
     """
 
     format: Literal["csv", "arff", "parquet", "npz"] | None = None
-    delimiter: Character | None = None
+    delimiter: str | None = None
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
-    comment: Character | None = None
+    comment: str | None = None
     header: bool | None = None
     na_values: Annotated[tuple[str, ...], Field(strict=False)] | None = None
 
     @field_validator("delimiter", mode="before")
     @classmethod
     def _delimiter_may_be_a_word(cls, value: Any) -> Any:
-        return DELIMITERS.get(value, value) if isinstance(value, str) else value
+        found = (DELIMITERS | OTHER_WORDS).get(value, value) if isinstance(value, str) else value
+        if isinstance(found, str) and (len(found) != 1 or found in '\r\n\0"'):
+            rule = f"must be one character, or one of {', '.join(DELIMITERS)}"
+            raise BadInput("data.delimiter", f"{rule}, got {value!r}.")
+        return found
+
+    @field_validator("comment")
+    @classmethod
+    def _comment_is_one_character(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) != 1 or value in '\r\n\0"'):
+            raise BadInput("data.comment", f"must be one character, got {value!r}.")
+        return value
 
     @field_validator("encoding")
     @classmethod
