@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweep.curves import FEWEST_EPOCHS, LossCurve, guessing_loss
 from sweep.schedules import Numbers
 
 STILL_EPOCHS = 10  # epochs without change before a training counts as standing still
-FEWEST_EPOCHS = 8  # with fewer, a loss that has not fallen yet proves nothing
 MOVED = 1e-2  # change of the weights, a share of their length, below which nothing was learned
 FADED = 1e-3  # share of its highest value below which a learning rate moves nothing
 DEAD = 0.5  # share of dead units that is more than a sparse network has
@@ -48,21 +48,8 @@ class Evidence:
         return [line for line in lines if line] or [line for line in (self._labels(),) if line]
 
     @property
-    def _half(self) -> Numbers:
-        """The training loss in the second half of the epochs."""
-        loss = self.curves["loss"]
-        return loss[len(loss) // 2 :]
-
-    @property
-    def _falls(self) -> bool:
-        """Whether the loss still falls steadily, however high it is."""
-        return bool((np.diff(self._half) < 0).mean() > 0.9)
-
-    @property
-    def _guessing(self) -> float:
-        """The loss of a network that knows nothing but the classes' shares; at most `ln(classes)`."""
-        known = self.shares[self.shares > 0]
-        return float(-(known * np.log(known)).sum())
+    def _loss(self) -> LossCurve:
+        return LossCurve(self.curves["loss"], guessing_loss(self.shares))
 
     def _no_number(self) -> str:
         broken = np.flatnonzero(~np.isfinite([self.curves["loss"], self.curves["val_loss"]]).all(axis=0))
@@ -93,18 +80,11 @@ class Evidence:
         )
 
     def _too_high(self) -> str:
-        loss, half, guessing = self.curves["loss"], self._half, self._guessing
-        if len(loss) < FEWEST_EPOCHS or self._falls:
+        loss, how = self._loss, self._loss.unsteady()
+        if not how:
             return ""
-        quarter, level, steps = loss[-(len(loss) // 4) :], float(half.mean()), np.diff(half)
-        above = quarter.mean() > 1.05 * guessing and quarter.min() > 0.9 * loss.min()
-        rising = level > guessing / 2 and quarter.mean() > 1.5 * loss.min()
-        swinging = level > 0.4 * guessing and np.median(np.abs(steps)) > 0.06 * level and (steps > 0).mean() > 0.3
-        if not (above or rising or swinging):
-            return ""
-        how = "stays above that of guessing" if above else "rises again" if rising else "goes up and down"
         return (
-            f"the loss {how} ({quarter.mean():.3g}; guessing has {guessing:.3g}): "
+            f"the loss {how} ({loss.level:.3g}; guessing has {loss.guessing:.3g}): "
             f"the learning rate ({self.curves['learning_rate'][-1]:.3g} at the end) or the momentum is too high"
         )
 
@@ -130,11 +110,12 @@ class Evidence:
     def _labels(self) -> str:
         if len(self.curves["loss"]) < FEWEST_EPOCHS:
             return ""
-        half, guessing, classes = self._half, self._guessing, len(self.classes)
+        loss, classes = self._loss, len(self.classes)
         learned, known = float(np.nanmean(self.recall)), float(np.nanmean(self.validation_recall))
-        if half.min() > 0.95 * guessing and np.ptp(half) < 0.05 * guessing and not self._falls:
+        if loss.stuck():
+            level, guessing = loss.second_half.mean(), f"ln {classes} = {math.log(classes):.3g}"
             return (
-                f"the loss is stuck at {half.mean():.3g}, that of guessing (ln {classes} = {math.log(classes):.3g}): "
+                f"the loss is stuck at {level:.3g}, that of guessing ({guessing}): "
                 "look at whether labels and rows belong together"
             )
         if known <= 1 / classes + 0.12 and learned - known > 0.2:
