@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sweep.config.study_file import Plan, StudyFile, check_rates, read_as_written, read_study_file
 from sweep.errors import BadInput
+from sweep.search.finite import count_wanted
 from sweep.space import Value
 from sweep.store.database import DEFAULT_STORAGE, Database
 from sweep.store.queries import StoredStudy
@@ -33,9 +34,13 @@ STUDIES = Path("studies")
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a run is about to do: its study file, its rows, its worker processes, and whether work is left."""
+    """What a run is about to do: its study file, its rows, its worker processes, and whether work is left.
+
+    `trials` is the budget of its search, or fewer if the search space holds no more candidates.
+    """
 
     plan: Plan
+    trials: int
     train_rows: int
     validation_rows: int
     workers: int
@@ -179,8 +184,9 @@ class Study:
             if not search_only:  # a search alone does not repay another program
                 trainer = trainer.with_few(narrow)
             protocol = Protocol(self.database, plan, spec.split, trainer, narrow, listener.begin, listener.searched)
-            split = spec.split
-            with listener.prepared(Preparation(plan, split.train_rows, split.validation_rows, pool.workers, left)):
+            split, trials = spec.split, count_wanted(self.stored, plan)
+            rows = split.train_rows, split.validation_rows
+            with listener.prepared(Preparation(plan, trials, *rows, pool.workers, left)):
                 finished = protocol.run(timeout_seconds, search_only=search_only)
             if finished and left and not search_only:
                 from sweep.dashboard.notes import write_notes  # noqa: PLC0415

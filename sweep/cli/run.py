@@ -221,19 +221,21 @@ class RunProgress(RunListener):
     def prepared(self, preparation: Preparation) -> ProgressView:
         """Print what the run is about to do, and return the view of its progress."""
         self._plan = plan = preparation.plan
-        search, workers = plan.search, preparation.workers
+        search, trials, workers = plan.search, preparation.trials, preparation.workers
         if preparation.work_left:
+            every = ", all that the search space holds" if trials < search.trials else ""
             self.console.print(
-                f"study {plan.name}: {search.trials} candidates x {search.replicates} run seeds, "
+                f"study {plan.name}: {trials} candidates{every} x {search.replicates} run seeds, "
                 f"{preparation.train_rows} training and {preparation.validation_rows} validation rows, "
                 f"{workers} worker{'s'[: workers != 1]}"
             )
         else:
             made = "" if self.search_only else " and the verdict is made"
-            self.console.print(
-                f"study {plan.name}: the budget of {search.trials} candidates is met{made}, nothing to train; "
-                "a larger --trials continues it."
-            )
+            met, more = f"the budget of {trials} candidates is met", "a larger --trials continues it."
+            if trials < search.trials:
+                met = f"all {trials} candidates that the search space holds are trained"
+                more = "a wider search space continues it."
+            self.console.print(f"study {plan.name}: {met}{made}, nothing to train; {more}")
         return self.view
 
     def begin(self, part: str, trainings: int) -> None:

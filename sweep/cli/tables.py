@@ -57,6 +57,8 @@ def show_status(found: StatusAnswer) -> None:
     """Show how far a study is."""
     counts = ", ".join(f"{count} {state}" for state, count in found.trials.items()) or "no trials yet"
     wanted = f" of {found.wanted} wanted" if found.wanted is not None else ""
+    if found.wanted is not None and found.search_space is not None and found.search_space <= found.wanted:
+        wanted += f"; the search space holds {found.search_space} candidates"
     running = "running" if found.running else "not running"
     _console().print(f"study {found.study}: {counts}{wanted}; {running}; verdict: {found.verdict}")
     if found.candidates_per_second:

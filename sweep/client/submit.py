@@ -89,7 +89,7 @@ class Draft:
         if kept := [key for key in KEPT if before.get(key) != now[key]]:
             console.print(f"study {name}: the server keeps its own {' and '.join(kept)}; only trials may grow there.")
         study = client.read(where, StudyAnswer)
-        if study.wanted is not None and trials > study.wanted:
+        if trials > before["search"]["trials"]:
             study = client.send("PATCH", where, StudyAnswer, json={"trials": trials})
         if study.state in MOVING or is_finished(study):
             return study

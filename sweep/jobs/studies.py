@@ -18,6 +18,7 @@ from sweep.errors import BadInput, Conflict, NotFound, NotYet
 from sweep.jobs.admission import DatasetAnswer, admit, check_rows, named_data, read_registered
 from sweep.jobs.queue import Job, JobQueue, JobState, Progress, RequestedAction, Submitted, with_trials
 from sweep.model import Answer
+from sweep.search.finite import count_wanted
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, StudyReader
@@ -124,7 +125,7 @@ class StudyService:
         wanted = status.wanted
         managed: dict[str, Any] = {"state": UNMANAGED}
         if job is not None:
-            plan, wanted = job.plan, job.plan.search.trials
+            plan, wanted = job.plan, count_wanted(StoredStudy(self.database, name), job.plan)
             state = STOPPING if job.requested is RequestedAction.STOP else str(job.state)
             managed = {"state": state, "reason": job.reason, "crashes": job.crashes, "created": job.created}
         left = None if wanted is None else max(0, wanted - status.trials.get("complete", 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,6 +23,7 @@ from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
 from sweep.errors import BadInput
 from sweep.execution.batches import Outcome, Trainer
+from sweep.search.finite import FiniteSpace, Point, Untried
 from sweep.search.space import SearchSpace, suggest_all
 from sweep.space import Value
 from sweep.store.database import Database
@@ -34,11 +35,16 @@ from sweep.store.trials import TrialCurves, TrialRecord, put_back, store
 # shown is bounded, so that a round costs the same after a hundred trials and after a hundred thousand.
 BEST_SHOWN = 25
 LATEST_SHOWN = 225
+# How often the sampler is asked again for a candidate that was not trained before, until one is chosen without it.
+REDRAWS = 10
 
 
 @dataclass(frozen=True)
 class SearchProgress:
-    """Where a search is after a round: candidates finished of all, and the scores of the best so far by its metric."""
+    """Where a search is after a round: candidates finished of all, and the scores of the best so far by its metric.
+
+    `trials` is the budget, or fewer if the search space holds no more candidates.
+    """
 
     finished: int
     trials: int
@@ -81,19 +87,25 @@ class Coordinator:
 
     def __post_init__(self) -> None:
         """Derive the search space and the study's key in the database, and put back what was left running."""
-        self._space = SearchSpace(self.plan.search)
+        self._space, self._finite = SearchSpace(self.plan.search), FiniteSpace(self.plan.search)
         self._study_id = self.database.storage.get_study_id_from_name(self.study.study_name)
         self._stored = StoredStudy(self.database, self.plan.name)
         self._run_seeds = range(self.plan.search.replicates)
         put_back(self.database, self._study_id)
 
     def run(self, deadline: float = math.inf) -> SearchProgress:
-        """Train round after round until the budget is met, or no round may begin any more, by `time.monotonic`."""
+        """Train round after round until the budget is met, or no round may begin any more, by `time.monotonic`.
+
+        A search whose space holds finitely many candidates also ends when each has been trained.
+        """
         while True:
             with self.seconds.spent_on("storage"), self._stored.reading() as study:
                 ranked, waiting = study.standings(), study.count_by_state().get("waiting", 0)
+                tried = {key: self._finite.point(params) for key, params in self._finite.read_trials(study).items()}
+            untried = Untried(self._finite, {point for point in tried.values() if point is not None}).number
+            wanted = int(min(self.plan.search.trials, len(ranked) + untried))
             best = ranked[["value", "log_loss"]].astype(float).fillna(math.inf).head(1).itertuples(index=False)
-            progress = SearchProgress(len(ranked), self.plan.search.trials, *next(best, ()))
+            progress = SearchProgress(len(ranked), wanted, *next(best, ()))
             self.on_progress(progress)
             left = progress.trials - progress.finished
             if left <= 0 or time.monotonic() >= deadline:
@@ -101,11 +113,11 @@ class Coordinator:
             if waiting:
                 self._train_queued(min(left, waiting))
             else:
-                self._train_round(ranked)
+                self._train_round(ranked.assign(point=ranked["trial_id"].map(tried)), wanted)
 
-    def _train_round(self, ranked: pd.DataFrame) -> None:
+    def _train_round(self, ranked: pd.DataFrame, budget: int) -> None:
         """Train the first round with a candidate missing, and store what it finished, even if interrupted."""
-        missing = missing_positions(ranked["position"], self.plan.search.trials)
+        missing = missing_positions(ranked["position"], budget)
         number = missing[0] // self.plan.search.round_size
         first = number * self.plan.search.round_size
         candidates = self._round(number, first, ranked)
@@ -127,11 +139,16 @@ class Coordinator:
         count = min(search.round_size, search.trials - first) - len(recipes)
         with self.seconds.spent_on("sampling"):
             # Trials of others have no position, and come before all rounds.
-            shown = window(ranked[ranked["position"].astype(float).fillna(-1) < first])["trial_id"].tolist()
+            places = ranked["position"].astype(float).fillna(-1) - first
+            shown = window(ranked[places < 0])["trial_id"].tolist()
             with self.database.reading() as connection:
                 params = read_params(connection, shown)
+            tried = {*ranked["point"][places < 0].dropna(), *self._finite.points(map(self._space.params, recipes))}
+            in_round = ranked[places.between(len(recipes), search.round_size - 1)].dropna(subset="point")
+            done = dict(zip(places[in_round.index].astype(int) - len(recipes), in_round["point"], strict=True))
+            seeds = {"sampler_seed": search.sampler_seed, "round_number": number}
             before = [params[trial_id] for trial_id in shown]
-            return recipes + propose(self._space, before, count, sampler_seed=search.sampler_seed, round_number=number)
+            return recipes + propose(self._space, before, count, **seeds, tried=tried, done=done)
 
     def _trial(self, position: int, candidate: Candidate, outcome: Outcome, began: datetime) -> FrozenTrial:
         trial = create_trial(
@@ -175,12 +192,21 @@ def window(ranked: pd.DataFrame) -> pd.DataFrame:
 
 
 def propose(
-    space: SearchSpace, shown: Sequence[dict[str, Value]], count: int, *, sampler_seed: int, round_number: int
+    space: SearchSpace,
+    shown: Sequence[dict[str, Value]],
+    count: int,
+    *,
+    sampler_seed: int,
+    round_number: int,
+    tried: Collection[Point] = (),
+    done: Mapping[int, Point] | None = None,
 ) -> list[Candidate]:
     """Return the `count` candidates of a round, given the params of the trials before it, best first.
 
     What all schedules share is sampled jointly from all trials, a schedule's own parameters jointly from the trials
-    with that schedule: as `TPESampler(group=True)` does it, at a third of its cost.
+    with that schedule: as `TPESampler(group=True)` does it, at a third of its cost. Of the schedules with finitely many
+    candidates those that were `tried`, and those of the round that are `done`, by their place in it, are not proposed
+    again; there are fewer than `count` candidates if no more are left.
     """
     seeds = iter(np.random.SeedSequence((sampler_seed, round_number)).generate_state(1 + len(space.search.schedules)))
     shared = Memory(space.shared, int(next(seeds)), shown)
@@ -188,8 +214,29 @@ def propose(
         name: Memory(space.own(name), int(next(seeds)), [params for params in shown if params.get("schedule") == name])
         for name in space.search.schedules
     }
-    drawn = (shared.draw() for _ in range(count))
-    return [space.candidate(params | own[str(params["schedule"])].draw()) for params in drawn]
+    done = done or {}
+    finite = FiniteSpace(space.search)
+    untried = Untried(finite, {*tried, *done.values()})
+    proposed: list[Candidate] = []
+    for place in range(count):
+        if place in done:  # a resumed round draws what it drew before
+            untried.give_back(done[place])
+        if not (left := untried.schedules):
+            break
+        for attempt in range(REDRAWS + 1):
+            params = shared.draw()
+            if attempt == REDRAWS:
+                params["schedule"] = left[place % len(left)]
+            params |= own[str(params["schedule"])].draw()
+            if untried.take(finite.point(params)):
+                break
+        else:
+            params = untried.first(str(params["schedule"]))
+            untried.take(finite.point(params))
+        proposed.append(space.candidate(params))
+        if place in done:
+            untried.take(done[place])
+    return proposed
 
 
 class Memory:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import BaseTrial
 
 from sweep.candidate import Candidate, from_params
 from sweep.config.study_file import SearchPlan
-from sweep.schedules import CATALOGUE, Schedule, read_schedule
+from sweep.schedules import CATALOGUE, read_schedule
+from sweep.search.finite import is_whole
 from sweep.space import Range, Space, Value
 from sweep.store.queries import Best
 
@@ -91,9 +92,3 @@ def distribution(space: Space, *, whole: bool) -> BaseDistribution:
     if whole:
         return IntDistribution(int(low), int(high), log=log)
     return FloatDistribution(float(low), float(high), log=log)
-
-
-def is_whole(kind: type[Schedule], parameter: str) -> bool:
-    """Say whether a schedule's parameter takes whole numbers only."""
-    annotation = kind.model_fields[parameter].annotation
-    return annotation is int or int in get_args(annotation)

@@ -22,7 +22,7 @@ from sweep.errors import BadInput, NotFound, nearest
 from sweep.jobs.queue import KEY_HEADER, Job
 from sweep.schedules import CATALOGUE, Numbers, Schedule, Timeline, build
 from sweep.schedules.catalogue import list_catalogue, read_value, typed
-from sweep.search.space import is_whole
+from sweep.search.finite import is_whole
 from sweep.server.pages import MOST_FIELDS, FormError, PageRoute, fragment, page, read_form, reason_of
 from sweep.server.state import AppState, State
 from sweep.space import Range, Space, Value, extremes

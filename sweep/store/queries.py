@@ -189,6 +189,14 @@ class StudyReader:
         kinds = {name: float for name in params if name != "schedule"}
         return frame.assign(**{name: frame["trial_id"].map(values) for name, values in found.items()}).astype(kinds)
 
+    def finished_params(self, names: Collection[str]) -> dict[int, dict[str, Value]]:
+        """Return some params of every finished trial, by the trial's id; a trial that has none of them is left out."""
+        found: dict[int, dict[str, Value]] = {}
+        for row in self.connection.execute(schema.NAMED_PARAMS, {"study": self.study_id, "names": list(names)}):
+            value = schema.external(row.param_value, row.distribution_json)
+            found.setdefault(row.trial_id, {})[row.param_name] = value
+        return found
+
     def standings(self, top: int | None = None) -> pd.DataFrame:
         """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
         order, limit = schema.BEST_FIRST[self.metric], "" if top is None else f" LIMIT {int(top)}"

@@ -20,13 +20,14 @@ from sweep.config.study_file import Metric, Plan
 from sweep.data.table import Split, split_stratified
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
+from sweep.search.finite import count_wanted
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.search.space import SearchSpace
 from sweep.seeds import Stage, run_seeds, split_seeds
 from sweep.stats.comparison import Allocation, Race, indistinguishable
 from sweep.stats.counts import check_split
 from sweep.store.database import Database
-from sweep.store.queries import Best, StoredStudy
+from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.store.study import open_study, read_documents, write_documents
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.record import (
@@ -85,8 +86,9 @@ class Protocol:
         """Do what is left, and say whether all of it is done; no round and no stage begins after the timeout."""
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         for name, plan in searches(self.plan, search_only=search_only).items():
-            self.announce(name, plan.search.trials * plan.search.replicates)
             study = open_study(self.database, plan, self.split.dataset.sha256)
+            wanted = count_wanted(StoredStudy(self.database, plan.name), plan)
+            self.announce(name, wanted * plan.search.replicates)
             searcher = Coordinator(self.database, study, plan, self.trainer, self.on_progress, self.seconds)
             progress = searcher.run(deadline)
             if progress.finished < progress.trials:
@@ -208,24 +210,40 @@ class Protocol:
 def finalists(database: Database, plan: Plan) -> list[Contender]:
     """Return who races for the plan's study, best first by the search's ranking.
 
-    They are the `verdict.finalists` best trials, and of the schedules whose best trial is within noise of the very best
-    one, as many trials more at most; the simplest of them races in any case. A search that others filled may hold
-    trials without a schedule to train again, or without the right rows of each run: these take no part.
+    They are the `verdict.finalists` best candidates, each once, and of the schedules whose best trial is within noise
+    of the very best one, as many more at most; the simplest of them races in any case. A search that others filled may
+    hold trials without a schedule to train again, or without the right rows of each run: these take no part.
 
     Raises:
         StorageFailed: if no trial has runs that could be compared.
     """
     with StoredStudy(database, plan.name).reading() as study:
-        found = study.best_trials(plan.verdict.finalists), [tried.best for tried in study.best_of_each_schedule()]
+        found = best_candidates(study, plan.verdict.finalists), [each.best for each in study.best_of_each_schedule()]
     best, families = ([trial for trial in group if trial.schedule and trial.correct] for group in found)
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
-    seen = {trial.trial for trial in best}
     racing = [_contender(plan, trial) for trial in best]
-    others = [_contender(plan, trial) for trial in within_noise(families) if trial.trial not in seen]
+    seen = [trial.params for trial in best]
+    others = [_contender(plan, trial) for trial in within_noise(families) if trial.params not in seen]
     few, rest = others[: plan.verdict.finalists], others[plan.verdict.finalists :]
     simplest = min(others, key=lambda each: each.complexity, default=None)
     return racing + few + [each for each in rest if each is simplest]
+
+
+def best_candidates(study: StudyReader, number: int) -> list[Best]:
+    """Return the best trials of `number` different candidates, best first; of equal ones the one with the most runs."""
+    top = number
+    while True:
+        found, groups = study.best_trials(top), list[list[Best]]()
+        for trial in found:
+            same = next((group for group in groups if group[0].params == trial.params), None)
+            if same is None:
+                groups.append([trial])
+            else:
+                same.append(trial)
+        if len(groups) >= number or len(found) < top:
+            return [max(group, key=lambda trial: len(trial.correct)) for group in groups[:number]]
+        top *= 2
 
 
 def within_noise(ranked: list[Best]) -> list[Best]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sweep.candidate import Candidate, describe
 from sweep.config.study_file import BaselinePlan, Metric, Plan, VerdictPlan
 from sweep.schedules import read_schedule
+from sweep.search.finite import count_wanted
 from sweep.seeds import STRIDE
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
@@ -278,8 +279,7 @@ def is_made(database: Database, plan: Plan) -> bool:
 
 def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
     """Say whether anything is left to train."""
-    left = any(
-        StoredStudy(database, searched.name).count_finished() < searched.search.trials
-        for searched in searches(plan, search_only=search_only).values()
-    )
+    plans = searches(plan, search_only=search_only).values()
+    stored = [(StoredStudy(database, searched.name), searched) for searched in plans]
+    left = any(study.count_finished() < count_wanted(study, searched) for study, searched in stored)
     return left or not (search_only or is_made(database, plan))

@@ -15,6 +15,7 @@ from sweep.candidate import Optimizer
 from sweep.config.study_file import Metric
 from sweep.errors import NotFound
 from sweep.model import Answer
+from sweep.search.finite import FiniteSpace, count_wanted
 from sweep.space import Value
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord
@@ -104,7 +105,8 @@ class StatusAnswer(Answer):
         study: the study's name.
         running: whether a process is writing it now.
         trials: their number by state.
-        wanted: finished trials that its study file asks for.
+        wanted: finished trials that its study file asks for, or fewer if its search space holds no more candidates.
+        search_space: the candidates that the search space holds; None if there is no end of them.
         verdict: whether it is made, and whether it still holds.
         candidates_per_second: the pace of the last hundred finished trials.
         seconds_left: of the search, while it is running.
@@ -114,6 +116,7 @@ class StatusAnswer(Answer):
     running: bool
     trials: dict[str, int]
     wanted: int | None
+    search_space: int | None = None
     verdict: VerdictState
     candidates_per_second: float | None = None
     seconds_left: float | None = None
@@ -199,7 +202,7 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
     with stored.reading() as study:
         found = study.status()
     plan, running = study.plan, stored.database.is_being_written(stored.name)
-    wanted = plan.search.trials if plan is not None else None
+    wanted = count_wanted(stored, plan) if plan is not None else None
     left = max(0, wanted - found.counts.get("complete", 0)) if wanted is not None else None
     record = read_record(stored)
     verdict: VerdictState = "none"
@@ -210,6 +213,7 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
         running=running,
         trials=found.counts,
         wanted=wanted,
+        search_space=FiniteSpace(plan.search).size if plan is not None else None,
         verdict=verdict,
         candidates_per_second=found.rate,
         seconds_left=left / found.rate if running and left is not None and found.rate else None,

@@ -316,6 +316,7 @@ class TestStatus:
             "running": False,
             "trials": {"complete": 12},
             "wanted": 12,
+            "search_space": None,
             "verdict": "none",
             "candidates_per_second": None,
             "seconds_left": None,
@@ -414,7 +415,7 @@ class TestLogLoss:
         monkeypatch.setattr("sweep.cli.run.LINE_SECONDS", 0.0)
         console = Console(file=io.StringIO(), soft_wrap=True)
         drawn = RunProgress(console, Interruption(), progress_view(console))
-        drawn.prepared(Preparation(make_plan(metric=metric), 235, 116, 1, work_left=True))
+        drawn.prepared(Preparation(make_plan(metric=metric), 20, 235, 116, 1, work_left=True))
         drawn.begin("schedules", 40)
         drawn.trained(16)
         drawn.searched(SearchProgress(8, 20, 0.975, 0.12345))

@@ -14,7 +14,8 @@ from optuna.trial import FixedTrial
 from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
 from sweep.schedules import CATALOGUE
-from sweep.search.space import SearchSpace, is_whole
+from sweep.search.finite import is_whole
+from sweep.search.space import SearchSpace
 from tests.fakes import make_plan
 
 SHARED = {"schedule", "learning_rate", "momentum"}
