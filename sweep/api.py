@@ -235,6 +235,9 @@ class Study:
     def verdict(self) -> Verdict:
         """Return the verdict: is the best schedule really better than a constant rate, and how sure is that?
 
+        Its `sentences` are the whole answer. The first is its `finding`, if there is one: that no candidate learned,
+        that every one is perfect, or that a class is never recognised, each with why and what to change.
+
         Raises:
             NotFound: if there is no such study.
             NotYet: if it has no verdict yet.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from sweep.errors import BadInput, SweepError, exit_code
+from sweep.errors import NOTHING_TO_COMPARE, BadInput, SweepError, exit_code
 from sweep.store import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ def run(
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Run or continue a study to its budget and its verdict, here or on a server."""
+    """Run or continue a study to its budget and its verdict, here or on a server.
+
+    Ends with status 5 if the verdict has nothing to compare: no candidate learned, or every one is perfect.
+    """
     from sweep import api
 
     if workers is not None and workers < 1:
@@ -135,11 +138,17 @@ def compare(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the best schedule is really better than a constant rate, and how sure that is."""
+    """Say whether the best schedule is really better than a constant rate, and how sure that is.
+
+    Ends with status 5 if there is nothing to compare: no candidate learned, or every one is perfect.
+    """
     from sweep.cli.tables import show_verdict
 
     with opened(context, study, storage, server, token_file) as source:
-        emit(source.verdict(), as_json, show_verdict)
+        found = source.verdict()
+    emit(found, as_json, show_verdict)
+    if not found.comparable:
+        raise typer.Exit(NOTHING_TO_COMPARE)
 
 
 @app.command()

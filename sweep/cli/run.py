@@ -19,8 +19,10 @@ from rich.progress import Progress as RichBar
 from sweep.api import Preparation, RunListener, Study
 from sweep.cli.tables import show_end, show_verdict
 from sweep.config.study_file import Plan
+from sweep.errors import NOTHING_TO_COMPARE
 from sweep.jobs.queue import Progress
 from sweep.search.loop import SearchProgress
+from sweep.verdict.result import Verdict
 
 PATIENCE_SECONDS = 20.0  # to store what is finished and to end the trainers
 LINE_SECONDS = 5.0
@@ -61,9 +63,16 @@ def run_study(study: Study, *, supervised: bool, search_only: bool, **limits: An
     if supervised:
         return
     if ended.finished and not search_only:
-        show_verdict(study.verdict())
+        show_answer(study.verdict())
     else:
         show_end(study.best(), study.families())
+
+
+def show_answer(found: Verdict) -> None:
+    """Show a verdict, and end with a status of its own if there was nothing to compare."""
+    show_verdict(found)
+    if not found.comparable:
+        raise typer.Exit(NOTHING_TO_COMPARE)
 
 
 def end_with_supervisor() -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from sweep.cli.run import Interruption, ProgressView, make_console, progress_view
-from sweep.cli.tables import show_verdict
+from sweep.cli.run import Interruption, ProgressView, make_console, progress_view, show_answer
 from sweep.client.http import Client, RemoteStudy, Unavailable, path_of
 from sweep.client.submit import Draft, is_finished
 from sweep.errors import BadInput, StorageFailed, SweepError
@@ -58,7 +57,7 @@ def run_on_server(client: Client, path: Path, overrides: Mapping[str, Value], **
             raise SweepError(f"the study `{name}` has failed on the server: {study.reason or 'nobody knows why'}")
         if study.state != JobState.DONE:
             raise SweepError(f"the study `{name}` is {study.state} on the server; run again to continue it.")
-    show_verdict(RemoteStudy(client, name).verdict())
+    show_answer(RemoteStudy(client, name).verdict())
 
 
 @dataclass(frozen=True)

@@ -105,15 +105,15 @@ def _number(value: Value | None) -> float:
 
 
 def show_verdict(found: Verdict) -> None:
-    """Show a verdict: two sentences, the ladder, and what a reader needs to doubt them."""
+    """Show a verdict: its sentences, the ladder, and what a reader needs to doubt them."""
     console = Console(highlight=False, markup=False, width=WIDTH)
     console.print(f"study {found.study}: is the best schedule really better?", style="bold")
     if not found.current:
         console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
-    new = found.on_new_rows
-    without = "On new rows: not resolved. There are no re-splits:"
-    console.print(f"\n{found.on_these_rows.sentence}")
-    console.print(f"{new.sentence if isinstance(new, Judgement) else f'{without} {new.problem}'}\n")
+    console.print()
+    for place, sentence in enumerate(found.sentences):
+        console.print(sentence, style="bold" if found.finding and place == 0 else "")
+    console.print()
     console.print(_ladder(found))
     console.print()
     table = Table(**TABLE_STYLE, show_header=False)

@@ -119,6 +119,7 @@ class VerdictNotes:
         )
         lines = [
             f"## Verdict {verdict.confirmations}",
+            *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
             f"**{verdict.on_these_rows.sentence}**",
             f"**{new_rows}**",
             f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",

@@ -105,11 +105,10 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    words = {question: judgement.word for question, judgement in found.verdict.judgements.items()}
     return environment.get_template("page.html").render(
         verdict=found.verdict,
         trials=found.plan.search.trials,
-        headline=[f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question],
+        headline=_headline(found.verdict),
         judgements=found.verdict.judgements,
         runs=len(found.record.winner.confirmation.correct),
         plots={plot.name: _shown(plot) for plot in all_plots(found, searched.trials)},
@@ -126,6 +125,16 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
         plotly=Markup("" if frame else plotly_script()),
         script=Markup(_asset("page.js")),
     )
+
+
+def _headline(verdict: Verdict) -> list[str]:
+    """Return the page's heading, a sentence each: what makes the words void, or the words, behind what is doubtful."""
+    finding = verdict.finding
+    first = [] if finding is None else [f"{finding.headline}."]
+    if not verdict.comparable:
+        return first
+    words = {question: judgement.word for question, judgement in verdict.judgements.items()}
+    return first + [f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question]
 
 
 def policy(frame: Frame | None = None) -> str:

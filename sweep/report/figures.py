@@ -27,7 +27,14 @@ MOST_POINTS = 500
 MOST_DOTS = 2000
 SEEDS_PIXELS = 84  # for each candidate's runs
 ROW_PIXELS = 23  # for each schedule
-IN_A_WORD = {Word.BETTER: "yes", Word.NO_BETTER: "no", Word.WORSE: "no, it is worse", Word.NOT_RESOLVED: "not resolved"}
+IN_A_WORD = {
+    Word.BETTER: "yes",
+    Word.NO_BETTER: "no",
+    Word.WORSE: "no, it is worse",
+    Word.NOT_RESOLVED: "not resolved",
+    Word.NOTHING_LEARNED: "nothing was learned",
+    Word.ALL_PERFECT: "both are perfect",
+}
 # Which share of the ranking each kind of mark stands for, and what it looks like.
 RANKS = {
     "best tenth": (0.1, {"color": theme.BLUE, "symbol": "circle", "size": 12}),

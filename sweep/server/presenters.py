@@ -60,8 +60,12 @@ class Row:
         def in_words(of: Study) -> str:
             """Return both verdicts as the report's heading has them, in one line."""
             found = of.verdict()
+            first = "" if found.finding is None else found.finding.headline
+            if not found.comparable:
+                return first
             new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
-            return f"these rows: {found.on_these_rows.word}; new rows: {new}"
+            words = f"these rows: {found.on_these_rows.word}; new rows: {new}"
+            return f"{first}; {words}" if first else words
 
         study, behind, verdict = app.study(name), 0, ""
         if study.state == JobState.QUEUED:

@@ -28,7 +28,7 @@ from sweep.stats.estimate import (
     chances,
     checked,
 )
-from sweep.stats.verdict import ONE_ROW, Judgement, Question, judge
+from sweep.stats.verdict import ONE_ROW, Judgement, Question, Word, judge
 
 POWER = 0.80
 RESAMPLES = 9999
@@ -135,14 +135,15 @@ def judge_these_rows(
     *,
     smallest_of_interest: float = ONE_ROW,
     resamples: int = RESAMPLES,
+    void: Word | None = None,
 ) -> Judgement:
     """Judge correct rows of `rows` validation rows on run seeds that neither found nor chose the winner; both `[runs]`.
 
-    `smallest_of_interest` is the smallest effect worth having, in rows.
+    `smallest_of_interest` is the smallest effect worth having, in rows; `void` the word where nothing is to compare.
     """
     found = compare(winner, constant, resamples=resamples)
     likely = {"runs": found.run_chances, "mean": found.mean_chances}
-    return judge(Question.THESE_ROWS, found.effect, rows, smallest_of_interest, **likely)
+    return judge(Question.THESE_ROWS, found.effect, rows, smallest_of_interest, **likely, void=void)
 
 
 def judge_new_rows(
@@ -152,6 +153,7 @@ def judge_new_rows(
     test_rows: int,
     *,
     smallest_of_interest: float = ONE_ROW,
+    void: Word | None = None,
 ) -> Judgement:
     """Judge correct test rows on random splits (repeated holdout); both `[splits, runs]`, averaged within a split.
 
@@ -189,7 +191,19 @@ def judge_new_rows(
     reach = max(float(stats.t.ppf((1 + LEVEL) / 2, splits - 1)) * error, unseen)
     detectable = max(detectable_standard_errors(splits - 1) * error, unseen)
     effect = Effect(mean, Interval(mean - reach, mean + reach), splits, detectable, p_value)
-    return judge(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean=likely)
+    return judge(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean=likely, void=void)
+
+
+def is_above(scores: ArrayLike, mark: float) -> bool:
+    """Say whether the mean of `scores`, `[runs]`, is above a mark, by a one-sided t-test at 5 %.
+
+    Fewer than 6 runs are judged by their mean alone, and so are runs without any spread: a test would call them not
+    above for want of runs, however far above they are.
+    """
+    values = checked("scores", scores)
+    if values.mean() <= mark or len(values) < FEWEST_DIFFERENCES or np.ptp(values) == 0:
+        return bool(values.mean() > mark)
+    return bool(stats.ttest_1samp(values, mark, alternative="greater").pvalue < SIGNIFICANCE)
 
 
 def best(scores: ArrayLike) -> int:

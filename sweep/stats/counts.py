@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from sweep.data.table import Split
-from sweep.stats.estimate import FEWEST_DIFFERENCES, Dispersion, Numbers, checked
+from sweep.stats.estimate import FEWEST_DIFFERENCES, SIGNIFICANCE, Dispersion, Numbers, checked
 from sweep.stats.verdict import listed
 
 FAR_ABOVE = 2.0
@@ -67,6 +67,20 @@ def recalls(class_correct: ArrayLike, class_rows: ArrayLike) -> Numbers:
 def balanced_accuracy(class_correct: ArrayLike, class_rows: ArrayLike) -> float:
     """Return the mean recall over the classes that have rows, which is scikit-learn's `balanced_accuracy_score`."""
     return float(np.nanmean(recalls(class_correct, class_rows)))
+
+
+def recognises(class_correct: ArrayLike, class_rows: ArrayLike, runs: int) -> bool:
+    """Say whether classes are told apart at all: whether the mean recall is above that of any constant answer.
+
+    `class_correct` are added up over `runs`, `class_rows` are those of one run. A constant answer has a mean recall of
+    1 / classes. Runs share their rows, so the standard error is that of the rows: a recall r of n rows varies by
+    r (1 - r) / n. One-sided at 5 %, by the normal distribution.
+    """
+    rows = checked("class_rows", class_rows)
+    present = rows > 0
+    shares, classes = recalls(class_correct, rows * runs)[present], int(present.sum())
+    error = math.sqrt(float(np.clip(shares * (1 - shares) / rows[present], 0, None).sum())) / classes
+    return float(shares.mean()) - 1 / classes > float(stats.norm.ppf(1 - SIGNIFICANCE)) * error
 
 
 @dataclass(frozen=True)
@@ -141,6 +155,17 @@ def check_split(split: Split) -> SplitCheck:
         one_row=1 / len(validation),
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
     )
+
+
+def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
+    """Return the inputs, from 0, each of which alone tells the validation rows' classes apart by its order."""
+    inputs, targets = split.validation_inputs[:most_rows], split.validation_targets[:most_rows]
+    order = np.argsort(inputs, axis=0, kind="stable")
+    values, sorted_targets = np.take_along_axis(inputs, order, axis=0), targets[order]
+    changes = np.diff(sorted_targets, axis=0) != 0
+    shared = changes & (np.diff(values, axis=0) == 0)  # one value, two classes
+    needed = len(np.unique(targets)) - 1
+    return np.flatnonzero((changes.sum(axis=0) == needed) & ~shared.any(axis=0) & (needed > 0)).tolist()
 
 
 def class_table(*sides: ArrayLike) -> Counts:

@@ -14,6 +14,8 @@ effect of interest (one row unless the study says otherwise).
   that all agree with stays above 5 % (2 * 0.5^5 = 0.0625). So does one for which the smallest effect of interest is
   more than 2 points of accuracy, as one row of fewer than 50 is: its mark lies above leads that are worth having.
 
+Where no candidate has learned anything, or every one is perfect, there is nothing to compare, and none of these words.
+
 Each error has a probability of at most 2.5 % for an interval that covers 95 % with equal tails: "better" when there is
 no effect, "worse" when there is none, "no better" when the effect is worth having. An interval shorter than one row can
 lie between the marks; the nearer mark then decides. So more seeds make both errors ever rarer, where a rule that asks
@@ -40,6 +42,15 @@ class Word(StrEnum):
     NOT_RESOLVED = "not resolved"
     NO_BETTER = "no better than a constant rate"
     WORSE = "worse"
+    NOTHING_LEARNED = "nothing learned"
+    ALL_PERFECT = "all perfect"
+
+
+# Why there is no word of comparison.
+VOID = {
+    Word.NOTHING_LEARNED: "no candidate learned, so that there is nothing to compare",
+    Word.ALL_PERFECT: "every candidate is perfect, so that there is nothing left to compare",
+}
 
 
 class Question(StrEnum):
@@ -89,15 +100,19 @@ def judge(
     *,
     runs: Chances | None = None,
     mean: Chances | None = None,
+    void: Word | None = None,
 ) -> Judgement:
     """Judge an effect, winner minus tuned constant in rows, of `rows`; the arguments are fields of `Judgement`.
 
     A smallest effect of interest that is so many points of accuracy that a margin of it means nothing resolves nothing.
+    `void` is the word where there is nothing to compare.
     """
     coarse = smallest_of_interest > COARSEST * rows
     word = Word.NOT_RESOLVED if coarse else decide(effect, smallest_of_interest)
     points, interval, over = effect.scaled(100 / rows), effect.interval, f"{effect.samples} {question.replicates}"
-    if effect.samples < FEWEST_DIFFERENCES:
+    if void is not None:
+        word, reason = void, VOID[void]
+    elif effect.samples < FEWEST_DIFFERENCES:
         reason = f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
     elif coarse:
         share = 100 * smallest_of_interest / rows

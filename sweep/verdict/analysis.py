@@ -19,9 +19,11 @@ from sweep.stats.estimate import optimism
 from sweep.stats.verdict import Judgement, Word
 from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import Role
+from sweep.verdict.findings import find
 from sweep.verdict.record import Contender, Entry, SplitFacts, VerdictRecord, read_record, scores
 from sweep.verdict.result import (
     Confirmed,
+    Finding,
     LadderStep,
     Majority,
     QuotedResult,
@@ -59,7 +61,7 @@ def read_result(stored: StoredStudy) -> StudyResult:
 
 def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) -> Verdict:
     """Compute what a record says; `current` is whether nothing has changed under it since it was made."""
-    return _Analysis(plan, record).verdict(current=current)
+    return _Analysis(plan, record, find(plan, record)).verdict(current=current)
 
 
 def _setting(contender: Contender) -> Setting:
@@ -98,6 +100,11 @@ class _Analysis:
 
     plan: Plan
     record: VerdictRecord
+    finding: Finding | None
+
+    @property
+    def _void(self) -> Word | None:
+        return None if self.finding is None else self.finding.word
 
     def verdict(self, *, current: bool) -> Verdict:
         record, split, winner = self.record, self.record.split, self.record.winner
@@ -114,7 +121,11 @@ class _Analysis:
             study=self.plan.name,
             current=current,
             confirmations=record.confirmations,
-            on_these_rows=judge_these_rows(ours, theirs, split.validation_rows, smallest_of_interest=worthwhile),
+            learned=self._void is not Word.NOTHING_LEARNED,
+            finding=self.finding,
+            on_these_rows=judge_these_rows(
+                ours, theirs, split.validation_rows, smallest_of_interest=worthwhile, void=self._void
+            ),
             on_new_rows=self._on_new_rows(),
             winner=scored(winner, split),
             tuned_constant=scored(record.constant, split),
@@ -156,7 +167,8 @@ class _Analysis:
         both = self.record.winner, self.record.constant
         ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in both)
         worthwhile = self.record.basis.verdict.smallest_effect * new.test_rows / rows  # the same share of other rows
-        return judge_new_rows(ours, theirs, new.train_rows, new.test_rows, smallest_of_interest=worthwhile)
+        sizes = new.train_rows, new.test_rows
+        return judge_new_rows(ours, theirs, *sizes, smallest_of_interest=worthwhile, void=self._void)
 
     def _quoted(self) -> QuotedResult | None:
         baseline = self.record.basis.baseline

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from sweep.config.study_file import Metric, Plan
+from sweep.data.metrics import FOR_CLASSES
 from sweep.data.table import Split, split_stratified
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
@@ -25,7 +26,7 @@ from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.search.space import SearchSpace
 from sweep.seeds import Stage, run_seeds, split_seeds
 from sweep.stats.comparison import Allocation, Race, indistinguishable
-from sweep.stats.counts import check_split
+from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.store.study import open_study, read_documents, write_documents
@@ -298,12 +299,24 @@ def ranked(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
 
 
 def split_facts(split: Split) -> SplitFacts:
-    """Return what the study's own split is, and what is doubtful about it."""
-    classes = split.dataset.classes
+    """Return what the study's own split is, what is doubtful about it, and what is known without its inputs."""
+    classes, found = split.dataset.classes, check_split(split)
+    train, validation = (
+        np.bincount(targets, minlength=len(classes)) for targets in (split.train_targets, split.validation_targets)
+    )
+    shares = np.broadcast_to(train / split.train_rows, (1, split.validation_rows, len(classes)))
+    known = {metric.name: float(metric.score(shares, split.validation_targets)[0]) for metric in FOR_CLASSES}
+    widths = np.sqrt(np.mean(np.square(split.train_inputs, dtype=np.float64), axis=0))
+    names = [f"input {place + 1}" for place in range(len(widths))]
     return SplitFacts(
         classes=classes,
-        class_rows=tuple(np.bincount(split.validation_targets, minlength=len(classes)).tolist()),
+        class_rows=tuple(validation.tolist()),
         train_rows=split.train_rows,
         validation_rows=split.validation_rows,
-        warnings=check_split(split).warnings(classes),
+        warnings=found.warnings(classes),
+        train_class_rows=tuple(train.tolist()),
+        unlike=found.unlike,
+        uninformed={name: score for name, score in known.items() if math.isfinite(score)},
+        widest=(names[int(widths.argmax())], float(widths.max())),
+        telling=tuple(names[place] for place in telling_inputs(split)),
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sweep.candidate import Candidate, describe
 from sweep.config.study_file import BaselinePlan, Metric, Plan, VerdictPlan
+from sweep.curves import guessing_loss
 from sweep.schedules import read_schedule
 from sweep.search.finite import count_wanted
 from sweep.seeds import STRIDE
@@ -88,6 +89,8 @@ class MeanCurves(Record):
     low: tuple[float, ...]  # its 10th percentile over runs
     high: tuple[float, ...]  # its 90th percentile
     loss: tuple[float | None, ...]  # validation cross-entropy, mean over runs that did not diverge; None if not finite
+    training_loss: tuple[float | None, ...] = ()  # the same of the training rows; not in records of before
+    training_accuracy: tuple[float, ...] = ()  # mean over runs
 
     @classmethod
     def of(cls, outcome: Outcome) -> MeanCurves:
@@ -99,6 +102,8 @@ class MeanCurves(Record):
             low=tuple(low.tolist()),
             high=tuple(high.tolist()),
             loss=_finite(outcome.validation_loss),
+            training_loss=_finite(outcome.loss),
+            training_accuracy=tuple(outcome.accuracy.tolist()),
         )
 
 
@@ -176,6 +181,20 @@ class SplitFacts(Record):
     train_rows: int
     validation_rows: int
     warnings: tuple[str, ...]  # what makes the split doubtful, one sentence each
+    # What records of before do not have:
+    train_class_rows: tuple[int, ...] = ()  # training rows of each class
+    unlike: bool | None = None  # whether the class shares of training and validation rows differ
+    uninformed: dict[str, float] = {}  # scores of a network that reads no input and knows the training targets alone
+    widest: tuple[str, float] | None = None  # the input with the largest training values, and their root mean square
+    telling: tuple[str, ...] = ()  # inputs each of which alone tells the validation rows' classes apart
+
+    def score_of_guessing(self, metric: str) -> float | None:
+        """Return the score of a network that reads no input: by accuracy, of the validation rows' commonest class."""
+        if metric == "accuracy":
+            return max(self.class_rows) / self.validation_rows
+        if metric == "log_loss" and not self.uninformed:
+            return guessing_loss(np.array(self.class_rows) / self.validation_rows)
+        return self.uninformed.get(metric)
 
 
 class NewRows(Record):
@@ -260,6 +279,13 @@ def scores(contenders: Sequence[Contender], metric: Metric) -> Numbers:
     finite = table[np.isfinite(table)]
     table[~np.isfinite(table).all(axis=1)] = (finite.max() if len(finite) else 0.0) + 1.0
     return -table
+
+
+def run_scores(runs: Runs, metric: Metric, rows: int) -> Numbers:
+    """Return what each run scored, higher is better: the share of right rows, or the negative log-loss if finite."""
+    if metric == "accuracy":
+        return np.array(runs.correct, np.float64) / rows
+    return -np.array([loss for loss in runs.log_losses if loss is not None], np.float64)
 
 
 def read_record(stored: StoredStudy) -> VerdictRecord | None:

@@ -87,6 +87,29 @@ class QuotedResult(Answer):
     rerun_above: float
 
 
+class Finding(Answer):
+    """What is said before anything else, as it makes the words of the verdict void or doubtful.
+
+    Attributes:
+        word: what takes the place of both words; None if they stand.
+        headline: in one short sentence, without its full stop.
+        detail: the numbers that it rests on.
+        why: what the data and the loss curves show.
+        cure: what to change, one line of a study file where there is one.
+    """
+
+    word: Word | None
+    headline: str
+    detail: str
+    why: str
+    cure: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"{self.headline}: {self.detail}. Why: {self.why}. To change: {self.cure}."
+
+
 class Majority(Answer):
     """The commonest class of the validation rows, and how many of them are of it."""
 
@@ -110,6 +133,8 @@ class Verdict(Answer):
         study: the study's name.
         current: whether nothing has changed under the verdict since it was made.
         confirmations: how many there have been.
+        learned: whether the winner is better than a network that reads no input.
+        finding: what is said first: that nothing was learned, that all are perfect, or a class is never recognised.
         on_these_rows: on the study's own validation rows.
         on_new_rows: on re-splits.
         winner: the winner of the race.
@@ -137,6 +162,8 @@ class Verdict(Answer):
     study: str
     current: bool
     confirmations: int
+    learned: bool = True
+    finding: Finding | None = None
     on_these_rows: Judgement
     on_new_rows: Judgement | Unresolved
     winner: Scored
@@ -158,6 +185,18 @@ class Verdict(Answer):
     unstable: tuple[str, ...]
     at_an_end: tuple[str, ...]
     split: SplitAnswer
+
+    @property
+    def comparable(self) -> bool:
+        """Whether there is anything to compare, so that the words say something."""
+        return self.finding is None or self.finding.word is None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The whole answer, its first sentence first."""
+        new, first = self.on_new_rows, () if self.finding is None else (self.finding.sentence,)
+        without = f"On new rows: not resolved. There are no re-splits: {getattr(new, 'problem', None)}"
+        return *first, self.on_these_rows.sentence, new.sentence if isinstance(new, Judgement) else without
 
     @property
     def judgements(self) -> dict[Question, Judgement]:

@@ -41,7 +41,8 @@ def test_it_answers_as_the_earlier_version_did(database_before: Database) -> Non
     study = Study(StoredStudy(database_before, "judged"), BEFORE / "judged.toml")
     answers = {"best": study.best(), "compare": study.verdict(), "status": study.status()}
     for name, answer in answers.items():
-        assert rounded(json.loads(answer.model_dump_json())) == rounded(expected(name)), name
+        told, before = json.loads(answer.model_dump_json()), expected(name)
+        assert rounded({key: told[key] for key in before}) == rounded(before), name
 
 
 def test_its_winner_is_exported_as_the_earlier_version_did(database_before: Database, tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+"""What a verdict says before anything else: that no candidate learned, that all are perfect, that a class is not seen.
+
+Candidates that know nothing cannot be compared, and neither can those that know all. A candidate knows nothing if it
+is no better than a network that reads no input: one that always answers the commonest class, gives every row the
+classes' shares, or predicts the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweep.config.study_file import Plan
+from sweep.curves import LossCurve, guessing_loss
+from sweep.data.metrics import METRICS, Metric
+from sweep.space import extremes
+from sweep.stats.comparison import is_above
+from sweep.stats.counts import recalls, recognises
+from sweep.stats.estimate import Numbers
+from sweep.stats.verdict import Word, listed
+from sweep.verdict.record import Runs, VerdictRecord, run_scores
+from sweep.verdict.result import Finding
+
+WIDE = 10.0  # root mean square of an input; those that were standardised have 1
+COMMON = 0.8  # share of the rows of a class beyond which accuracy hardly sees the others
+MEMORISED = 0.1  # of the training rows: by how many more than guessing a network must be right to have learned them
+
+
+def find(plan: Plan, record: VerdictRecord) -> Finding | None:
+    """Return what makes the words of a verdict void or doubtful; None if nothing does."""
+    findings = _Findings(plan, record)
+    return findings.nothing_learned() or findings.all_perfect() or findings.unrecognised()
+
+
+@dataclass(frozen=True)
+class _Findings:
+    plan: Plan
+    record: VerdictRecord
+
+    @property
+    def _metric(self) -> Metric:
+        return METRICS[self.record.metric]
+
+    @property
+    def _runs(self) -> Runs:
+        return self.record.winner.confirmation
+
+    def nothing_learned(self) -> Finding | None:
+        """Say so if the winner's confirmation runs are not above those of a network that reads no input.
+
+        They are compared by a one-sided t-test over the runs (`is_above`). Where the validation rows' class shares are
+        unlike the training rows', always answering their commonest class is nothing that training rows could teach: by
+        accuracy a winner has learned there, too, if it recognises classes (`recognises`).
+        """
+        split, metric = self.record.split, self._metric
+        known, scores = split.score_of_guessing(metric.name), self._scores(self._runs)
+        if known is None or (len(scores) and is_above(scores, known if metric.rises else -known)):
+            return None
+        runs = self._runs
+        recognised = bool(split.classes) and recognises(runs.class_correct, split.class_rows, len(runs.run_seeds))
+        if metric.name == "accuracy" and recognised and split.unlike is not False:
+            return None
+        commonest = split.classes[int(np.argmax(split.class_rows))] if split.classes else ""
+        whom = f"always answering `{commonest}`" if metric.name == "accuracy" else "giving every row the class shares"
+        whom = whom if split.classes else "predicting the mean"
+        mean, rows = abs(float(scores.mean())) if len(scores) else 0.0, split.validation_rows
+        if not len(scores):
+            detail = "every run of the winner ends in NaN or infinity"
+        elif metric.name == "accuracy":
+            detail = f"the winner has {mean * rows:.2f} of {rows} rows right, {whom} has {known * rows:.0f}"
+        else:
+            detail = f"the winner's {metric.title} is {mean:.4g}, that of {whom} {known:.4g}"
+        headline = f"No candidate does better than {whom}" if recognised else "No candidate learned"
+        why, cure = next(self._causes())
+        return Finding(word=Word.NOTHING_LEARNED, headline=headline, detail=detail, why=why, cure=cure)
+
+    def all_perfect(self) -> Finding | None:
+        """Say so if every finalist, the winner and the tuned constant have the best score there is in every run."""
+        record, best = self.record, 1.0 if self._metric.rises else 0.0
+        runs = [each.selection for each in record.race] + [self._runs, record.constant.confirmation]
+        if not all((self._scores(each) == best).all() for each in runs if each is not None):
+            return None
+        telling, rows = record.split.telling, record.split.validation_rows
+        what = f"is right on all {rows} rows" if self._metric.rises else f"has a {self._metric.title} of 0"
+        why, cure = "the rows are too easy, or some input tells the answer", "find it by `sweep data` and `data.drop`"
+        if telling:
+            why = f"{listed(telling)} alone {'tells' if len(telling) == 1 else 'tell'} the classes of these rows apart"
+            quoted = listed(f'"{name}"' for name in telling)
+            cure = f"data.drop = [{quoted}], if nobody would know it beforehand"
+        return Finding(
+            word=Word.ALL_PERFECT,
+            headline="Every candidate is perfect",
+            detail=f"each of {len(record.race)} finalists {what} in every run, and so is the constant rate",
+            why=why,
+            cure=cure,
+        )
+
+    def unrecognised(self) -> Finding | None:
+        """Say so if there are classes of which the winner recognises no row in any run; the words stand."""
+        split, runs = self.record.split, len(self._runs.run_seeds)
+        shares = recalls(self._runs.class_correct, split.class_rows) if split.classes else np.ones(0)
+        missed = np.flatnonzero(shares == 0)
+        if not len(missed):
+            return None
+        names, total = listed(f"`{split.classes[place]}`" for place in missed), split.validation_rows
+        rows, which = sum(split.class_rows[place] for place in missed), f"{len(missed)} classes, {names}, are"
+        sees = "which accuracy hardly sees" if self._metric.name == "accuracy" else f"which {self._metric.title} sees"
+        return Finding(
+            word=None,
+            headline=f"{f'Class {names} is' if len(missed) == 1 else which} never recognised",
+            detail=f"the winner has none of {rows} such rows right, of {total}, in any of {runs} runs, {sees}",
+            why=f"{rows / total:.1%} of the rows are few to learn from, and weigh little in the loss",
+            cure='training.class_weight = "balanced"'
+            + (', with search.metric = "balanced_accuracy"' if self._metric.name == "accuracy" else ""),
+        )
+
+    def _scores(self, runs: Runs) -> Numbers:
+        return run_scores(runs, self.record.metric, self.record.split.validation_rows)
+
+    def _causes(self) -> Iterator[tuple[str, str]]:
+        """Yield why nothing was learned, by what the data show, and a line that may change it; the likeliest first."""
+        split, curves = self.record.split, self.record.winner.curves
+        classes = np.array(split.train_class_rows or split.class_rows, np.float64)
+        shares = classes / max(1.0, classes.sum())
+        training = curves.training_loss or curves.loss
+        loss = LossCurve(np.array(training, np.float64), guessing_loss(shares) if split.classes else 1.0)
+        if split.widest is not None and split.widest[1] > WIDE:
+            name, size = split.widest
+            yield f"{name} has values of about {size:.2g}, and nothing is scaled", 'data.scale = "standard"'
+        epoch = loss.broken()
+        if epoch is not None:
+            yield f"the loss is no number from epoch {epoch} on: rates or momenta are too high", self._rates(lower=True)
+            return
+        if how := loss.unsteady():
+            why = f"the training loss {how} ({loss.level:.3g}; guessing has {loss.guessing:.3g})"
+            yield f"{why}: rates or momenta are too high", self._rates(lower=True)
+        if split.classes and shares.max() > COMMON:
+            label = split.classes[int(shares.argmax())]
+            cure = 'training.class_weight = "balanced", with search.metric = "balanced_accuracy"'
+            yield f"{shares.max():.1%} of the rows are `{label}`, so that accuracy hardly sees the others", cure
+        if curves.training_accuracy and curves.training_accuracy[-1] > shares.max() + MEMORISED:
+            right = f"{curves.training_accuracy[-1]:.0%} of the {split.train_rows} training rows are right"
+            cure = "more rows, fewer units (model.hidden = [4]), or another data.label"
+            yield f"{right}, the others no more than by chance: too few rows, or labels that are not theirs", cure
+        if loss.falls and loss.level > loss.guessing / 2:
+            why = f"the training loss still falls at the end ({loss.level:.3g}; guessing has {loss.guessing:.3g})"
+            yield f"{why}: rates are too low, or epochs too few", self._rates(lower=False)
+        why = f"the training loss ends at {loss.level:.3g}, and guessing has {loss.guessing:.3g}"
+        yield f"{why}: the inputs may not tell the answer, or rates are too low", self._rates(lower=False)
+
+    def _rates(self, *, lower: bool) -> str:
+        """Return a range of rates to try instead: the usual one, or one that lies beyond this study's."""
+        ends = [float(end) for end in extremes(self.plan.search.learning_rate)]
+        low, high, usual = min(ends), max(ends), self.plan.optimizer.usual_rate
+        wanted = (usual / 10, usual * 100)
+        if lower and low <= wanted[0]:
+            wanted = (low / 100, high / 100)
+        if not lower and high >= wanted[1]:
+            return f"training.epochs = {4 * self.plan.training.epochs}"
+        return f"search.learning_rate = {{ low = {wanted[0]:g}, high = {wanted[1]:g}, log = true }}"

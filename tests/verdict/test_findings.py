@@ -1,0 +1,191 @@
+"""Laws of what a verdict says first: whole sweeps of candidates that know nothing, or everything, or not one class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Candidate
+from sweep.data.table import Dataset, Split, split_stratified
+from sweep.execution.batches import Outcome
+from sweep.stats.comparison import is_above
+from sweep.stats.counts import recognises, telling_inputs
+from sweep.stats.verdict import Word
+from sweep.store.database import Database
+from sweep.store.queries import StoredStudy
+from sweep.verdict.analysis import compute_verdict, read_result
+from sweep.verdict.result import Finding, Verdict
+from tests.fakes import DATA_SHA256, FakeTrainer, make_plan, outcome_of
+from tests.protocols import few, make_protocol
+from tests.verdict import records
+
+Answers = Callable[[np.ndarray[Any, Any], int], list[int]]  # from rows of each class and a run seed to those right
+ROWS = 120
+
+
+@dataclass
+class Knowing(FakeTrainer):
+    """Answers with right rows of each class by a rule; the loss is the same for all."""
+
+    answers: Answers = lambda rows, _seed: rows.tolist()
+    loss: float = float(np.log(2))
+    train_loss: Sequence[float] = (0.7,) * 20
+    class_rows: np.ndarray[Any, Any] = field(default_factory=lambda: np.array([60, 60]))
+
+    def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+        outcome = outcome_of(candidate, run_seeds, (), split)
+        rows = self.class_rows if split is None else np.bincount(split.validation_targets)
+        right = np.array([self.answers(rows, seed) for seed in run_seeds], np.int32)
+        losses = np.full(len(run_seeds), self.loss, np.float32)
+        kept = {"validation_rows": int(rows.sum()), "loss": np.array(self.train_loss)}
+        return replace(outcome, correct=right.sum(axis=1), class_correct=right, log_loss=losses, **kept)
+
+
+def always_first(rows: np.ndarray[Any, Any], _seed: int) -> list[int]:
+    return [int(rows[0])] + [0] * (len(rows) - 1)
+
+
+def judged(
+    database: Database, answers: Answers, shares: Sequence[float] = (0.5, 0.5), wide: float = 1.0, **options: Any
+) -> Verdict:
+    """Sweep a stratified study whose first input is `wide` times the others, and return its verdict."""
+    search = options.pop("search", {})
+    targets = np.repeat(np.arange(len(shares)), np.round(3 * ROWS * np.array(shares)).astype(int)).astype(np.int32)
+    targets = np.random.default_rng(3).permutation(targets)
+    inputs = np.random.default_rng(0).normal(size=(len(targets), 3)).astype(np.float32) * np.float32([wide, 1, 1])
+    names = tuple("abcdefgh"[: len(shares)])
+    split = split_stratified(Dataset(inputs, targets, names, DATA_SHA256), 1 / 3, 0)
+    trainer = Knowing(answers=answers, class_rows=np.bincount(split.validation_targets), **options)
+    plan = few(make_plan(**search), selection_seeds=6)
+    protocol = replace(make_protocol(database, plan, trainer, dataset=split.dataset), split=split)
+    protocol.run()
+    return read_result(StoredStudy(database, "tiny")).verdict
+
+
+def first(verdict: Verdict) -> Finding:
+    assert verdict.finding is not None
+    assert verdict.sentences[0] == verdict.finding.sentence
+    return verdict.finding
+
+
+class TestNothingLearned:
+    def test_one_class_for_every_row_has_no_word(self, database: Database) -> None:
+        verdict = judged(database, always_first, wide=1e6)
+        found = first(verdict)
+        assert (verdict.learned, verdict.comparable) == (False, False)
+        assert {answer.word for answer in verdict.judgements.values()} == {Word.NOTHING_LEARNED}
+        assert found.headline == "No candidate learned"
+        assert found.detail == "the winner has 60.00 of 120 rows right, always answering `a` has 60"
+        assert found.why == "input 1 has values of about 9.7e+05, and nothing is scaled"
+        assert found.cure == 'data.scale = "standard"'
+        assert not [sentence for sentence in verdict.sentences if "better" in sentence]
+
+    def test_rates_of_a_thousand_are_too_high(self, database: Database) -> None:
+        search = {"learning_rate": {"low": 500.0, "high": 2000.0, "log": True}}
+        wild = [1398.0, 1200.0] * 10
+        guess = lambda rows, seed: [int(rows[0]) * (seed % 2), int(rows[1]) * (1 - seed % 2)]  # noqa: E731
+        found = first(judged(database, guess, train_loss=wild, loss=1398.0, search={"recipes": (), **search}))
+        assert found.headline == "No candidate learned"
+        assert found.why.startswith("the training loss stays above that of guessing (1.28e+03; guessing has 0.693)")
+        assert found.cure == "search.learning_rate = { low = 0.001, high = 1, log = true }"
+
+    def test_a_rare_class_that_accuracy_hardly_sees_is_told(self, database: Database) -> None:
+        found = first(judged(database, always_first, (0.95, 0.05), train_loss=[0.2] * 20))
+        assert found.why == "95.0% of the rows are `a`, so that accuracy hardly sees the others"
+        assert found.cure.startswith('training.class_weight = "balanced"')
+
+    def test_who_recognises_a_class_but_is_no_more_often_right_is_told_so(self, database: Database) -> None:
+        traded = lambda rows, _seed: [int(rows[0]) - 5, 5]  # noqa: E731
+        verdict = judged(database, traded, (0.8, 0.2))
+        assert first(verdict).headline == "No candidate does better than always answering `a`"
+        assert not verdict.learned
+
+    def test_a_loss_of_the_class_shares_is_no_skill(self, database: Database) -> None:
+        found = first(judged(database, lambda rows, _seed: (rows - 20).tolist(), search={"metric": "log_loss"}))
+        assert found.headline == "No candidate does better than giving every row the class shares"
+        assert found.detail == "the winner's log-loss is 0.6931, that of giving every row the class shares 0.6931"
+
+    def test_a_loss_that_still_falls_wants_higher_rates_or_more_epochs(self, database: Database) -> None:
+        slow = np.linspace(0.75, 0.7, 20).tolist()
+        found = first(judged(database, always_first, train_loss=slow))
+        assert found.why.startswith("the training loss still falls at the end (0.705; guessing has 0.693)")
+        assert found.cure == f"training.epochs = {4 * make_plan().training.epochs}"
+
+    @pytest.mark.parametrize("right", [1, 20])
+    def test_more_rows_than_the_commonest_class_are_learned(self, database: Database, right: int) -> None:
+        learned = lambda rows, seed: [int(rows[0]) - seed % 2, right + 1]  # noqa: E731
+        verdict = judged(database, learned)
+        assert (verdict.learned, verdict.comparable, verdict.finding) == (True, True, None)
+
+
+class TestUnlikeSplits:
+    """The commonest validation class is common by the split alone: the default study's last rows are 92 % `g`."""
+
+    def test_who_recognises_both_classes_has_learned(self) -> None:
+        plan = records.make_plan(trials=20)
+        record = records.make_record(plan)
+        winner = record.winner
+        runs = {"correct": (102,) * 64, "class_correct": (8 * 64, 94 * 64)}
+        other = winner.model_copy(update={"confirmation": winner.confirmation.model_copy(update=runs)})
+        behind = record.model_copy(update={"entries": (other, *record.entries[1:])})
+        assert compute_verdict(plan, behind).finding is None
+        alike = behind.model_copy(update={"split": record.split.model_copy(update={"unlike": False})})
+        assert first(compute_verdict(plan, alike)).headline == "No candidate does better than always answering `g`"
+
+    def test_the_default_study_has_nothing_to_say_first(self) -> None:
+        verdict = records.make_result(records.make_plan(trials=20)).verdict
+        assert (verdict.finding, len(verdict.sentences)) == (None, 2)
+
+
+class TestAllPerfect:
+    def test_there_is_nothing_to_compare(self, database: Database) -> None:
+        verdict = judged(database, lambda rows, _seed: rows.tolist())
+        found = first(verdict)
+        assert found.headline == "Every candidate is perfect"
+        assert (verdict.learned, verdict.comparable) == (True, False)
+        assert {answer.word for answer in verdict.judgements.values()} == {Word.ALL_PERFECT}
+
+    def test_one_row_wrong_in_one_run_is_not_perfect(self, database: Database) -> None:
+        nearly = lambda rows, seed: [int(rows[0]), int(rows[1]) - (seed % 1000 == 0)]  # noqa: E731
+        assert judged(database, nearly).finding is None
+
+
+class TestUnrecognised:
+    def test_a_class_that_is_never_right_is_named_and_the_words_stand(self, database: Database) -> None:
+        verdict = judged(database, lambda rows, _seed: [int(rows[0]) - 1, int(rows[1]) - 2, 0], (0.5, 0.45, 0.05))
+        found = first(verdict)
+        assert found.headline == "Class `c` is never recognised"
+        assert found.detail == (
+            "the winner has none of 6 such rows right, of 120, in any of 8 runs, which accuracy hardly sees"
+        )
+        assert found.cure.startswith('training.class_weight = "balanced"')
+        assert (verdict.learned, verdict.comparable) == (True, True)
+        assert verdict.on_these_rows.word in (Word.NO_BETTER, Word.NOT_RESOLVED)
+
+
+class TestStatistics:
+    def test_runs_without_spread_or_too_few_are_judged_by_their_mean(self) -> None:
+        assert is_above([108.0] * 64, 107)
+        assert not is_above([107.0] * 64, 107)
+        assert is_above([110.0, 116.0], 107)
+
+    def test_a_mean_within_noise_of_the_mark_is_not_above_it(self) -> None:
+        noise = np.random.default_rng(0).normal(107.02, 2.0, 64)
+        assert not is_above(noise, 107)
+        assert is_above(noise + 1, 107)
+
+    def test_constant_answers_recognise_nothing_and_half_of_each_class_neither(self) -> None:
+        assert not recognises([0, 640], [9, 64], 10)
+        assert not recognises([300, 300], [60, 60], 10)
+        assert recognises([45, 564], [9, 107], 6)
+
+    def test_an_input_that_is_the_label_tells_the_classes_apart(self) -> None:
+        targets = np.arange(30, dtype=np.int32) % 3
+        inputs = np.stack([targets, np.random.default_rng(1).normal(size=30), targets == 1], axis=1)
+        rows = np.arange(30, dtype=np.int32)
+        split = Split(Dataset(inputs.astype(np.float32), targets, ("a", "b", "c"), ""), rows[:15], rows[15:])
+        assert telling_inputs(split) == [0]
