@@ -6,30 +6,37 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from reprlib import repr as shortened
 from typing import Literal, TypeAlias
 
+import numpy as np
 import pandas as pd
 
+from sweep.data.cells import days, read_dates, read_numbers, read_units, some, unlike_a_date
 from sweep.data.reading import Table
 from sweep.errors import BadInput, nearest
 
 TaskName: TypeAlias = Literal["classes", "numbers"]
 StatedRole: TypeAlias = Literal["number", "words", "date", "id"]
 
-LABEL_NAMES = ("class", "label", "target", "y", "outcome", "species")
-ID_NAME = re.compile(
-    r"(?:.*[_ .])?(?:id|index|idx|row|rownames|row names|uuid|key|no|nr|serial)|unnamed.*|", re.IGNORECASE
+LABEL_NAMES = ("class", "label", "target", "y", "outcome", "species", "labels", "classes", "category", "response")
+USUAL_LABELS = (  # of tables that many people use; any other name goes before
+    *("survived", "diagnosis", "churn", "exited", "attrition", "loan_status", "is_fraud"),
+    *("medv", "saleprice", "median_house_value", "mpg", "price"),
 )
+ID_NAME = re.compile(
+    r"(?:.*[-_ .])?(?:id|index|idx|row|rows|rownames|row names|uuid|guid|key|no|nr|serial|code|case|obs|observation|"
+    r"number|record|sample|instance)|\w+id|#|unnamed.*|",
+    re.IGNORECASE,
+)
+CAMEL_ID = re.compile(r".*[a-z](?:Id|ID|No|Nr|Num|Number|Code|Key|Index)")
 AS_STATED = "as stated"
+NUMBERS_ROWS = "it numbers the rows"
 ID_ROWS = 20  # below it, cells that are all different prove nothing
 ID_SHARE = 0.5  # of cells of words that are different
 LONGEST_CLASS_LIST = 20
-SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
-DRESS = re.compile(r"[$€£¥%\s ]|(?<=\d),(?=\d{3})")
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%m/%d/%y", "%d-%m-%Y", "%b %d %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", "T%H:%M:%SZ", " %H:%M:%S.%f", "T%H:%M:%S.%f")
-DATES = tuple(day + time for day in DAYS for time in TIMES)
+LOOKED_AT = 20_000  # rows that show how many values a column has, in a table of more
 
 
 class ColumnRole(StrEnum):
@@ -46,6 +53,7 @@ class ColumnRole(StrEnum):
 
 
 INPUTS = (ColumnRole.NUMBER, ColumnRole.WORDS, ColumnRole.DATE)
+USED = (*INPUTS, ColumnRole.LABEL)
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class Column:
         name: as the file has it; empty without a header.
         role: what it is used as.
         why: the reason for the role, where it is not plain.
-        distinct: how many different values it has.
+        distinct: how many different values it has in the first 20,000 rows.
         missing: the number of missing cells by what stands in them.
     """
 
@@ -84,7 +92,6 @@ class Columns:
         task: `classes` or `numbers`, what the label holds.
         why: the reason for the task.
         classes: the labels, sorted; empty for numbers.
-        doubts: sentences about what may be wrong, each naming a column.
     """
 
     values: pd.DataFrame
@@ -92,7 +99,13 @@ class Columns:
     task: TaskName
     why: str
     classes: tuple[str, ...]
-    doubts: tuple[str, ...]
+
+    @cached_property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences about what may be wrong, each with what helps."""
+        from sweep.data.doubts import find_doubts  # noqa: PLC0415 - which reads these columns
+
+        return find_doubts(self)
 
     @property
     def inputs(self) -> tuple[Column, ...]:
@@ -133,33 +146,41 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` for a column that can be nothing.
     """
-    label = _find_label(table, stated.label)
+    label, why_label = _find_label(table, stated)
     dropped = {_position(table, which, "data.drop") for which in stated.drop}
     if label in dropped:
         raise BadInput("data.drop", f"must leave the label, got {table.shown(label)}.")
     roles = {_position(table, which, "data.roles"): role for which, role in stated.roles.items()}
     values: dict[int, pd.Series] = {}
-    columns = []
+    columns: list[Column] = []
     for position in range(table.columns.shape[1]):
         cells = table.columns[position]
+        distinct = int(cells.iloc[:LOOKED_AT].nunique())
         if position == label:
-            role, why = ColumnRole.LABEL, ""
-            values[position] = cells
+            role, why = ColumnRole.LABEL, why_label
         elif position in dropped:
             role, why = ColumnRole.DROPPED, AS_STATED
         else:
-            role, why, values[position] = _role(table, position, roles.get(position))
+            role, why, values[position] = _role(table, position, roles.get(position), distinct)
         name = table.names[position] if table.names else ""
-        columns.append(Column(position, name, role, why, int(cells.nunique()), table.missing.get(position, {})))
-    kept = [column.position for column in columns if column.role in (*INPUTS, ColumnRole.LABEL)]
-    if len(kept) < 2:
-        reasons = "; ".join(f"{column.shown} is {column.role} ({column.why})" for column in columns[:5] if column.why)
-        raise BadInput("data.file", f"must have a column that a network can read, got none: {reasons}.")
-    task, why, target, classes = _task(table, label, stated)
-    values[label] = target
-    frame = pd.DataFrame({position: values[position] for position in kept})
-    found = Columns(frame, tuple(columns), task, why, classes, ())
-    return replace(found, doubts=tuple(_doubts(found)))
+        columns.append(Column(position, name, role, why, distinct, table.missing.get(position, {})))
+    columns = _with_an_input(columns, values, table)
+    task, why, values[label], classes = _task(table, label, stated)
+    kept = {column.position: values[column.position] for column in columns if column.role in USED}
+    return Columns(pd.DataFrame(kept, copy=False), tuple(columns), task, why, classes)
+
+
+def _with_an_input(columns: list[Column], values: dict[int, pd.Series], table: Table) -> list[Column]:
+    """Return the columns, of which one must be an input: a column that counts, if there is no other."""
+    if any(column.role in INPUTS for column in columns):
+        return columns
+    for column in columns:
+        if column.why == NUMBERS_ROWS and not _is_named_id(column.name):
+            values[column.position] = table.columns[column.position]
+            number = replace(column, role=ColumnRole.NUMBER, why=f"{NUMBERS_ROWS}, and there is no other input")
+            return [number if each is column else each for each in columns]
+    reasons = "; ".join(f"{each.shown} is {each.role} ({each.why})" for each in columns[:5] if each.role not in USED)
+    raise BadInput("data.file", f"must have a column that a network can read, got none: {reasons}.")
 
 
 def _position(table: Table, which: str | int, field: str) -> int:
@@ -178,94 +199,149 @@ def _position(table: Table, which: str | int, field: str) -> int:
     return names.index(which)
 
 
-def _find_label(table: Table, stated: str | int | None) -> int:
-    """Return the stated column, or the only one that is called `class`, `label` or the like, or the last."""
-    if stated is not None:
-        return _position(table, stated, "data.label")
-    named = [place for place, name in enumerate(table.names) if name.strip().lower() in LABEL_NAMES]
-    return named[0] if len(named) == 1 else table.columns.shape[1] - 1
+def _find_label(table: Table, stated: Stated) -> tuple[int, str]:
+    """Return the label's position and why it is that: stated, called `class` or the like, or the last one."""
+    if stated.label is not None:
+        return _position(table, stated.label, "data.label"), AS_STATED
+    names = [name.strip().lower() for name in table.names]
+    for known in (LABEL_NAMES, USUAL_LABELS):
+        named = [place for place, name in enumerate(names) if name in known]
+        if len(named) == 1:
+            return named[0], "its name says so"
+    last = table.columns.shape[1] - 1
+    while last > 1 and table.columns[last].isna().all():
+        last -= 1
+    return last, "it is the last column"
 
 
-def _role(table: Table, position: int, stated: StatedRole | None) -> tuple[ColumnRole, str, pd.Series]:
+def _role(table: Table, position: int, stated: StatedRole | None, distinct: int) -> tuple[ColumnRole, str, pd.Series]:
     """Return what an input column is, the reason, and its values: numbers, or words."""
     cells = table.columns[position]
-    present = cells.dropna()
     if stated is not None:
         return _as_stated(table, position, stated)
+    present = cells.dropna() if cells.hasnans else cells
     if present.empty:
         return ColumnRole.EMPTY, "no cell has a value", cells
-    identifies = _identifies(table, position, present)
-    if identifies:
-        return ColumnRole.ID, identifies, cells
+    if distinct == min(len(cells), LOOKED_AT) or not pd.api.types.is_numeric_dtype(cells):
+        identifies = _identifies(table, position, present)
+        if identifies:
+            return ColumnRole.ID, identifies, cells
     role, why, values = _read_cells(table, position, present)
-    if present.nunique() == 1 and len(present) == len(cells):
+    if distinct == 1 and len(present) == len(cells) and bool((cells == cells.iloc[0]).all()):
         why = f"every cell is {shortened(_text(present.iloc[0]))}"
         role = ColumnRole.CONSTANT if role is ColumnRole.WORDS else role
     return role, why, values
 
 
 def _read_cells(table: Table, position: int, present: pd.Series) -> tuple[ColumnRole, str, pd.Series]:
-    """Read a column as numbers, else as numbers with signs and thousands, else as dates, else as words."""
+    """Read a column as numbers, else as numbers with signs and units, else as dates, else as words."""
     cells = table.columns[position]
     if pd.api.types.is_numeric_dtype(cells):
-        return ColumnRole.NUMBER, "", cells.astype("float64")
+        return ColumnRole.NUMBER, "", _plain(cells)
     if pd.api.types.is_datetime64_any_dtype(cells):
-        return ColumnRole.DATE, "days since 1970", _days(cells)
-    text = cells.astype("str").where(cells.notna())
-    numbers, dates = _undressed(text, table.form.decimal or "."), _dates(text)
-    if numbers.notna().sum() == len(present):
-        return ColumnRole.NUMBER, f"written like {shortened(str(present.iloc[0]))}", numbers
+        return ColumnRole.DATE, "days since 1970", days(cells)
+    text, decimal = cells.astype("str").where(cells.notna()), table.form.decimal or "."
+    dates = read_dates(text)
     if dates is not None:
-        return ColumnRole.DATE, f"written as {dates[0]}, read as days since 1970", dates[1]
-    other = text[numbers.isna() & text.notna()]
-    if len(other) <= 0.1 * len(present) and other.nunique() <= max(3, 0.02 * len(present)):
-        listed = ", ".join(shortened(word) for word in other.unique()[:5])
-        rule = f"{table.shown(position)} must be numbers or words, got {len(present) - len(other)} numbers and {listed}"
-        cure = 'name what stands for a missing value in data.na_values, or set data.roles to "words" for it'
-        raise BadInput("data.file", f"{rule}; {cure}.")
+        return ColumnRole.DATE if dates.are_days else ColumnRole.NUMBER, dates.how, dates.values
+    if read_numbers(some(present.astype("str")), decimal).notna().any():
+        numbers = read_numbers(text, decimal)
+        if numbers.notna().sum() == len(present):
+            return ColumnRole.NUMBER, f"written like {shortened(str(present.iloc[0]))}", numbers
+        _refuse_mixture(table, position, text, numbers)
+    measures = read_units(text, decimal)
+    if measures is not None:
+        return ColumnRole.NUMBER, measures.how, measures.values
+    unlike = unlike_a_date(text)
+    if unlike is not None:
+        rule = f"{table.shown(position)} must hold dates that are written alike, got {shortened(unlike)}"
+        raise BadInput("data.file", f'{rule}; leave it out by data.drop, or set data.roles to "words" for it.')
     return ColumnRole.WORDS, "", text
+
+
+def _refuse_mixture(table: Table, position: int, text: pd.Series, numbers: pd.Series) -> None:
+    """Refuse measured numbers among which a few cells are words; codes such as 136A and few values may be both."""
+    other, count = text[numbers.isna() & text.notna()], int(numbers.notna().sum())
+    total = count + len(other)
+    if len(other) > 0.1 * total or other.nunique() > max(3, 0.02 * total) or numbers.nunique() <= LONGEST_CLASS_LIST:
+        return
+    if other.str.contains(r"\d", regex=True).all():
+        return
+    words = ", ".join(shortened(word) for word in other.unique()[:5])
+    rule = f"{table.shown(position)} must be numbers or words, got {count} numbers and {words}"
+    cure = 'name what stands for a missing value in data.na_values, or set data.roles to "words" for it'
+    raise BadInput("data.file", f"{rule}; {cure}.")
 
 
 def _as_stated(table: Table, position: int, role: StatedRole) -> tuple[ColumnRole, str, pd.Series]:
     cells = table.columns[position]
-    text = cells.map(_text, na_action="ignore").astype("str").where(cells.notna())
     if role == "id":
         return ColumnRole.ID, AS_STATED, cells
+    text = _as_text(cells)
     if role == "words":
         return ColumnRole.WORDS, AS_STATED, text
+    first = text.dropna()
+    if first.empty:
+        raise BadInput("data.roles", f"{table.shown(position)} must hold {role}s, got no value at all.")
     if role == "date":
-        found = ("", _days(cells)) if pd.api.types.is_datetime64_any_dtype(cells) else _dates(text)
+        if pd.api.types.is_datetime64_any_dtype(cells):
+            return ColumnRole.DATE, AS_STATED, days(cells)
+        found = read_dates(text)
         if found is None:
-            raise BadInput(
-                "data.roles", f"{table.shown(position)} must hold dates, got {shortened(_text(cells.iloc[0]))}."
-            )
-        return ColumnRole.DATE, AS_STATED, found[1]
-    numbers = _undressed(text, table.form.decimal or ".")
+            raise BadInput("data.roles", f"{table.shown(position)} must hold dates, got {shortened(first.iloc[0])}.")
+        return ColumnRole.DATE, AS_STATED, found.values
+    if pd.api.types.is_numeric_dtype(cells):
+        return ColumnRole.NUMBER, AS_STATED, _plain(cells)
+    decimal = table.form.decimal or "."
+    numbers = read_numbers(text, decimal)
     wrong = text[numbers.isna() & text.notna()]
     if len(wrong):
-        raise BadInput("data.roles", f"{table.shown(position)} must hold numbers, got {shortened(wrong.iloc[0])}.")
+        measures = read_units(text, decimal)
+        if measures is None:
+            raise BadInput("data.roles", f"{table.shown(position)} must hold numbers, got {shortened(wrong.iloc[0])}.")
+        numbers = measures.values
     return ColumnRole.NUMBER, AS_STATED, numbers
 
 
 def _identifies(table: Table, position: int, present: pd.Series) -> str:
     """Return why a column tells rows apart and nothing else; empty if it does not."""
-    different, rows = present.nunique(), len(table.columns)
-    name = table.names[position] if table.names else None
-    whole = pd.api.types.is_integer_dtype(present) or (
-        pd.api.types.is_float_dtype(present) and bool((present == present.round()).all())
-    )
-    if different == len(present) and rows > 2 and name is not None and ID_NAME.fullmatch(name.strip()):
-        return "its name says so, and all cells differ"
-    if whole and different == len(present) == rows >= ID_ROWS and _counts(present):
-        return "it numbers the rows"
-    if whole and rows >= ID_ROWS and different > 0.9 * len(present) and float(present.abs().min()) > 1e15:
-        return "whole numbers above 1e15, nearly all different"
-    words = not pd.api.types.is_numeric_dtype(present) and not pd.api.types.is_datetime64_any_dtype(present)
-    if words and len(present) >= ID_ROWS and different > ID_SHARE * len(present):
-        text = present.astype("str")
-        if _undressed(text, table.form.decimal or ".").notna().mean() < 0.5 and _dates(text) is None:
+    if pd.api.types.is_datetime64_any_dtype(present) or pd.api.types.is_bool_dtype(present):
+        return ""
+    numeric, rows = pd.api.types.is_numeric_dtype(present), len(table.columns)
+    if numeric and not (_is_whole(present.iloc[:LOOKED_AT]) and _is_whole(present)):
+        return ""
+    different = int(present.nunique())
+    all_differ = different == len(present)
+    is_named = all_differ and rows > 2 and bool(table.names) and _is_named_id(table.names[position])
+    if numeric:
+        if not is_named and all_differ and len(present) == rows >= ID_ROWS and _counts(present):
+            return NUMBERS_ROWS
+        if not is_named and rows >= ID_ROWS and different > 0.9 * len(present) and float(present.abs().min()) > 1e15:
+            return "whole numbers above 1e15, nearly all different"
+    elif is_named or (len(present) >= ID_ROWS and different > ID_SHARE * len(present)):
+        sample, decimal = some(present.astype("str")), table.form.decimal or "."
+        is_named = is_named and read_numbers(sample, decimal).notna().mean() < 0.5 and read_dates(sample) is None
+        if not is_named and _are_words(sample, decimal):
             return f"{different} different words in {len(present)} cells"
-    return ""
+    return "its name says so, and all cells differ" if is_named else ""
+
+
+def _are_words(sample: pd.Series, decimal: str) -> bool:
+    """Say whether cells are neither numbers nor dates, however written."""
+    return (
+        read_numbers(sample, decimal).notna().mean() < 0.5
+        and read_dates(sample) is None
+        and read_units(sample, decimal) is None
+        and unlike_a_date(sample) is None
+    )
+
+
+def _is_named_id(name: str) -> bool:
+    return bool(ID_NAME.fullmatch(name.strip()) or CAMEL_ID.fullmatch(name.strip()))
+
+
+def _is_whole(numbers: pd.Series) -> bool:
+    return pd.api.types.is_integer_dtype(numbers) or bool((numbers == numbers.round()).all())
 
 
 def _counts(cells: pd.Series) -> bool:
@@ -274,35 +350,27 @@ def _counts(cells: pd.Series) -> bool:
     return bool(cells.is_monotonic_increasing) and high - low == len(cells) - 1 and (low in (0, 1) or low > 1e9)
 
 
+def is_one_hill(counts: Sequence[int]) -> bool:
+    """Say whether counts rise and fall once, nearly, and far, as those of grades and events do."""
+    steps = np.abs(np.diff([0, *counts, 0])).sum()
+    return bool(steps <= 1.25 * 2 * max(counts) and max(counts) > 4 * min(counts))
+
+
+def _plain(cells: pd.Series) -> pd.Series:
+    """Return numbers as NumPy has them."""
+    return cells if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "if" else cells.astype("float64")
+
+
+def _as_text(cells: pd.Series) -> pd.Series:
+    """Return cells as text; a whole number without its point."""
+    codes, different = pd.factorize(cells)
+    words = pd.Series([*(_text(value) for value in different), ""], dtype="str")
+    return pd.Series(words.to_numpy()[codes], index=cells.index, dtype="str").where(codes >= 0)
+
+
 def _text(value: object) -> str:
     """Return a cell as text; a whole number without its point."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _undressed(text: pd.Series, decimal: str) -> pd.Series:
-    """Return numbers written with a currency, a percent sign, thousands, or in brackets for minus; else NaN."""
-    bare = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
-    if decimal == ",":
-        bare = bare.str.replace(r"(?<=\d)\.(?=\d{3}(?:\D|$))", "", regex=True).str.replace(",", ".")
-    return pd.to_numeric(bare.str.replace(DRESS, "", regex=True), errors="coerce").astype("float64")
-
-
-def _dates(text: pd.Series) -> tuple[str, pd.Series] | None:
-    """Return the format that all cells have, and their days since 1970."""
-    present = text.dropna()
-    if not present.str.contains(r"\d", regex=True).all():
-        return None
-    for form in DATES:
-        if pd.to_datetime(present.iloc[:200], format=form, errors="coerce").notna().all():
-            dates = pd.to_datetime(text, format=form, errors="coerce")
-            if dates.notna().sum() == len(present):
-                return form, _days(dates)
-    return None
-
-
-def _days(dates: pd.Series) -> pd.Series:
-    zone_free = dates.dt.tz_localize(None) if dates.dt.tz is not None else dates
-    return (zone_free - pd.Timestamp(1970, 1, 1)) / pd.Timedelta(days=1)
 
 
 def _task(table: Table, label: int, stated: Stated) -> tuple[TaskName, str, pd.Series, tuple[str, ...]]:
@@ -311,21 +379,13 @@ def _task(table: Table, label: int, stated: Stated) -> tuple[TaskName, str, pd.S
     present = cells.dropna()
     if present.empty:
         raise BadInput("data.label", f"must name a column with values, got {table.shown(label)}.")
-    numeric = pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells)
-    numbers = (
-        cells.astype("float64")
-        if numeric
-        else _undressed(cells.astype("str").where(cells.notna()), table.form.decimal or ".")
-    )
+    numbers = _numbers_of_label(table, cells)
     are_numbers = numbers.notna().sum() == len(present)
-    different, why = int(present.nunique()), AS_STATED
-    task = stated.task
+    different, task, why = int(present.nunique()), stated.task, AS_STATED
     if task is None:
-        whole = are_numbers and bool((numbers.dropna() == numbers.dropna().round()).all())
-        many = different > max(LONGEST_CLASS_LIST, 0.05 * len(present)) or (
-            different > 10 and different > 0.5 * len(present)
-        )
-        task = "numbers" if are_numbers and not stated.labels and (not whole or many) and different > 2 else "classes"
+        whole = are_numbers and _is_whole(numbers.dropna())
+        are_classes = not are_numbers or stated.labels or different <= 2 or (whole and _are_codes(numbers.dropna()))
+        task = "classes" if are_classes else "numbers"
         kind = "whole numbers" if whole else "numbers" if are_numbers else "words"
         why = f"the label has {different} different {kind}"
     if task == "numbers":
@@ -335,89 +395,45 @@ def _task(table: Table, label: int, stated: Stated) -> tuple[TaskName, str, pd.S
         if different < 2:
             raise BadInput("data.label", f"must name a column of different numbers, got only {_text(present.iloc[0])}.")
         return task, why, numbers, ()
-    words = cells.map(_text, na_action="ignore").astype("str").where(cells.notna())
+    words = _as_text(cells)
     unknown = [word for word in stated.labels if not (words == word).any()]
     if unknown:
-        raise BadInput(
-            "data.labels",
-            f"must map labels of the file, got {unknown[0]!r}{nearest(unknown[0], words.dropna().unique())}",
-        )
+        near = nearest(unknown[0], words.dropna().unique())
+        raise BadInput("data.labels", f"must map labels of the file, got {unknown[0]!r}{near}")
     words = words.replace(dict(stated.labels)) if stated.labels else words
     classes = tuple(sorted(words.dropna().unique()))
     if len(classes) < 2:
         raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
     if len(classes) > 0.5 * len(present) and len(present) >= ID_ROWS:
+        dates = " (dates)" if read_dates(some(words)) is not None else ""
         raise BadInput(
-            "data.label", f"must name a column of classes, got {len(classes)} different words in {len(present)} rows."
+            "data.label",
+            f"must name a column of classes or numbers, got {table.shown(label)}: "
+            f"{len(classes)} different words in {len(present)} rows{dates}.",
         )
     codes = pd.Series(pd.Categorical(words, categories=classes).codes, index=words.index).astype("float64")
     return task, why, codes.where(words.notna()), classes
 
 
-def _doubts(found: Columns) -> list[str]:
-    """Return what may be wrong, a sentence each."""
-    doubts = []
-    target = found.values[found.label.position]
-    for column in found.inputs:
-        values = found.values[column.position]
-        if _tells_the_label(values, target, found.task):
-            doubts.append(f"{column.shown} gives the label away: each of its values goes with one label")
-        if column.role is ColumnRole.NUMBER:
-            sentinel = _sentinel(values)
-            if sentinel is not None:
-                found_it = f"{_text(float(sentinel))} {int((values == sentinel).sum())} times, far from the rest"
-                doubts.append(f"{column.shown} has {found_it}: if it stands for a missing value, add it to na_values")
-    dressed: dict[str, list[str]] = {}
-    for label in found.classes:
-        dressed.setdefault(re.sub(r"\.0+$|[^\w+<>=-]", "", label.lower()), []).append(label)
-    for labels in (labels for labels in dressed.values() if len(labels) > 1):
-        doubts.append(f"labels differ in dress only: {', '.join(map(repr, labels))}; `labels` maps one to another")
-    if _may_be_decimal_commas(found):
-        doubts.append("pairs of columns look like the two halves of numbers with a decimal comma")
-    return doubts
+def _numbers_of_label(table: Table, cells: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
+        return cells.astype("float64")
+    text, decimal = cells.astype("str").where(cells.notna()), table.form.decimal or "."
+    numbers = read_numbers(text, decimal)
+    measures = read_units(text, decimal) if numbers.isna().all() and text.nunique() > LONGEST_CLASS_LIST else None
+    return numbers if measures is None else measures.values
 
 
-def _tells_the_label(values: pd.Series, target: pd.Series, task: TaskName) -> bool:
-    both = pd.DataFrame({"value": values, "target": target}).dropna()
-    codes = set(both["value"].unique()) <= set(range(both["target"].nunique())) if task == "classes" else False
-    if len(both) < 2 or (both["value"].nunique() == len(both) and not codes):
+def _are_codes(numbers: pd.Series) -> bool:
+    """Say whether whole numbers are codes of classes: few, close together, in more than a row or two each.
+
+    Counts of events and grades rise to a commonest number and fall; with more than 10 of them they are numbers.
+    """
+    rows = numbers.value_counts().sort_index()
+    values, counts = rows.index.to_numpy(), rows.to_numpy(np.int64).tolist()
+    if values[-1] - values[0] + 1 > 2 * len(values) + 2 or len(numbers) < 3 * len(values):
         return False
-    if task == "numbers":
-        if pd.api.types.is_numeric_dtype(values) and both["value"].nunique() > 2:
-            return bool(abs(both["value"].corr(both["target"])) > 1 - 1e-9)
-        return False
-    if both["value"].nunique() == both["target"].nunique():
-        return bool(
-            both.groupby("value")["target"].nunique().max() == both.groupby("target")["value"].nunique().max() == 1
-        )
-    if both["value"].nunique() == 2 < both["target"].nunique():  # one of several columns that say the class
-        shares = both.assign(value=both["value"] == both["value"].max()).groupby("target")["value"].mean()
-        says_one = bool(shares.isin((0.0, 1.0)).all()) and 1 in ((shares == 1.0).sum(), (shares == 0.0).sum())
-        return says_one and len(both) > 0.9 * len(values)
-    return False
-
-
-def _sentinel(values: pd.Series) -> float | None:
-    """Return a number such as -999 that lies far outside all others and occurs more than once."""
-    for number in SENTINELS:
-        is_it = values == number
-        rest = values[~is_it].dropna()
-        if is_it.sum() > 1 and len(rest) > 1:
-            low, high = float(rest.min()), float(rest.max())
-            if (
-                (number < low and low >= 0 > number)
-                or number < low - 3 * (high - low)
-                or number > high + 3 * (high - low)
-            ):
-                return number
-    return None
-
-
-def _may_be_decimal_commas(found: Columns) -> bool:
-    """Say whether, column for column, whole numbers are followed by digits that never end in zero."""
-    inputs = [found.values[column.position] for column in found.inputs]
-    if len(inputs) < 2 or len(inputs) % 2 or any(column.role is not ColumnRole.NUMBER for column in found.inputs):
-        return False
-    whole = all(bool((values.dropna() % 1 == 0).all()) for values in inputs)
-    tails = pd.concat(inputs[1::2]).dropna()
-    return whole and len(tails) >= 4 and bool((tails > 0).all()) and bool((tails % 10 != 0).all()) and tails.max() > 9
+    if len(values) <= LONGEST_CLASS_LIST // 2:
+        return True
+    alike = max(counts) <= 4 * min(counts)
+    return alike or (len(values) <= LONGEST_CLASS_LIST and not is_one_hill(counts))

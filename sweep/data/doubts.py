@@ -1,0 +1,187 @@
+"""What may be wrong with the columns of a table: a column that gives the label away, -999, labels in two dresses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sweep.data.columns import Column, ColumnRole, Columns, is_one_hill
+
+FEW_ROWS, MOST_ROWS = 2_000, 50_000  # to find a column that may tell the label, and to make sure
+NEARLY = 0.995  # of the rows that one column alone gets right
+FEWEST_ROWS = 10  # that show a correlation
+SAME = 0.9995  # correlation of a column with numbers to be predicted
+MOST_VALUES = 50  # of a column that is looked at value by value
+COMMON = 0.9  # of the rows, that one class has
+SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
+MOST_LISTED = 5
+
+
+def find_doubts(found: Columns) -> tuple[str, ...]:
+    """Return what may be wrong, a sentence each; it names the column and the key of a study file that helps."""
+    return (*_tellers(found), *_sentinels(found), *_labels(found), *_form(found))
+
+
+def _tellers(found: Columns) -> Iterator[str]:
+    target = found.values[found.label.position]
+    few, many = _evenly(target, FEW_ROWS), _evenly(target, MOST_ROWS)
+    ways: dict[str, list[Column]] = {}
+    for column in found.inputs:
+        values = found.values[column.position]
+        way = ""
+        for rows in (few, many) if len(many) > len(few) else (few,):
+            way = _tells(values.iloc[rows], target.iloc[rows].to_numpy("float64"), len(found.classes))
+            if not way:
+                break
+        if way:
+            ways.setdefault(way, []).append(column)
+    for way, columns in ways.items():
+        verb, reason = ("gives", way) if len(columns) == 1 else ("give", way.replace("its", "their", 1))
+        cure = f"leave {'it' if len(columns) == 1 else 'them'} out by drop unless known before the label"
+        yield f"{listed([column.shown for column in columns])} {verb} the label away: {reason}; {cure}"
+
+
+def _evenly(target: pd.Series, count: int) -> NDArray[np.intp]:
+    """Return the places of some rows that have a label, taken evenly."""
+    rows = np.flatnonzero(target.notna())
+    return rows[:: max(1, -(-len(rows) // count))]
+
+
+def _tells(values: pd.Series, target: NDArray[np.float64], classes: int) -> str:
+    """Return how a column alone tells the label; empty if it does not."""
+    present = values.notna().to_numpy()
+    if present.mean() < COMMON or not present.any():
+        return ""
+    tells = _tells_classes if classes else _tells_numbers
+    return tells(values[present], target[present], classes)
+
+
+def _tells_classes(values: pd.Series, target: NDArray[np.float64], classes: int) -> str:
+    codes, different = pd.factorize(values)
+    labels = target.astype(np.int64)
+    if len(different) < 2 or len(np.unique(labels)) < 2:
+        return ""
+    if len(different) <= MOST_VALUES:
+        by_value = np.bincount(codes * classes + labels, minlength=len(different) * classes)
+        by_value = by_value.reshape(-1, classes)
+        apart = (by_value > 0).sum(axis=1).max() == (by_value > 0).sum(axis=0).max() == 1
+        if apart and (len(different) < len(labels) or set(different) <= set(range(classes))):
+            return "each of its values goes with one label"
+        if len(different) == 2 < classes and _is_one_class(by_value):
+            return "it says which rows are of one class"
+        alone = by_value.sum(axis=1) < 2
+        right = by_value.max(axis=1)[~alone].sum() / len(labels)
+    else:
+        numeric = pd.api.types.is_numeric_dtype(values)
+        right = _right_by_cuts(values.to_numpy("float64"), labels) if numeric else 0.0
+    wrong, blind = 1 - right, 1 - np.bincount(labels).max() / len(labels)
+    return f"it alone tells it in {right:.2%} of the rows" if wrong <= min(1 - NEARLY, 0.05 * blind) else ""
+
+
+def _is_one_class(by_value: NDArray[np.int64]) -> bool:
+    """Say whether one of two values goes with one class, which has no other value."""
+    present = by_value > 0
+    return bool(((present.sum(axis=1) == 1) & ~(present & present[::-1]).any(axis=1)).any())
+
+
+def _right_by_cuts(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the share of rows that cuts between the classes, ordered by their means, put on the right side."""
+    kinds, labels = np.unique(labels, return_inverse=True)
+    if len(kinds) > MOST_VALUES:
+        return 0.0
+    means = np.bincount(labels, values) / np.bincount(labels)
+    places = np.empty(len(kinds), np.int64)
+    places[np.argsort(means)] = np.arange(len(kinds))
+    order = np.argsort(values, kind="stable")
+    ranked, sorted_values = places[labels][order], values[order]
+    ends = np.append(np.flatnonzero(np.diff(sorted_values)) + 1, len(values))
+    found = np.zeros(len(values), np.int64)
+    for place in range(len(kinds) - 1):
+        below = np.cumsum(ranked <= place)
+        right = below[ends - 1] + (len(values) - ends) - (below[-1] - below[ends - 1])
+        found[ends[right.argmax()] :] += 1
+    return float((found == ranked).mean())
+
+
+def _tells_numbers(values: pd.Series, target: NDArray[np.float64], _: int) -> str:
+    if not pd.api.types.is_numeric_dtype(values) or values.nunique() < 3 or len(values) < FEWEST_ROWS:
+        return ""
+    numbers = values.to_numpy("float64")
+    with np.errstate(all="ignore"):
+        correlation = float(np.corrcoef(numbers, target)[0, 1])
+    return f"its correlation with it is {correlation:.5f}" if abs(correlation) > SAME else ""
+
+
+def _sentinels(found: Columns) -> Iterator[str]:
+    by_number: dict[int, list[str]] = {}
+    for column in found.inputs:
+        if column.role is not ColumnRole.NUMBER:
+            continue
+        values = found.values[column.position].to_numpy("float64")
+        ends = (np.fmin.reduce(values), np.fmax.reduce(values))
+        for number in (number for number in SENTINELS if number in ends):
+            there = values == number
+            rest = values[~there & ~np.isnan(values)]
+            if there.sum() < 2 or len(rest) < 2:
+                continue
+            low, high = rest.min(), rest.max()
+            if number < 0 <= low or number < low - 3 * (high - low) or number > high + 3 * (high - low) > low:
+                by_number.setdefault(number, []).append(f"{column.shown} {there.sum():,} times")
+    for number, places in by_number.items():
+        cure = f'na_values = ["{number}"] if it stands for a missing value'
+        yield f"{number}, far from all other numbers, is in {listed(places)}: {cure}"
+
+
+def _labels(found: Columns) -> Iterator[str]:
+    if not found.classes:
+        return
+    counts = found.values[found.label.position].value_counts().reindex(range(len(found.classes)), fill_value=0)
+    rows = dict(zip(found.classes, counts.to_numpy(np.int64).tolist(), strict=True))
+    dressed: dict[str, list[str]] = {}
+    for label in found.classes:
+        dressed.setdefault(re.sub(r"\.0+$|[^\w+<>=-]|_", "", label.lower()), []).append(label)
+    for labels in (labels for labels in dressed.values() if len(labels) > 1):
+        kept = max(labels, key=lambda label: rows[label])
+        cure = ", ".join(f"{_quoted(label)} = {_quoted(kept)}" for label in labels if label != kept)
+        yield f"labels differ in dress only: {', '.join(map(repr, labels))}; labels = {{ {cure} }} makes them one"
+    single = [repr(label) for label in found.classes if rows[label] == 1]
+    if single:
+        yield f"{listed(single)} {'has' if len(single) == 1 else 'have'} 1 row: it cannot be trained and validated"
+    total, commonest = sum(rows.values()), max(rows, key=lambda label: rows[label])
+    if rows[commonest] > COMMON * total:
+        cure = 'metric = "balanced_accuracy" or "auc" says more than accuracy'
+        yield f"{commonest!r} is the label of {rows[commonest] / total:.1%} of the rows: {cure}"
+    if _is_graded(found.classes, rows):
+        yield 'the labels look like grades in an order: task = "numbers" would predict them as numbers'
+
+
+def _is_graded(classes: Sequence[str], rows: dict[str, int]) -> bool:
+    """Say whether whole numbers rise to a commonest one and fall, as grades do and codes of classes do not."""
+    if len(classes) < 5 or not all(re.fullmatch(r"-?\d+", label) for label in classes):
+        return False
+    return is_one_hill([rows[label] for label in sorted(classes, key=int)])
+
+
+def _form(found: Columns) -> Iterator[str]:
+    if found.label.name or len(found.inputs) < 2 or any(each.role is not ColumnRole.NUMBER for each in found.inputs):
+        return
+    inputs = [found.values[column.position].iloc[:FEW_ROWS].dropna() for column in found.inputs]
+    tails = pd.concat(inputs[1::2])
+    whole = len(inputs) % 2 == 0 and all(bool((values % 1 == 0).all()) for values in inputs)
+    if whole and len(tails) >= 4 and (tails > 0).all() and (tails % 10 != 0).all() and tails.max() > 9:
+        yield "pairs of columns look like the two halves of numbers with a decimal comma, which need quotes around them"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return items in one sentence, at most 5."""
+    more = [f"{len(items) - MOST_LISTED:,} more"] if len(items) > MOST_LISTED else []
+    return ", ".join([*items[:MOST_LISTED], *more])
+
+
+def _quoted(label: str) -> str:
+    return json.dumps(label, ensure_ascii=False)
