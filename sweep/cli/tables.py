@@ -191,7 +191,7 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
         f"{these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five{splits}; "
         f"one model with every row right would beat {found.whom_to_beat} by p = {found.mcnemar_limit:.2g} (McNemar)",
     )
-    if doubts := (*found.split.warnings, *found.at_an_end, *found.unstable):
+    if doubts := (*found.split.warnings, *found.falling, *found.at_an_end, *found.unstable):
         yield "doubts", "; ".join(doubts)
 
 

@@ -128,7 +128,7 @@ class VerdictNotes:
             f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
             f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
             *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
-            *(f"- doubtful about the search: {escaped(near)}" for near in verdict.at_an_end),
+            *(f"- doubtful about the search: {escaped(doubt)}" for doubt in (*verdict.falling, *verdict.at_an_end)),
         ]
         if quoted is not None:
             above = f"; {quoted.rerun_above:.0%} of the runs of that setting have more"

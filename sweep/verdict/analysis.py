@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class _Analysis:
         ours, theirs = winner.confirmation.correct, record.constant.confirmation.correct
         rerun, worthwhile = record.reruns[0].confirmation, record.basis.verdict.smallest_effect
         spread = float(np.std(np.subtract(ours, theirs, dtype=np.float64), ddof=1))
-        equals, quoted = self._as_good(), self._quoted()
+        equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder())
         commonest = int(np.argmax(split.class_rows))
         to_beat = round(rerun.correct_mean) if quoted is None else quoted.correct
         found, chosen = winner.contender.search, winner.contender.selection
@@ -131,7 +132,8 @@ class _Analysis:
             tuned_constant=scored(record.constant, split),
             reruns=tuple(Confirmed(**_confirmed(entry)) for entry in record.reruns),
             quoted=quoted,
-            ladder=tuple(self._ladder()),
+            ladder=ladder,
+            falling=tuple(self._falling(ladder)),
             effect_of_tuning=compare(ours, rerun.correct).effect,
             optimism=optimism(found.correct, chosen.correct, ours),
             candidates=record.basis.trials,
@@ -185,6 +187,8 @@ class _Analysis:
 
     def _ladder(self) -> Iterator[LadderStep]:
         record, rate, before = self.record, self.record.entry(Role.RATE), None
+        if rate is not None and rate.contender.setting == record.constant.contender.setting:
+            rate = None  # the best constant rate known
         for adds, entry in (
             ("quoted setting, run again" if record.reruns_are_quoted else "defaults in Keras", record.reruns[0]),
             ("rate tuned", rate),
@@ -196,6 +200,16 @@ class _Analysis:
                 change = None if before is None else compare(runs, before).effect
                 yield LadderStep(**_confirmed(entry), adds=adds, change=change)
                 before = runs
+
+    @staticmethod
+    def _falling(ladder: Sequence[LadderStep]) -> Iterator[str]:
+        """Yield the steps to the tuned constant that are surely worse than the one before."""
+        for before, step in pairwise(ladder[:-1]):
+            if step.change is not None and step.change.interval.high < 0:
+                yield (
+                    f"`{step.adds}` ({step.label}) is {-step.change.mean:.2f} rows behind `{before.adds}`, surely: "
+                    "its search chose it by luck, and wants more trials or run seeds"
+                )
 
     def _unstable(self) -> Iterator[str]:
         """Yield whose confirmation runs spread far more than those of well-trained networks."""

@@ -109,7 +109,9 @@ class Protocol:
         began = time.monotonic()
         before = read_record(StoredStudy(self.database, self.plan.name))
         plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
-        raced = self._race({role: finalists(self.database, plan) for role, plan in plans.items()})
+        groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
+        groups[Role.CONSTANT] = self._constants(groups)
+        raced = self._race(groups)
         if time.monotonic() >= deadline:
             return False
         winners = {role: group[0] for role, group in raced.items()}
@@ -132,20 +134,40 @@ class Protocol:
         write_documents(self.database, self._study_id, {DOSSIER: record.model_dump_json()}, drop=parts)
         return True
 
+    def _constants(self, groups: Mapping[Role, Sequence[Contender]]) -> list[Contender]:
+        """Return all constant rates that may be the best one, each once, those of their own search first.
+
+        The others are the main search's and the tuned rates that race anyway, the best of the main search, and the
+        settings to be run again: a winner that beats a constant rate must beat the best that is known.
+        """
+        with StoredStudy(self.database, self.plan.name).reading() as study:
+            best = [tried.best for tried in study.best_of_each_schedule() if tried.best.schedule == "constant"]
+        found = [
+            *groups[Role.CONSTANT],
+            *groups[Role.WINNER],
+            *(_contender(self.plan, trial) for trial in best if trial.correct),
+            *groups.get(Role.RATE, ()),
+            *(Contender.of(candidate) for candidate in reruns(self.plan)),
+        ]
+        unique = {contender.setting: contender for contender in reversed(found) if contender.name == "constant"}
+        return [contender for contender in found if unique.get(contender.setting) is contender]
+
     def _race(self, groups: Mapping[Role, Sequence[Contender]]) -> dict[Role, list[Contender]]:
         """Return each group's contenders with their runs in the race, best first; clear losers leave it early.
 
-        The groups race side by side: each has a leader of its own to be compared with.
+        The groups race side by side: each has a leader of its own to be compared with. A setting that is in several is
+        trained once.
         """
         metric, racing = self.plan.search.metric, {role: list(group) for role, group in groups.items()}
         lost: dict[Role, list[Contender]] = {role: [] for role in groups}
         looks = self.rules.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
         for number, seeds in enumerate(looks, start=1):
-            everyone = [contender for group in racing.values() for contender in group]
+            unique = {contender.setting: contender for group in racing.values() for contender in group}
+            everyone = list(unique.values())
             part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
-            more = iter(part.runs[0])
+            more = dict(zip(unique, part.runs[0], strict=True))
             for role, group in racing.items():
-                ran = [contender.raced(next(more)) for contender in group]
+                ran = [contender.raced(more[contender.setting]) for contender in group]
                 kept = self.rules.survivors(scores(ran, metric), len(looks))
                 racing[role] = [ran[place] for place in kept]
                 lost[role] += [contender for place, contender in enumerate(ran) if place not in kept]

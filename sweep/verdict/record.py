@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,11 @@ class Contender(Record):
         """Return the contender with the runs of one more look of the race."""
         runs = more if self.selection is None else self.selection.joined(more)
         return self.model_copy(update={"selection": runs})
+
+    @property
+    def setting(self) -> str:
+        """What is trained, as JSON: equal for equal settings, wherever they were found."""
+        return json.dumps([self.schedule, self.momentum, self.nesterov], sort_keys=True)
 
     @property
     def candidate(self) -> Candidate:

@@ -138,10 +138,13 @@ class Verdict(Answer):
         on_these_rows: on the study's own validation rows.
         on_new_rows: on re-splits.
         winner: the winner of the race.
-        tuned_constant: the constant rate and momentum that a search of equal budget found.
+        tuned_constant: the best constant rate and momentum that is known after the race, of a search of equal budget,
+            of the main search, or of the settings run again.
         reruns: the quoted settings run again, or the optimizer's defaults in Keras; at least one.
         quoted: the quoted result, if the study file has one.
-        ladder: the first re-run, the tuned rate if there is one, the tuned constant, the winner.
+        ladder: the first re-run, the tuned rate if there is one that is not the best constant, the tuned constant, the
+            winner.
+        falling: which of its steps are surely worse than the one before.
         effect_of_tuning: winner minus the first re-run, in rows.
         optimism: the winner's mean right rows where it was found, chosen and confirmed.
         candidates: how many each search looked at, by study.
@@ -171,6 +174,7 @@ class Verdict(Answer):
     reruns: tuple[Confirmed, ...]
     quoted: QuotedResult | None
     ladder: tuple[LadderStep, ...]
+    falling: tuple[str, ...] = ()
     effect_of_tuning: Effect
     optimism: Optimism
     candidates: dict[str, int]

@@ -182,6 +182,28 @@ def test_a_baseline_at_an_end_of_its_range_is_told(record: VerdictRecord) -> Non
     assert not [each for each in told if "tuned constant's momentum" in each]
 
 
+def test_a_ladder_that_falls_is_a_doubt(record: VerdictRecord) -> None:
+    assert compute_verdict(PLAN, record).falling == ()
+    rate = record.entry(Role.RATE)
+    assert rate is not None
+    ahead = tuple(count + 3 for count in rate.confirmation.correct)
+    falling = changed(record, Role.RATE, correct=ahead)
+    for role, runs in ((Role.CONSTANT, rate.confirmation.correct), (Role.WINNER, ahead)):
+        falling = changed(falling, role, correct=runs)
+    (told,) = compute_verdict(PLAN, falling).falling
+    assert told.startswith("`and momentum` (constant ")
+    assert "is 3.00 rows behind `rate tuned`, surely" in told
+
+
+def test_a_tuned_rate_that_is_the_best_constant_is_one_step(record: VerdictRecord) -> None:
+    rate = record.entry(Role.RATE)
+    assert rate is not None
+    same = rate.model_copy(update={"role": Role.CONSTANT})
+    entries = tuple(same if each is record.constant else each for each in record.entries)
+    found = compute_verdict(PLAN, record.model_copy(update={"entries": entries}))
+    assert [rung.adds for rung in found.ladder] == ["defaults in Keras", "rate tuned", "and schedule"]
+
+
 def test_a_winner_without_a_schedule_adds_none(record: VerdictRecord) -> None:
     constant = record.constant
     winner = record.winner.model_copy(update={"contender": constant.contender})

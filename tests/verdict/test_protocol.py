@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +14,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from sweep.candidate import Candidate
 from sweep.config.study_file import Plan
-from sweep.seeds import Stage, run_seeds
+from sweep.data.table import Split
+from sweep.execution.batches import Outcome
+from sweep.seeds import STRIDE, Stage, run_seeds
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
+from sweep.verdict.analysis import read_result
 from sweep.verdict.baselines import Role
 from sweep.verdict.record import VerdictRecord, is_made, read_record, work_left
 from tests.fakes import FakeTrainer, make_plan, opened
@@ -105,6 +109,23 @@ class TestStages:
         rerun = record.entries[-1].contender
         assert (rerun.name, rerun.schedule["learning_rate"], rerun.trial) == ("constant", 0.01, None)
         assert record.entries[0].contender == record.race[0]
+
+    def test_the_baseline_is_the_best_constant_known_after_the_race(self, database: Database) -> None:
+        """The main search's first recipe is better than its own search shows, which proposes it nowhere else."""
+
+        class Flattering(FakeTrainer):
+            def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+                outcome = super()._train(candidate, run_seeds, split)
+                steady = candidate.schedule.learning_rate == 0.1 and candidate.momentum == 0
+                lucky = min(run_seeds) < STRIDE
+                right = 110 if candidate.schedule.name == "step" else 108 if steady else 107 if lucky else 90
+                return replace(outcome, correct=np.full(len(run_seeds), right, np.int32))
+
+        make_protocol(database, PLAN, Flattering()).run()
+        constant = record_of(database).constant.contender
+        assert (constant.study, constant.schedule["learning_rate"], constant.momentum) == ("tiny", 0.1, 0.0)
+        verdict = read_result(StoredStudy(database, "tiny")).verdict
+        assert verdict.on_these_rows.effect_rows.mean == 2
 
     def test_re_splits_are_drawn_without_the_study_s_own(self, made: Database) -> None:
         new = record_of(made).new_rows
