@@ -15,7 +15,7 @@ from rich.table import Table
 from sweep.candidate import describe
 from sweep.space import Value
 from sweep.stats.estimate import Chances, Effect
-from sweep.stats.verdict import Judgement
+from sweep.stats.verdict import MOST_LISTED, Judgement, listed
 from sweep.verdict.result import Confirmed, Scored, Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, RankedTrial, Ranking, StatusAnswer
 
@@ -141,8 +141,10 @@ def _ladder(found: Verdict) -> Table:
 
     if found.quoted is not None:
         table.add_row("quoted, one run", found.quoted.source, str(found.quoted.correct), "", "")
-    for rerun in found.reruns[1:]:
+    for rerun in found.reruns[1 : 1 + MOST_LISTED]:
         add("also run again", rerun)
+    if left := found.reruns[1 + MOST_LISTED :]:
+        table.add_row(f"and {len(left):,} more", "", "", "", "")
     for step in found.ladder:
         add(step.adds, step, step.change)
     return table
@@ -155,7 +157,7 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
         return f"{chances.better:.0%} / {chances.tied:.0%} / {chances.worse:.0%} {of}"
 
     def score(candidate: Scored) -> str:
-        recalls = ", ".join(f"{label} {share:.1%}" for label, share in candidate.recall.items() if share is not None)
+        recalls = listed(f"{label} {share:.1%}" for label, share in candidate.recall.items() if share is not None)
         loss = "-" if candidate.log_loss is None else f"{candidate.log_loss:.4f}"
         return (
             f"recall {recalls}; balanced accuracy {candidate.balanced_accuracy:.1%}; log-loss {loss}; "
@@ -192,7 +194,7 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
         f"one model with every row right would beat {found.whom_to_beat} by p = {found.mcnemar_limit:.2g} (McNemar)",
     )
     if doubts := (*found.split.warnings, *found.falling, *found.at_an_end, *found.unstable):
-        yield "doubts", "; ".join(doubts)
+        yield "doubts", listed(doubts, between="; ")
 
 
 def histogram(counts: Mapping[int, int], *, width: int = 40, lines: int = 12) -> list[str]:

@@ -24,7 +24,7 @@ from sweep.candidate import describe
 from sweep.report.figures import Plot, all_plots
 from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.stats.estimate import SIGNIFICANCE
-from sweep.stats.verdict import Judgement, Question, in_rows
+from sweep.stats.verdict import MOST_LISTED, Judgement, Question, in_rows
 from sweep.store.queries import Best, StoredStudy
 from sweep.verdict.analysis import StudyResult, read_result, scored
 from sweep.verdict.result import Verdict
@@ -35,6 +35,7 @@ plotly_version: Callable[[], str] = get_plotlyjs_version
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_TABLE_ROWS = 2000
+MOST_COUNTED = 3 + MOST_LISTED  # candidates: winner, tuned ones, and settings that were run again
 NAMED = {"paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "accent": BLUE, "warn": VERMILLION}
 DASHES = {
     "solid": "none",
@@ -112,7 +113,7 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
         judgements=found.verdict.judgements,
         runs=len(found.record.winner.confirmation.correct),
         plots={plot.name: _shown(plot) for plot in all_plots(found, searched.trials)},
-        counts=list(_counts(found)),
+        counts=_counts(found),
         power=_power(found.verdict),
         table=_table(found.verdict, searched),
         facts=_facts(found, searched.attributes),
@@ -182,15 +183,32 @@ def _shown(plot: Plot) -> dict[str, Any]:
     return told | {"json": _in_script(plot.figure.to_json()), "key": key}
 
 
-def _counts(found: StudyResult) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the table of winner and baselines."""
-    for entry in found.record.entries:
+def _counts(found: StudyResult) -> dict[str, Any]:
+    """Return the table of winner and baselines: its columns' titles, and a row for each candidate."""
+    shown = list(found.verdict.split.class_rows)[:MOST_LISTED]
+    return {
+        "titles": [
+            "right rows",
+            "spread (sd)",
+            "balanced accuracy",
+            *(f"recall of {label}" for label in shown),
+            "log-loss",
+            "diverged",
+            *(["on new rows"] if Question.NEW_ROWS in found.verdict.judgements else []),
+        ],
+        "rows": list(_count_rows(found, shown)),
+        "classes_left_out": len(found.verdict.split.class_rows) - len(shown),
+    }
+
+
+def _count_rows(found: StudyResult, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for entry in found.record.entries[:MOST_COUNTED]:
         summed = scored(entry, found.record.split)
         cells = [
             f"{summed.correct_mean:.2f}",
             f"{summed.spread.deviation:.2f}",
             f"{summed.balanced_accuracy:.1%}",
-            *("-" if recall is None else f"{recall:.1%}" for recall in summed.recall.values()),
+            *("-" if summed.recall[label] is None else f"{summed.recall[label]:.1%}" for label in classes),
             "-" if summed.log_loss is None else f"{summed.log_loss:.4f}",
             str(summed.diverged),
             *([] if summed.new_rows_mean is None else [f"{summed.new_rows_mean:.2f}"]),

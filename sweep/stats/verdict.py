@@ -158,12 +158,12 @@ def in_rows(number: float) -> str:
     return f"{number:g} row{'' if number == 1 else 's'}"
 
 
-def listed(words: Iterable[str], most: int = MOST_LISTED) -> str:
+def listed(words: Iterable[str], most: int = MOST_LISTED, between: str = ", ") -> str:
     """Return the first words of a list, and how many more there are.
 
     >>> listed("abcd"), listed("abcd", most=2)
     ('a, b, c, d', 'a, b and 2 more')
     """
     known = list(words)
-    shown = ", ".join(known[:most])
+    shown = between.join(known[:most])
     return f"{shown} and {len(known) - most:,} more" if len(known) > most else shown

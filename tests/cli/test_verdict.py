@@ -64,3 +64,14 @@ class TestHistogram:
         drawn = histogram(Counter(np.random.default_rng(3).integers(60, 117, 200).tolist()))
         assert len(drawn) <= 12
         assert sum(int(line.split()[-1]) for line in drawn) == 200
+
+
+def test_of_many_classes_and_doubts_the_first_ten_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    many = answer().model_copy(update={"unstable": tuple(f"doubt {number}" for number in range(40))})
+    recall = {f"class{number}": 0.5 for number in range(229)}
+    wide = many.winner.model_copy(update={"recall": recall})
+    show_verdict(many.model_copy(update={"winner": wide, "tuned_constant": wide}))
+    drawn = capsys.readouterr().out
+    assert "class9 50.0% and 219 more" in " ".join(drawn.split())
+    assert "and 31 more" in drawn
+    assert len(drawn.splitlines()) < 50

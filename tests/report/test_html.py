@@ -32,7 +32,7 @@ from sweep.stats.verdict import Word
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy
 from sweep.store.trials import TrialRecord
-from sweep.verdict.analysis import StudyResult
+from sweep.verdict.analysis import StudyResult, compute_verdict
 from tests import fakes
 from tests.verdict.records import keep, make_plan, make_record, make_result, store_study
 
@@ -376,3 +376,24 @@ def test_every_trial_is_there_and_the_best_come_with_what_a_table_needs(database
 def test_a_study_that_is_not_there_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound, match="there is no study `tiny`"):
         Searched.read(StoredStudy(database, "tiny"))
+
+
+def test_of_many_classes_the_first_ten_have_a_column() -> None:
+    plan = make_plan(trials=20)
+    classes = {f"c{number}": 4 for number in range(29)}
+    page = render(make_result(plan, classes=classes), searched())
+    assert page.count("recall of c") == 10
+    assert "19 more classes are left out here" in page
+
+
+def test_a_study_in_which_nothing_was_learned_says_so_first() -> None:
+    plan = make_plan(trials=20)
+    record = make_record(plan)
+    runs = {"correct": (107,) * 64, "class_correct": (0, 107 * 64)}
+    winner = record.winner
+    blind = winner.model_copy(update={"confirmation": winner.confirmation.model_copy(update=runs)})
+    record = record.model_copy(update={"entries": (blind, *record.entries[1:])})
+    page = Parsed()
+    page.feed(render(StudyResult(plan, record, compute_verdict(plan, record)), searched()))
+    assert "".join(page.texts["h1"]).strip() == "No candidate learned."
+    assert not re.search(r"\bbetter\b", page.texts["h1"][0])
