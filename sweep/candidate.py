@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, SerializeAsAny, Tag, ValidationError,
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
 from sweep.schedules import Schedule, build, schedule_class
-from sweep.schedules.base import MODIFIERS
+from sweep.schedules.base import MODIFIERS, explain_parameter
 from sweep.space import Value
 
 
@@ -54,8 +54,13 @@ def from_params(params: Mapping[str, Value]) -> Candidate:
     prefix = f"{kind.name}."
     known = {"learning_rate": "learning_rate"} | {f"{prefix}{key}": key for key in kind.own_parameters()}
     unknown = next((key for key in rest if key not in known), None)
+
+    def written(key: str) -> str:
+        return key if key == "learning_rate" else prefix + key
+
     if unknown is not None:
-        raise BadInput(unknown.removeprefix(prefix), f"unknown key{nearest(unknown, known)}")
+        key = unknown.removeprefix(prefix)
+        raise BadInput(key, f"unknown key{explain_parameter(key, [kind], written)}")
     schedule = build(kind, {known[key]: value for key, value in rest.items()})
     try:
         return Candidate.model_validate({"schedule": schedule, **chosen})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import reprlib
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,10 +63,42 @@ def exit_code(error: SweepError) -> int:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return `, did you mean ...?` for the word closest to `word`, or nothing."""
-    known = {candidate.lower(): candidate for candidate in words}
-    matches = get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
-    return f", did you mean `{known[matches[0]]}`?" if matches else ""
+    """Return `, did you mean ...?` for the word that `word` misspells, or nothing if it is spelled like none of them.
+
+    Case, underscores and dashes do not count; one letter in four may be wrong, left out, added or swapped, at most 3.
+
+    >>> nearest("Epochs-Dorp", ["drop", "epochs_drop"]), nearest("min_lr", ["min_delta"])
+    (', did you mean `epochs_drop`?', '')
+    """
+    wanted = _plain(word)
+    allowed = min(3, (len(wanted) + 1) // 4)
+    near = ((misspellings(wanted, _plain(known), allowed), known) for known in words)
+    found = min(((wrong, known) for wrong, known in near if wrong <= allowed), default=None, key=lambda each: each[0])
+    return "" if found is None else f", did you mean `{found[1]}`?"
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[-_\s]", "", word.lower()) or word
+
+
+def misspellings(word: str, other: str, most: int) -> int:
+    """Return how many letters are wrong, left out, added or swapped with their neighbour; above `most` any such number.
+
+    >>> misspellings("trails", "trials", 3), misspellings("cosin", "cosine", 3)
+    (1, 1)
+    """
+    if abs(len(word) - len(other)) > most:
+        return most + 1
+    before, last = list[int](), list(range(len(other) + 1))
+    for place, letter in enumerate(word, start=1):
+        row = [place]
+        for there, theirs in enumerate(other, start=1):
+            best = min(last[there] + 1, row[-1] + 1, last[there - 1] + (letter != theirs))
+            if place > 1 < there and letter == other[there - 2] and theirs == word[place - 2]:
+                best = min(best, before[there - 2] + 1)
+            row.append(best)
+        before, last = last, row
+    return last[-1]
 
 
 # What pydantic adds to a field's name to say which member of a union it tried stands in angle brackets.

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -409,6 +409,17 @@ def emit(answer: Shown, as_json: bool, show: Callable[[Shown], None]) -> None:
         show(answer)
 
 
+def complaint(error: Any) -> str:
+    """Return what typer finds wrong with a command line; of an unknown option, what it is called here."""
+    told = str(getattr(error, "message", error))
+    if not hasattr(error, "possibilities") or getattr(error, "ctx", None) is None:
+        return told
+    from sweep.config.study_file import explain_key
+
+    known = [name for one in error.ctx.command.params for name in one.opts if name.startswith("--")]
+    return told + explain_key(error.option_name, known)
+
+
 def main() -> None:
     """Run the command line and exit with its code; an error is one line on stderr."""
     try:
@@ -424,7 +435,7 @@ def main() -> None:
         print(f"error: {name}: {error.message}", file=sys.stderr)
         code = 2
     except typer.exceptions.TyperException as error:
-        print(f"error: command line: {getattr(error, 'message', error)}", file=sys.stderr)
+        print(f"error: command line: {complaint(error)}", file=sys.stderr)
         code = 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):

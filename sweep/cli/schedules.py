@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sweep.cli.plots import Curve, draw_text, round_step
 from sweep.errors import BadInput, nearest
-from sweep.schedules import CATALOGUE, ClosedLoop, Schedule, schedule_class
+from sweep.schedules import CATALOGUE, ClosedLoop, Schedule, Timeline, schedule_class
 from sweep.schedules.base import MODIFIERS
 from sweep.schedules.catalogue import (
     LEARNING_RATE,
@@ -80,8 +80,8 @@ def as_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def schedule_from_file(path: Path) -> Schedule:
-    """Read the schedule that a JSON file holds.
+def schedule_from_file(path: Path, timeline: Timeline) -> Schedule:
+    """Read the schedule that a JSON file holds; one of Keras' is read for a training of that time.
 
     Raises:
         BadInput: naming the file, if it cannot be read or holds no valid schedule.
@@ -94,13 +94,13 @@ def schedule_from_file(path: Path) -> Schedule:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput("schedule", f"`{path}` cannot be read: {reason}.") from error
-    return schedule_in(text, path)
+    return schedule_in(text, path, timeline)
 
 
-def schedule_in(text: str, path: Path) -> Schedule:
+def schedule_in(text: str, path: Path, timeline: Timeline) -> Schedule:
     """Return the schedule that the text of a file holds; `BadInput` names the file if it is not valid."""
     try:
-        return Schedule.from_json(text)
+        return Schedule.from_json(text, timeline)
     except BadInput as error:
         raise BadInput(str(path), str(error)) from error
 
@@ -233,6 +233,6 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
             own = {key: value for key, value in options.items() if key in kinds[name].model_fields}
             schedule = make_schedule(name, {"learning_rate": LEARNING_RATE} | own, as_option)
         else:
-            schedule = schedule_from_file(Path(name))
+            schedule = schedule_from_file(Path(name), timeline)
         named.append(Named(name, schedule))
     return Shown(named, timeline, momentum)

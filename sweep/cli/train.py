@@ -25,6 +25,7 @@ from sweep.files import check_place, make_folder
 from sweep.fit.checkpoint import Checkpoint, Setting, exists
 from sweep.schedules import Timeline
 from sweep.schedules.catalogue import make_schedule
+from sweep.schedules.keras_documents import find_serialised
 from sweep.search.session import make_spec, read_data
 from sweep.space import Value
 
@@ -52,9 +53,9 @@ class TrainOptions:
         lengths = {"training.epochs": self.epochs, "training.batch_size": self.batch_size}
         study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
         plan = study_file.plan
-        candidate = self.candidate(parameters, plan)
         dataset = read_data(study_file)
         spec = make_spec(study_file, dataset)
+        candidate = self.candidate(parameters, plan, spec.timeline)
         setting = flatten(  # all that decides a training but its length
             {
                 "schedule": candidate.schedule.document,
@@ -97,7 +98,7 @@ class TrainOptions:
             if folder is not None and folder.exists() and not folder.is_dir():
                 raise BadInput(name, f"must be a folder, got the file `{folder}`.")
 
-    def candidate(self, parameters: Mapping[str, Value], plan: Plan) -> Candidate:
+    def candidate(self, parameters: Mapping[str, Value], plan: Plan, timeline: Timeline) -> Candidate:
         """Return the schedule and momentum that were asked for, by options or by a file.
 
         Raises:
@@ -106,7 +107,7 @@ class TrainOptions:
         optimizer = plan.optimizer
         given: dict[str, Any] = {"momentum": optimizer.usual_momentum}
         if self.schedule_file is not None:
-            given |= self._read_file(self.schedule_file, parameters, plan)
+            given |= self._read_file(self.schedule_file, parameters, plan, timeline)
         elif self.schedule is not None:
             given["schedule"] = make_schedule(self.schedule, parameters, as_option)
         else:
@@ -121,7 +122,7 @@ class TrainOptions:
             raise BadInput("nesterov", f"only the optimizer sgd can look ahead, not {optimizer.name}.")
         return candidate
 
-    def _read_file(self, path: Path, parameters: Mapping[str, Value], plan: Plan) -> dict[str, Any]:
+    def _read_file(self, path: Path, parameters: Mapping[str, Value], plan: Plan, timeline: Timeline) -> dict[str, Any]:
         """Return the schedule of a JSON file, and the momentum around it; say what was unlike this training."""
         if self.schedule is not None:
             raise BadInput("schedule", "give either --schedule or --schedule-file, not both.")
@@ -131,7 +132,10 @@ class TrainOptions:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput("schedule-file", f"`{path}` cannot be read: {error}.") from error
-        schedule, document = schedule_in(text, path), json.loads(text)
+        schedule, document = schedule_in(text, path, timeline), json.loads(text)
+        inner = document.get("schedule")
+        if find_serialised(inner if isinstance(inner, dict) else document):
+            say(f"note: Keras' schedule is read as {json.dumps(schedule.document)}.")
         here = plan.training.model_dump(include={"epochs", "batch_size"})
         here["optimizer"] = plan.optimizer.model_dump(mode="json")
         for name, value in here.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -22,6 +22,8 @@ from sweep.config.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Regis
 from sweep.errors import BadInput, field_name, first_problem, nearest
 from sweep.model import StrictModel
 from sweep.schedules import CATALOGUE, Timeline, schedule_class
+from sweep.schedules.base import explain_parameter
+from sweep.schedules.foreign import explain_word
 from sweep.space import Range, Space, Value, contains, extremes
 
 LARGEST_SEED = 2**32 - 1
@@ -137,8 +139,7 @@ def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
         if key in kind.model_fields and key not in kind.own_parameters():
             raise BadInput(f"{field}.{key}", f"unknown key; all schedules share `search.{key}`")
         if key not in kind.own_parameters():
-            near = nearest(f"{field}.{key}", [f"{field}.{own}" for own in kind.own_parameters()])
-            raise BadInput(f"{field}.{key}", f"unknown key{near}")
+            raise BadInput(f"{field}.{key}", f"unknown key{explain_parameter(key, [kind], f'{field}.{{}}'.format)}")
     chosen = kind.default_space | dict(spaces)
     first = next(corners(chosen))
     for values in corners(chosen):
@@ -363,12 +364,29 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
         if unknown is not None:
             *parents, key = field_name(unknown["loc"]).split(".")
             known, prefix = _keys_beside(parents), "".join(f"{parent}." for parent in parents)
-            near = nearest(key, known).replace("`", f"`{prefix}", 1)
-            raise BadInput(prefix + key, f"unknown key{near}" if key not in known else OF_ANOTHER) from error
+            told = OF_ANOTHER if key in known else f"unknown key{explain_key(key, known, prefix)}"
+            raise BadInput(prefix + key, told) from error
         field = field_name(complaints[0]["loc"])
         if complaints[0]["type"] == "string_pattern_mismatch":
             raise BadInput(field, f"must be {PATTERNS[field]}, got {complaints[0]['input']!r}.") from error
         raise first_problem(error) from error
+
+
+def explain_key(word: str, known: Collection[str], prefix: str = "") -> str:
+    """Return what an unknown key or option means: a key of another table, a word of others, or one of `known` misspelt.
+
+    It is the end of a complaint, from its comma on; known words are shown behind `prefix`.
+    """
+    key = word.lstrip("-").replace("-", "_") if word.startswith("--") else word
+    tables = [table for table in Plan.model_fields if key != "name" and key in _keys_beside([table])]
+    if told := explain_word(key):
+        return f"; {told}"
+    if near := nearest(word, known):
+        return near.replace("`", f"`{prefix}", 1)
+    if key in Plan.model_fields or tables:
+        place = key if key in Plan.model_fields else f"{tables[0]}.{key}"
+        return f"; it is `{place}`{' of the study file' if key != word else ''}."
+    return f"; there are {', '.join(known)}." if known and key == word else ""
 
 
 def _keys_beside(parents: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, get_origin, get_type_hints
 
@@ -29,6 +29,7 @@ from pydantic import (
 
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
+from sweep.schedules.foreign import explain_schedule, explain_word
 from sweep.space import Range, Space, Value
 
 Numbers: TypeAlias = NDArray[np.float64]
@@ -260,12 +261,18 @@ class Schedule(StrictModel, ABC):
         return json.dumps(self.document)
 
     @staticmethod
-    def from_json(text: str) -> Schedule:
+    def from_json(text: str, timeline: Timeline | None = None) -> Schedule:
         """Read a schedule from JSON: its own document, or one with the schedule under the key `schedule`.
 
+        What `keras.optimizers.schedules.serialize` or a `get_config` of Keras returns is read as well: the schedule
+        has the same rates over a training of that `timeline`.
+
         Raises:
-            BadInput: for text that is no JSON, an unknown schedule, or a parameter outside its range.
+            BadInput: for text that is no JSON, an unknown schedule, a parameter outside its range, or Keras' schedule
+                without a `timeline`.
         """
+        from sweep.schedules.keras_documents import find_serialised, read_serialised  # noqa: PLC0415 - it needs us
+
         try:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:  # a thousand brackets
@@ -273,7 +280,9 @@ class Schedule(StrictModel, ABC):
         if not isinstance(document, dict):
             raise BadInput("schedule", "must be a JSON object.")
         inner = document.get("schedule", document)
-        return read_schedule(inner if isinstance(inner, dict) else document)
+        document = inner if isinstance(inner, dict) else document
+        found = find_serialised(document)
+        return read_schedule(document) if found is None else read_serialised(*found, timeline)
 
     def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
         """Return the schedule for any Keras 3 model: a `LearningRateSchedule`, or a `Callback` if it is closed-loop."""
@@ -312,6 +321,8 @@ CATALOGUE: dict[str, type[Schedule]] = {}
 def schedule_class(name: str, field: str) -> type[Schedule]:
     """Return the schedule called `name`; `field` is what an error should blame."""
     if name not in CATALOGUE:
+        if explained := explain_schedule(name):
+            raise BadInput(field, explained)
         known = nearest(name, CATALOGUE) or f"; there are {', '.join(CATALOGUE)}"
         raise BadInput(field, f"there is no schedule `{name}`{known}" if name else f"is missing{known}")
     return CATALOGUE[name]
@@ -330,8 +341,26 @@ def read_schedule(values: Mapping[str, Any]) -> Schedule:
     kind = schedule_class(str(rest.pop("name", "")), "name")
     unknown = next((key for key in rest if key not in kind.model_fields), None)
     if unknown is not None:
-        raise BadInput(unknown, f"unknown key{nearest(unknown, kind.model_fields)}")
+        raise BadInput(unknown, f"unknown key{explain_parameter(unknown, [kind])}")
     return build(kind, rest)
+
+
+def explain_parameter(
+    key: str, kinds: Sequence[type[Schedule]], written: Callable[[str], str] = str, others: Iterable[str] = ()
+) -> str:
+    """Return the end of a complaint that no schedule of `kinds` has the parameter `key`, from its comma on.
+
+    It says what others mean by the word, which schedules have it, which word it misspells, or what there is instead;
+    `written` is how a parameter is written, and `others` are words that could have been meant as well.
+    """
+    if explained := explain_word(key, [kind.name for kind in kinds]):
+        return f"; {explained}"
+    having = [name for name, kind in CATALOGUE.items() if key in kind.model_fields]
+    if having:
+        return f"; it belongs to {', '.join(having)}."
+    known = dict.fromkeys(parameter for kind in kinds for parameter in kind.model_fields)
+    near = nearest(written(key), [written(name) for name in (*known, *others)])
+    return near or f"; there are {', '.join(map(written, known))}."
 
 
 def build(kind: type[Schedule], values: Mapping[str, Any]) -> Schedule:

@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel
 
-from sweep.errors import BadInput, nearest
+from sweep.errors import BadInput
 from sweep.model import Answer
 from sweep.schedules import CATALOGUE, MODIFIERS, ClosedLoop, Numbers, Schedule, Timeline, build, schedule_class
+from sweep.schedules.base import explain_parameter
 from sweep.space import Value
 
 Kind: TypeAlias = Literal["open-loop", "closed-loop"]
@@ -195,8 +196,8 @@ def require_known(
     known = dict.fromkeys(parameter for kind in kinds for parameter in kind.model_fields)
     if key not in known:
         names = ", ".join(kind.name for kind in kinds) or "a schedule in a file, which has its own"
-        near = nearest(written(key), [written(name) for name in (*known, *others)] if kinds else [])
-        raise BadInput(key, f"{written(key)} is no parameter of {names}{near or '.'}")
+        told = explain_parameter(key, kinds, written, others) if kinds else "."
+        raise BadInput(key, f"{written(key)} is no parameter of {names}{told}")
 
 
 def read_value(word: str) -> Value:

@@ -30,6 +30,7 @@ from sweep.schedules.catalogue import (
     read_timeline,
     schedule_from_texts,
 )
+from sweep.schedules.foreign import explain_schedule
 from sweep.server.errors import MISSING, ProblemDetails, Refused, content, refusal
 from sweep.server.pages import FOREVER, PageRoute, page
 from sweep.server.state import REGISTRY_SECONDS, State
@@ -75,7 +76,8 @@ def show_rates(
 ) -> RatesAnswer:
     """Show the rates of a schedule; its parameters are further values of the query, such as `drop=0.5`."""
     if schedule not in CATALOGUE:
-        raise NotFound("schedule", f"there is no schedule `{schedule}`{nearest(schedule, CATALOGUE)}")
+        told = explain_schedule(schedule) or f"there is no schedule `{schedule}`{nearest(schedule, CATALOGUE)}"
+        raise NotFound("schedule", told)
     own: dict[str, str] = {}
     for key, text in request.query_params.multi_items():
         if key in own:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from sweep.cli.schedules import as_option, schedule_from_file, split_words
 from sweep.errors import BadInput
-from sweep.schedules import CATALOGUE, read_schedule
+from sweep.schedules import CATALOGUE, Timeline, read_schedule
 from sweep.schedules.catalogue import make_schedule
 from sweep.space import Value
+
+TIMELINE = Timeline(epochs=2, steps_per_epoch=3)
 
 
 class TestSplitWords:
@@ -94,7 +96,7 @@ class TestScheduleFromFile:
         schedule = read_schedule({"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 10, "floor": 0.1})
         path = tmp_path / "step.json"
         path.write_text(schedule.to_json(), encoding="utf-8")
-        assert schedule_from_file(path) == schedule
+        assert schedule_from_file(path, TIMELINE) == schedule
 
     @pytest.mark.parametrize(
         ("content", "complaint"),
@@ -111,9 +113,9 @@ class TestScheduleFromFile:
         path = tmp_path / "best.json"
         path.write_bytes(content)
         with pytest.raises(BadInput, match=complaint):
-            schedule_from_file(path)
+            schedule_from_file(path, TIMELINE)
 
     def test_a_missing_file_is_told_with_the_nearest(self, tmp_path: Path) -> None:
         (tmp_path / "best.json").touch()
         with pytest.raises(BadInput, match=r"schedule: there is no file `.*bets\.json`, did you mean `.*best\.json`\?"):
-            schedule_from_file(tmp_path / "bets.json")
+            schedule_from_file(tmp_path / "bets.json", TIMELINE)

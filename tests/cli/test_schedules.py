@@ -255,3 +255,27 @@ class TestBadInput:
 
     def test_a_command_that_is_missing_is_one_line(self, run: Run) -> None:
         assert run("schedule") == (2, "", "error: command line: Missing command.\n")
+
+
+def test_a_file_of_keras_is_shown_with_its_own_rates_over_the_training(run: Run, tmp_path: Path) -> None:
+    config = {"initial_learning_rate": 0.1, "decay_steps": 12, "decay_rate": 0.5, "staircase": True}
+    document = json.dumps({"class_name": "ExponentialDecay", "config": config})
+    (tmp_path / "keras.json").write_text(document, encoding="utf-8")
+    code, out, err = run("schedule", "show", "keras.json", "--epochs", 4, "--steps-per-epoch", 6, "--json")
+    assert (code, err) == (0, "")
+    (shown,) = json.loads(out)["schedules"]
+    assert shown["rates_at_start"] == [0.1, 0.1, 0.05, 0.05]
+    assert shown["schedule"]["name"] == "exponential_staircase"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["run", "--batch-size", 3], "--batch-size; it is `training.batch_size` of the study file."),
+        (["run", "--n-trials", 3], "--n-trials; `n_trials` is Optuna's; `trials` is the number of candidates."),
+        (["run", "--trails", 3], "--trails, did you mean `--trials`?"),
+        (["best", "--zzz"], "--zzz"),
+    ],
+)
+def test_an_option_that_is_not_there_is_told_by_its_name_here(run: Run, words: list[object], complaint: str) -> None:
+    assert run(*words) == (2, "", f"error: command line: No such option: {complaint}\n")

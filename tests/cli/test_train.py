@@ -177,6 +177,20 @@ class TestContinuing:
         assert [*whole[:trained], *stopped.out[: 7 - trained], *ended.out] == whole
 
 
+def test_a_schedule_file_of_keras_is_read_for_the_studys_training(
+    sweep: Sweep, requests: list[Request], tmp_path: Path
+) -> None:
+    config = {"initial_learning_rate": 0.1, "decay_steps": 6, "alpha": 0.1}
+    document = json.dumps({"class_name": "CosineDecay", "config": config})
+    (tmp_path / "keras.json").write_text(document, encoding="utf-8")
+    ended = sweep("--schedule-file", "keras.json", "--epochs", 2)
+    (request,) = requests
+    assert ended.out[0].startswith("note: Keras' schedule is read as {")
+    rates = request.candidate.schedule.rates(request.spec.timeline).ravel()
+    assert rates[0] == 0.1
+    assert rates[6] == pytest.approx(0.01)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("words", "message"),

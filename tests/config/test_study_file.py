@@ -97,7 +97,7 @@ UNKNOWN_KEYS: list[Wrong] = [
     ("search.learning_rate.lwo", 0.1, r"unknown key, did you mean `search\.learning_rate\.low`\?"),
     (f"{DROP}.hgih", 0.9, r"unknown key, did you mean `search\.schedules\.step\.drop\.high`\?"),
     ("recipes.0.epochs_dorp", 10, r"unknown key, did you mean `.*epochs_drop`\?"),
-    ("search.zzz", 3, "unknown key$"),
+    ("search.zzz", 3, r"unknown key; there are trials, .*, schedules\.$"),
 ]
 
 WRONG_TYPES: list[Wrong] = [

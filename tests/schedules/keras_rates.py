@@ -23,5 +23,7 @@ def keras_rates(name: str, timeline: Timeline, *arguments: Any, **options: Any) 
 
 
 def _exact(value: Any) -> Any:
-    """Return a float as NumPy has it: Keras makes single precision of Python's."""
+    """Return a float, or those of a list, as NumPy has it: Keras makes single precision of Python's."""
+    if isinstance(value, list):
+        return [_exact(each) for each in value]
     return np.float64(value) if isinstance(value, float) else value

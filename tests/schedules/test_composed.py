@@ -123,7 +123,7 @@ class TestParts:
             (None, "a schedule's name or a whole schedule, got None"),
             ("{", "`{` is not valid JSON"),
             ({"name": "linear", "final_ratio": 2.0}, "`final_ratio` must be less than or equal to 1, got 2.0"),
-            ({"name": "linear", "final": 0.1}, "`final` unknown key, did you mean `final_ratio`"),
+            ({"name": "linear", "finl_ratio": 0.1}, "`finl_ratio` unknown key, did you mean `final_ratio`"),
             ("step", "`drop` is missing"),
         ],
         ids=str,

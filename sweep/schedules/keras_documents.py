@@ -1,0 +1,311 @@
+"""Keras' serialised schedules, read without Keras: each becomes the schedule of ours with the same rates."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from sweep.errors import BadInput, first_problem
+from sweep.model import StrictModel
+from sweep.schedules.base import Numbers, Schedule, Timeline, read_schedule, write_fractions, write_points
+
+Document: TypeAlias = dict[str, Any]
+Rate = Annotated[float, Field(ge=0)]
+Steps = Annotated[float, Field(gt=0)]
+MOST_POINTS = 2000  # of the straight lines that stand for a schedule which has no form here
+ZERO: Document = {"name": "piecewise_linear", "points": "0:0 1:0"}
+
+
+class KerasSchedule(StrictModel, ABC):
+    """A schedule of Keras' own, by its configuration."""
+
+    name: str | None = None
+
+    @abstractmethod
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step, counted from 0, as Keras computes it."""
+
+    @abstractmethod
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield documents of ours that may have the same rates over a training."""
+
+
+class Decay(KerasSchedule):
+    """What most of them have: a rate to begin with and a number of steps."""
+
+    initial_learning_rate: Rate
+    decay_steps: Steps
+
+    def then(self, form: Document, rate: float, steps: float) -> Document:
+        """Return a form that takes `decay_steps` of `steps` batches and is followed by a constant rate."""
+        if self.decay_steps >= steps:
+            return form
+        rest = {"name": "constant", "learning_rate": rate} if rate > 0 else ZERO
+        return _joined(form, rest, self.decay_steps / steps)
+
+
+class ExponentialDecay(Decay):
+    """`initial_learning_rate * decay_rate ** (step / decay_steps)`."""
+
+    decay_rate: Rate
+    staircase: bool = False
+
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step."""
+        passed = step / self.decay_steps
+        return self.initial_learning_rate * self.decay_rate ** (np.floor(passed) if self.staircase else passed)
+
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield the exponential ones, and milestones for stairs of which the training has no whole number."""
+        periods = timeline.batches / self.decay_steps
+        rate = {"learning_rate": self.initial_learning_rate}
+        if self.decay_rate > 0 and periods * abs(math.log(self.decay_rate)) < 600:  # or the power overflows
+            power = {**rate, "final_ratio": self.decay_rate**periods}
+            if not self.staircase:
+                yield {"name": "exponential_by_batch", **power}
+            elif periods >= 1:
+                yield {"name": "exponential_staircase", **power, "stairs": round(periods)}
+        if self.staircase and 1 < periods <= MOST_POINTS:
+            at = [number * self.decay_steps / timeline.batches for number in range(1, math.ceil(periods))]
+            yield {"name": "milestones", **rate, "drop": self.decay_rate, "at": write_fractions(at)}
+
+
+class InverseTimeDecay(Decay):
+    """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`."""
+
+    decay_rate: Rate
+    staircase: bool = False
+
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step."""
+        passed = step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * (np.floor(passed) if self.staircase else passed))
+
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield time decay by batch, or by epoch."""
+        rate = {"learning_rate": self.initial_learning_rate}
+        yield {"name": "time_by_batch", **rate, "decay": self.decay_rate / self.decay_steps}
+        yield {"name": "time", **rate, "decay": self.decay_rate * timeline.steps_per_epoch / self.decay_steps}
+
+
+class PolynomialDecay(Decay):
+    """`(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate`."""
+
+    end_learning_rate: Rate = 0.0001
+    power: float = 1.0
+    cycle: bool = False
+
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step."""
+        steps: Any = self.decay_steps
+        if self.cycle:
+            steps = steps * np.maximum(1, np.ceil(step / steps))
+        left = 1 - np.minimum(step, steps) / steps
+        span = self.initial_learning_rate - self.end_learning_rate
+        rates: Numbers = span * left**self.power + self.end_learning_rate
+        return rates
+
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield a line or a polynomial, which the end of the training may cut off or a constant rate follow."""
+        if not self.initial_learning_rate:
+            return
+        end = self.end_learning_rate / self.initial_learning_rate
+        rate = {"learning_rate": self.initial_learning_rate}
+        form = {"name": "polynomial", **rate, "final_ratio": end, "power": self.power}
+        if self.power == 1:
+            reached = 1 - (1 - end) * min(1.0, timeline.batches / self.decay_steps)
+            form = {"name": "linear", **rate, "final_ratio": reached}
+        yield self.then(form, self.end_learning_rate, timeline.batches)
+
+
+class CosineDecay(Decay):
+    """Half a cosine from `initial_learning_rate` down to its share `alpha`; from `warmup_target` after a warm-up."""
+
+    alpha: Rate = 0.0
+    warmup_target: Rate | None = None
+    warmup_steps: Annotated[float, Field(ge=0)] = 0
+
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step."""
+        first, peak, warmup = self._parts
+        fraction = np.minimum(step - warmup, self.decay_steps) / self.decay_steps
+        falling = peak * ((1 - self.alpha) * (1 + np.cos(np.pi * fraction)) / 2 + self.alpha)
+        rising = first + (peak - first) * step / (warmup or 1)
+        return np.where(step < warmup, rising, falling)
+
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield a cosine, which a constant rate may follow, behind a warm-up from 0 or a line from another rate."""
+        first, peak, warmup = self._parts
+        cosine = {"name": "cosine", "learning_rate": peak, "final_ratio": self.alpha}
+        if not (peak and warmup < timeline.batches):
+            return
+        form, share = self.then(cosine, peak * self.alpha, timeline.batches - warmup), warmup / timeline.batches
+        if not warmup or not first:
+            yield {**form, "warmup": share}
+        else:
+            line = {"name": "piecewise_linear", "learning_rate": peak, "points": f"0:{first / peak!r} 1:1"}
+            yield _joined(line, form, share)
+
+    @property
+    def _parts(self) -> tuple[float, float, float]:
+        """The first rate, the highest and the steps between."""
+        if self.warmup_target is None:
+            return self.initial_learning_rate, self.initial_learning_rate, 0
+        return self.initial_learning_rate, self.warmup_target, self.warmup_steps
+
+
+class CosineDecayRestarts(KerasSchedule):
+    """Half cosines in cycles, each `t_mul` times as long and `m_mul` times as high as the one before."""
+
+    initial_learning_rate: Rate
+    first_decay_steps: Steps
+    t_mul: Annotated[float, Field(gt=0)] = 2.0
+    m_mul: Rate = 1.0
+    alpha: Rate = 0.0
+
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step."""
+        ends = [self.first_decay_steps]
+        while ends[-1] <= step[-1] and len(ends) <= len(step):
+            ends.append(ends[-1] + self.first_decay_steps * self.t_mul ** len(ends))
+        cycle = np.searchsorted(ends, step + 1e-9, side="right")
+        lengths = self.first_decay_steps * self.t_mul ** np.arange(len(ends) + 1.0)
+        share = (step - np.concatenate([[0.0], ends])[cycle]) / lengths[cycle]
+        height = self.m_mul**cycle * (1 + np.cos(np.pi * share)) / 2
+        rates: Numbers = self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha)
+        return rates
+
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield the cosine with restarts."""
+        yield {
+            "name": "cosine_restarts",
+            "learning_rate": self.initial_learning_rate,
+            "final_ratio": self.alpha,
+            "first_cycle": self.first_decay_steps / timeline.batches,
+            "t_mul": self.t_mul,
+            "m_mul": self.m_mul,
+        }
+
+
+class PiecewiseConstantDecay(KerasSchedule):
+    """The first of `values` up to and including the first of `boundaries`, then the second, and so on."""
+
+    boundaries: Annotated[tuple[float, ...], Field(strict=False)]
+    values: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_one_value_more(self) -> PiecewiseConstantDecay:
+        if len(self.values) != len(self.boundaries) + 1 or any(a > b for a, b in pairwise(self.boundaries)):
+            raise ValueError(f"`boundaries` must ascend, one fewer than `values`, got {list(self.boundaries)}.")
+        return self
+
+    def rates(self, step: Numbers) -> Numbers:
+        """Return the rate of each step."""
+        return np.array(self.values)[np.searchsorted(self.boundaries, step, side="left")]
+
+    def forms(self, timeline: Timeline) -> Iterator[Document]:
+        """Yield milestones for values that all fall by the same factor."""
+        begins = [(math.floor(boundary) + 1) / timeline.batches for boundary in self.boundaries]
+        at = write_fractions([begin for begin in begins if 0 < begin < 1])
+        if at and self.values[0]:
+            rate = {"learning_rate": self.values[0]}
+            yield {"name": "milestones", **rate, "drop": self.values[1] / self.values[0], "at": at}
+
+
+CLASSES: dict[str, type[KerasSchedule]] = {
+    kind.__name__: kind
+    for kind in (
+        ExponentialDecay,
+        InverseTimeDecay,
+        PolynomialDecay,
+        CosineDecay,
+        CosineDecayRestarts,
+        PiecewiseConstantDecay,
+    )
+}
+# What a configuration alone calls itself, unless somebody named it.
+NAMES = {**{name: name for name in CLASSES}, "SGDRDecay": "CosineDecayRestarts"}
+NAMES["PiecewiseConstant"] = "PiecewiseConstantDecay"
+# The key by which a configuration without a known name tells its class.
+TELLING = {
+    "boundaries": "PiecewiseConstantDecay",
+    "first_decay_steps": "CosineDecayRestarts",
+    "end_learning_rate": "PolynomialDecay",
+    "alpha": "CosineDecay",
+}
+
+
+def find_serialised(document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return class and configuration of the schedule of Keras' that a document holds; None if it holds none.
+
+    The document may be what `keras.optimizers.schedules.serialize` returns, a schedule's `get_config()`, or either of
+    an optimizer with such a schedule.
+    """
+    config, kind, rate = document.get("config"), document.get("class_name"), document.get("learning_rate")
+    if isinstance(kind, str) and isinstance(config, Mapping):
+        inner = config.get("learning_rate")
+        return find_serialised(inner) if isinstance(inner, Mapping) else (kind.rpartition(">")[2], config)
+    if isinstance(rate, Mapping):
+        return find_serialised(rate)
+    if "initial_learning_rate" not in document and not {"boundaries", "values"} <= document.keys():
+        return None
+    named = NAMES.get(str(document.get("name")))
+    return named or next((kind for key, kind in TELLING.items() if key in document), ""), document
+
+
+def read_serialised(kind: str, config: Mapping[str, Any], timeline: Timeline | None) -> Schedule:
+    """Return the schedule of ours that has the rates of Keras' schedule over a training.
+
+    Raises:
+        BadInput: for a class or configuration that is not Keras', without the length of a training, and for a schedule
+            that has no form here.
+    """
+    if kind == "RateTable" and isinstance(config.get("schedule"), Mapping):  # one of ours, in Keras' clothes
+        return read_schedule(config["schedule"])
+    if kind not in CLASSES:
+        which = f"`{kind}` is no schedule of Keras' own" if kind else "it does not tell its class, `class_name`"
+        raise BadInput("schedule", f"{which}; there are {', '.join(CLASSES)}.")
+    try:
+        theirs = CLASSES[kind].model_validate(dict(config))
+    except ValidationError as error:
+        raise first_problem(error) from error
+    if timeline is None:
+        reason = f"Keras' {kind} counts steps, so it is read only where epochs and steps per epoch are known."
+        raise BadInput("schedule", reason)
+    wanted = theirs.rates(np.arange(timeline.batches, dtype=np.float64))
+    highest = float(np.max(wanted, initial=0.0))
+    if not (np.isfinite(wanted).all() and highest > 0 and wanted.min() >= 0):
+        raise BadInput("schedule", f"Keras' {kind} must give finite rates of at least 0, and one above 0.")
+    constant = [{"name": "constant", "learning_rate": highest}] if np.ptp(wanted) == 0 else []
+    for form in (*constant, *theirs.forms(timeline)):
+        try:
+            ours = read_schedule(form)
+        except BadInput:  # a parameter of theirs lies outside our range
+            continue
+        if np.allclose(ours.rates(timeline).ravel(), wanted, rtol=1e-9, atol=1e-12 * highest):
+            return ours
+    points = straight_lines(wanted / highest)
+    if len(points) > MOST_POINTS:
+        reason = f"Keras' {kind} has no form here unless it takes the whole training, {timeline.batches} steps."
+        raise BadInput("schedule", reason)
+    return read_schedule({"name": "piecewise_linear", "learning_rate": highest, "points": write_points(points)})
+
+
+def straight_lines(shares: Numbers) -> list[tuple[float, float]]:
+    """Return the points `(fraction, share)` between which straight lines go through all shares, one a step."""
+    steps = len(shares)
+    ended = np.append(shares, shares[-1])
+    bent = np.abs(ended[:-2] - 2 * ended[1:-1] + ended[2:]) > 1e-12
+    kept = [0, *(np.flatnonzero(bent) + 1).tolist(), steps]
+    return [(place / steps, float(ended[place])) for place in kept]
+
+
+def _joined(first: Document, second: Document, at: float) -> Document:
+    rate = first.get("learning_rate", second.get("learning_rate"))
+    return {"name": "join", "learning_rate": rate, "first": first, "second": second, "at": at}
