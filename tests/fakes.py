@@ -97,6 +97,7 @@ def make_plan(name: str = "tiny", recipes: Sequence[dict[str, Any]] = RECIPES, *
             "trials": 20,
             "replicates": 2,
             "round_size": 8,
+            "metric": "accuracy",
             "learning_rate": {"low": 0.01, "high": 1.0, "log": True},
             "momentum": {"low": 0.0, "high": 0.9},
             "schedules": {

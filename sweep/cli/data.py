@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE, WIDTH
-from sweep.data.columns import ColumnRole, Stated, StatedRole, TaskName
+from sweep.data.columns import ColumnRole, Stated, StatedRole
 from sweep.data.description import ColumnAnswer, TableAnswer, describe_table
 from sweep.data.form import Form
 from sweep.errors import BadInput, first_problem
+from sweep.task import TaskName
 
 MOST_CLASSES = 12  # that are listed
 MOST_COLUMNS = 40  # lines of the table

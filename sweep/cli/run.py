@@ -264,7 +264,7 @@ class RunProgress(RunListener):
         """Show how far a search is after a round."""
         assert self._plan is not None
         best, quoted = "", self._plan.baseline
-        if progress.finished and self._plan.search.metric == "log_loss":
+        if progress.finished and self._plan.metric == "log_loss":
             best = f"best log-loss {progress.best_log_loss:.4f}"
         elif progress.finished:
             best = f"best {progress.best_value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")

@@ -63,6 +63,7 @@ class TrainOptions:
                 "nesterov": candidate.nesterov,
                 "seed": self.seed,
                 "batch_size": plan.training.batch_size,
+                "class_weight": plan.training.class_weight,
                 "data": dataset.sha256,
                 **plan.model_dump(mode="json", include={"split", "model", "optimizer"}),
             }

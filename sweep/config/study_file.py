@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from sweep.candidate import Candidate, Optimizer, Sgd, from_params
 from sweep.config.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Registry, read_registry
@@ -25,12 +25,22 @@ from sweep.schedules import CATALOGUE, Timeline, schedule_class
 from sweep.schedules.base import explain_parameter
 from sweep.schedules.foreign import explain_word
 from sweep.space import Range, Space, Value, contains, extremes
+from sweep.task import METRICS, MetricName, Task
 
 LARGEST_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED + 1)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
-Metric: TypeAlias = Literal["accuracy", "log_loss"]
+Weight = Annotated[float, Field(gt=0)]
+# All classes weigh the same together, or each has a weight; the brackets keep the tag out of an error's field.
+ClassWeight: TypeAlias = Annotated[
+    Annotated[Literal["balanced"], Tag("<word>")] | Annotated[dict[str, Weight], Tag("<table>")],
+    Discriminator(
+        lambda given: "<table>" if isinstance(given, dict) else "<word>" if given == "balanced" else None,
+        custom_error_type="class_weight",
+        custom_error_message="must be `balanced` or a table of label = weight",
+    ),
+]
 Note = Annotated[str, Field(max_length=1000)]
 
 SHARED = ("learning_rate", "momentum", "nesterov")
@@ -95,20 +105,25 @@ class ModelPlan(StrictModel):
 
 
 class TrainingPlan(StrictModel):
-    """How long each training is."""
+    """How long each training is, and what its classes weigh.
+
+    `class_weight` multiplies the training loss of a row by a weight of its class, as Keras' `fit(class_weight=)` does;
+    a class without one has 1. `balanced` gives each class the same weight in all.
+    """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     batch_size: Count = 28
+    class_weight: ClassWeight | None = None
 
 
 class SearchPlan(StrictModel):
-    """What to try, how often, in which order, and what ranks it."""
+    """What to try, how often, in which order, and what ranks it; without a metric, that of the task by default."""
 
     trials: Count = 200
     replicates: Count = 16
     round_size: Annotated[int, Field(ge=1, le=1024)] = 64
     sampler_seed: Seed = 0
-    metric: Metric = "accuracy"
+    metric: MetricName | None = None
     learning_rate: Space = Range(low=1e-3, high=1.0, log=True)
     momentum: Space = Range(low=0.0, high=0.99)
     nesterov: Space = False
@@ -187,7 +202,8 @@ class BaselinePlan(StrictModel):
 class VerdictPlan(StrictModel):
     """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
 
-    `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in validation rows.
+    `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in the metric's unit:
+    validation rows for accuracy, of which it is one by default.
     """
 
     finalists: Annotated[int, Field(ge=1, le=256)] = 6
@@ -195,7 +211,7 @@ class VerdictPlan(StrictModel):
     confirmation_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 64
     splits: Annotated[int, Field(ge=2, le=10_000)] = 30
     split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
-    smallest_effect: float = Field(default=1.0, gt=0)
+    smallest_effect: float | None = Field(default=None, gt=0)
 
 
 class Plan(StrictModel):
@@ -226,6 +242,11 @@ class Plan(StrictModel):
         return self
 
     @property
+    def metric(self) -> MetricName:
+        """What ranks: accuracy, unless something else is stated or settled."""
+        return self.search.metric or "accuracy"
+
+    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The recipes, as candidates."""
         return tuple(recipe_candidate(recipe) for recipe in self.recipes)
@@ -244,6 +265,43 @@ class Plan(StrictModel):
     def schedules(self) -> tuple[str, ...]:
         """The schedules of everything that the study may train, by name."""
         return tuple(dict.fromkeys([*self.search.schedules, *(each.schedule.name for each in self.quoted)]))
+
+
+def settle_metric(plan: Plan, task: Task) -> Plan:
+    """Return the plan with what ranks, and what is worth having, filled in as the task has it.
+
+    Raises:
+        BadInput: for a metric, a class weight or a schedule's monitor that the task does not have.
+    """
+    chosen = METRICS[plan.search.metric or task.default.name]
+    if chosen.task != task.name:
+        rule = f"must be one for {task.name}, as the label holds them: {', '.join(each.name for each in task.metrics)}"
+        raise BadInput("search.metric", f"{rule}; got {chosen.name!r}.")
+    if task.name == "numbers":
+        _check_numbers(plan)
+    search, verdict = plan.search.model_copy(update={"metric": chosen.name}), plan.verdict
+    if chosen.name == "accuracy" and verdict.smallest_effect is None:
+        verdict = verdict.model_copy(update={"smallest_effect": 1.0})
+    return plan.model_copy(update={"search": search, "verdict": verdict})
+
+
+def _check_numbers(plan: Plan) -> None:
+    """Raise `BadInput` for what needs classes."""
+    if plan.training.class_weight is not None:
+        raise BadInput("training.class_weight", "must be left out, since the label holds numbers.")
+    watching: dict[str, tuple[str, Mapping[str, Space]]] = {}
+    for name, spaces in plan.search.schedules.items():
+        watching[f"search.schedules.{name}"] = name, spaces
+    for number, quoted in enumerate(plan.quoted):
+        watching[f"baseline.recipes.{number}"] = quoted.schedule.name, quoted.schedule.parameters
+    for field, (name, spaces) in watching.items():
+        if (monitor := CATALOGUE[name].model_fields.get("monitor")) is None:
+            continue
+        watched = [each for each in extremes(spaces.get("monitor", monitor.default)) if "accuracy" in str(each)]
+        if watched:
+            able = [each for each in get_args(monitor.annotation) if "accuracy" not in each]
+            cure = f"choose {' or '.join(able)}" if able else "leave the schedule out"
+            raise BadInput(f"{field}.monitor", f"`{watched[0]}` needs classes, and the label holds numbers; {cure}.")
 
 
 def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:
@@ -347,7 +405,15 @@ def read_plan_text(document: str) -> Plan:
 
     `BadInput` is raised as by `read_plan`.
     """
-    return read_plan(json.loads(document))
+    return read_kept_plan(json.loads(document))
+
+
+def read_kept_plan(tables: Mapping[str, Any]) -> Plan:
+    """Check the tables of a study file as a database or a server keeps it, maybe since before there were all keys."""
+    search = tables.get("search")
+    if isinstance(search, Mapping) and "metric" not in search:
+        tables = {**tables, "search": {**search, "metric": "accuracy"}}
+    return read_plan(tables)
 
 
 def read_plan(tables: Mapping[str, Any]) -> Plan:

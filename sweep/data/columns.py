@@ -16,8 +16,8 @@ import pandas as pd
 from sweep.data.cells import days, read_dates, read_numbers, read_units, some, unlike_a_date
 from sweep.data.reading import Table
 from sweep.errors import BadInput, nearest
+from sweep.task import TaskName
 
-TaskName: TypeAlias = Literal["classes", "numbers"]
 StatedRole: TypeAlias = Literal["number", "words", "date", "id"]
 
 LABEL_NAMES = ("class", "label", "target", "y", "outcome", "species", "labels", "classes", "category", "response")

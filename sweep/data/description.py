@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from sweep.data.columns import AS_STATED, INPUTS, Column, ColumnRole, Columns, Stated, TaskName, find_columns
+from sweep.data.columns import AS_STATED, INPUTS, Column, ColumnRole, Columns, Stated, find_columns
 from sweep.data.form import Form
 from sweep.data.reading import Table, read_table
 from sweep.model import Answer
+from sweep.task import TaskName
 
 MOST_WORDS = 8  # that are listed
 

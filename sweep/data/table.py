@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class Split:
     @property
     def train_targets(self) -> NDArray[np.int32]:
         """The class indices to train on."""
-        return self.dataset.targets[self.train_index]
+        return self._scaled(self.train_index)
 
     @property
     def validation_inputs(self) -> NDArray[np.float32]:
@@ -69,7 +69,22 @@ class Split:
     @property
     def validation_targets(self) -> NDArray[np.int32]:
         """The class indices to validate on."""
-        return self.dataset.targets[self.validation_index]
+        return self._scaled(self.validation_index)
+
+    @property
+    def target_unit(self) -> tuple[float, float]:
+        """Mean and standard deviation of the numbers to train on, the scale of targets; 0 and 1 for classes."""
+        if self.dataset.classes:
+            return 0.0, 1.0
+        numbers = self.dataset.targets[self.train_index].astype(np.float64)
+        return float(numbers.mean()), float(numbers.std()) or 1.0
+
+    def _scaled(self, index: NDArray[np.int32]) -> NDArray[Any]:
+        targets = self.dataset.targets[index]
+        if self.dataset.classes:
+            return targets
+        shift, scale = self.target_unit
+        return ((targets - shift) / scale).astype(np.float32)
 
     @property
     def train_rows(self) -> int:

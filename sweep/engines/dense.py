@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from sweep.engines.spec import Architecture, initial_weights
-from sweep.engines.updates import Gradient, wanted
+from sweep.engines.spec import Architecture, Block, Float32, initial_weights
+from sweep.engines.updates import Gradient, wanted, weighted
 
 # Each activation, and its derivative as a function of the activation's own value.
 ACTIVATIONS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]] = {
@@ -27,12 +28,20 @@ ACTIVATIONS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[tf.Tens
     "sigmoid": (tf.math.sigmoid, lambda value: value * (1 - value)),
 }
 
+BY_NUMPY: dict[str, Callable[[Float32], Any]] = {
+    "relu": lambda below: np.maximum(below, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda below: 1 / (1 + np.exp(-below)),
+}
+PREDICTED_BYTES = 8 * 2**20  # of hidden activations at once
+
 
 @dataclass(frozen=True)
 class HiddenLayerNetwork:
-    """Dense, activation, dense, sigmoid or softmax, for all members of a batch at once."""
+    """Dense, activation, dense, and sigmoid, softmax or nothing, for all members of a batch at once."""
 
     architecture: Architecture
+    class_weights: tuple[float, ...] = ()
 
     def initial(self, run_seeds: Sequence[int], candidates: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Return kernels and biases in this module's layout, equal for all candidates of a seed, and no state."""
@@ -59,10 +68,14 @@ class HiddenLayerNetwork:
     def gradient(
         self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
     ) -> Gradient:
-        """Return the logits and the mean cross-entropy's gradient, for `targets` `[seeds, rows]`."""
+        """Return the logits and the mean loss' gradient, for `targets` `[seeds, rows]`."""
         hidden, logits = self._forward(weights, inputs)
-        probabilities = tf.sigmoid(logits) if logits.shape[1] == 1 else tf.nn.softmax(logits, axis=1)
-        delta = (probabilities - wanted(logits, targets)) / logits.shape[2]
+        if targets.dtype.is_floating:
+            delta = 2 * (logits - wanted(logits, targets)) / logits.shape[2]
+        else:
+            probabilities = tf.sigmoid(logits) if logits.shape[1] == 1 else tf.nn.softmax(logits, axis=1)
+            delta = (probabilities - wanted(logits, targets)) / logits.shape[2]
+            delta = weighted(delta, targets, self.class_weights)
         kernel = _sum_rows(delta[:, :, None] * hidden[:, None], axis=3)
         derivative = ACTIVATIONS[self.architecture.activation][1]
         # A matrix product over so few outputs is slower than the sum written out.
@@ -72,6 +85,34 @@ class HiddenLayerNetwork:
         first = _share_inputs(tf.linalg.matrix_transpose(inputs), below)
         gradients = [first, _sum_rows(below, axis=2), kernel, _sum_rows(delta, axis=2)]
         return Gradient(logits, gradients, list(state))
+
+    def predict(
+        self,
+        weights: Sequence[tf.Tensor],
+        state: Sequence[tf.Tensor],
+        inputs: Float32,
+        block: Block,
+    ) -> Float32:
+        """Return the logits of some members for `inputs` `[rows, features]`: `[seeds, candidates, rows, outputs]`.
+
+        NumPy computes it, so that nothing is compiled for it.
+        """
+        del state
+        chosen = slice(block.candidates.start, block.candidates.stop)
+        first, first_bias, second, second_bias = (weight.numpy()[..., chosen] for weight in weights)
+        units, features, members = first.shape[1:]
+        chunk = max(1, PREDICTED_BYTES // (4 * units * members))
+        found = np.empty((len(block.seeds), members, len(inputs), second.shape[1]), np.float32)
+        for place, seed in enumerate(block.seeds):
+            kernel = np.ascontiguousarray(first[seed].transpose(1, 2, 0)).reshape(features, members * units)
+            bias, above = first_bias[seed].T.reshape(-1), second[seed].transpose(2, 1, 0)
+            for start in range(0, len(inputs), chunk):
+                below = inputs[start : start + chunk] @ kernel
+                below += bias
+                hidden = BY_NUMPY[self.architecture.activation](below).reshape(-1, members, units)
+                found[place, :, start : start + chunk] = hidden.transpose(1, 0, 2) @ above
+            found[place] += second_bias[seed].T[:, None]
+        return found
 
     def _forward(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the hidden layer's activations and the logits."""

@@ -1,8 +1,9 @@
 """Any Keras model as a population: one forward pass and gradient, mapped over all members.
 
-A builder `build(features, classes)` is called once per run seed under Keras' own seed, so that initial weights are
-what the model's initializers draw; dense stacks of the study file start from NumPy's draw, which is faster. Layers
-that TensorFlow cannot vectorise (convolutions, pooling) are trained member by member, still inside the one program.
+A builder `build(features, classes)`, 0 classes for numbers, is called once per run seed under Keras' own seed, so that
+initial weights are what the model's initializers draw; dense stacks of the study file start from NumPy's draw, which is
+faster. Layers that TensorFlow cannot vectorise (convolutions, pooling) are trained member by member, still inside the
+one program.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sweep.engines.spec import Architecture, Float32, initial_weights
+from sweep.engines.spec import Architecture, Block, Float32, initial_weights
 from sweep.engines.updates import Gradient
 from sweep.errors import BadInput
 from sweep.user_code import find_function
@@ -55,12 +56,13 @@ class MappedNetwork:
     weights, trained or not.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
-        self.architecture = architecture
+    def __init__(self, architecture: Architecture, class_weights: tuple[float, ...] = ()) -> None:
+        self.architecture, self.class_weights = architecture, class_weights
         self.model = build_model(architecture, run_seed=0)
         self.weight_count = int(self.model.count_params())
         self._drawn: dict[int, list[Float32]] = {}
         self._vectorised = self._can_be_vectorised()
+        self._predict = tf.function(self._forward, autograph=False)
 
     def initial(self, run_seeds: Sequence[int], candidates: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Return what each run seed starts from: the variables to train, and the others, such as moving averages.
@@ -90,17 +92,33 @@ class MappedNetwork:
     def logits(self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         """Return the logits for `inputs` `[seeds, rows, features]`: `[seeds, outputs, rows, candidates]`."""
         candidates = weights[0].shape[0] // inputs.shape[0]
+        return self._arrange(self._forward(list(weights), list(state), tf.repeat(inputs, candidates, axis=0)), inputs)
+
+    def predict(
+        self,
+        weights: Sequence[tf.Tensor],
+        state: Sequence[tf.Tensor],
+        inputs: Float32,
+        block: Block,
+    ) -> Float32:
+        """Return the logits of some members for `inputs` `[rows, features]`: `[seeds, candidates, rows, outputs]`."""
+        members = [seed * block.width + candidate for seed in block.seeds for candidate in block.candidates]
+        chosen = [[tf.gather(array, members) for array in arrays] for arrays in (weights, state)]
+        found: Float32 = self._predict(*chosen, tf.repeat(inputs[None], len(members), axis=0)).numpy()
+        return found.reshape(len(block.seeds), len(block.candidates), *found.shape[1:])
+
+    def _forward(self, weights: list[tf.Tensor], state: list[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+        """Return the logits of every member, `[members, rows, outputs]`, for inputs of its own."""
 
         def member(taken: tuple[Any, ...]) -> tf.Tensor:
             return self._call(*taken, training=False)[0]
 
-        mapped = self._map(member, (list(weights), list(state), tf.repeat(inputs, candidates, axis=0)))
-        return self._arrange(mapped, inputs)
+        return self._map(member, (weights, state, inputs))
 
     def gradient(
         self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
     ) -> Gradient:
-        """Return the logits, the mean cross-entropy's gradient for `targets` `[seeds, rows]`, and the state after."""
+        """Return the logits, the mean loss' gradient for `targets` `[seeds, rows]`, and the state after."""
         candidates = weights[0].shape[0] // inputs.shape[0]
 
         def member(taken: tuple[Any, ...]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
@@ -108,11 +126,15 @@ class MappedNetwork:
             with tf.GradientTape() as tape:
                 tape.watch(member_weights)
                 logits, after = self._call(member_weights, member_state, rows, training=True)
-                if logits.shape[-1] == 1:
+                if classes.dtype.is_floating:
+                    losses = tf.square(logits[:, 0] - classes)
+                elif logits.shape[-1] == 1:
                     perfect = tf.cast(classes, tf.float32)[:, None]
                     losses = tf.nn.sigmoid_cross_entropy_with_logits(perfect, logits)
                 else:
                     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+                if self.class_weights:
+                    losses = tf.reshape(losses, (-1,)) * tf.gather(tf.constant(self.class_weights), classes)
                 loss = tf.reduce_mean(losses)
             return logits, tape.gradient(loss, member_weights), after
 
@@ -132,6 +154,10 @@ class MappedNetwork:
         outputs, after = self.model.stateless_call(weights, state, inputs, training=training)
         # Keras attaches to its result what the output layer's sigmoid or softmax was given.
         logits = getattr(outputs, "_keras_logits", None)
+        if self.architecture.task.name == "numbers":
+            if logits is not None:
+                raise BadInput("model.build", "the model must end in a linear unit, since the label holds numbers.")
+            return outputs, list(after)
         if logits is None:
             raise BadInput("model.build", "the model must end in a sigmoid (two classes) or softmax activation.")
         return logits, list(after)

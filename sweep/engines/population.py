@@ -27,6 +27,7 @@ from tensorflow.python.framework import ops
 
 from sweep.candidate import layer_factors
 from sweep.engines.dense import HiddenLayerNetwork
+from sweep.engines.scoring import final_scores
 from sweep.engines.spec import Curves, Job, TrainingSpec, batch_order
 from sweep.engines.updates import SLOTS, Rule, score, update
 from sweep.schedules import ClosedLoop, closed_loop_class
@@ -152,11 +153,11 @@ class Population:
         self.spec = spec
         self.weight_count = spec.architecture.weight_count or 0
         if spec.architecture.is_hidden_layer:
-            self.network: Network = HiddenLayerNetwork(spec.architecture)
+            self.network: Network = HiddenLayerNetwork(spec.architecture, spec.class_weights)
         else:
             from sweep.engines.keras_model import MappedNetwork  # noqa: PLC0415 - it loads Keras, half a second
 
-            self.network = MappedNetwork(spec.architecture)
+            self.network = MappedNetwork(spec.architecture, spec.class_weights)
             self.weight_count = self.network.weight_count
         layers = self.network.layers
         factors = layer_factors(spec.optimizer, tuple(dict.fromkeys(layers)))
@@ -194,7 +195,7 @@ class Population:
         weights, state = self.network.initial(run_seeds, job.shape.candidates)
         slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(SLOTS[job.spec.optimizer.name])]
         with self._stable_names(job):
-            members, curves, by_class = self._run(
+            members, shown, by_class = self._run(
                 Members(weights, slots, state),
                 Table.of(job),
                 {name: Watching.of(job, name) for name in self._closed_loop},
@@ -204,12 +205,13 @@ class Population:
             )
         wanted = np.s_[: len(job.candidates), : len(job.run_seeds)]
         # In Fortran's order whatever is left out, because NumPy's means over runs round by the layout.
-        by_epoch = [np.asfortranarray(curve.numpy().transpose(2, 1, 0)[wanted]) for curve in curves]
+        by_epoch = [np.asfortranarray(curve.numpy().transpose(2, 1, 0)[wanted]) for curve in shown]
         loss, correct, held_loss, held_correct, *gains = by_epoch
         gain = gains[0] if gains else np.ones_like(loss)
         class_correct = by_class.numpy().transpose(2, 0, 1)[wanted]
-        seconds = time.perf_counter() - began
-        return Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds), members
+        curves = Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds=0.0)
+        scores = final_scores(job, curves, self.network, members)
+        return replace(curves, scores=scores, seconds=time.perf_counter() - began), members
 
     @contextlib.contextmanager
     def _stable_names(self, job: Job) -> Iterator[None]:
@@ -247,7 +249,10 @@ class Population:
         """
         (epochs, seeds, rows), held_rows, classes = orders.shape, held.targets.shape[0], self.spec.architecture.classes
         held = Rows(tf.broadcast_to(held.inputs[None], (seeds, *held.inputs.shape)), held.targets[None])
-        of_class = tf.one_hot(held.targets, classes, axis=1, on_value=True, off_value=False)[..., None]
+        if classes:
+            of_class = tf.one_hot(held.targets, classes, axis=1, on_value=True, off_value=False)[..., None]
+        else:
+            of_class = tf.zeros((1, 0, held_rows, 1), tf.bool)
         shape = (seeds, table.rates.shape[-1])
         kinds = (tf.float32, tf.int32, tf.float32, tf.int32, *[tf.float32] * bool(watching))
         histories = [tf.TensorArray(kind, epochs, element_shape=shape) for kind in kinds]
@@ -291,7 +296,7 @@ class Population:
 
         def step(batch: Rows, number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor) -> Any:
             members, logits = self._step(members, table, number, batch)
-            more_loss, right = score(logits, batch.targets)
+            more_loss, right = score(logits, batch.targets, self.spec.class_weights)
             return number + 1, members, loss + more_loss, correct + tf.reduce_sum(tf.cast(right, tf.int32), axis=1)
 
         carried = (0, members, tf.zeros(shape), tf.zeros(shape, tf.int32))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sweep.candidate import Candidate, Optimizer, Sgd
 from sweep.data.table import Split
 from sweep.schedules import Timeline
+from sweep.task import MetricName, Scores, Task
 
 Item = TypeVar("Item")
-Number = TypeVar("Number", float, NDArray[np.float64])
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -28,29 +28,8 @@ WEIGHTS, ORDER = 0, 1  # the streams of a run seed
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a network is trained for, by Keras' names; classification is the only task so far.
-
-    Attributes:
-        outputs: units of the last layer.
-        activation: what the last layer ends in.
-        loss: what is minimised; it ranks runs whose scores are equal.
-        score: what is reported; higher is better.
-    """
-
-    outputs: int
-    activation: str
-    loss: str
-    score: str
-
-    def value(self, right: Number, count: int) -> Number:
-        """Return the score of `right` out of `count` rows."""
-        return right / count
-
-
-@dataclass(frozen=True)
 class Architecture:
-    """A dense network by its hidden layers, or the `module:function` that builds a Keras model."""
+    """A dense network by its hidden layers, or the `module:function` that builds a Keras model; no classes: numbers."""
 
     features: int
     classes: int
@@ -60,10 +39,8 @@ class Architecture:
 
     @property
     def task(self) -> Task:
-        """What the network is trained for: two classes share one sigmoid unit, more have one softmax unit each."""
-        if self.classes == 2:
-            return Task(1, "sigmoid", "binary_crossentropy", "accuracy")
-        return Task(self.classes, "softmax", "sparse_categorical_crossentropy", "accuracy")
+        """What the network is trained for."""
+        return Task.of(self.classes)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -112,7 +89,8 @@ class TrainingSpec:
 
     `nesterov` says whether a member may use Nesterov momentum, and `closed_loop` which closed-loop schedules: the
     program then has room for them. It is the study's choice and not the job's, since two programs may round
-    differently.
+    differently. `class_weights`, by class index, multiply the training loss of a row, as Keras' `fit(class_weight=)`
+    does; without any, all rows weigh 1.
     """
 
     split: Split
@@ -122,6 +100,7 @@ class TrainingSpec:
     optimizer: Optimizer = field(default_factory=Sgd)
     nesterov: bool = False
     closed_loop: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     @property
     def timeline(self) -> Timeline:
@@ -159,28 +138,51 @@ class Job:
     run_seeds: tuple[int, ...]
     shape: Shape
 
+    def blocks(self, bytes_per_member: int) -> list[Block]:
+        """Cut the members that are asked for into blocks within a share of the memory; a block has one at least."""
+        fitting = max(1, MEMORY_BYTES // (8 * bytes_per_member))
+        width = min(len(self.candidates), fitting)
+        return [
+            Block(seeds, candidates, self.shape.candidates)
+            for seeds in ranges(len(self.run_seeds), fitting // width)
+            for candidates in ranges(len(self.candidates), width)
+        ]
+
     def divided(self, shape: Shape) -> list[list[Job]]:
         """Return jobs of a smaller shape, by candidates and then by run seeds."""
-        parts = cut(self.run_seeds, shape.seeds)
+        by_seeds = cut(self.run_seeds, shape.seeds)
         return [
-            [replace(self, candidates=group, run_seeds=part, shape=shape) for part in parts]
+            [replace(self, candidates=group, run_seeds=part, shape=shape) for part in by_seeds]
             for group in cut(self.candidates, shape.candidates)
         ]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some members of a job's shape, which is `width` candidates wide: each of the candidates by each of the seeds."""
+
+    seeds: range
+    candidates: range
+    width: int
 
 
 @dataclass(frozen=True)
 class Curves:
     """What each run of a job showed after each epoch, as Keras' `fit` reports it, and how it ended.
 
+    The loss is the cross-entropy, or, for numbers, the squared error of the standardised target; these have no rows
+    that are right.
+
     Attributes:
-        loss: mean cross-entropy over the epoch's training batches, `[candidates, seeds, epochs]`.
+        loss: mean loss over the epoch's training batches, weighted by class, `[candidates, seeds, epochs]`.
         correct: training rows classified right during the epoch, same shape.
-        validation_loss: mean cross-entropy over the validation rows, same shape.
+        validation_loss: mean loss over the validation rows, not weighted, same shape.
         validation_correct: validation rows classified right, same shape.
         gain: what the rates were multiplied by in the epoch, same shape; 1 for an open-loop schedule.
         class_correct: validation rows of each class classified right after the last epoch,
             `[candidates, seeds, classes]`; their sum is the last of `validation_correct`.
         seconds: time spent on the job.
+        scores: how each run ended by each metric of the task, `[candidates, seeds]`; NaN where it diverged.
     """
 
     loss: Float32
@@ -190,16 +192,19 @@ class Curves:
     gain: Float32
     class_correct: Int32
     seconds: float
+    scores: dict[MetricName, Scores] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence[Curves], axis: int) -> Self:
         """Return the curves of several jobs side by side: 0 along their candidates, 1 along their run seeds."""
         arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis) for name in BY_RUN}
-        return cls(**arrays, seconds=sum(part.seconds for part in parts))
+        scores = {name: np.concatenate([part.scores[name] for part in parts], axis) for name in parts[0].scores}
+        return cls(**arrays, seconds=sum(part.seconds for part in parts), scores=scores)
 
     def __getitem__(self, place: int) -> Curves:
         """Return one candidate's curves, `[seeds, epochs]`."""
-        return Curves(**{name: getattr(self, name)[place] for name in BY_RUN}, seconds=self.seconds)
+        scores = {name: by_run[place] for name, by_run in self.scores.items()}
+        return Curves(**{name: getattr(self, name)[place] for name in BY_RUN}, seconds=self.seconds, scores=scores)
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
@@ -207,7 +212,8 @@ class Curves:
         return np.asarray(~(np.isfinite(self.loss) & np.isfinite(self.validation_loss)).all(axis=-1))
 
 
-BY_RUN = tuple(each.name for each in fields(Curves) if each.name != "seconds")  # `[candidates, seeds, ...]`
+# What is `[candidates, seeds, ...]`.
+BY_RUN = tuple(each.name for each in fields(Curves) if each.name not in ("seconds", "scores"))
 
 
 class Engine(Protocol):
@@ -218,6 +224,11 @@ class Engine(Protocol):
 
     def train(self, job: Job) -> Curves:
         """Train a job; return the curves of its candidates and run seeds, without what its shape was filled with."""
+
+
+def ranges(count: int, size: int) -> list[range]:
+    """Cut `range(count)` into ranges of `size`; the last may be smaller."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def cut(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:

@@ -1,7 +1,8 @@
-"""The arithmetic of a step for any number of members at once, as Keras 3 does it: cross-entropy, and optimizers.
+"""The arithmetic of a step for any number of members at once, as Keras 3 does it: losses, and optimizers.
 
-Logits are `[seeds, outputs, rows, candidates]`: one output means two classes and a sigmoid, more mean a softmax.
-Keras' `fit` computes the same from the logits behind a sigmoid or softmax output.
+Logits are `[seeds, outputs, rows, candidates]`: one output means two classes and a sigmoid, more mean a softmax;
+Keras' `fit` computes the same from the logits behind a sigmoid or softmax output. With targets that are no class
+indices the one output is a number, and the loss the squared error.
 
 An optimizer's step is `update_step` in `keras/src/optimizers/{sgd,adam,rmsprop}.py`, in the same order, and
 `_apply_weight_decay` in `keras/src/backend/tensorflow/optimizer.py`. A momentum of 0 needs no case of its own:
@@ -74,15 +75,28 @@ def update(
 
 
 def wanted(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Return the perfect probabilities, `[seeds, outputs, rows, 1]`, for `targets` `[seeds, rows]`."""
+    """Return the perfect probabilities or numbers, `[seeds, outputs, rows, 1]`, for `targets` `[seeds, rows]`."""
     if logits.shape[1] == 1:
         return tf.cast(targets, tf.float32)[:, None, :, None]
     return tf.one_hot(targets, logits.shape[1], axis=1)[..., None]
 
 
-def score(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the summed cross-entropy, `[seeds, candidates]`, and which rows are right, `[seeds, rows, candidates]`."""
+def weighted(values: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
+    """Multiply `[seeds, ..., rows, candidates]` by the weight of each row's class; `targets` are `[seeds, rows]`."""
+    if not class_weights:
+        return values
+    by_row = tf.gather(tf.constant(class_weights, tf.float32), targets)
+    return values * tf.reshape(by_row, (by_row.shape[0], *[1] * (len(values.shape) - 3), by_row.shape[1], 1))
+
+
+def score(logits: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float] = ()) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the summed loss, `[seeds, candidates]`, and which rows are right, `[seeds, rows, candidates]`.
+
+    No row of numbers is right.
+    """
     perfect = wanted(logits, targets)
+    if targets.dtype.is_floating:
+        return tf.reduce_sum(tf.square(logits - perfect)[:, 0], axis=1), tf.zeros_like(logits[:, 0], tf.bool)
     if logits.shape[1] == 1:
         scores, perfect = logits[:, 0], perfect[:, 0]
         losses = tf.nn.relu(scores) - scores * perfect + tf.math.log1p(tf.exp(-tf.abs(scores)))
@@ -90,4 +104,4 @@ def score(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     else:
         losses = -tf.reduce_sum(tf.nn.log_softmax(logits, axis=1) * perfect, axis=1)
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets[:, :, None])
-    return tf.reduce_sum(losses, axis=1), right
+    return tf.reduce_sum(weighted(losses, targets, class_weights), axis=1), right

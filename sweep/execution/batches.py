@@ -6,10 +6,10 @@ candidates; the curves that come back are put together again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, product
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from sweep.engines.spec import (
     cut,
 )
 from sweep.schedules import Numbers
+from sweep.task import METRICS, MetricName, Scores
 
 LANES = 16
 WIDEST = 64
@@ -46,23 +47,33 @@ class Outcome:
     """All runs of one candidate."""
 
     run_seeds: tuple[int, ...]
-    correct: Int32  # validation rows classified right after the last epoch, `[runs]`
+    correct: Int32  # validation rows classified right after the last epoch, `[runs]`; empty for numbers
     class_correct: Int32  # those of each class, `[runs, classes]`
-    log_loss: Float32  # validation cross-entropy after the last epoch, `[runs]`; not finite where a run diverged
+    log_loss: Float32  # validation cross-entropy after the last epoch; not finite where a run diverged; as `correct`
     diverged: NDArray[np.bool_]  # whether a run ended in NaN or infinity, `[runs]`
     rate: Numbers  # at the start of each epoch, `[epochs]`; mean over runs if the schedule is closed-loop
-    loss: Numbers  # training cross-entropy by epoch, mean over runs that did not diverge, `[epochs]`
-    accuracy: Numbers  # training accuracy by epoch, mean over all runs, `[epochs]`
+    loss: Numbers  # training loss by epoch, mean over runs that did not diverge, `[epochs]`
+    # Training accuracy by epoch, mean over all runs, `[epochs]`; for numbers the root mean squared error in the
+    # target's unit, mean over the runs that did not diverge.
+    accuracy: Numbers
     validation_loss: Numbers  # as `loss`, on the validation rows
     validation_accuracy: Numbers  # as `accuracy`, on the validation rows
-    spread: Numbers  # 10th and 90th percentile over all runs of the validation accuracy by epoch, `[2, epochs]`
+    spread: Numbers  # 10th and 90th percentile over the same runs of `validation_accuracy`, `[2, epochs]`
     validation_rows: int
     seconds: float  # this candidate's share of its jobs' time
+    scores: Mapping[MetricName, Scores] = field(default_factory=dict)  # `[runs]` by metric; NaN where a run diverged
 
-    @property
-    def value(self) -> float:
-        """Mean validation accuracy after the last epoch, over all runs."""
-        return float(self.correct.mean()) / self.validation_rows
+    def by_metric(self, metric: MetricName) -> Scores:
+        """Return the score of each run, `[runs]`; a run that diverged has the rows right that it had, and NaN else."""
+        if metric == "accuracy":
+            return self.correct / self.validation_rows
+        return np.asarray(self.log_loss, np.float64) if metric == "log_loss" else self.scores[metric]
+
+    def value(self, metric: MetricName) -> float:
+        """Return the mean score over the runs, as `Metric.mean` takes it; always finite."""
+        if metric == "accuracy":  # so that equal sums of rows are equal accuracies, to the last bit
+            return float(self.correct.mean()) / self.validation_rows
+        return METRICS[metric].mean(self.by_metric(metric))
 
 
 class Executor(Protocol):
@@ -176,25 +187,34 @@ def _collected(parts: Iterator[tuple[int, Item]], size: int) -> Iterator[tuple[i
 
 def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:
     """Sum up one candidate's runs; `runs` holds curves `[runs, epochs]`."""
-    value, split, kept = spec.architecture.task.value, spec.split, ~runs.diverged
+    split, kept = spec.split, ~runs.diverged
+    loss, validation_loss = runs.loss[kept], runs.validation_loss[kept]
+    if spec.architecture.task.name == "classes":
+        shown, validation_shown = runs.correct, runs.validation_correct
+        of, validation_of, counted = float(split.train_rows), float(split.validation_rows), slice(None)
+    else:
+        shown, validation_shown = (np.sqrt(each.astype(np.float64)) for each in (loss, validation_loss))
+        of, validation_of, counted = 1 / split.target_unit[1], 1 / split.target_unit[1], slice(0)
+    nothing = np.full((1, runs.loss.shape[1]), np.nan)  # where all runs diverged
     return Outcome(
         run_seeds=run_seeds,
-        correct=runs.validation_correct[:, -1],
+        correct=runs.validation_correct[counted, -1],
         class_correct=runs.class_correct,
-        log_loss=runs.validation_loss[:, -1],
+        log_loss=runs.validation_loss[counted, -1],
         diverged=runs.diverged,
         # At the start of each epoch; the gain of a closed-loop schedule differs between runs.
         rate=candidate.schedule.base_rates(spec.timeline)[:, 0] * runs.gain.mean(axis=0, dtype=np.float64),
-        loss=_mean(runs.loss[kept]),
-        accuracy=value(runs.correct.mean(axis=0), split.train_rows),
-        validation_loss=_mean(runs.validation_loss[kept]),
-        validation_accuracy=value(runs.validation_correct.mean(axis=0), split.validation_rows),
-        spread=value(np.percentile(runs.validation_correct, BAND, axis=0), split.validation_rows),
+        loss=_mean(loss),
+        accuracy=_mean(shown) / of,
+        validation_loss=_mean(validation_loss),
+        validation_accuracy=_mean(validation_shown) / validation_of,
+        spread=np.percentile(validation_shown if len(validation_shown) else nothing, BAND, axis=0) / validation_of,
         validation_rows=split.validation_rows,
         seconds=runs.seconds,
+        scores=runs.scores,
     )
 
 
-def _mean(curves: Float32) -> Numbers:
+def _mean(curves: NDArray[Any]) -> Numbers:
     """Return the mean over runs, `[epochs]`; NaN if there are none."""
     return np.asarray(curves.mean(axis=0, dtype=np.float64)) if len(curves) else np.full(curves.shape[1], np.nan)

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sweep.candidate import AdaptiveMoments, Candidate
-from sweep.config.study_file import Metric, Plan, StudyFile
+from sweep.config.study_file import Plan, StudyFile
 from sweep.data.table import Dataset, split_stratified
 from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
@@ -20,6 +20,7 @@ from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, lit
 from sweep.search.session import make_spec, read_data
 from sweep.search.space import SearchSpace
 from sweep.store.queries import Best, StoredStudy, StudyReader
+from sweep.task import MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.record import Runs, read_record
 from sweep.verdict.results import ScheduleAnswer
@@ -99,7 +100,7 @@ class Chosen:
     runs: int
     trials: int
     standing: Literal["winner", "best", "one"]
-    metric: Metric
+    metric: MetricName
 
 
 def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None) -> tuple[Chosen, TrainingSpec]:

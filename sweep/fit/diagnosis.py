@@ -26,8 +26,9 @@ class Evidence:
 
     `curves` are what `fit` showed after each epoch, by name, `[epochs]`; `moved` is the length of the weights' change
     since the start, a share of their length; `dead` the share of a layer's relu units that are 0 on every training row.
-    The rest is by class: the share of its training rows that is classified right, the same of the validation rows (NaN
-    without any), its share among the training rows, the share of these that are taken for it, and its name.
+    The rest is by class, and empty for numbers: the share of its training rows that is classified right, the same of
+    the validation rows (NaN without any), its share among the training rows, the share of these that are taken for it,
+    and its name.
     """
 
     curves: Mapping[str, Numbers]
@@ -49,7 +50,8 @@ class Evidence:
 
     @property
     def _loss(self) -> LossCurve:
-        return LossCurve(self.curves["loss"], guessing_loss(self.shares))
+        guessing = guessing_loss(self.shares) if self.classes else 1.0  # the variance of standardised numbers
+        return LossCurve(self.curves["loss"], guessing)
 
     def _no_number(self) -> str:
         broken = np.flatnonzero(~np.isfinite([self.curves["loss"], self.curves["val_loss"]]).all(axis=0))
@@ -98,6 +100,8 @@ class Evidence:
         )
 
     def _one_class(self) -> str:
+        if not self.classes:
+            return ""
         place = int(self.predicted.argmax())
         if self.predicted[place] < 1 or len(self.curves["loss"]) < FEWEST_EPOCHS:
             return ""
@@ -111,6 +115,8 @@ class Evidence:
         if len(self.curves["loss"]) < FEWEST_EPOCHS:
             return ""
         loss, classes = self._loss, len(self.classes)
+        if not classes:
+            return self._numbers(loss)
         learned, known = float(np.nanmean(self.recall)), float(np.nanmean(self.validation_recall))
         if loss.stuck():
             level, guessing = loss.second_half.mean(), f"ln {classes} = {math.log(classes):.3g}"
@@ -125,14 +131,29 @@ class Evidence:
             )
         return ""
 
+    def _numbers(self, loss: LossCurve) -> str:
+        held = float(self.curves["val_loss"][-1])
+        if loss.stuck():
+            return (
+                f"the loss is stuck at {loss.second_half.mean():.3g}, that of the target's mean (1): "
+                "look at whether targets and rows belong together"
+            )
+        if held > 1 and loss.level < 0.8:
+            return (
+                f"the loss is {loss.level:.3g} in the training rows but {held:.3g}, no better than by the mean (1), "
+                "in the validation rows: look at whether targets and rows belong together"
+            )
+        return ""
+
 
 def still_epochs(curves: Mapping[str, Numbers | Sequence[float]]) -> int:
-    """Return the number of last epochs in which loss and accuracy did not change; 0 if that is not many.
+    """Return the number of last epochs in which loss and accuracy, if there is one, did not change; 0 if not many.
 
     It is a fifth of the training, since many schedules mean to end in quiet, and 0 if nothing is left to learn.
     """
     epochs = max(STILL_EPOCHS, len(curves["loss"]) // 5)
-    loss, accuracy = (curves[name][-epochs:] for name in ("loss", "accuracy"))
+    loss = curves["loss"][-epochs:]
+    accuracy = curves["accuracy"][-epochs:] if "accuracy" in curves else [loss[-1] < 1e-4] * len(loss)
     if len(loss) < epochs or accuracy[-1] > 0.99:
         return 0
     still = not np.isfinite(loss[-1]) or (np.ptp(loss) <= 1e-3 * abs(loss[-1]) and np.ptp(accuracy) == 0)

@@ -17,22 +17,33 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.data.table import Split
 from sweep.engines.keras_model import build_model
-from sweep.engines.spec import Float32, Int32, TrainingSpec, batch_order
+from sweep.engines.spec import Int32, TrainingSpec, batch_order
 from sweep.errors import BadInput
 from sweep.files import replace_file
 from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
 from sweep.fit.diagnosis import Evidence, still_epochs
 from sweep.schedules import ClosedLoop, Numbers
 from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
+from sweep.task import Task
 
-SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 PREDICTED_ROWS = 1024  # predicted at once
 
 Say = Callable[[str], None]
+
+
+def shown_after_epochs(task: Task) -> tuple[str, ...]:
+    """Return the names of what is shown after each epoch: accuracies, or root mean squared errors in the target's unit.
+
+    >>> shown_after_epochs(Task.of(2))
+    ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate')
+    """
+    score = task.default.name
+    return ("loss", score, "val_loss", f"val_{score}", "learning_rate")
 
 
 def keras_optimizer(
@@ -89,7 +100,8 @@ class Training:
         momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
         optimizer, set_rate = make_optimizer(spec.optimizer, self.model, float(momenta.max()), candidate.nesterov)
         task, schedule = spec.architecture.task, candidate.schedule
-        self.model.compile(optimizer=optimizer, loss=task.loss, metrics=[task.score])
+        score = "accuracy" if task.name == "classes" else keras.metrics.RootMeanSquaredError(task.default.name)
+        self.model.compile(optimizer=optimizer, loss=task.loss, metrics=[score])
         if isinstance(schedule, ClosedLoop):
             self.rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, set_rate)
         else:
@@ -114,12 +126,20 @@ class Training:
         ).history
         return history
 
-    def _batches(self, first_epoch: int) -> Iterator[tuple[Float32, Int32]]:
+    def shown(self, logs: Mapping[str, float] | None) -> dict[str, float]:
+        """Return what is shown of an epoch, by name, of what Keras says of it."""
+        task, unit = self.spec.architecture.task, self.spec.split.target_unit[1]
+        given = {name: float((logs or {})[name]) for name in shown_after_epochs(task)}
+        return {name: value * unit if name.endswith("rmse") else value for name, value in given.items()}
+
+    def _batches(self, first_epoch: int) -> Iterator[tuple[NDArray[Any], ...]]:
         inputs, targets, size = self.spec.split.train_inputs, self.spec.split.train_targets, self.spec.batch_size
+        arrays = [inputs, targets]
+        if self.spec.class_weights:  # Keras takes no `class_weight` beside a generator; this is what it makes of it
+            arrays.append(np.array(self.spec.class_weights, np.float32)[targets])
         for order in self._order[first_epoch:]:
             for start in range(0, len(order), size):
-                rows = order[start : start + size]
-                yield inputs[rows], targets[rows]
+                yield tuple(array[order[start : start + size]] for array in arrays)
 
 
 @dataclass(frozen=True)
@@ -169,7 +189,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def __init__(self, request: Request, training: Training, say: Say) -> None:
         super().__init__()
-        self.curves: dict[str, list[float]] = {name: [] for name in SHOWN}
+        self.curves: dict[str, list[float]] = {name: [] for name in shown_after_epochs(request.spec.architecture.task)}
         self._request, self._training, self._say = request, training, say
         self._first_weights = _weights(training.model)
         self._best: Snapshot | None = None
@@ -177,7 +197,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take up a training where its checkpoint left it."""
-        self.curves = {name: list(checkpoint.curves[name]) for name in SHOWN}
+        self.curves = {name: list(checkpoint.curves[name]) for name in self.curves}
         self._best = checkpoint.best
         self._training.rates.state = checkpoint.state
         model, save = self._training.model, self._request.save
@@ -189,8 +209,8 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Print what the epoch showed, and keep what was asked for."""
         request, model = self._request, self._training.model
-        for name in SHOWN:
-            self.curves[name].append(float((logs or {})[name]))
+        for name, value in self._training.shown(logs).items():
+            self.curves[name].append(value)
         self._say(f"Epoch {epoch + 1}/{request.spec.epochs} - {describe(self.curves, epoch)}")
         is_best = best_epoch(self.curves) == epoch
         if is_best and request.save is not None:
@@ -203,7 +223,8 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         still = still_epochs(self.curves)
         if still and not self._warned:
             self._warned = True
-            self._say(f"note: loss and accuracy have not changed for {still} epochs.")
+            what = "loss and accuracy have" if request.classes else "the loss has"
+            self._say(f"note: {what} not changed for {still} epochs.")
             self.say_diagnosis()
 
     def say_diagnosis(self) -> None:
@@ -214,14 +235,17 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def _evidence(self) -> Evidence:
         model, split, classes = self._training.model, self._request.spec.split, self._request.classes
         taken, dead = look_at(model, split)
+        targets, validation_targets = split.train_targets, split.validation_targets
+        if not classes:  # no row is taken for a class
+            taken, targets, validation_targets = np.split(np.zeros(0, np.int32), 3)
         moved = float(np.linalg.norm(_weights(model) - self._first_weights) / np.linalg.norm(self._first_weights))
         return Evidence(
             curves={name: np.array(values) for name, values in self.curves.items()},
             moved=moved if math.isfinite(moved) else math.inf,
             dead=dead,
-            recall=_recall(taken[: split.train_rows], split.train_targets, len(classes)),
-            validation_recall=_recall(taken[split.train_rows :], split.validation_targets, len(classes)),
-            shares=np.bincount(split.train_targets, minlength=len(classes)) / split.train_rows,
+            recall=_recall(taken[: split.train_rows], targets, len(classes)),
+            validation_recall=_recall(taken[split.train_rows :], validation_targets, len(classes)),
+            shares=np.bincount(targets, minlength=len(classes)) / split.train_rows,
             predicted=np.bincount(taken[: split.train_rows], minlength=len(classes)) / split.train_rows,
             classes=classes,
         )
@@ -236,7 +260,7 @@ class StepLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
     def __init__(self, folder: Path, training: Training, trained: int) -> None:
         super().__init__()
         folder.mkdir(parents=True, exist_ok=True)
-        self._rates = training.rates
+        self._training, self._rates = training, training.rates
         self._step = trained * training.spec.timeline.steps_per_epoch
         self._file = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}.sweep"))
         self._write(file_version="brain.Event:2")
@@ -249,7 +273,8 @@ class StepLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Log what the epoch showed."""
-        self._scalars(epoch + 1, {f"epoch_{name}": (logs or {})[name] for name in SHOWN[:-1]})
+        shown = self._training.shown(logs)
+        self._scalars(epoch + 1, {f"epoch_{name}": value for name, value in shown.items() if name != "learning_rate"})
         self._file.flush()
 
     def on_train_end(self, logs: object = None) -> None:
@@ -281,13 +306,17 @@ def summary(curves: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
-    """Return the epoch of the highest `val_accuracy`, of these the lowest `val_loss`, of these the first; from 0."""
-    accuracy, loss = curves["val_accuracy"], curves["val_loss"]
+    """Return the epoch of the highest `val_accuracy`, of these the lowest `val_loss`, of these the first; from 0.
+
+    Of numbers it is the lowest `val_loss`.
+    """
+    loss = curves["val_loss"]
+    accuracy = curves.get("val_accuracy", [0.0] * len(loss))
     return min(range(len(loss)), key=lambda epoch: (-accuracy[epoch], not loss[epoch] < math.inf, loss[epoch]))
 
 
 def look_at(model: keras.Model, split: Split) -> tuple[Int32, dict[str, float]]:
-    """Return the class that each row is taken for, and the share of each relu layer's units that are dead.
+    """Return the class of two or more that each row is taken for, and the share of each relu layer's dead units.
 
     Rows to train on come first; a dead unit is 0 on all of them.
     """

@@ -152,7 +152,7 @@ class Coordinator:
 
     def _trial(self, position: int, candidate: Candidate, outcome: Outcome, began: datetime) -> FrozenTrial:
         trial = create_trial(
-            value=outcome.value,
+            value=outcome.value("accuracy"),
             params=self._space.params(candidate),
             distributions=self._space.distributions(candidate.schedule.name),
             user_attrs=to_record(candidate, outcome, position).attributes(),
@@ -173,7 +173,7 @@ class Coordinator:
                 trial, candidate = claimed[place]
                 for key, value in to_record(candidate, outcome).attributes().items():
                     trial.set_user_attr(key, value)
-                self.study.tell(trial, outcome.value)
+                self.study.tell(trial, outcome.value("accuracy"))
         finally:
             put_back(self.database, self._study_id)
 

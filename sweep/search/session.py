@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import optuna
 
 from sweep.candidate import Candidate, layer_factors
-from sweep.config.study_file import StudyFile, check_rates, read_study_file
+from sweep.config.study_file import ClassWeight, StudyFile, check_rates, read_study_file, settle_metric
 from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
+from sweep.errors import BadInput, nearest
 from sweep.execution.batches import BatchTrainer, Trainer, tile_shape
 from sweep.execution.local import Pool
 from sweep.schedules import CATALOGUE, ClosedLoop
@@ -37,6 +39,7 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         activation=plan.model.activation,
         build=study_file.build,
     )
+    settle_metric(plan, architecture.task)
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
     return TrainingSpec(
@@ -47,7 +50,30 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         optimizer=plan.optimizer,
         nesterov=plan.nesterov,
         closed_loop=tuple(name for name in plan.schedules if issubclass(CATALOGUE[name], ClosedLoop)),
+        class_weights=class_weights(plan.training.class_weight, dataset),
     )
+
+
+def class_weights(given: ClassWeight | None, dataset: Dataset) -> tuple[float, ...]:
+    """Return the weight of each class, by its index; empty if all weigh 1.
+
+    `balanced` gives each class the same weight in all, and the average row 1, as scikit-learn does.
+
+    Raises:
+        BadInput: for a label that the data set does not have.
+    """
+    if given is None:
+        return ()
+    if given == "balanced":
+        counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
+        weights = (len(dataset.targets) / (len(counts) * counts)).tolist()
+    else:
+        for label in given:
+            if label not in dataset.classes:
+                near = nearest(label, dataset.classes)
+                raise BadInput(f"training.class_weight.{label}", f"no row has the label {label!r}{near or '.'}")
+        weights = [given.get(label, 1.0) for label in dataset.classes]
+    return () if set(weights) == {1.0} else tuple(weights)
 
 
 def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:
@@ -77,7 +103,7 @@ class Objective:
         ((_, outcome),) = self.trainer.train([candidate], self.run_seeds)
         for key, value in to_record(candidate, outcome).attributes().items():
             trial.set_user_attr(key, value)
-        return outcome.value
+        return outcome.value("accuracy")
 
     def enqueue(self, study: optuna.Study, candidates: Iterable[Candidate]) -> None:
         """Queue candidates, such as a study file's recipes, ahead of what the sampler proposes."""

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy import Column, DateTime, Float, Integer, String, Text, bindparam, text
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import Metric
 from sweep.space import Value
+from sweep.task import METRICS, MetricName
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -82,10 +82,16 @@ FINISHED = f"""
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
 """
 # Between equals the one that was proposed first comes first, whichever arrived first; trials of others go before.
-BEST_FIRST: dict[Metric, str] = {
+BEST_FIRST: dict[MetricName, str] = {
     "accuracy": "value DESC, log_loss NULLS LAST, position NULLS FIRST, number",
     "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, position NULLS FIRST, number",
 }
+for _metric in METRICS.values():
+    _first = "value DESC" if _metric.rises else "value"
+    _whole = [] if _metric.worst is not None else ["CASE WHEN diverged = 0 THEN 0 ELSE 1 END"]  # before the diverged
+    BEST_FIRST.setdefault(
+        _metric.name, ", ".join([*_whole, _first, "log_loss NULLS LAST", "position NULLS FIRST", "number"])
+    )
 ANY_AFTER = text("""
     SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, v.value
     FROM trials t

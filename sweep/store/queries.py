@@ -14,12 +14,13 @@ import pandas as pd
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import BaselinePlan, Metric, Plan, read_plan_text
+from sweep.config.study_file import BaselinePlan, Plan, read_plan_text
 from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.space import Value
 from sweep.store import optuna_schema as schema
 from sweep.store.database import Database, SchemaMissing
 from sweep.store.trials import BRIEF, TrialRecord, read_record
+from sweep.task import MetricName
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,9 @@ class StudyReader:
             return None
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> MetricName:
         """What ranks its trials: accuracy, unless the study file says otherwise."""
-        return "accuracy" if self.plan is None else self.plan.search.metric
+        return "accuracy" if self.plan is None else self.plan.metric
 
     @property
     def baseline(self) -> BaselinePlan | None:

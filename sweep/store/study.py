@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import Plan, read_plan
+from sweep.config.study_file import Plan, read_kept_plan
 from sweep.errors import BadInput
 from sweep.seeds import Stage, run_seeds
 from sweep.store.database import Database
@@ -94,7 +94,7 @@ def check_same_plan(stored: dict[str, Any], plan: Plan, instead: str) -> None:
 def with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
     """Return a stored plan with the keys that study files did not have yet when it was stored."""
     try:
-        return read_plan(stored).model_dump(mode="json")
+        return read_kept_plan(stored).model_dump(mode="json")
     except BadInput:  # it names what is no longer there; the comparison shows what
         return stored
 

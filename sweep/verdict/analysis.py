@@ -17,7 +17,7 @@ from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_new_rows, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.stats.estimate import optimism
-from sweep.stats.verdict import Judgement, Word
+from sweep.stats.verdict import ONE_ROW, Judgement, Word
 from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import Role
 from sweep.verdict.findings import find
@@ -110,7 +110,7 @@ class _Analysis:
     def verdict(self, *, current: bool) -> Verdict:
         record, split, winner = self.record, self.record.split, self.record.winner
         ours, theirs = winner.confirmation.correct, record.constant.confirmation.correct
-        rerun, worthwhile = record.reruns[0].confirmation, record.basis.verdict.smallest_effect
+        rerun, worthwhile = record.reruns[0].confirmation, record.basis.verdict.smallest_effect or ONE_ROW
         spread = float(np.std(np.subtract(ours, theirs, dtype=np.float64), ddof=1))
         equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder())
         commonest = int(np.argmax(split.class_rows))
@@ -168,7 +168,8 @@ class _Analysis:
             return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
         both = self.record.winner, self.record.constant
         ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in both)
-        worthwhile = self.record.basis.verdict.smallest_effect * new.test_rows / rows  # the same share of other rows
+        # The same share of other rows.
+        worthwhile = (self.record.basis.verdict.smallest_effect or ONE_ROW) * new.test_rows / rows
         sizes = new.train_rows, new.test_rows
         return judge_new_rows(ours, theirs, *sizes, smallest_of_interest=worthwhile, void=self._void)
 

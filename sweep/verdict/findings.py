@@ -14,12 +14,12 @@ import numpy as np
 
 from sweep.config.study_file import Plan
 from sweep.curves import LossCurve, guessing_loss
-from sweep.data.metrics import METRICS, Metric
 from sweep.space import extremes
 from sweep.stats.comparison import is_above
 from sweep.stats.counts import recalls, recognises
 from sweep.stats.estimate import Numbers
 from sweep.stats.verdict import Word, listed
+from sweep.task import METRICS, Metric
 from sweep.verdict.record import Runs, VerdictRecord, run_scores
 from sweep.verdict.result import Finding
 

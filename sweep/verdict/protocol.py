@@ -16,8 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sweep.config.study_file import Metric, Plan
-from sweep.data.metrics import FOR_CLASSES
+from sweep.config.study_file import Plan
 from sweep.data.table import Split, split_stratified
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
@@ -30,6 +29,7 @@ from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.store.study import open_study, read_documents, write_documents
+from sweep.task import FOR_CLASSES, MetricName
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.record import (
     DOSSIER,
@@ -126,7 +126,7 @@ class Protocol:
             new_rows=new_rows,
             race=tuple(raced[Role.WINNER]),
             entries=tuple(tested),
-            metric=self.plan.search.metric,
+            metric=self.plan.metric,
             seconds=time.monotonic() - began,
         )
         with self.database.reading() as connection:
@@ -158,7 +158,7 @@ class Protocol:
         The groups race side by side: each has a leader of its own to be compared with. A setting that is in several is
         trained once.
         """
-        metric, racing = self.plan.search.metric, {role: list(group) for role, group in groups.items()}
+        metric, racing = self.plan.metric, {role: list(group) for role, group in groups.items()}
         lost: dict[Role, list[Contender]] = {role: [] for role in groups}
         looks = self.rules.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
         for number, seeds in enumerate(looks, start=1):
@@ -291,7 +291,7 @@ def _contender(plan: Plan, trial: Best) -> Contender:
     return Contender.of(SearchSpace(plan.search).read_candidate(trial), **found, search=runs)
 
 
-def placed(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
+def placed(contenders: Sequence[Contender], metric: MetricName) -> list[Contender]:
     """Return who stayed in the race to its end, the winner first.
 
     Right rows saturate, and a setting that fails once in a hundred runs may not have failed yet. So those that cannot
@@ -303,7 +303,7 @@ def placed(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
     return ranked(equals, "log_loss") + ranked(others, metric)
 
 
-def ranked(contenders: Sequence[Contender], metric: Metric) -> list[Contender]:
+def ranked(contenders: Sequence[Contender], metric: MetricName) -> list[Contender]:
     """Return contenders that raced, best first; ties in right rows are broken by log-loss, and the other way round.
 
     One that ran longer comes before one that left earlier.

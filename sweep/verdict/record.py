@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sweep.candidate import Candidate, describe
-from sweep.config.study_file import BaselinePlan, Metric, Plan, VerdictPlan
+from sweep.config.study_file import BaselinePlan, Plan, VerdictPlan
 from sweep.curves import guessing_loss
 from sweep.schedules import read_schedule
 from sweep.search.finite import count_wanted
@@ -21,6 +21,7 @@ from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
+from sweep.task import MetricName
 from sweep.verdict.baselines import Role, searches
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class VerdictRecord(Record):
     new_rows: NewRows
     race: tuple[Contender, ...]  # the finalists of the main search, the winner among them, best first
     entries: tuple[Entry, ...]  # the confirmed: winner, tuned constant, tuned rate if there is one, re-runs
-    metric: Metric
+    metric: MetricName
     seconds: float  # time spent on it, without the searches
 
     def is_current(self, database: Database, plan: Plan) -> bool:
@@ -273,7 +274,7 @@ class VerdictRecord(Record):
         return max(self.entries[0].confirmation.run_seeds) % STRIDE + 1
 
 
-def scores(contenders: Sequence[Contender], metric: Metric) -> Numbers:
+def scores(contenders: Sequence[Contender], metric: MetricName) -> Numbers:
     """Return what the race compares, `[contenders, runs]`, higher is better: right rows, or the negative log-loss.
 
     By log-loss, a contender with a diverged run is taken to be worse in all its runs than anybody else in any.
@@ -287,7 +288,7 @@ def scores(contenders: Sequence[Contender], metric: Metric) -> Numbers:
     return -table
 
 
-def run_scores(runs: Runs, metric: Metric, rows: int) -> Numbers:
+def run_scores(runs: Runs, metric: MetricName, rows: int) -> Numbers:
     """Return what each run scored, higher is better: the share of right rows, or the negative log-loss if finite."""
     if metric == "accuracy":
         return np.array(runs.correct, np.float64) / rows

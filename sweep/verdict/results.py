@@ -12,13 +12,13 @@ from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 from sweep.candidate import Optimizer
-from sweep.config.study_file import Metric
 from sweep.errors import NotFound
 from sweep.model import Answer
 from sweep.search.finite import FiniteSpace, count_wanted
 from sweep.space import Value
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord
+from sweep.task import MetricName
 from sweep.verdict.record import read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
@@ -73,7 +73,7 @@ class Ranking(Answer):
 
     study: str
     trials: int
-    metric: Metric
+    metric: MetricName
     quoted_baseline: float | None
     quoted_source: str | None
 

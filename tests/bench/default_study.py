@@ -53,7 +53,7 @@ def store_outcomes(
         optuna.trial.create_trial(
             params=space.params(candidates[place]),
             distributions=space.distributions(candidates[place].schedule.name),
-            value=outcome.value,
+            value=outcome.value("accuracy"),
             user_attrs=to_record(candidates[place], outcome, first + place).attributes(),
         )
         for place, outcome in trainer.train(candidates, range(plan.search.replicates))

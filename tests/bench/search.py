@@ -67,7 +67,10 @@ class RealStudy:
     def __call__(self, candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
         """Return what a search is shown."""
         outcomes = dict(self.trainer.train(candidates, self.run_seeds))
-        return [(-outcomes[place].value, _log_loss(outcomes[place].log_loss)) for place in range(len(candidates))]
+        return [
+            (-outcomes[place].value("accuracy"), _log_loss(outcomes[place].log_loss))
+            for place in range(len(candidates))
+        ]
 
 
 def _log_loss(losses: NDArray[np.float32]) -> float:

@@ -20,11 +20,12 @@ from rich.console import Console
 from sweep.api import Preparation
 from sweep.cli import app, main
 from sweep.cli.run import Interruption, RunProgress, progress_view
-from sweep.config.study_file import Metric, Plan, read_study_file
+from sweep.config.study_file import Plan, read_study_file
 from sweep.search.loop import SearchProgress
 from sweep.search.session import read_data
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
+from sweep.task import MetricName
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 from tests.protocols import FEW, few, make_protocol
 
@@ -410,7 +411,7 @@ class TestLogLoss:
         ("metric", "told"), [("accuracy", "best 97.50% (quoted 95.69%)"), ("log_loss", "best log-loss 0.1235")]
     )
     def test_progress_tells_the_best_by_the_metric(
-        self, metric: Metric, told: str, monkeypatch: pytest.MonkeyPatch
+        self, metric: MetricName, told: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("sweep.cli.run.LINE_SECONDS", 0.0)
         console = Console(file=io.StringIO(), soft_wrap=True)

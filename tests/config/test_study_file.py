@@ -121,7 +121,8 @@ WRONG_TYPES: list[Wrong] = [
     ("search.momentum", [0.0, "high"], "valid number, got 'high'"),
     ("search.momentum.1", [0.9], r"valid number, got \[0\.9\]"),
     ("search.nesterov", 1, "valid boolean, got 1"),
-    ("search.metric", "loss", "must be 'accuracy' or 'log_loss', got 'loss'"),
+    ("search.metric", "loss", "must be 'accuracy', 'balanced_accuracy', .* or 'r2', got 'loss'"),
+    ("training.class_weight", "even", "must be `balanced` or a table of label = weight, got 'even'"),
     ("search.metric", ["log_loss"], r"got \['log_loss'\]"),
     ("search.schedules", ["step"], r"got \['step'\]"),
     ("search.schedules.step", 3, "got 3"),
@@ -260,7 +261,7 @@ class TestReading:
     def test_a_name_a_file_and_a_schedule_are_enough(self) -> None:
         plan = read_plan({"name": "s", "data": {"file": "rows.csv"}, "search": {"schedules": {"constant": {}}}})
         assert (plan.training.epochs, plan.training.batch_size, plan.split.fraction) == (50, 28, 0.33)
-        assert (plan.search.metric, plan.candidates) == ("accuracy", ())
+        assert (plan.search.metric, plan.metric, plan.candidates) == (None, "accuracy", ())
 
     def test_the_data_lie_beside_the_study_file(self, tmp_path: Path) -> None:
         assert read_study_file(written(tmp_path, STUDY)).data_path == tmp_path / "radar.csv"

@@ -35,6 +35,16 @@ def three_classes() -> Split:
 
 
 @pytest.fixture(scope="session")
+def numbers() -> Split:
+    """A target of mean 100 and deviation 40 with noise, 50 training and 25 validation rows of 4 numbers."""
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(75, 4)).astype(np.float32)
+    targets = 100 + 20 * inputs @ [1.0, -1.0, 1.5, 0.0] + 5 * generator.normal(size=75)
+    rows = np.arange(75, dtype=np.int32)
+    return Split(Dataset(inputs, targets.astype(np.float32), (), sha256=""), rows[:50], rows[50:])
+
+
+@pytest.fixture(scope="session")
 def resplits(ionosphere: Split) -> list[Split]:
     """The same rows, divided three times at random into as many of each kind."""
     rows, train = ionosphere.train_rows + ionosphere.validation_rows, ionosphere.train_rows

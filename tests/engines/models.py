@@ -38,6 +38,11 @@ def branched(features: int, classes: int) -> Any:
     return keras.Model(inputs, layers.Dense(classes, "softmax")(joined))
 
 
+def regression(features: int, classes: int) -> Any:
+    assert classes == 0
+    return keras.Sequential([keras.Input((features,)), layers.Dense(6, "tanh"), layers.Dense(1)])
+
+
 def two_outputs(features: int, classes: int) -> Any:
     return keras.Sequential([keras.Input((features,)), layers.Dense(2, "softmax")])
 

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn import metrics as reference
 from tensorflow.python.framework import ops
 
 from sweep.candidate import Adam, AdamW, Candidate, Optimizer, RMSprop, Sgd, from_params
 from sweep.data.table import Split
 from sweep.engines import keras_model, spec
 from sweep.engines.population import MONITORS, Members, Population, Table, Watching
+from sweep.engines.scoring import final_scores
 from sweep.engines.spec import BY_RUN, Architecture, Curves, Float32, Job, Shape, TrainingSpec
 from sweep.fit.training import Training
 from sweep.schedules import ClosedLoop
@@ -142,6 +144,7 @@ class Case(NamedTuple):
     epochs: int = 3
     kind: type[Population] = Traced
     shape: Shape = Shape(2, 2)
+    class_weights: tuple[float, ...] = ()
 
 
 SGD: dict[str, Any] = {"schedule": "constant", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True}
@@ -162,31 +165,102 @@ CASES = {
     "batch normalisation": Case(NORMALISED, SGD, kind=Population),
     "a convolution, which is trained member by member": Case(CONVOLVED, SGD, kind=Population),
     "a model of three classes, rmsprop by layer": Case(BRANCHED, ONE_CYCLE, RMSprop(layer_decay=0.7), epochs=5),
+    "two classes, weighted": Case(Architecture(34, 2, (8,)), SGD, class_weights=(3.0, 0.5), kind=Population),
+    "three classes, weighted": Case(Architecture(4, 3, (10,)), SGD, class_weights=(2.0, 1.0, 0.25)),
+    "a model of three classes, weighted": Case(BRANCHED, ONE_CYCLE, class_weights=(2.0, 1.0, 0.25)),
+    "numbers": Case(Architecture(4, 0, (10,)), SGD, epochs=10, kind=Population),
+    "numbers, two hidden layers, adam": Case(Architecture(4, 0, (8, 4), "tanh"), ONE_CYCLE, Adam(), epochs=5),
+    "a model of numbers": Case(Architecture(4, 0, build="tests.engines.models:regression"), SGD, epochs=5),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_members_agree_with_fit(name: str, ionosphere: Split, three_classes: Split) -> None:
-    """Losses, weights, right rows, and those of each class as Keras predicts them."""
-    architecture, params, optimizer, epochs, kind, shape = CASES[name]
-    split, candidate = ionosphere if architecture.features == 34 else three_classes, from_params(params)
-    spec = TrainingSpec(split, architecture, epochs, 28, optimizer, nesterov=candidate.nesterov)
+def test_members_agree_with_fit(name: str, ionosphere: Split, three_classes: Split, numbers: Split) -> None:
+    """Losses, weights, right rows, those of each class as Keras predicts them, and scores as scikit-learn has them."""
+    architecture, params, optimizer, epochs, kind, shape, weights = CASES[name]
+    split = {34: ionosphere, 4: three_classes if architecture.classes else numbers}[architecture.features]
+    candidate = from_params(params)
+    spec = TrainingSpec(split, architecture, epochs, 28, optimizer, nesterov=candidate.nesterov, class_weights=weights)
     population = engine(spec, kind)
     curves, members = population.train_with_weights(Job(spec, (candidate,), (3, 4), shape))
-    reference = Training(spec, candidate, run_seed=3)
-    shown = {key: np.array(values) for key, values in reference.run(0, epochs).items()}
+    keras_fit = Training(spec, candidate, run_seed=3)
+    shown = {key: np.array(values) for key, values in keras_fit.run(0, epochs).items()}
     np.testing.assert_allclose(curves.loss[0, 0], shown["loss"], atol=1e-4)
     np.testing.assert_allclose(curves.validation_loss[0, 0], shown["val_loss"], atol=1e-4)
+    ours = weights_of(population, members, 0)
+    for our, their in zip(ours, keras_fit.model.get_weights(), strict=True):
+        np.testing.assert_allclose(our, their, atol=1e-3)
+    scores = {metric: float(by_run[0, 0]) for metric, by_run in curves.scores.items()}
+    keras_fit.model.set_weights(ours)
+    assert scores == pytest.approx(
+        by_scikit_learn(split, np.asarray(keras_fit.model(split.validation_inputs))), abs=1e-5
+    )
+    if not architecture.classes:
+        np.testing.assert_allclose(curves.validation_loss[0, 0], shown["val_rmse"] ** 2, atol=1e-4)
+        assert not curves.correct.any()
+        assert (curves.validation_correct.any(), curves.class_correct.shape) == (False, (1, 2, 0))
+        return
     right = np.rint(shown["val_accuracy"] * split.validation_rows)
     assert curves.validation_correct[0, 0].tolist() == right.tolist()
     assert curves.correct[0, 0].tolist() == np.rint(shown["accuracy"] * split.train_rows).tolist()
-    for ours, theirs in zip(weights_of(population, members, 0), reference.model.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-3)
-    shares = np.asarray(reference.model(split.validation_inputs))
+    shares = np.asarray(keras_fit.model(split.validation_inputs))
     predicted = shares[:, 0] > 0.5 if architecture.task.outputs == 1 else shares.argmax(axis=1)
     by_class = split.validation_targets[predicted == split.validation_targets]
     assert curves.class_correct[0, 0].tolist() == np.bincount(by_class, minlength=architecture.classes).tolist()
     assert np.array_equal(curves.class_correct.sum(axis=-1), curves.validation_correct[..., -1])
+
+
+def by_scikit_learn(split: Split, outputs: Float32) -> dict[str, float]:
+    """Return every metric of one network's outputs for the validation rows; of numbers, in the target's own unit."""
+    targets = split.dataset.targets[split.validation_index]
+    if not split.dataset.classes:
+        shift, scale = split.target_unit
+        found = outputs[:, 0] * scale + shift
+        return {
+            "rmse": reference.root_mean_squared_error(targets, found),
+            "mae": reference.mean_absolute_error(targets, found),
+            "r2": reference.r2_score(targets, found),
+        }
+    shares = np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
+    shares, taken, real = shares.astype(np.float64), shares.argmax(axis=1), np.eye(shares.shape[1])[targets]
+    last = slice(1 if shares.shape[1] == 2 else 0, None)  # one of two classes says all
+    squares = ((shares - real) ** 2).sum(axis=1).mean()
+    return {
+        "accuracy": reference.accuracy_score(targets, taken),
+        "balanced_accuracy": reference.balanced_accuracy_score(targets, taken),
+        "auc": reference.roc_auc_score(real[:, last], shares[:, last]),
+        "average_precision": reference.average_precision_score(real[:, last], shares[:, last]),
+        "f1": reference.f1_score(targets, taken, average="macro"),
+        "log_loss": -np.log(shares[np.arange(len(targets)), targets]).mean(),
+        "brier": squares / 2 if shares.shape[1] == 2 else squares,
+    }
+
+
+class TestScores:
+    def test_a_run_that_diverged_has_none_and_the_others_what_was_counted(
+        self, small: TrainingSpec, candidates: list[Candidate]
+    ) -> None:
+        wild = from_params({"schedule": "constant", "learning_rate": 1e30, "momentum": 0.9})
+        curves = train(small, [*candidates[:2], wild], (0, 1, 2))
+        rows = small.split.validation_rows
+        assert np.array_equal(curves.scores["accuracy"][:2], curves.validation_correct[:2, :, -1] / rows)
+        assert np.array_equal(curves.scores["log_loss"][:2], curves.validation_loss[:2, :, -1].astype(np.float64))
+        for scores in curves.scores.values():
+            assert scores.shape == (3, 3)
+            assert np.array_equal(np.isnan(scores), curves.diverged)
+
+    def test_they_are_the_same_in_blocks_of_any_size(
+        self, small: TrainingSpec, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        population, job = engine(small), Job(small, tuple(candidates[:5]), (0, 1, 2), Shape(16, 4))
+        curves, members = population.train_with_weights(job)
+        for members_at_once in (1, 3, 7):
+            one = 64 * small.split.validation_rows * 2
+            monkeypatch.setattr(spec, "MEMORY_BYTES", 8 * one * members_at_once)
+            assert len(job.blocks(one)) > 1
+            again = final_scores(job, curves, population.network, members)
+            for metric, scores in curves.scores.items():
+                np.testing.assert_allclose(again[metric], scores, rtol=1e-6)
 
 
 class TestTables:

@@ -96,7 +96,7 @@ def test_an_outcome_counts_diverged_runs_and_leaves_them_out_of_the_loss_curve(
     found = outcome(small, candidates[0], (0, 1, 2), runs)
     assert found.diverged.tolist() == [False, True, False]
     assert np.isfinite(found.validation_loss).all()
-    assert found.value == found.correct.mean() / 116
+    assert found.value("accuracy") == found.correct.mean() / 116
 
 
 def test_an_outcomes_spread_holds_all_but_a_tenth_of_the_runs_on_either_side(
@@ -115,5 +115,5 @@ def test_a_candidate_of_which_every_run_diverged_has_a_finite_value(
     runs.loss[:] = np.nan
     found = outcome(small, candidates[0], (0, 1), runs)
     assert found.diverged.all()
-    assert np.isfinite(found.value)
+    assert np.isfinite(found.value("accuracy"))
     assert np.isnan(found.loss).all()

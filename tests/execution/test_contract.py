@@ -61,7 +61,7 @@ class TestTrainer:
             assert outcome.run_seeds == (0, 1, 2, 3, 4)
             assert outcome.correct.shape == outcome.log_loss.shape == outcome.diverged.shape == (5,)
             assert np.array_equal(outcome.class_correct.sum(axis=1), outcome.correct)
-            assert 0 <= outcome.value <= 1
+            assert 0 <= outcome.value("accuracy") <= 1
             assert outcome.validation_rows == small.split.validation_rows
             curves = (
                 outcome.rate,

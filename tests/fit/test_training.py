@@ -17,8 +17,18 @@ from sweep.candidate import Adam, Sgd, from_params
 from sweep.data.table import Split
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.fit.checkpoint import Checkpoint, Snapshot
-from sweep.fit.training import SHOWN, Observer, Request, Training, best_epoch, describe, summary, train
+from sweep.fit.training import (
+    Observer,
+    Request,
+    Training,
+    best_epoch,
+    describe,
+    shown_after_epochs,
+    summary,
+    train,
+)
 from sweep.schedules import ClosedLoop, Schedule
+from sweep.task import Task
 from tests.engines.numpy_training import NumpyTraining
 
 pytestmark = pytest.mark.filterwarnings(
@@ -271,7 +281,7 @@ def notes_by_numpy(problem: TrainingSpec, params: dict[str, Any]) -> list[str]:
     loss, right, held_loss, held_right = done.curves
     rates = order.candidate.schedule.rates(problem.timeline)[:, 0]
     shown = (loss, right / split.train_rows, held_loss, held_right / split.validation_rows, rates)
-    observer.curves = {name: list(values) for name, values in zip(SHOWN, shown, strict=True)}
+    observer.curves = {name: list(values) for name, values in zip(shown_after_epochs(Task.of(2)), shown, strict=True)}
     training.model.set_weights(done.weights)
     observer.say_diagnosis()
     return lines

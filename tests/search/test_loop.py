@@ -160,7 +160,7 @@ class TestRepetition:
 
     def test_the_value_is_the_mean_accuracy_of_the_candidate(self, database: Database) -> None:
         for trial in swept(database).study.trials:
-            assert trial.value == outcome_of(SPACE.candidate(trial.params), (0, 1)).value
+            assert trial.value == outcome_of(SPACE.candidate(trial.params), (0, 1)).value("accuracy")
 
 
 class TestInterruption:
@@ -229,7 +229,7 @@ class TestLogLoss:
         study = swept(database, self.PLAN).study
         assert study.direction == optuna.study.StudyDirection.MAXIMIZE
         assert {trial.value for trial in study.trials} == {
-            outcome_of(SPACE.candidate(trial.params), (0, 1)).value for trial in study.trials
+            outcome_of(SPACE.candidate(trial.params), (0, 1)).value("accuracy") for trial in study.trials
         }
 
 
@@ -240,7 +240,7 @@ class TestOthersTrials:
         assert len(study.trials) == 20
         assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
         assert study.trials[0].params == CONSTANT
-        assert study.trials[0].value == outcome_of(SPACE.candidate(CONSTANT), (0, 1)).value
+        assert study.trials[0].value == outcome_of(SPACE.candidate(CONSTANT), (0, 1)).value("accuracy")
         assert read_record(study.trials[0].user_attrs).run_seeds == (0, 1)
 
     def test_what_is_queued_in_a_begun_study_is_trained_at_the_next_start(self, database: Database) -> None:

@@ -38,7 +38,7 @@ class TestPlainOptuna:
             candidate = SPACE.candidate(trial.params)
             outcome = outcome_of(candidate, (0, 1, 2))
             assert trial.distributions == SPACE.distributions(trial.params["schedule"])
-            assert trial.value == outcome.value
+            assert trial.value == outcome.value("accuracy")
             assert read_record(trial.user_attrs) == to_record(candidate, outcome)
 
     def test_it_can_be_asked_and_told(self, study: optuna.Study) -> None:

@@ -16,7 +16,6 @@ import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.config.study_file import Metric
 from sweep.errors import Locked, StorageFailed
 from sweep.search.loop import to_record
 from sweep.search.space import SearchSpace
@@ -26,6 +25,7 @@ from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, study_names, versions
 from sweep.store.study import open_study, read_documents, write_documents
 from sweep.store.trials import put_back, store
+from sweep.task import MetricName
 from tests.fakes import DATA_SHA256, FakeTrainer, closed, make_coordinator, make_plan, opened, outcome_of
 from tests.store.conftest import KINDS, Postgres, Spelled
 from tests.store.test_queries import rank_key
@@ -53,10 +53,10 @@ def finished(position: int = 0, candidate: int = 0, value: float | None = None) 
     trial = optuna.trial.create_trial(
         params=SPACE.params(chosen),
         distributions=SPACE.distributions(chosen.schedule.name),
-        value=outcome.value,
+        value=outcome.value("accuracy"),
         user_attrs=to_record(chosen, outcome, position).attributes(),
     )
-    trial.value = outcome.value if value is None else value
+    trial.value = outcome.value("accuracy") if value is None else value
     trial.datetime_start = datetime.now(UTC) - timedelta(seconds=20)
     return trial
 
@@ -123,7 +123,7 @@ class TestStore:
 
 class TestQuestions:
     @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
-    def test_trials_rank_alike_in_sql_and_here_whatever_others_keep(self, spelled: Spelled, metric: Metric) -> None:
+    def test_trials_rank_alike_in_sql_and_here_whatever_others_keep(self, spelled: Spelled, metric: MetricName) -> None:
         database = spelled.database
         plan = make_plan(metric=metric)
         coordinator = make_coordinator(database, plan, FakeTrainer(diverged=(0,)))

@@ -15,7 +15,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.distributions import distribution_to_json as as_json
 from optuna.trial import FrozenTrial
 
-from sweep.config.study_file import Metric
 from sweep.errors import NotFound, NotYet
 from sweep.search.space import SearchSpace
 from sweep.space import Value
@@ -25,6 +24,7 @@ from sweep.store.optuna_schema import external
 from sweep.store.queries import AnyTrial, Best, StoredStudy, Tried
 from sweep.store.study import open_study
 from sweep.store.trials import TrialCurves, TrialRecord, store
+from sweep.task import METRICS, MetricName
 from tests.fakes import DATA_SHA256, make_plan
 
 PLAN = make_plan(recipes=())
@@ -45,7 +45,7 @@ def trial(value: float, log_loss: float | None, schedule: str = "constant", **pa
     return made
 
 
-def rank_key(metric: Metric) -> Callable[[Mapping[Hashable, Any]], tuple[float, ...]]:
+def rank_key(metric: MetricName) -> Callable[[Mapping[Hashable, Any]], tuple[float, ...]]:
     """Say in Python what SQL ranks finished trials by; among equals the first proposed, and others' before."""
 
     def key(row: Mapping[Hashable, Any]) -> tuple[float, ...]:
@@ -53,15 +53,17 @@ def rank_key(metric: Metric) -> Callable[[Mapping[Hashable, Any]], tuple[float, 
             missing if row[name] is None or math.isnan(row[name]) else row[name]
             for name, missing in (("log_loss", math.inf), ("position", -1))
         )
-        if metric == "accuracy":
-            return -row["value"], loss, place, row["number"]
-        return math.inf if row["diverged"] else loss, -row["value"], place, row["number"]
+        if metric == "log_loss":
+            return math.inf if row["diverged"] else loss, -row["value"], place, row["number"]
+        known = METRICS[metric]
+        behind = bool(row["diverged"]) and known.worst is None
+        return behind, -row["value"] if known.rises else row["value"], loss, place, row["number"]
 
     return key
 
 
 def filled(
-    database: Database, trials: Iterable[FrozenTrial] = (), name: str = "tiny", metric: Metric = "accuracy"
+    database: Database, trials: Iterable[FrozenTrial] = (), name: str = "tiny", metric: MetricName = "accuracy"
 ) -> optuna.Study:
     study = open_study(database, make_plan(name, recipes=(), metric=metric), DATA_SHA256)
     store(database, database.storage.get_study_id_from_name(name), list(trials))
@@ -208,7 +210,7 @@ class TestRanking:
             )
             for _ in range(500)
         ]
-        for metric in get_args(Metric):
+        for metric in get_args(MetricName):
             filled(database, trials, metric, metric)
             with StoredStudy(database, metric).reading() as study:
                 in_sql = study.standings().to_dict("records")

@@ -31,7 +31,7 @@ def finished(candidate: Candidate, position: int = 0, space: SearchSpace = SPACE
     return optuna.trial.create_trial(
         params=space.params(candidate),
         distributions=space.distributions(candidate.schedule.name),
-        value=outcome.value,
+        value=outcome.value("accuracy"),
         user_attrs=to_record(candidate, outcome, position).attributes(),
     )
 

@@ -115,7 +115,7 @@ def make_record(
         else NewRows(split_seeds=tuple(seeds), train_rows=235, test_rows=draw.rows),
         race=tuple(race),
         entries=tuple(draw.entry(*entry, splits=len(seeds)) for entry in entries),
-        metric=plan.search.metric,
+        metric=plan.metric,
         seconds=41.5,
     )
 

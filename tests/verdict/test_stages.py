@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sweep.candidate import from_params
-from sweep.config.study_file import Metric
 from sweep.data.table import split_tail
+from sweep.task import MetricName
 from sweep.verdict.protocol import placed, ranked, split_facts
 from sweep.verdict.record import Contender, MeanCurves, Runs, scores
 from tests.fakes import CLOCK, ROWS, outcome_of
@@ -28,7 +28,7 @@ def raced(correct: list[int], losses: Sequence[float | None], diverged: int = 0)
     ("metric", "order"),
     [("accuracy", ["right", "tied", "calm", "wild"]), ("log_loss", ["calm", "right", "tied", "wild"])],
 )
-def test_the_metric_ranks_and_the_other_breaks_ties(metric: Metric, order: list[str]) -> None:
+def test_the_metric_ranks_and_the_other_breaks_ties(metric: MetricName, order: list[str]) -> None:
     contenders = {
         "wild": raced([3, 3], [0.01, None], diverged=1),
         "calm": raced([4, 4], [0.1, 0.1]),

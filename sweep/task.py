@@ -1,4 +1,4 @@
-"""What a network may be scored by: each metric on the predictions of many networks at once.
+"""What a network is trained for, and what it may be scored by: each metric on the predictions of many networks at once.
 
 Definitions are scikit-learn's. Classes of a metric that is averaged over classes count equally; a class without a
 validation row is left out.
@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+TaskName: TypeAlias = Literal["classes", "numbers"]
+MetricName: TypeAlias = Literal[
+    "accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "log_loss", "brier", "rmse", "mae", "r2"
+]
 Predictions: TypeAlias = NDArray[np.floating[Any]]
 Targets: TypeAlias = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Scores: TypeAlias = NDArray[np.float64]
 
 SMALLEST_SHARE = 1e-7  # as Keras clips a probability before its logarithm
+
+
+OF_THE_TARGET = "of the target"
+NO_SCORE = 1e30  # how bad a trial is of which no run has a score, by a metric without a worst score
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,34 @@ class Metric:
         unit: what a difference of two scores is said in; empty for a pure number.
         score: from predictions `[networks, rows, outputs]` and targets `[rows]` to one score for each network:
             outputs are one probability for each class, or one number.
+        task: what the networks are trained for.
+        worst: the score of a run that diverged; None if there is no worst score.
     """
 
-    name: str
+    name: MetricName
     title: str
     rises: bool
     unit: str
     score: Callable[[Predictions, Targets], Scores]
+    task: TaskName = "classes"
+    worst: float | None = None
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """What a search does with it, by Optuna's names."""
+        return "maximize" if self.rises else "minimize"
+
+    def mean(self, scores: ArrayLike) -> float:
+        """Return the mean of `scores`, `[runs]`, NaN where a run diverged; always finite.
+
+        A run that diverged counts as the worst score, or, if there is none, not at all. If no run is left, the mean is
+        `NO_SCORE`, or its negative if higher is better.
+        """
+        table = np.asarray(scores, np.float64)
+        finite = np.isfinite(table)
+        if self.worst is not None:
+            return float(np.where(finite, table, self.worst).mean())
+        return float(table[finite].mean()) if finite.any() else (-NO_SCORE if self.rises else NO_SCORE)
 
 
 def _right(shares: Predictions, targets: Targets) -> NDArray[np.bool_]:
@@ -92,22 +120,22 @@ def _mean_over_classes(
 
 def _area(scores: Predictions, real: NDArray[np.bool_]) -> Scores:
     """Return the share of pairs of a positive and a negative row that are in order; equal scores count half."""
+    import pandas as pd  # noqa: PLC0415 - whoever names a metric needs no tables
+
     positive, negative = real.sum(), (~real).sum()
     ranks = pd.DataFrame(scores.T).rank().to_numpy().T
     return np.asarray((ranks[:, real].sum(axis=1) - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def _average_precision(scores: Predictions, real: NDArray[np.bool_]) -> Scores:
-    order = np.argsort(-scores, axis=1, kind="stable")
-    hits = np.cumsum(real[order], axis=1)
-    ranked = np.take_along_axis(scores, order, axis=1)
-    last = np.append(np.diff(ranked, axis=1) != 0, np.ones((len(scores), 1), bool), axis=1)  # of equal scores
-    precision = hits / np.arange(1, scores.shape[1] + 1)
-    found = []
-    for place in range(len(scores)):
-        ends = np.flatnonzero(last[place])
-        found.append(np.sum(precision[place, ends] * np.diff(hits[place, ends], prepend=0)) / real.sum())
-    return np.array(found)
+    """Return the mean over the positive rows of the precision among the rows that score as high or higher."""
+    rows = scores.shape[1]
+    order = np.argsort(-scores, axis=1)
+    hits, ranked = real[order], np.take_along_axis(scores, order, axis=1)
+    last = np.append(ranked[:, 1:] != ranked[:, :-1], np.ones((len(scores), 1), bool), axis=1)  # of equal scores
+    ends = np.minimum.accumulate(np.where(last, np.arange(rows), rows)[:, ::-1], axis=1)[:, ::-1]
+    precision = np.take_along_axis(np.cumsum(hits, axis=1), ends, axis=1) / (ends + 1)
+    return np.asarray((precision * hits).sum(axis=1) / real.sum())
 
 
 def log_loss(shares: Predictions, targets: Targets) -> Scores:
@@ -118,9 +146,10 @@ def log_loss(shares: Predictions, targets: Targets) -> Scores:
 
 def brier(shares: Predictions, targets: Targets) -> Scores:
     """Return the mean squared error of the probabilities, of one class of two, or summed over more."""
-    real = np.eye(shares.shape[2])[targets]
-    squares = ((shares - real) ** 2).sum(axis=2).mean(axis=1)
-    return np.asarray(squares / 2 if shares.shape[2] == 2 else squares, np.float64)
+    if shares.shape[2] == 2:
+        return np.asarray(((shares[..., 1] - targets) ** 2).mean(axis=1), np.float64)
+    real = np.eye(shares.shape[2], dtype=shares.dtype)[targets]
+    return np.asarray(((shares - real) ** 2).sum(axis=2).mean(axis=1), np.float64)
 
 
 def rmse(numbers: Predictions, targets: Targets) -> Scores:
@@ -136,21 +165,61 @@ def mae(numbers: Predictions, targets: Targets) -> Scores:
 def r2(numbers: Predictions, targets: Targets) -> Scores:
     """Return the share of the variance that is explained; 0 for predicting the mean, below it if worse."""
     squares = ((numbers[..., 0] - targets) ** 2).sum(axis=1)
-    return np.asarray(1 - squares / ((targets - targets.mean()) ** 2).sum())
+    total = ((targets - targets.mean()) ** 2).sum()
+    return np.asarray(1 - squares / total if total else np.full(len(numbers), np.nan))
 
 
 FOR_CLASSES = (
-    Metric("accuracy", "accuracy", True, "rows", accuracy),
-    Metric("balanced_accuracy", "balanced accuracy", True, "points", balanced_accuracy),
-    Metric("auc", "area under the ROC curve", True, "", auc),
-    Metric("average_precision", "average precision", True, "", average_precision),
-    Metric("f1", "F1, the mean over classes", True, "", f1),
+    Metric("accuracy", "accuracy", True, "rows", accuracy, worst=0.0),
+    Metric("balanced_accuracy", "balanced accuracy", True, "points", balanced_accuracy, worst=0.0),
+    Metric("auc", "area under the ROC curve", True, "", auc, worst=0.0),
+    Metric("average_precision", "average precision", True, "", average_precision, worst=0.0),
+    Metric("f1", "F1, the mean over classes", True, "", f1, worst=0.0),
     Metric("log_loss", "log-loss", False, "", log_loss),
     Metric("brier", "Brier score", False, "", brier),
 )
 FOR_NUMBERS = (
-    Metric("rmse", "root mean squared error", False, "of the target", rmse),
-    Metric("mae", "mean absolute error", False, "of the target", mae),
-    Metric("r2", "R2", True, "", r2),
+    Metric("rmse", "root mean squared error", False, OF_THE_TARGET, rmse, "numbers"),
+    Metric("mae", "mean absolute error", False, OF_THE_TARGET, mae, "numbers"),
+    Metric("r2", "R2", True, "", r2, "numbers"),
 )
-METRICS = {metric.name: metric for metric in (*FOR_CLASSES, *FOR_NUMBERS)}
+METRICS: dict[MetricName, Metric] = {metric.name: metric for metric in (*FOR_CLASSES, *FOR_NUMBERS)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained for.
+
+    Attributes:
+        name: `classes`, or `numbers` for a regression.
+        outputs: units of the last layer.
+        activation: what the last layer ends in, by Keras' name.
+        loss: what is minimised, by Keras' name.
+        metrics: what the networks are scored by; the first ranks unless a study file says otherwise.
+        tie_breaker: the metric that follows the loss: it ranks runs whose scores are equal.
+    """
+
+    name: TaskName
+    outputs: int
+    activation: Literal["sigmoid", "softmax", "linear"]
+    loss: str
+    metrics: tuple[Metric, ...]
+    tie_breaker: MetricName
+
+    @classmethod
+    def of(cls, classes: int) -> Task:
+        """Return the task for so many classes: two share a sigmoid unit, more have a softmax unit each; 0 for numbers.
+
+        >>> Task.of(0).loss, Task.of(2).activation, Task.of(3).outputs
+        ('mean_squared_error', 'sigmoid', 3)
+        """
+        if not classes:
+            return cls("numbers", 1, "linear", "mean_squared_error", FOR_NUMBERS, "rmse")
+        if classes == 2:
+            return cls("classes", 1, "sigmoid", "binary_crossentropy", FOR_CLASSES, "log_loss")
+        return cls("classes", classes, "softmax", "sparse_categorical_crossentropy", FOR_CLASSES, "log_loss")
+
+    @property
+    def default(self) -> Metric:
+        """What ranks unless a study file says otherwise: accuracy, or the root mean squared error."""
+        return self.metrics[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from sweep.data.metrics import METRICS
+from sweep.task import METRICS
 
 RNG = np.random.default_rng(5)
 
