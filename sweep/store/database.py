@@ -36,6 +36,11 @@ SCHEMA_SECONDS = 60
 # A look at a lock file holds it for a moment, for which a writer that begins just then waits.
 PATIENCE_SECONDS = 1.0
 POLL_SECONDS = 0.05
+DRIVERS = {  # of PostgreSQL, with what to install
+    "psycopg": '"psycopg[binary]"',
+    "psycopg2": "psycopg2-binary",
+    "pg8000": "pg8000",
+}
 SCHEMA_LOCK, SERVER_LOCK = "-schema", "-server"  # no study may be called so
 # PostgreSQL shows the halves of a lock's key as unsigned numbers, and `objsubid` 1 for a key in one piece.
 IS_HELD = text("""
@@ -59,7 +64,7 @@ class Database:
     _newer: dict[int, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what no study can be kept in."""
+        """Refuse what no study can be kept in, and put the home folder in the place of `~`."""
         try:
             url = make_url(self.url)
             url.get_dialect()
@@ -70,6 +75,12 @@ class Database:
             raise BadInput("storage", f"must be SQLite or PostgreSQL, got {kind}.")
         if kind == "sqlite" and (name in ("", ":memory:") or name.startswith("file:")):
             raise BadInput("storage", "a study needs a plain file, an SQLite database in memory is gone at the end.")
+        if kind == "sqlite" and name.startswith("~"):
+            try:
+                there = url.set(database=str(Path(name).expanduser()))
+            except RuntimeError as error:
+                raise BadInput("storage", f"`{self.url}` names the home of nobody here.") from error
+            object.__setattr__(self, "url", there.render_as_string(hide_password=False))
 
     @property
     def shown(self) -> str:
@@ -213,12 +224,14 @@ class Database:
     @contextlib.contextmanager
     def _refusals(self, done: str, *others: type[Exception]) -> Iterator[None]:
         """Turn a refusal of the database or its driver, and these other errors, into `StorageFailed`."""
-        refusals: tuple[type[Exception], ...] = (SQLAlchemyError, ModuleNotFoundError, *others)
+        refusals: tuple[type[Exception], ...] = (SQLAlchemyError, ImportError, *others)
         try:
             yield
         except refusals as error:
             cause = getattr(error, "orig", None) or error
             reason = str(getattr(cause, "strerror", None) or cause).strip().split("\n")[0].rstrip(".")
+            if isinstance(error, ImportError) and (driver := make_url(self.url).get_driver_name()) in DRIVERS:
+                reason = f"the driver {driver} is missing ({reason}); `pip install {DRIVERS[driver]}` brings it"
             raise StorageFailed(f"`{self.shown}` cannot be {done}: {reason}.") from error
 
     @property

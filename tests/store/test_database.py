@@ -22,7 +22,7 @@ from sweep.store import database as module
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, study_names
 from sweep.store.study import open_study
-from tests.fakes import DATA_SHA256, make_coordinator, make_plan, opened
+from tests.fakes import DATA_SHA256, closed, make_coordinator, make_plan, opened
 
 # A small cache makes SQLite write to the file before the transaction is over.
 CUT_SHORT = """
@@ -100,10 +100,24 @@ class TestUrl:
             open_study(database, make_plan(), DATA_SHA256)
         assert (tmp_path / "new" / "deep" / "studies.db").is_file()
 
+    def test_a_tilde_is_the_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        home, here = tmp_path / "a home", tmp_path / "here"
+        here.mkdir()
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.chdir(here)
+        with closed(Database("sqlite:///~/deep/x.db?timeout=5")) as database, database.sole_writer("tiny"):
+            open_study(database, make_plan(), DATA_SHA256)
+            assert database.file == home / "deep" / "x.db"
+        assert (home / "deep" / "x.db").is_file()
+        assert list(here.iterdir()) == []
+        with pytest.raises(BadInput, match=r"storage: `sqlite:///~nobody-here/x\.db` names the home of nobody here"):
+            Database("sqlite:///~nobody-here/x.db")
+
     def test_a_server_without_its_driver_is_a_storage_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         database = Database("postgresql+psycopg://me:secret@localhost/name")
-        with pytest.raises(StorageFailed, match="psycopg"), database.reading():
+        cure = r"the driver psycopg is missing \(.+\); `pip install \"psycopg\[binary\]\"` brings it\.$"
+        with pytest.raises(StorageFailed, match=cure), database.reading():
             pass
 
 
