@@ -203,15 +203,31 @@ def _find_label(table: Table, stated: Stated) -> tuple[int, str]:
     """Return the label's position and why it is that: stated, called `class` or the like, or the last one."""
     if stated.label is not None:
         return _position(table, stated.label, "data.label"), AS_STATED
+    if table.label is not None:
+        return table.label, "the file says so"
     names = [name.strip().lower() for name in table.names]
     for known in (LABEL_NAMES, USUAL_LABELS):
         named = [place for place, name in enumerate(names) if name in known]
         if len(named) == 1:
             return named[0], "its name says so"
     last = table.columns.shape[1] - 1
-    while last > 1 and table.columns[last].isna().all():
-        last -= 1
-    return last, "it is the last column"
+    able = (place for place in range(last, -1, -1) if _may_be_label(table, place))
+    found = next(able, last)
+    return found, "it is the last column" if found == last else "it is the last column that can be one"
+
+
+def _may_be_label(table: Table, position: int) -> bool:
+    """Say whether a column has different values, and is neither dates nor text that tells rows apart."""
+    present = table.columns[position].dropna()
+    different = int(present.iloc[:LOOKED_AT].nunique())
+    if different < 2 or pd.api.types.is_datetime64_any_dtype(present):
+        return False
+    if pd.api.types.is_numeric_dtype(present):
+        return True
+    text, decimal = present.astype("str"), table.form.decimal or "."
+    if different > ID_SHARE * len(present) and len(present) >= ID_ROWS:
+        return read_numbers(some(text), decimal).notna().mean() > 0.5 or read_units(some(text), decimal) is not None
+    return read_dates(text) is None
 
 
 def _role(table: Table, position: int, stated: StatedRole | None, distinct: int) -> tuple[ColumnRole, str, pd.Series]:
@@ -219,6 +235,8 @@ def _role(table: Table, position: int, stated: StatedRole | None, distinct: int)
     cells = table.columns[position]
     if stated is not None:
         return _as_stated(table, position, stated)
+    if table.kinds.get(position) == "words" and not cells.isna().all():
+        return ColumnRole.WORDS, "the file says so", _as_text(cells)
     present = cells.dropna() if cells.hasnans else cells
     if present.empty:
         return ColumnRole.EMPTY, "no cell has a value", cells
@@ -382,6 +400,8 @@ def _task(table: Table, label: int, stated: Stated) -> tuple[TaskName, str, pd.S
     numbers = _numbers_of_label(table, cells)
     are_numbers = numbers.notna().sum() == len(present)
     different, task, why = int(present.nunique()), stated.task, AS_STATED
+    if task is None and label in table.kinds and different > 2:
+        task, why = ("numbers" if table.kinds[label] == "number" else "classes"), "the file says so"
     if task is None:
         whole = are_numbers and _is_whole(numbers.dropna())
         are_classes = not are_numbers or stated.labels or different <= 2 or (whole and _are_codes(numbers.dropna()))

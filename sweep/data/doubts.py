@@ -41,8 +41,9 @@ def _tellers(found: Columns) -> Iterator[str]:
         if way:
             ways.setdefault(way, []).append(column)
     for way, columns in ways.items():
-        verb, reason = ("gives", way) if len(columns) == 1 else ("give", way.replace("its", "their", 1))
-        cure = f"leave {'it' if len(columns) == 1 else 'them'} out by drop unless known before the label"
+        one = len(columns) == 1
+        verb, reason = ("gives", way) if one else ("give", way.replace("it alone", "each").replace("its", "their", 1))
+        cure = f"leave {'it' if one else 'them'} out by drop unless known before the label"
         yield f"{listed([column.shown for column in columns])} {verb} the label away: {reason}; {cure}"
 
 
@@ -80,7 +81,7 @@ def _tells_classes(values: pd.Series, target: NDArray[np.float64], classes: int)
         numeric = pd.api.types.is_numeric_dtype(values)
         right = _right_by_cuts(values.to_numpy("float64"), labels) if numeric else 0.0
     wrong, blind = 1 - right, 1 - np.bincount(labels).max() / len(labels)
-    return f"it alone tells it in {right:.2%} of the rows" if wrong <= min(1 - NEARLY, 0.05 * blind) else ""
+    return f"it alone tells {right:.2%} of the rows" if wrong <= min(1 - NEARLY, 0.05 * blind) else ""
 
 
 def _is_one_class(by_value: NDArray[np.int64]) -> bool:
@@ -151,7 +152,7 @@ def _labels(found: Columns) -> Iterator[str]:
         yield f"labels differ in dress only: {', '.join(map(repr, labels))}; labels = {{ {cure} }} makes them one"
     single = [repr(label) for label in found.classes if rows[label] == 1]
     if single:
-        yield f"{listed(single)} {'has' if len(single) == 1 else 'have'} 1 row: it cannot be trained and validated"
+        yield f"{listed(single)} {'has' if len(single) == 1 else 'have'} 1 row, which nothing can validate"
     total, commonest = sum(rows.values()), max(rows, key=lambda label: rows[label])
     if rows[commonest] > COMMON * total:
         cure = 'metric = "balanced_accuracy" or "auc" says more than accuracy'

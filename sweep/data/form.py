@@ -6,9 +6,10 @@ import codecs
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from reprlib import repr as shortened
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -19,26 +20,14 @@ from sweep.model import StrictModel
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "blank": " "}
 OTHER_WORDS = {"space": " ", "\\t": "\t", "\\s+": " ", "whitespace": " "}
 MISSING = (
-    "",
-    "?",
-    "-",
-    ".",
-    "NA",
-    "N/A",
-    "n/a",
-    "na",
-    "#N/A",
-    "NaN",
-    "nan",
-    "NAN",
-    "null",
-    "NULL",
-    "Null",
-    "None",
-    "none",
+    *("", "?", "-", ".", "--", "---", "..", "...", "NA", "N/A", "n/a", "N/a", "na", "N.A.", "n.a.", "#N/A", "#NA"),
+    *("NaN", "nan", "NAN", "-nan", "-NaN", "null", "NULL", "Null", "(null)", "<null>", "<NULL>", "<NA>", "\\N"),
+    *("None", "none", "NONE", "nil", "Nil", "NIL", "#VALUE!", "#DIV/0!", "#REF!", "#NULL!", "#NUM!", "#NAME?"),
 )
+WORDS_TOO = frozenset(("-", ".", "--", "---", "..", "...", "None", "none", "NONE", "nil", "Nil", "NIL"))
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_LINES = 400
+MOST_TITLES = 20  # lines above a table
 PLAIN_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+")
 DRESSED = re.compile(
@@ -103,14 +92,14 @@ class Text:
     Attributes:
         form: with nothing left open.
         rows: the cells of the first rows, the header among them.
-        skipped: lines above the first row, which are comments or empty.
+        begin: lines above the first row of data.
         quote: what surrounds a cell that holds the delimiter.
         notes: what was found rather than stated.
     """
 
     form: Form
     rows: list[list[str]]
-    skipped: int
+    begin: int
     quote: str
     notes: list[str]
 
@@ -125,13 +114,20 @@ class Text:
         lines = text.splitlines(keepends=True)
         lines = lines[: above + SAMPLE_LINES] if len(head) < SAMPLE_BYTES else lines[:-1][: above + SAMPLE_LINES]
         comment = stated.comment or _find_comment(lines[above:])
-        skipped = next((at for at, line in enumerate(lines) if at >= above and not is_empty(line, comment)), len(lines))
-        lines = [line for line in lines[skipped:] if not is_empty(line, comment)]
-        quote = "'" if _is_quoted_singly(lines) else '"'
-        delimiter = stated.delimiter or _find_delimiter(lines, quote)
-        rows = _parse(lines, delimiter, quote)
+        places = [at for at, line in enumerate(lines) if at >= above and not is_empty(line, comment)]
+        kept = [lines[at] for at in places]
+        quote = "'" if _is_quoted_singly(kept) else '"'
+        delimiter = stated.delimiter or _find_delimiter(kept, quote)
+        rows = _parse(kept, delimiter, quote)
+        titles = 0 if stated.header is False else _count_titles(kept, rows, delimiter, quote)
+        places, rows = places[titles:], _parse(kept[titles:], delimiter, quote)
         decimal = stated.decimal or _find_decimal(rows)
         header = stated.header if stated.header is not None else _has_header(rows)
+        below = _count_below(rows) if header else 0
+        begin = places[0] + header if places else len(lines)
+        rows_below = rows[1 : 1 + below]
+        if below and len(places) > below + 1:
+            begin, rows = places[below + 1], [rows[0], *rows[below + 1 :]]
         form = stated.model_copy(
             update={
                 "encoding": encoding,
@@ -152,8 +148,16 @@ class Text:
         if stated.decimal is None and decimal == ",":
             notes.append("numbers have a decimal comma")
         if stated.header is None:
-            notes.append("line 1 holds the names of the columns" if header else "line 1 is data, no names")
-        return cls(form, rows, skipped, quote, notes)
+            first = places[0] + 1 if places else 1
+            notes.append(
+                f"line {first} holds the names of the columns" if header else f"line {first} is data, no names"
+            )
+        if titles:
+            notes.append(f"{titles} line{'s' * (titles > 1)} above the table left out: {shortened(kept[0].strip())}")
+        if below:
+            extra = ", ".join(filter(None, rows_below[0]))
+            notes.append(f"{below} more line{'s' * (below > 1)} of names or units left out: {shortened(extra)}")
+        return cls(form, rows, begin, quote, notes)
 
 
 def find_encoding(head: bytes) -> str:
@@ -191,9 +195,20 @@ def not_of(encoding: str, byte: int) -> BadInput:
 
 
 def _find_comment(lines: Sequence[str]) -> str | None:
-    """Return the character that begins the first lines, as it does in files with a head of comments."""
+    """Return the character that begins the first lines, or later ones of other widths than the rows'."""
     first = next((line.strip() for line in lines if line.strip()), "")
-    return first[0] if first[:1] in ("#", "%") and not _cells_after_mark(first, lines) else None
+    if first[:1] in ("#", "%") and not _cells_after_mark(first, lines):
+        return first[0]
+    later = [line.lstrip() for line in lines if line.lstrip().startswith("#")]
+    rows = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not later or first.startswith("#") or not rows or any("#" in line for line in rows):
+        return None
+    usual = Counter(map(_marks, rows)).most_common(1)[0][0]
+    return "#" if all(_marks(line) != usual for line in later) else None
+
+
+def _marks(line: str) -> tuple[int, ...]:
+    return tuple(line.count(mark) for mark in ",;\t|")
 
 
 def _cells_after_mark(first: str, lines: Sequence[str]) -> bool:
@@ -225,6 +240,44 @@ def _parse(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
     except csv.Error as error:
         raise BadInput("data.file", f"must be well-formed, got in line {reader.line_num}: {error}.") from error
     return [row[:-1] if delimiter == " " and row[-1] == "" else row for row in rows]
+
+
+def _count_titles(lines: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str, quote: str) -> int:
+    """Return how many of the first lines are a title: all but one of their cells are empty or not there."""
+    width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    if width < 3 or delimiter == " ":
+        return 0
+    for count, line in enumerate(lines[:MOST_TITLES]):
+        cells = next(iter(_parse([line], delimiter, quote)), [])
+        filled = [cell for cell in cells if cell]
+        if len(cells) >= width - 1 and (len(filled) > 1 or not filled or DRESSED.fullmatch(filled[0])):
+            return count
+        if len(cells) < width - 1 and len(filled) > width // 2:
+            return count
+    return 0
+
+
+def _count_below(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many rows below the names are units or types: words, or nothing, over columns of numbers."""
+    data = [row for row in rows[3:] if len(row) == len(rows[0])]
+    if len(data) < 3:
+        return 0
+    measured = [place for place in range(len(rows[0])) if looks_measured([row[place] for row in data], share=1.0)]
+    count = 0
+    for row in rows[1:3]:
+        cells = [row[place] for place in measured] if len(row) == len(rows[0]) else []
+        if len(cells) < 2 or any(map(DRESSED.fullmatch, cells)) or any(cell and cell in MISSING for cell in cells):
+            break
+        if not any(cells) and not count:
+            break
+        count += 1
+    return count
+
+
+def looks_measured(cells: Iterable[str], share: float = 0.5) -> bool:
+    """Say whether cells that are not missing are mostly numbers or dates, however written."""
+    present = [cell for cell in cells if cell not in MISSING]
+    return bool(present) and sum(map(bool, map(DRESSED.fullmatch, present))) >= share * len(present)
 
 
 def _find_delimiter(lines: Sequence[str], quote: str) -> str:

@@ -9,7 +9,8 @@ import hashlib
 import lzma
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
@@ -21,14 +22,18 @@ from typing import IO, Any, Literal
 import numpy as np
 import pandas as pd
 
+from sweep.data.foreign import refuse_foreign, refuse_zipped
 from sweep.data.form import (
     MISSING,
     SAMPLE_BYTES,
+    SAMPLE_LINES,
+    WORDS_TOO,
     Form,
     Text,
     decode,
     find_encoding,
     is_empty,
+    looks_measured,
     not_of,
     one_byte_encoding,
 )
@@ -37,9 +42,21 @@ from sweep.errors import BadInput
 ARFF_START = re.compile(rb"(\s*%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""\s*@attribute\s+(?:(['"])(.+?)\1|([^\s{]+))""", re.IGNORECASE)
 ARFF_BYTES = 4 * 1024 * 1024  # for the attributes above the rows
+CHUNK_CELLS = 2_000_000  # that are read at once
 COMPRESSED: Mapping[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
+ARRAY_NAMES: tuple[tuple[str, ...], ...] = (
+    ("x", "y"),
+    ("X", "y"),
+    ("X", "Y"),
+    ("data", "target"),
+    ("data", "labels"),
+    ("features", "labels"),
+    ("features", "target"),
+    ("inputs", "targets"),
+    ("images", "labels"),
+)
 NOTHING_STATED = Form()
 
 
@@ -54,6 +71,8 @@ class Table:
         missing: the number of cells by column and by what stands in them.
         notes: what was found rather than stated, one sentence each.
         sha256: hexadecimal digest of the file's bytes.
+        kinds: what the file itself says of a column, by position.
+        label: the position of the label if the file itself tells it.
     """
 
     columns: pd.DataFrame
@@ -62,6 +81,8 @@ class Table:
     sha256: str
     missing: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    kinds: Mapping[int, Literal["number", "words"]] = field(default_factory=dict)
+    label: int | None = None
 
     def shown(self, position: int) -> str:
         """Return a column's number, counted from 1, and its name, as messages have it."""
@@ -130,6 +151,7 @@ class _Source:
             with zipfile.ZipFile(self.path) as archive:
                 names = [each.filename for each in archive.infolist() if not each.is_dir()]
                 names = [name for name in names if not name.startswith("__MACOSX/")]
+                refuse_zipped(names)
                 if len(names) != 1:
                     listed = ", ".join(names[:5])
                     raise BadInput("data.file", f"must be an archive of 1 file, got {len(names)}: {listed}.")
@@ -146,7 +168,9 @@ class _Source:
 
 
 def _read_rows(source: _Source, stated: Form) -> Table:
-    text = Text.find(source.head(), stated)
+    head = source.head()
+    refuse_foreign(head)
+    text = Text.find(head, stated)
     if not text.rows:
         raise BadInput("data.file", "must hold rows of data, got an empty file.")
     try:
@@ -165,7 +189,7 @@ def _read_text(source: _Source, text: Text) -> Table:
     options: dict[str, Any] = {
         "header": None,
         "sep": r"\s+" if form.delimiter == " " else form.delimiter,
-        "skiprows": text.skipped + bool(form.header),
+        "skiprows": text.begin,
         "keep_default_na": False,
         "decimal": form.decimal,
         "comment": form.comment,
@@ -174,9 +198,18 @@ def _read_text(source: _Source, text: Text) -> Table:
         "skipinitialspace": True,
         "low_memory": False,
     }
+    options |= {"chunksize": max(1_000, CHUNK_CELLS // len(text.rows[0])), "na_values": list(form.na_values or ())}
+
+    def as_text(which: list[int], *, missing: bool = False) -> Iterator[pd.DataFrame]:
+        apart = options if missing else options | {"na_values": []}
+        with source.open() as stream:
+            yield from pd.read_csv(stream, usecols=which, dtype="object", **apart)
+
     try:
         with source.open() as stream:
-            columns = pd.read_csv(stream, na_values=list(form.na_values or ()), **options)
+            columns, mixed = _joined(pd.read_csv(stream, **options))
+        if mixed:
+            columns[mixed] = pd.concat(as_text(mixed, missing=True), ignore_index=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         _refuse_ragged(source, text, len(text.rows[0]))
         raise BadInput("data.file", f"must be well-formed, got {error}.") from error
@@ -194,46 +227,92 @@ def _read_text(source: _Source, text: Text) -> Table:
     if width < 2:
         raise BadInput("data.file", "must hold a label and at least 1 feature, got 1 column.")
 
-    def as_text(which: list[int]) -> pd.DataFrame:
-        with source.open() as stream:
-            found: pd.DataFrame = pd.read_csv(stream, usecols=which, dtype=str, **options)
-        return found
-
     return _with_missing(Table(columns, tuple(names), form, source.sha256, notes=tuple(notes)), as_text)
+
+
+def _joined(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
+    """Join chunks column by column, so that the table is held once; return it and the columns of mixed kinds."""
+    pieces: list[list[pd.Series]] = []
+    for chunk in chunks:
+        pieces = pieces or [[] for _ in chunk]
+        if chunk.shape[1] != len(pieces):
+            raise pd.errors.ParserError(f"rows of {len(pieces)} and of {chunk.shape[1]} fields")
+        for parts, (_, cells) in zip(pieces, chunk.items(), strict=True):
+            parts.append(cells)
+    columns: dict[int, pd.Series] = {}
+    mixed = []
+    for position, parts in enumerate(pieces):
+        kinds = {part.dtype.kind for part in parts if part.dtype.kind != "f" or not part.isna().all()}
+        if kinds <= {"i", "u", "f"}:
+            columns[position] = pd.Series(np.concatenate([part.to_numpy() for part in parts]), copy=False)
+        elif len({part.dtype for part in parts}) == 1:
+            columns[position] = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+        else:
+            mixed.append(position)
+            columns[position] = pd.Series(np.zeros(sum(map(len, parts)), np.int8))
+        parts.clear()
+    return pd.DataFrame(columns, copy=False), mixed
 
 
 def _refuse_ragged(source: _Source, text: Text, width: int) -> None:
     """Raise `BadInput` for the first row of another width; pandas fills short rows in silence."""
-    form = text.form
+    form, delimiter = text.form, text.form.delimiter or ","
+
+    def lines(decoded: TextIOWrapper) -> Iterator[str]:
+        return (line for line in islice(decoded, text.begin, None) if not is_empty(line, form.comment))
+
+    quick = delimiter != " " and not form.comment  # most files have no quotation marks, and counting is much faster
     with source.open() as stream, TextIOWrapper(stream, form.encoding, newline="") as decoded:
-        below = islice(decoded, text.skipped, None)
-        lines = (line for line in below if not is_empty(line, form.comment))
-        rows = (
-            lines if form.delimiter == " " else csv.reader(lines, delimiter=form.delimiter or ",", quotechar=text.quote)
-        )
-        for number, row in enumerate(rows, start=0 if form.header else 1):
-            got = len(row.split()) if isinstance(row, str) else len(row)
-            if got != width and number > 0:
+        if quick and all(text.quote not in line and line.count(delimiter) == width - 1 for line in lines(decoded)):
+            return
+    with source.open() as stream, TextIOWrapper(stream, form.encoding, newline="") as decoded:
+        below = lines(decoded)
+        rows = below if delimiter == " " else csv.reader(below, delimiter=delimiter, quotechar=text.quote)
+        for number, row in enumerate(rows, start=1):
+            cells = row.split() if isinstance(row, str) else row
+            if len(cells) != width and (number > 1 or form.header or len(text.rows[0]) != len(cells)):
                 like = "the header" if form.header else "row 1"
-                raise BadInput("data.file", f"row {number} must have {width} fields like {like}, got {got}.")
+                rule = f"row {number} must have {width} fields like {like}, got {len(cells)}"
+                shown = f": {shortened(cells[0])}" if sum(map(bool, cells)) == 1 else ""
+                raise BadInput("data.file", f"{rule}{shown}.")
 
 
-def _with_missing(table: Table, as_text: Callable[[list[int]], pd.DataFrame]) -> Table:
-    """Strip cells of text, and count the missing cells of each column by what stands in them."""
+def _with_missing(table: Table, as_text: Callable[[list[int]], Iterable[pd.DataFrame]]) -> Table:
+    """Strip cells of text, and count the missing cells of each column by what stands in them.
+
+    In a column of words, `-`, `.` and `none` are words, unless they are stated to stand for a missing value.
+    """
     columns, tokens = table.columns.copy(deep=False), list(table.form.na_values or ())
+    weak = WORDS_TOO if table.form.na_values == MISSING else frozenset()
+    wordy = set()
     for position in columns.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in columns.dtypes]]:
+        if pd.api.types.is_datetime64_any_dtype(columns[position]):
+            continue
         cells = columns[position].astype("str").where(columns[position].notna()).str.strip()
         cells = cells.mask(cells.isin(tokens))
         numbers = pd.to_numeric(cells, errors="coerce")
         columns[position] = numbers if numbers.notna().sum() == cells.notna().sum() > 0 else cells
-    absent = [int(position) for position in columns.columns if columns[position].isna().any()]
-    missing: dict[int, dict[str, int]] = {}
-    if absent:
-        text = as_text(absent)
+        if not looks_measured(cells.dropna().iloc[:SAMPLE_LINES]):
+            wordy.add(int(position))
+    absent = [int(position) for position in columns.columns if columns[position].hasnans]
+    missing: dict[int, Counter[str]] = {place: Counter() for place in absent}
+    words: dict[int, list[pd.Series]] = {}
+    begin = 0
+    for chunk in as_text(absent) if absent else ():
         for place in absent:
-            found = text[place][columns[place].isna()].fillna("").str.strip().value_counts()
-            missing[place] = {str(token): int(count) for token, count in found.items()}
-    return replace(table, columns=columns, missing=missing)
+            holes = columns[place].iloc[begin : begin + len(chunk)].isna().to_numpy()
+            found = chunk[place].set_axis(range(begin, begin + len(chunk)))[holes].fillna("").astype("str").str.strip()
+            if place in wordy and found.isin(weak).any():
+                words.setdefault(place, []).append(found[found.isin(weak)])
+                found = found[~found.isin(weak)]
+            missing[place].update(found.tolist())
+        begin += len(chunk)
+    for place, parts in words.items():
+        cells = columns[place].copy()
+        for part in parts:
+            cells.loc[part.index] = part
+        columns[place] = cells
+    return replace(table, columns=columns, missing={place: dict(counts) for place, counts in missing.items() if counts})
 
 
 def _read_arff(source: _Source, stated: Form) -> Table:
@@ -242,17 +321,45 @@ def _read_arff(source: _Source, stated: Form) -> Table:
     begin = next((at for at, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if begin is None:
         raise BadInput("data.file", "must be ARFF, got no line `@data`.")
-    names = tuple(found[2] or found[3] for line in lines[:begin] if (found := ATTRIBUTE.match(line)))
+    names, kinds, label = _arff_columns(lines[:begin])
     if lines[begin + 1 : begin + 2] and lines[begin + 1].lstrip().startswith("{"):
-        raise BadInput("data.file", "must be ARFF with whole rows, got sparse ones.")
-    arff = {"header": False, "delimiter": ",", "decimal": ".", "comment": "%", "na_values": stated.na_values or ("?",)}
+        cure = "read it by `scipy.io.arff` or Weka, and write it as CSV"
+        raise BadInput("data.file", f"must be ARFF with whole rows, got sparse ones; {cure}.")
+    na_values = ("?", "<null>") if stated.na_values is None else stated.na_values
+    arff = {"header": False, "delimiter": ",", "decimal": ".", "comment": "%", "na_values": na_values}
     text = Text.find(head, stated.model_copy(update=arff), begin + 1)
+    if not text.rows:
+        raise BadInput("data.file", "must hold rows of data, got none below `@data`.")
     table = _read_text(source, text)
     if len(names) != table.columns.shape[1]:
         raise BadInput(
             "data.file", f"must have {len(names)} cells in a row, like its attributes, got {table.columns.shape[1]}."
         )
-    return replace(table, names=names, form=table.form.model_copy(update={"header": True}))
+    form = table.form.model_copy(update={"header": True})
+    return replace(table, names=names, form=form, kinds=kinds, label=label, notes=())
+
+
+def _arff_columns(
+    lines: list[str],
+) -> tuple[tuple[str, ...], dict[int, Literal["number", "words"]], int | None]:
+    """Return what ARFF, or KEEL's form of it, tells: names, which columns are nominal or numeric, and the output."""
+    names: list[str] = []
+    kinds: dict[int, Literal["number", "words"]] = {}
+    output = ""
+    for line in lines:
+        found = ATTRIBUTE.match(line)
+        if found:
+            name, kind = found[2] or found[3], line[found.end() :].strip().lower()
+            if kind.startswith("relational"):
+                raise BadInput(
+                    "data.file", f"must hold cells, got the attribute {shortened(name)}, which is relational."
+                )
+            if kind.startswith(("{", "numeric", "real", "integer")):
+                kinds[len(names)] = "words" if kind.startswith("{") else "number"
+            names.append(name)
+        elif line.strip().lower().startswith("@output"):
+            output = line.split(maxsplit=1)[-1].strip()
+    return tuple(names), kinds, names.index(output) if output in names else None
 
 
 def _read_parquet(source: _Source, form: Form) -> Table:
@@ -265,10 +372,19 @@ def _read_parquet(source: _Source, form: Form) -> Table:
     names = tuple(map(str, columns.columns))
     form = form.model_copy(update={"header": True, "na_values": MISSING if form.na_values is None else form.na_values})
     columns = columns.reset_index(drop=True).set_axis(range(len(names)), axis="columns")
+    for place, name in enumerate(names):
+        cells = columns[place]
+        first = cells.dropna().iloc[:1]
+        if len(first) and isinstance(first.iloc[0], list | dict | tuple | np.ndarray):
+            raise BadInput("data.file", f"must hold cells, got column {place + 1} ({shortened(name)}) of lists.")
+        if pd.api.types.is_timedelta64_dtype(cells):
+            columns[place] = cells.dt.total_seconds() / 86_400
+        elif len(first) and isinstance(first.iloc[0], bytes):
+            columns[place] = cells.map(lambda cell: cell.decode(errors="replace"), na_action="ignore")
     original = columns.copy(deep=False)
     return _with_missing(
         Table(columns, names, form, source.sha256),
-        lambda which: original[which].astype("str").where(original[which].notna()),
+        lambda which: [original[which].astype("str").where(original[which].notna())],
     )
 
 
@@ -278,12 +394,28 @@ def _read_npz(source: _Source, form: Form) -> Table:
             arrays = {name: archive[name] for name in archive.files}
     except ValueError as error:
         raise BadInput("data.file", f"must be an .npz archive of plain arrays, got: {error}.") from error
-    x, y = (next((arrays[name] for name in pair if name in arrays), None) for pair in (("x", "X"), ("y", "Y")))
-    if x is None or y is None or len(x) != len(y):
+    pair = next((pair for pair in ARRAY_NAMES if set(pair) <= arrays.keys()), None)
+    if pair is None and len(arrays) == 2:  # the one with one number a row is the label
+        pair = tuple(sorted(arrays, key=lambda name: arrays[name].size, reverse=True))
+    x, y = (arrays[pair[0]], arrays[pair[1]]) if pair else (None, None)
+    if x is None or y is None or x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or x.dtype.kind not in "iufb":
         got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise BadInput("data.file", f"must hold `x` [rows, features] and `y` [rows], got {got or 'nothing'}.")
+    if not len(x):
+        raise BadInput("data.file", "must hold rows of data, got arrays without rows.")
+    y = y.reshape(len(y), -1)
+    if y.shape[1] > 1 and not ((y != 0).sum(axis=1) == 1).all():
+        raise BadInput("data.file", f"must hold `y` [rows], one label a row, got {y.shape[1]}.")
+    targets = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]
+    targets = np.char.decode(targets) if targets.dtype.kind == "S" else targets
     features = pd.DataFrame(x.reshape(len(x), -1))
-    columns = features.assign(**{"y": y.reshape(len(y))}).set_axis(range(features.shape[1] + 1), axis="columns")
+    columns = features.assign(**{"y": targets}).set_axis(range(features.shape[1] + 1), axis="columns")
     names = (*(f"x{place}" for place in range(features.shape[1])), "y")
     form = form.model_copy(update={"header": True, "na_values": ()})
-    return _with_missing(Table(columns, names, form, source.sha256), lambda which: columns[which].astype("str"))
+    notes = (
+        [f"the array {pair[0]!r} has the inputs, {pair[1]!r} the label"] if pair and pair not in ARRAY_NAMES[:2] else []
+    )
+    notes += [f"rows of {x.shape[1:]} numbers are read as {features.shape[1]} columns"] if x.ndim > 2 else []
+    notes += ["labels of one 1 in each row are read as its place"] if y.shape[1] > 1 else []
+    table = Table(columns, names, form, source.sha256, notes=tuple(notes))
+    return _with_missing(table, lambda which: [columns[which].astype("str")])
