@@ -32,6 +32,7 @@ ID_NAME = re.compile(
 )
 CAMEL_ID = re.compile(r".*[a-z](?:Id|ID|No|Nr|Num|Number|Code|Key|Index)")
 AS_STATED = "as stated"
+LAST = "it is the last column"
 NUMBERS_ROWS = "it numbers the rows"
 ID_ROWS = 20  # below it, cells that are all different prove nothing
 ID_SHARE = 0.5  # of cells of words that are different
@@ -213,7 +214,7 @@ def _find_label(table: Table, stated: Stated) -> tuple[int, str]:
     last = table.columns.shape[1] - 1
     able = (place for place in range(last, -1, -1) if _may_be_label(table, place))
     found = next(able, last)
-    return found, "it is the last column" if found == last else "it is the last column that can be one"
+    return found, LAST if found == last else "it is the last column that can be one"
 
 
 def _may_be_label(table: Table, position: int) -> bool:
@@ -245,10 +246,20 @@ def _role(table: Table, position: int, stated: StatedRole | None, distinct: int)
         if identifies:
             return ColumnRole.ID, identifies, cells
     role, why, values = _read_cells(table, position, present)
+    if role is ColumnRole.NUMBER:
+        _refuse_infinite(table, position, values)
     if distinct == 1 and len(present) == len(cells) and bool((cells == cells.iloc[0]).all()):
         why = f"every cell is {shortened(_text(present.iloc[0]))}"
         role = ColumnRole.CONSTANT if role is ColumnRole.WORDS else role
     return role, why, values
+
+
+def _refuse_infinite(table: Table, position: int, values: pd.Series) -> None:
+    infinite = np.isinf(values.to_numpy("float64", na_value=np.nan))
+    if infinite.any():
+        row = int(infinite.argmax())
+        rule = f"row {row + 1}, {table.shown(position)} must be finite as a 32-bit float, got {values.iloc[row]:g}"
+        raise BadInput("data.file", f"{rule}.")
 
 
 def _read_cells(table: Table, position: int, present: pd.Series) -> tuple[ColumnRole, str, pd.Series]:

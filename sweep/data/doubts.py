@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sweep.data.columns import Column, ColumnRole, Columns, is_one_hill
+from sweep.data.columns import AS_STATED, LAST, Column, ColumnRole, Columns, is_one_hill
 
 FEW_ROWS, MOST_ROWS = 2_000, 50_000  # to find a column that may tell the label, and to make sure
 NEARLY = 0.995  # of the rows that one column alone gets right
 FEWEST_ROWS = 10  # that show a correlation
 SAME = 0.9995  # correlation of a column with numbers to be predicted
 MOST_VALUES = 50  # of a column that is looked at value by value
+MOST_CLASSES = 10  # of a first column that may be the label
 COMMON = 0.9  # of the rows, that one class has
 SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
 MOST_LISTED = 5
@@ -24,7 +25,33 @@ MOST_LISTED = 5
 
 def find_doubts(found: Columns) -> tuple[str, ...]:
     """Return what may be wrong, a sentence each; it names the column and the key of a study file that helps."""
-    return (*_tellers(found), *_sentinels(found), *_labels(found), *_form(found))
+    return (*_label_column(found), *_tellers(found), *_sentinels(found), *_labels(found), *_form(found))
+
+
+def _label_column(found: Columns) -> Iterator[str]:
+    """Doubt the choice of the label where nothing names it: a first column of few values, or one label in several."""
+    label, inputs = found.label, found.inputs
+    if label.why == AS_STATED:
+        return
+    first, target = inputs[0], found.values[label.position]
+    if label.why == LAST and not label.name and not found.classes and first.position == 0:
+        cells = found.values[0]
+        words = not pd.api.types.is_numeric_dtype(cells)
+        codes = words or (bool((cells.dropna() % 1 == 0).all()) and cells.min() in (0, 1))
+        if codes and 2 <= first.distinct <= MOST_CLASSES:
+            yield f"{first.shown} has {first.distinct} different values: if it is the label, label = 0"
+    before: list[Column] = []
+    for column in reversed([column for column in inputs if column.position < label.position]):
+        cells = found.values[column.position]
+        if len(before) >= MOST_VALUES or column.role is not ColumnRole.NUMBER or not cells.isin((0, 1)).all():
+            break
+        before.append(column)
+    if found.classes == ("0", "1") and len(before) > 1 and target.notna().all():
+        for count in range(2, len(before) + 1):
+            ones = sum((found.values[column.position] for column in before[:count]), target)
+            if bool((ones == 1).all()):
+                names = listed([column.shown for column in before[:count][::-1]])
+                yield f"{names} and the label hold one 1 in each row: they are one label, which must be one column"
 
 
 def _tellers(found: Columns) -> Iterator[str]:

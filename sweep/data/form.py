@@ -35,6 +35,7 @@ DRESSED = re.compile(
     r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ][\d:.]+Z?)?|true|false",
     re.IGNORECASE,
 )
+NUMBERS_APART = re.compile(r"[-+]?[\d.]+(?: +[-+]?[\d.]+)+")
 COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
 
 
@@ -122,8 +123,9 @@ class Text:
         titles = 0 if stated.header is False else _count_titles(kept, rows, delimiter, quote)
         places, rows = places[titles:], _parse(kept[titles:], delimiter, quote)
         decimal = stated.decimal or _find_decimal(rows)
-        header = stated.header if stated.header is not None else _has_header(rows)
-        below = _count_below(rows) if header else 0
+        below = _count_below(rows) if stated.header is not False else 0
+        header = stated.header if stated.header is not None else _has_header([*rows[:1], *rows[1 + below :]])
+        below = below if header else 0
         begin = places[0] + header if places else len(lines)
         rows_below = rows[1 : 1 + below]
         if below and len(places) > below + 1:
@@ -290,7 +292,10 @@ def _find_delimiter(lines: Sequence[str], quote: str) -> str:
             return (0.0,)
         cells = [cell for row in (rows[1:] or rows) for cell in row]
         others = [other for other in ",;\t|" if other != delimiter]
-        clean = sum(bool(COMMA_NUMBER.fullmatch(cell)) or not any(map(cell.count, others)) for cell in cells)
+        apart = [cell for cell in cells if NUMBERS_APART.fullmatch(cell)] if delimiter == "\t" else []
+        clean = sum(bool(COMMA_NUMBER.fullmatch(cell)) or not any(map(cell.count, others)) for cell in cells) - len(
+            apart
+        )
         return round(count / len(rows), 2), round(clean / len(cells), 2), delimiter != " ", width
 
     fits = {delimiter: fitness(delimiter) for delimiter in ("\t", ";", "|", ",", " ")}

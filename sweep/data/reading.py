@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as shortened
@@ -41,6 +41,7 @@ from sweep.errors import BadInput
 
 ARFF_START = re.compile(rb"(\s*%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""\s*@attribute\s+(?:(['"])(.+?)\1|([^\s{]+))""", re.IGNORECASE)
+SINGLY_QUOTED = re.compile(r"(^|,)[ \t]*'((?:[^'\\\n]|\\.)*)'(?=[ \t]*(?:,|\r?$))", re.MULTILINE)
 ARFF_BYTES = 4 * 1024 * 1024  # for the attributes above the rows
 CHUNK_CELLS = 2_000_000  # that are read at once
 COMPRESSED: Mapping[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
@@ -119,6 +120,7 @@ class _Source:
     path: Path
     sha256: str
     start: bytes
+    rewritten: bytes | None = None
 
     @classmethod
     def of(cls, path: Path) -> _Source:
@@ -146,7 +148,10 @@ class _Source:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open the content, uncompressed."""
+        """Open the content, uncompressed, or what it was rewritten as."""
+        if self.rewritten is not None:
+            yield BytesIO(self.rewritten)
+            return
         if self.start.startswith(b"PK\x03\x04"):
             with zipfile.ZipFile(self.path) as archive:
                 names = [each.filename for each in archive.infolist() if not each.is_dir()]
@@ -321,6 +326,13 @@ def _read_arff(source: _Source, stated: Form) -> Table:
     begin = next((at for at, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if begin is None:
         raise BadInput("data.file", "must be ARFF, got no line `@data`.")
+    rows = "".join(lines[begin + 1 :])
+    if "'" in rows and '"' in rows:  # pandas knows one quotation mark at a time
+        encoding = stated.encoding or find_encoding(head)
+        with source.open() as stream:
+            whole = decode(stream.read(), encoding, whole=True)
+        source = replace(source, rewritten=SINGLY_QUOTED.sub(r'\1"\2"', whole).encode(encoding))
+        head = source.head(ARFF_BYTES)
     names, kinds, label = _arff_columns(lines[:begin])
     if lines[begin + 1 : begin + 2] and lines[begin + 1].lstrip().startswith("{"):
         cure = "read it by `scipy.io.arff` or Weka, and write it as CSV"

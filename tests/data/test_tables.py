@@ -1,12 +1,13 @@
 """Files as people have them: each is read with the right rows, roles, values and classes, or refused by one message.
 
 `tables/expected.json` says for each file what is right. `roles` has one letter a column: number, words, date, label,
-id, constant, empty.
+id, constant, empty. Tables in Parquet need pyarrow, which is no dependency.
 """
 
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,19 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads((TABLES / "expected.json").read
 LETTERS = {role: role.value[0] for role in ColumnRole}
 
 
+def names(*, refused: bool) -> list[Any]:
+    """Return the files that are tables, or that are none."""
+    without = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed")
+    chosen = sorted(name for name, wanted in EXPECTED.items() if ("error" in wanted) is refused)
+    return [pytest.param(name, marks=without) if name.endswith(".parquet") else name for name in chosen]
+
+
 def test_every_file_has_its_expectation() -> None:
     assert {path.name for path in TABLES.iterdir()} - {"expected.json"} == set(EXPECTED)
-    assert len(EXPECTED) >= 60
+    assert len(EXPECTED) >= 150
 
 
-@pytest.mark.parametrize("name", sorted(name for name, wanted in EXPECTED.items() if "error" not in wanted))
+@pytest.mark.parametrize("name", names(refused=False))
 def test_a_table_is_read_as_its_owner_means_it(name: str) -> None:
     wanted = EXPECTED[name]
     table = read_table(TABLES / name)
@@ -51,7 +59,7 @@ def test_a_table_is_read_as_its_owner_means_it(name: str) -> None:
         assert found.values[column].iloc[row] == pytest.approx(value)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, wanted in EXPECTED.items() if "error" in wanted))
+@pytest.mark.parametrize("name", names(refused=True))
 def test_what_is_no_table_is_refused_by_one_line(name: str) -> None:
     field, reason = EXPECTED[name]["error"]
     with pytest.raises(BadInput) as caught:
@@ -59,3 +67,9 @@ def test_what_is_no_table_is_refused_by_one_line(name: str) -> None:
     assert caught.value.field == field
     assert reason in caught.value.reason
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="pyarrow is installed")
+def test_a_package_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadInput, match="pip install pyarrow"):
+        read_table(TABLES / "mixed.parquet")
