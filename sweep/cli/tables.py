@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import stdev
 from typing import Any
@@ -15,7 +15,8 @@ from rich.table import Table
 from sweep.candidate import describe
 from sweep.space import Value
 from sweep.stats.estimate import Chances, Effect
-from sweep.stats.verdict import MOST_LISTED, Judgement, listed
+from sweep.stats.verdict import MOST_LISTED, Judgement, Unit, listed
+from sweep.task import METRICS
 from sweep.verdict.result import Confirmed, Scored, Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, RankedTrial, Ranking, StatusAnswer
 
@@ -74,28 +75,41 @@ def _console() -> Console:
 def _print_ranking(found: Ranking, title: str, trials: Iterable[tuple[RankedTrial, str]]) -> None:
     """Print trials, each with what describes it, and the quoted baseline."""
     trials = list(trials)
-    rows = trials[0][0].validation_rows if trials else None
-    table = Table(title=title + (" by log-loss" if found.metric == "log_loss" else ""), **TABLE_STYLE)
+    rows, metric = trials[0][0].validation_rows if trials else None, METRICS[found.metric]
+    classes, unit = metric.task == "classes", Unit(metric, rows or 0)
+    extra = [] if metric.name in ("accuracy", "log_loss") else [unit.short]
+    ranked_by = "" if metric.name == "accuracy" else f" by {unit.name}"
+    table = Table(title=title + ranked_by, **TABLE_STYLE)
     table.add_column("trial", justify="right")
     table.add_column("schedule")
     table.add_column("momentum", justify="right")
-    for heading in (f"of {rows}" if rows else "correct", "accuracy", "sd"):
+    by_rows = (f"of {rows}" if rows else "correct", "accuracy", "sd") if classes else ()
+    for heading in (*extra, *by_rows):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("log-loss", justify="right")
+    if classes:
+        table.add_column("log-loss", justify="right")
     for trial, description in trials:
-        diverged = f" ({trial.diverged} of {len(trial.correct)} runs diverged)" if trial.diverged else ""
+        diverged = f" ({trial.diverged} of {trial.replicates} runs diverged)" if trial.diverged else ""
+        accuracy = trial.value if metric.name == "accuracy" else None
+        if trial.correct_mean is not None and trial.validation_rows:
+            accuracy = trial.correct_mean / trial.validation_rows
+        of_classes = (
+            "-" if trial.correct_mean is None else f"{trial.correct_mean:.2f}",
+            "-" if accuracy is None else f"{accuracy:.2%}",
+            f"{stdev(trial.correct):.2f}" if len(trial.correct) > 1 else "-",
+            "-" if trial.log_loss is None else f"{trial.log_loss:.4f}",
+        )
         table.add_row(
             str(trial.trial),
             description + diverged,
             f"{_number(trial.momentum):.3g}",
-            "-" if trial.correct_mean is None else f"{trial.correct_mean:.2f}",
-            f"{trial.value:.2%}",
-            f"{stdev(trial.correct):.2f}" if len(trial.correct) > 1 else "-",
-            "-" if trial.log_loss is None else f"{trial.log_loss:.4f}",
+            *(unit.plain(trial.value) for _ in extra),
+            *(of_classes if classes else ()),
         )
-    if found.quoted_baseline is not None and found.quoted_source is not None:
+    if found.quoted_baseline is not None and found.quoted_source is not None and classes:
         correct = f"{found.quoted_baseline * rows:.0f}" if rows else "-"
-        table.add_row("-", f"quoted: {found.quoted_source}", "", correct, f"{found.quoted_baseline:.2%}", "", "")
+        quoted = (correct, f"{found.quoted_baseline:.2%}", "", "")
+        table.add_row("-", f"quoted: {found.quoted_source}", "", *("" for _ in extra), *quoted)
     _console().print(table)
 
 
@@ -125,19 +139,21 @@ def show_verdict(found: Verdict) -> None:
 
 def _ladder(found: Verdict) -> Table:
     """Return quoted, re-run, tuned and winning settings, each with what it has over the one before."""
-    table = Table(**TABLE_STYLE)
+    table, unit = Table(**TABLE_STYLE), found.unit
     table.add_column("")
     table.add_column("candidate")
-    table.add_column(f"of {found.split.validation_rows}", justify="right", no_wrap=True)
-    table.add_column("more than above (95 %)", justify="right", no_wrap=True)
+    table.add_column(f"of {unit.rows}" if unit.counts_rows else unit.short, justify="right", no_wrap=True)
+    table.add_column(f"{'more' if unit.counts_rows else 'better'} than above (95 %)", justify="right", no_wrap=True)
     if isinstance(found.on_new_rows, Judgement):
-        table.add_column(f"new, of {found.on_new_rows.rows}", justify="right", no_wrap=True)
+        new_rows = f"new, of {found.on_new_rows.rows}" if unit.counts_rows else "new"
+        table.add_column(new_rows, justify="right", no_wrap=True)
 
     def add(title: str, candidate: Confirmed, change: Effect | None = None) -> None:
-        over, new = "", "" if candidate.new_rows_mean is None else f"{candidate.new_rows_mean:.2f}"
+        over, new = "", "" if candidate.new_score is None else unit.told(candidate.new_score)
         if change is not None:
-            over = f"{change.mean:+.2f} ({change.interval.low:+.2f} to {change.interval.high:+.2f})"
-        table.add_row(title, candidate.label, f"{candidate.correct_mean:.2f}", over, new)
+            low, high = unit.signed(change.interval.low), unit.signed(change.interval.high)
+            over = f"{unit.signed(change.mean)} ({low} to {high})"
+        table.add_row(title, candidate.label, unit.told(candidate.score), over, new)
 
     if found.quoted is not None:
         table.add_row("quoted, one run", found.quoted.source, str(found.quoted.correct), "", "")
@@ -156,45 +172,82 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
     def shares(chances: Chances, of: str) -> str:
         return f"{chances.better:.0%} / {chances.tied:.0%} / {chances.worse:.0%} {of}"
 
-    def score(candidate: Scored) -> str:
-        recalls = listed(f"{label} {share:.1%}" for label, share in candidate.recall.items() if share is not None)
-        loss = "-" if candidate.log_loss is None else f"{candidate.log_loss:.4f}"
-        return (
-            f"recall {recalls}; balanced accuracy {candidate.balanced_accuracy:.1%}; log-loss {loss}; "
-            f"{candidate.diverged} diverged; sd {candidate.spread.deviation:.2f} rows"
-        )
-
-    runs, these, new = found.on_these_rows.runs, found.on_these_rows.effect_rows, found.on_new_rows
-    ahead, splits = [shares(runs, "of runs")] if runs else [], ""
+    these, new, unit = found.on_these_rows.effect, found.on_new_rows, found.unit
+    ahead, splits = [shares(found.on_these_rows.runs, "of runs")] if found.on_these_rows.runs else [], ""
     if isinstance(new, Judgement):
-        splits = f", {new.effect_rows.samples} re-splits one of {new.effect_rows.smallest_detectable:.1f}"
+        found_lead = new.effect.smallest_detectable
+        lead = f"{found_lead:.1f}" if unit.counts_rows else unit.told(found_lead)
+        splits = f", {new.effect.samples} re-splits one of {lead}"
         ahead += [shares(new.mean, "likely on new rows")] if new.mean else []
-    yield "rows, runs", "\n".join(histogram(found.winner.correct_counts, width=BAR, lines=4))
-    yield (
-        "head to head",
-        f"ahead of the tuned constant by more than a row / within a row / behind: {'; '.join(ahead)}",
-    )
-    yield "winner", score(found.winner)
-    yield "tuned constant", score(found.tuned_constant)
-    stages, majority = found.optimism, found.majority
+    row = "a row" if unit.counts_rows else unit.amount(found.on_these_rows.smallest_of_interest)
+    counts, scores = found.winner.correct_counts, found.winner.scores
+    drawn = histogram(counts, width=BAR, lines=4) if unit.counts_rows else score_histogram(scores, unit)
+    yield f"{unit.noun or unit.short}, runs", "\n".join(drawn)
+    yield "head to head", f"ahead of the tuned constant by more than {row} / within {row} / behind: {'; '.join(ahead)}"
+    yield "winner", _scores(found.winner, unit)
+    yield "tuned constant", _scores(found.tuned_constant, unit)
+    stages = found.optimism
+    told = [unit.told(stage) for stage in (stages.search, stages.selection, stages.confirmation)]
+    had = f" had {told[0]} rows right" if unit.counts_rows else f"'s {unit.name} was {told[0]}"
+    blind = ""
+    if unit.counts_rows and found.majority is not None:
+        blind = f"; always `{found.majority.label}` has {found.majority.rows}"
+    elif found.uninformed is not None:
+        blind = f"; {found.uninformed.whom} has {unit.told(found.uninformed.score)}"
     yield (
         "luck",
-        f"the winner had {stages.search:.2f} rows right when found, best of {found.candidates[found.study]}, "
-        f"{stages.selection:.2f} in the race, {stages.confirmation:.2f} confirmed; "
-        f"always `{majority.label}` has {majority.rows}",
+        f"the winner{had} when found, best of {found.candidates[found.study]}, "
+        f"{told[1]} in the race, {told[2]} confirmed{blind}",
     )
     yield (
         "as good",
         f"{len(found.as_good)} of {found.raced} finalists cannot be told from the winner; "
         f"the simplest is {found.simplest.label}",
     )
-    yield (
-        "power",
-        f"{these.samples} run seeds find a lead of {these.smallest_detectable:.2f} rows four times in five{splits}; "
-        f"one model with every row right would beat {found.whom_to_beat} by p = {found.mcnemar_limit:.2g} (McNemar)",
-    )
+    single = ""
+    if found.mcnemar_limit is not None:
+        one = f"one model with every row right would beat {found.whom_to_beat}"
+        single = f"; {one} by p = {found.mcnemar_limit:.2g} (McNemar)"
+    lead = f"{unit.told(these.smallest_detectable)} {unit.noun}".strip()
+    yield "power", f"{these.samples} run seeds find a lead of {lead} four times in five{splits}{single}"
     if doubts := (*found.split.warnings, *found.falling, *found.at_an_end, *found.unstable):
         yield "doubts", listed(doubts, between="; ")
+
+
+def _scores(candidate: Scored, unit: Unit) -> str:
+    """Return what a candidate scores by all that is known of it."""
+    told = []
+    if recalls := [f"{label} {share:.1%}" for label, share in candidate.recall.items() if share is not None]:
+        told.append(f"recall {listed(recalls)}")
+    if candidate.balanced_accuracy is not None:
+        told.append(f"balanced accuracy {candidate.balanced_accuracy:.1%}")
+        told.append(f"log-loss {'-' if candidate.log_loss is None else f'{candidate.log_loss:.4f}'}")
+    shown = {"balanced_accuracy", "log_loss"} if candidate.balanced_accuracy is not None else set()
+    if not unit.counts_rows:
+        told += [
+            f"{each.title.partition(',')[0]} {Unit(each, unit.rows).plain(value)}"
+            for name, value in candidate.by_metric.items()
+            if name not in shown and (each := METRICS[name])
+        ]
+    spread = candidate.spread.deviation if unit.counts_rows and candidate.spread else candidate.deviation
+    told += [f"{candidate.diverged} diverged", f"sd {unit.told(spread)} {unit.noun}".strip()]
+    return "; ".join(told)
+
+
+def score_histogram(scores: Sequence[float], unit: Unit, *, width: int = BAR, lines: int = 4) -> list[str]:
+    """Draw how many runs have how high a score, in a metric's unit, the best first; at most `lines` lines."""
+    if not scores:
+        return ["no run has a score"]
+    if min(scores) == max(scores):
+        return [f"{unit.told(scores[0])} |{'#' * width} {len(scores)}"]
+    found, edges = np.histogram(scores, lines)
+    labels = [f"{unit.told(low)} to {unit.told(high)}" for low, high in pairwise(edges.tolist())]
+    margin = max(map(len, labels))
+    drawn = [
+        f"{label:>{margin}} |{'#' * math.ceil(width * number / max(found))} {number}"
+        for label, number in zip(labels, found.tolist(), strict=True)
+    ]
+    return drawn[::-1] if unit.metric.rises else drawn
 
 
 def histogram(counts: Mapping[int, int], *, width: int = 40, lines: int = 12) -> list[str]:

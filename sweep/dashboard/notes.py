@@ -17,11 +17,14 @@ from optuna.study import StudyDirection
 from optuna_dashboard import save_note, save_plotly_graph_object
 
 from sweep.report import figures
+from sweep.report.theme import Plot
+from sweep.report.trials import families_plot, known_trials
+from sweep.stats.verdict import Unit
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, StudyReader
 from sweep.store.study import read_documents, write_documents
 from sweep.verdict.analysis import StudyResult
-from sweep.verdict.record import Contender
+from sweep.verdict.record import Contender, Runs, run_scores
 from sweep.verdict.result import Unresolved
 
 MOST_TRIALS = 10
@@ -94,13 +97,13 @@ class VerdictNotes:
             for key, value in memory.get_study_system_attrs(study_id).items()
         }
 
-    def _plots(self) -> Iterator[figures.Plot]:
+    def _plots(self) -> Iterator[Plot]:
         """Yield the figures worth reading there, under their questions."""
         found = self.found
         for plot in (
             figures.effect_plot(found),
             figures.ladder_plot(found),
-            figures.families_plot(found, figures.known_trials(found, self.trials), MOST_DOTS, PLOT_PIXELS),
+            families_plot(found, known_trials(found, self.trials), MOST_DOTS, PLOT_PIXELS),
             figures.rates_plot(found, MOST_POINTS),
             figures.learning_plot(found),
         ):
@@ -112,7 +115,7 @@ class VerdictNotes:
 
     def _on_study(self) -> str:
         """Return the verdict as Markdown."""
-        verdict, new = self.found.verdict, self.found.verdict.on_new_rows
+        verdict, new, unit = self.found.verdict, self.found.verdict.on_new_rows, self.found.verdict.unit
         winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
         new_rows = (
             f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
@@ -122,9 +125,9 @@ class VerdictNotes:
             *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
             f"**{verdict.on_these_rows.sentence}**",
             f"**{new_rows}**",
-            f"- winner: {escaped(winner.label)}, trial {winner.trial}, {right(winner.correct_mean)}",
-            f"- tuned constant rate: {escaped(constant.label)}, {right(constant.correct_mean)}",
-            f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows",
+            f"- winner: {escaped(winner.label)}, trial {winner.trial}, {told(unit, winner.score)}",
+            f"- tuned constant rate: {escaped(constant.label)}, {told(unit, constant.score)}",
+            *self._uninformed(),
             f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
             f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
             *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
@@ -135,6 +138,15 @@ class VerdictNotes:
             line = f"- quoted: {quoted.correct} right rows, {escaped(quoted.source)}"
             lines.append(line + (above if self.found.record.reruns_are_quoted else ""))
         return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
+
+    def _uninformed(self) -> list[str]:
+        """Return what no input is needed for."""
+        verdict = self.found.verdict
+        if verdict.unit.counts_rows and verdict.majority is not None:
+            return [f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows"]
+        if verdict.uninformed is None:
+            return []
+        return [f"- {escaped(verdict.uninformed.whom)}: {told(verdict.unit, verdict.uninformed.score)}"]
 
     def on_trials(self, study: StudyReader) -> dict[int, str]:
         """Return a note on each of the first finalists, by its trial's id."""
@@ -152,21 +164,27 @@ class VerdictNotes:
     def _on_finalist(self, place: int, contender: Contender) -> str:
         """Return what became of a finalist; `place` counts from 1."""
         assert contender.selection is not None  # it raced
-        record, seeds = self.found.record, len(contender.selection.correct)
-        longest = max(len(other.selection.correct) for other in record.race if other.selection is not None)
+        record, seeds = self.found.record, len(contender.selection.run_seeds)
+        longest = max(len(other.selection.run_seeds) for other in record.race if other.selection is not None)
         equal = contender.trial in [each.trial for each in self.found.verdict.as_good]
         fate = "the winner" if place == 1 else "not to be told from the winner" if equal else "behind"
         left = f"; it left the race after {seeds} seeds" if seeds < longest else ""
         lines = [
             f"{FINALIST}{place} of {len(record.race)} in verdict {record.confirmations}: {fate}{left}",
             escaped(contender.label),
-            *([] if contender.search is None else [f"- search: {right(contender.search.correct_mean)}"]),
-            f"- race, {seeds} fresh seeds: {right(contender.selection.correct_mean)}",
+            *([] if contender.search is None else [f"- search: {self._mean(contender.search)}"]),
+            f"- race, {seeds} fresh seeds: {self._mean(contender.selection)}",
         ]
         if place == 1:
             runs = record.winner.confirmation
-            lines.append(f"- confirmation, {len(runs.correct)} fresh seeds: {right(runs.correct_mean)}")
+            lines.append(f"- confirmation, {len(runs.run_seeds)} fresh seeds: {self._mean(runs)}")
         return "\n\n".join(lines)
+
+    def _mean(self, runs: Runs) -> str:
+        unit = self.found.verdict.unit
+        if unit.counts_rows:
+            return told(unit, runs.correct_mean)
+        return told(unit, unit.metric.mean(run_scores(runs, unit.metric.name, unit.rows)) * unit.factor)
 
 
 def rate_chart(rates: Sequence[float]) -> str:
@@ -196,6 +214,6 @@ def escaped(text: str) -> str:
     return PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
-def right(rows: float) -> str:
-    """Return a mean number of right rows as text."""
-    return f"{rows:.2f} right rows"
+def told(unit: Unit, score: float) -> str:
+    """Return a mean score as text, in its unit."""
+    return f"{unit.told(score)} right rows" if unit.counts_rows else f"{unit.name} {unit.told(score)}"

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import stdev
+from statistics import mean, stdev
 from typing import Any
 
 import pandas as pd
@@ -21,11 +21,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from sweep.candidate import describe
-from sweep.report.figures import Plot, all_plots
-from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
+from sweep.report.figures import all_plots
+from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION, Plot
 from sweep.stats.estimate import SIGNIFICANCE
-from sweep.stats.verdict import MOST_LISTED, Judgement, Question, in_rows
+from sweep.stats.verdict import MOST_LISTED, Judgement, Question, Unit
 from sweep.store.queries import Best, StoredStudy
+from sweep.task import METRICS, MetricName
 from sweep.verdict.analysis import StudyResult, read_result, scored
 from sweep.verdict.result import Verdict
 
@@ -108,6 +109,7 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
     )
     return environment.get_template("page.html").render(
         verdict=found.verdict,
+        unit=found.verdict.unit,
         trials=found.plan.search.trials,
         headline=_headline(found.verdict),
         judgements=found.verdict.judgements,
@@ -185,51 +187,68 @@ def _shown(plot: Plot) -> dict[str, Any]:
 
 def _counts(found: StudyResult) -> dict[str, Any]:
     """Return the table of winner and baselines: its columns' titles, and a row for each candidate."""
-    shown = list(found.verdict.split.class_rows)[:MOST_LISTED]
+    verdict, unit = found.verdict, found.verdict.unit
+    shown = list(verdict.split.class_rows)[:MOST_LISTED]
+    also = [METRICS[name] for name in _also_scored(verdict)]
+    of_classes = ["balanced accuracy", *(f"recall of {label}" for label in shown), "log-loss"] if shown else []
     return {
         "titles": [
-            "right rows",
+            "right rows" if unit.counts_rows else unit.short,
             "spread (sd)",
-            "balanced accuracy",
-            *(f"recall of {label}" for label in shown),
-            "log-loss",
+            *(Unit(metric, unit.rows).short for metric in also),
+            *of_classes,
             "diverged",
-            *(["on new rows"] if Question.NEW_ROWS in found.verdict.judgements else []),
+            *(["on new rows"] if Question.NEW_ROWS in verdict.judgements else []),
         ],
         "rows": list(_count_rows(found, shown)),
-        "classes_left_out": len(found.verdict.split.class_rows) - len(shown),
+        "classes_left_out": len(verdict.split.class_rows) - len(shown),
     }
 
 
+def _also_scored(verdict: Verdict) -> list[MetricName]:
+    """Return the metrics that have a column of their own besides those that every study of the task has."""
+    if verdict.unit.counts_rows:
+        return []
+    return [name for name in verdict.winner.by_metric if name not in (verdict.metric, "balanced_accuracy", "log_loss")]
+
+
 def _count_rows(found: StudyResult, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    unit, also = found.verdict.unit, _also_scored(found.verdict)
     for entry in found.record.entries[:MOST_COUNTED]:
-        summed = scored(entry, found.record.split)
+        summed = scored(entry, found.record.split, unit.metric.name)
+        of_classes = []
+        if summed.balanced_accuracy is not None:
+            recalls = [summed.recall[label] for label in classes]
+            loss = "-" if summed.log_loss is None else f"{summed.log_loss:.4f}"
+            told = ["-" if recall is None else f"{recall:.1%}" for recall in recalls]
+            of_classes = [f"{summed.balanced_accuracy:.1%}", *told, loss]
         cells = [
-            f"{summed.correct_mean:.2f}",
-            f"{summed.spread.deviation:.2f}",
-            f"{summed.balanced_accuracy:.1%}",
-            *("-" if summed.recall[label] is None else f"{summed.recall[label]:.1%}" for label in classes),
-            "-" if summed.log_loss is None else f"{summed.log_loss:.4f}",
+            unit.told(summed.score),
+            unit.told(summed.spread.deviation if unit.counts_rows and summed.spread else summed.deviation),
+            *(Unit(METRICS[name], unit.rows).plain(summed.by_metric[name]) for name in also),
+            *of_classes,
             str(summed.diverged),
-            *([] if summed.new_rows_mean is None else [f"{summed.new_rows_mean:.2f}"]),
+            *([] if summed.new_score is None else [unit.told(summed.new_score)]),
         ]
         yield {"role": str(entry.role), "label": summed.label, "cells": cells}
 
 
 def _power(verdict: Verdict) -> list[str]:
     """Return what the number of runs and rows allows to be found."""
-    these, new, needed = verdict.on_these_rows, verdict.on_new_rows, verdict.seeds_needed
+    these, new, needed, unit = verdict.on_these_rows, verdict.on_new_rows, verdict.seeds_needed, verdict.unit
     differences = {Question.THESE_ROWS: "seeds", Question.NEW_ROWS: "re-splits"}
     lines = [
-        f"{question.capitalize()}: {judgement.effect_rows.samples} {differences[question]} find a true lead of "
-        f"{judgement.effect_rows.smallest_detectable:.2f} rows four times in five."
+        f"{question.capitalize()}: {judgement.effect.samples} {differences[question]} find a true lead of "
+        f"{f'{unit.told(judgement.effect.smallest_detectable)} {unit.noun}'.strip()} four times in five."
         for question, judgement in verdict.judgements.items()
     ]
     if needed is not None:
         seeds = "seed is" if needed == 1 else "seeds are"
-        lines[0] += f" For a lead of {in_rows(these.smallest_of_interest)}, {needed} {seeds} enough."
+        lines[0] += f" For a lead of {unit.amount(these.smallest_of_interest)}, {needed} {seeds} enough."
     if isinstance(new, Judgement) and not new.resolvable:
         lines.append("More re-splits hardly help, as they share their rows: only more data would.")
+    if verdict.to_beat is None or verdict.whom_to_beat is None or verdict.mcnemar_limit is None:
+        return lines
     wrong, whom, limit = these.rows - verdict.to_beat, verdict.whom_to_beat.capitalize(), verdict.mcnemar_limit
     if wrong == 0:
         return [*lines, f"{whom} is right on all {these.rows} rows: no single model can be better on them."]
@@ -243,38 +262,60 @@ def _power(verdict: Verdict) -> list[str]:
 
 
 def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
+    """Return the table of all candidates: its note, its columns, and its rows of cells."""
     number, shown = len(searched.trials), len(searched.best)
-    numeric = ("trial", "right rows", "learning rate", "momentum", "accuracy", "sd", "log-loss", "diverged")
-    titles = (*numeric[:1], "schedule", *numeric[1:], "own parameters")
+    columns = list(_columns(verdict))
+    ranks = "right rows" if verdict.unit.counts_rows else verdict.unit.short
 
     def cell(value: Any, form: str) -> dict[str, Any]:
+        if not form:
+            return {"value": value, "shown": value, "number": False}
         missing = not isinstance(value, int | float) or not math.isfinite(value)
         return {"value": "" if missing else value, "shown": "-" if missing else format(value, form), "number": True}
-
-    def row(trial: Best) -> list[dict[str, Any]]:
-        counts, params = list(trial.correct.values()), trial.params
-        own = {key: value for key, value in params.items() if "." in key}
-        described = describe({"schedule": trial.schedule} | own).removeprefix(trial.schedule).removeprefix(", ")
-        return [
-            cell(trial.trial, "d"),
-            {"value": trial.schedule, "shown": trial.schedule, "number": False},
-            cell(trial.value * verdict.on_these_rows.rows, ".2f"),
-            cell(params.get("learning_rate"), ".3g"),
-            cell(params.get("momentum"), ".3g"),
-            cell(trial.value, ".2%"),
-            cell(stdev(counts) if len(counts) > 1 else None, ".2f"),
-            cell(trial.record.log_loss, ".4f"),
-            cell(trial.record.diverged, "d"),
-            {"value": described, "shown": described, "number": False},
-        ]
 
     part = "" if shown == number else f" The table holds the best {shown:,} of them."
     return {
         "note": f"{number:,} candidates, as the search scored them: these scores chose the finalists, so the best of "
         f"them are partly luck.{part} A heading sorts by its column. On paper, 50 are shown.",
-        "columns": [{"title": title, "number": title in numeric, "sorted": title == "right rows"} for title in titles],
-        "rows": [row(trial) for trial in searched.best],
+        "columns": [
+            {
+                "title": title,
+                "number": bool(form),
+                "sorted": "" if title != ranks else "descending" if verdict.unit.metric.rises else "ascending",
+            }
+            for title, form, _ in columns
+        ],
+        "rows": [[cell(read(trial), form) for _, form, read in columns] for trial in searched.best],
     }
+
+
+def _columns(verdict: Verdict) -> Iterator[tuple[str, str, Callable[[Best], Any]]]:
+    """Yield a title, a format, empty for text, and what is read from a trial for each column of the candidates."""
+    unit, classes = verdict.unit, verdict.unit.metric.task == "classes"
+    share = unit.counts_rows or unit.noun == "points"
+
+    def accuracy(trial: Best) -> float | None:
+        counts = list(trial.correct.values())
+        return trial.value if unit.counts_rows else mean(counts) / unit.rows if counts else None
+
+    def described(trial: Best) -> str:
+        own = {key: value for key, value in trial.params.items() if "." in key}
+        return describe({"schedule": trial.schedule} | own).removeprefix(trial.schedule).removeprefix(", ")
+
+    yield "trial", "d", lambda trial: trial.trial
+    yield "schedule", "", lambda trial: trial.schedule
+    if unit.counts_rows:
+        yield "right rows", ".2f", lambda trial: trial.value * unit.rows
+    elif unit.metric.name != "log_loss":
+        yield unit.short, ".2%" if share else ".4g", lambda trial: trial.value
+    yield "learning rate", ".3g", lambda trial: trial.params.get("learning_rate")
+    yield "momentum", ".3g", lambda trial: trial.params.get("momentum")
+    if classes:
+        yield "accuracy", ".2%", accuracy
+        yield "sd", ".2f", lambda trial: stdev(trial.correct.values()) if len(trial.correct) > 1 else None
+        yield "log-loss", ".4f", lambda trial: trial.record.log_loss
+    yield "diverged", "d", lambda trial: trial.record.diverged
+    yield "own parameters", "", described
 
 
 def _facts(found: StudyResult, attributes: Mapping[str, Any]) -> list[tuple[str, str]]:

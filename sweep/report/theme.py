@@ -9,6 +9,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from sweep.stats.verdict import Unit
+
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 PAPER, INK, MUTED, GRID = "#ffffff", "#1b1f24", "#59636e", "#e1e5ea"
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0069a8", "#bd4b00", "#007a58", "#a03d78", "#8a5c00", "#6b7480"
@@ -45,6 +47,21 @@ SERIES = (
     Series(OCHRE, "longdash", "cross"),
     Series(INK, "longdashdot", "x"),
 )
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with the question that it answers, the answer from the numbers, and a note on what it leaves out.
+
+    Its name, of small letters and dashes, is its identity on a page and in the dashboard.
+    """
+
+    name: str
+    question: str
+    answer: str
+    figure: go.Figure
+    note: str = ""
+
 
 LABEL_PIXELS = 17
 
@@ -119,6 +136,17 @@ def whole_rows_axis(figure: go.Figure, low: float, high: float, rows: int) -> No
     on_phones(figure, xaxis_dtick=whole_ticks(low, high, 6))
 
 
+def score_axis(figure: go.Figure, unit: Unit, low: float, high: float) -> None:
+    """Let the x axis run around scores from `low` to `high`, such that what is better lies to the right."""
+    if unit.counts_rows:
+        whole_rows_axis(figure, low - 1, high + 1, unit.rows)
+        return
+    room = 0.25 * (high - low) or 0.05 * abs(high) or 1.0
+    ends = [low - room, high + room]
+    figure.update_xaxes(range=ends if unit.metric.rises else ends[::-1], showgrid=True, nticks=8, title_text=unit.name)
+    on_phones(figure, xaxis_nticks=5)
+
+
 def add_mark(figure: go.Figure, mark: Mark, *, side: str = "left", raised: float = 0.0) -> None:
     """Draw an upright line with its label above the plot, on its left or right side.
 
@@ -142,7 +170,7 @@ def add_mark(figure: go.Figure, mark: Mark, *, side: str = "left", raised: float
 def add_marks(figure: go.Figure, marks: Sequence[Mark], low: float, high: float, pixels: int) -> None:
     """Draw upright lines whose labels stand above each other, over a plot from `low` to `high`, `pixels` high."""
     for level, mark in enumerate(sorted(marks, key=lambda mark: mark.x)):
-        side = "left" if mark.x > (low + high) / 2 else "right"
+        side = "left" if (mark.x > (low + high) / 2) == (high > low) else "right"
         add_mark(figure, mark, side=side, raised=LABEL_PIXELS * (level + 0.5) / pixels)
     figure.update_layout(margin_t=8 + LABEL_PIXELS * len(marks))
 

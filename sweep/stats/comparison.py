@@ -28,7 +28,8 @@ from sweep.stats.estimate import (
     chances,
     checked,
 )
-from sweep.stats.verdict import ONE_ROW, Judgement, Question, Word, judge
+from sweep.stats.verdict import ONE_ROW, Judgement, Question, Unit, Word, judge
+from sweep.task import METRICS
 
 POWER = 0.80
 RESAMPLES = 9999
@@ -51,13 +52,13 @@ def detectable_standard_errors(degrees: int) -> float:
     return float(optimize.brentq(lambda errors: power(errors, degrees) - POWER, 0.0, 3 * critical))
 
 
-def smallest_effect(deviation: float, pairs: int) -> float:
+def smallest_effect(deviation: float, pairs: int, step: float = ONE_ROW) -> float:
     """Return the true mean difference that `pairs` differences find with 80 % power, in the unit of `deviation`.
 
     `deviation` is the standard deviation of the differences. Equal differences show no spread to compute with:
-    what they could have missed is `unseen_share` of the runs differing by one more.
+    what they could have missed is `unseen_share` of the runs differing by one `step` more.
     """
-    return max(detectable_standard_errors(pairs - 1) * deviation / math.sqrt(pairs), unseen_share(pairs))
+    return max(detectable_standard_errors(pairs - 1) * deviation / math.sqrt(pairs), unseen_share(pairs) * step)
 
 
 def pairs_needed(deviation: float, effect: float) -> int:
@@ -76,20 +77,20 @@ def unseen_share(runs: int) -> float:
 
 @dataclass(frozen=True)
 class Paired:
-    """A comparison over shared run seeds, in rows."""
+    """A comparison over shared run seeds, in the unit of the scores."""
 
-    effect: Effect  # the mean difference of correct rows
+    effect: Effect  # the mean difference
     run_chances: Chances  # shares of the runs in which the first is better, tied, worse
     mean_chances: Chances  # the same shares of the resampled means: how sure it is that it is better on average
 
 
 def compare(first: ArrayLike, second: ArrayLike, *, tie: float = ONE_ROW, resamples: int = RESAMPLES) -> Paired:
-    """Compare correct rows over shared run seeds; both are `[runs]` in the same order of seeds.
+    """Compare correct rows, or other scores, over shared run seeds; both are `[runs]` in the same order of seeds.
 
     The interval is the expanded percentile interval: a paired bootstrap whose level is raised so that few runs do
     not make it too short. Equal differences give resampled means without spread; the interval then holds what so many
     equal runs leave open: a share of unlike runs, `unseen_share`, that differ by one row more or less. Differences up
-    to `tie` rows count as tied. The order of the seeds does not matter.
+    to `tie`, a row or what else is hardly worth having, count as tied. The order of the seeds does not matter.
 
     Raises:
         ValueError: if the shapes differ, or there are fewer than 2 runs.
@@ -100,7 +101,7 @@ def compare(first: ArrayLike, second: ArrayLike, *, tie: float = ONE_ROW, resamp
     differences = np.sort(ours - theirs)
     mean, runs = float(differences.mean()), len(differences)
     if np.ptp(differences) == 0:
-        unseen = unseen_share(runs)
+        unseen = unseen_share(runs) * tie
         interval, means = Interval(mean - unseen, mean + unseen), np.full(resamples, mean)
     else:
         found = stats.bootstrap(
@@ -114,7 +115,7 @@ def compare(first: ArrayLike, second: ArrayLike, *, tie: float = ONE_ROW, resamp
         )
         interval = Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
         means = np.asarray(found.bootstrap_distribution, dtype=np.float64)
-    effect = Effect(mean, interval, runs, smallest_effect(float(differences.std(ddof=1)), runs))
+    effect = Effect(mean, interval, runs, smallest_effect(float(differences.std(ddof=1)), runs, tie))
     return Paired(effect, chances(differences, tie), chances(means, tie))
 
 
@@ -135,15 +136,18 @@ def judge_these_rows(
     *,
     smallest_of_interest: float = ONE_ROW,
     resamples: int = RESAMPLES,
+    unit: Unit | None = None,
     void: Word | None = None,
 ) -> Judgement:
     """Judge correct rows of `rows` validation rows on run seeds that neither found nor chose the winner; both `[runs]`.
 
-    `smallest_of_interest` is the smallest effect worth having, in rows; `void` the word where nothing is to compare.
+    Other scores come with their `unit` and in it, higher is better. `smallest_of_interest` is the smallest effect worth
+    having, in that unit; `void` the word where there is nothing to compare.
     """
-    found = compare(winner, constant, resamples=resamples)
+    rows_count = unit is None or unit.counts_rows
+    found = compare(winner, constant, tie=ONE_ROW if rows_count else smallest_of_interest, resamples=resamples)
     likely = {"runs": found.run_chances, "mean": found.mean_chances}
-    return judge(Question.THESE_ROWS, found.effect, rows, smallest_of_interest, **likely, void=void)
+    return judge(Question.THESE_ROWS, found.effect, unit or rows, smallest_of_interest, **likely, void=void)
 
 
 def judge_new_rows(
@@ -153,6 +157,7 @@ def judge_new_rows(
     test_rows: int,
     *,
     smallest_of_interest: float = ONE_ROW,
+    unit: Unit | None = None,
     void: Word | None = None,
 ) -> Judgement:
     """Judge correct test rows on random splits (repeated holdout); both `[splits, runs]`, averaged within a split.
@@ -167,7 +172,8 @@ def judge_new_rows(
     differences hardly vary between splits, and that interval tells of the splits only. A share of the population,
     `unseen_share` of all rows, may be unlike any row that was seen; as with equal runs, it is left open.
 
-    `smallest_of_interest` is in test rows of a split.
+    Other scores come with their `unit` and in it, higher is better. `smallest_of_interest` is in that unit, by default
+    in test rows of a split.
 
     Raises:
         ValueError: if the shapes differ, there are fewer than 2 splits, or a side has no rows.
@@ -178,20 +184,23 @@ def judge_new_rows(
     differences = checked("differences", (ours - theirs).mean(axis=1), fewest=2)
     if min(train_rows, test_rows) < 1:
         raise ValueError(f"a split must hold rows on both sides, got {train_rows} to train and {test_rows} to test.")
+    unit = unit or Unit(METRICS["accuracy"], test_rows)
+    tie = ONE_ROW if unit.counts_rows else smallest_of_interest
+    whole = unit.factor if unit.metric.rises else abs(float(theirs.mean()))  # what all rows together are worth
     splits, mean = len(differences), float(differences.mean())
     error = float(differences.std(ddof=1)) * math.sqrt(1 / splits + test_rows / train_rows)
     if error:
         p_value = 2 * float(stats.t.sf(abs(mean) / error, splits - 1))
-        better = stats.t.sf((ONE_ROW - mean) / error, splits - 1)
-        worse = stats.t.cdf((-ONE_ROW - mean) / error, splits - 1)
+        better = stats.t.sf((tie - mean) / error, splits - 1)
+        worse = stats.t.cdf((-tie - mean) / error, splits - 1)
         likely = Chances(float(better), float(1 - better - worse), float(worse))
     else:  # without any spread: 1 for no difference, and 0 for the same one every time
-        p_value, likely = float(mean == 0), chances(np.array([mean]), ONE_ROW)
-    unseen = unseen_share(train_rows + test_rows) * test_rows
+        p_value, likely = float(mean == 0), chances(np.array([mean]), tie)
+    unseen = unseen_share(train_rows + test_rows) * whole
     reach = max(float(stats.t.ppf((1 + LEVEL) / 2, splits - 1)) * error, unseen)
     detectable = max(detectable_standard_errors(splits - 1) * error, unseen)
     effect = Effect(mean, Interval(mean - reach, mean + reach), splits, detectable, p_value)
-    return judge(Question.NEW_ROWS, effect, test_rows, smallest_of_interest, mean=likely, void=void)
+    return judge(Question.NEW_ROWS, effect, unit, smallest_of_interest, mean=likely, void=void)
 
 
 def is_above(scores: ArrayLike, mark: float) -> bool:

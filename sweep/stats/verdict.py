@@ -1,7 +1,8 @@
 """The rule of a verdict: one of four words on whether the winner is better than the tuned constant rate, and why.
 
-The rule reads the 95 % interval of the effect, winner minus tuned constant, against two marks: 0, and the smallest
-effect of interest (one row unless the study says otherwise).
+What ranks the candidates is what is judged, in its own unit. The rule reads the 95 % interval of the effect, what the
+winner has over the tuned constant, against two marks: 0, and the smallest effect of interest (one row of accuracy
+unless the study says otherwise).
 
 - *better*: the whole interval lies above 0, and it either leaves an effect worth having possible or its estimate lies
   nearer to that than to 0.
@@ -25,13 +26,19 @@ for an interval above 0 alone would call any trifle better, and keep calling 2.5
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from pydantic import model_validator
 
 from sweep.model import Answer
 from sweep.stats.estimate import FEWEST_DIFFERENCES, Chances, Effect
+from sweep.task import METRICS, Metric, MetricName
 
 ONE_ROW = 1.0
 COARSEST = 0.02  # of the rows: no margin of a tie may be a larger share
+SMALLEST = 1e-9  # lead of a loss that may be worth having where the constant rate's is 0
 MOST_LISTED = 10  # classes, candidates or doubts in one answer
 
 
@@ -65,14 +72,102 @@ class Question(StrEnum):
         return "run seeds" if self is Question.THESE_ROWS else "splits"
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What the scores of a metric are counted in: rows for accuracy, points for other shares of rows, else themselves.
+
+    Args:
+        metric: that ranks the candidates.
+        rows: how many a run is judged on.
+    """
+
+    metric: Metric
+    rows: int
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether scores are right rows."""
+        return self.metric.name == "accuracy"
+
+    @property
+    def name(self) -> str:
+        """The metric in a sentence."""
+        return self.metric.title.partition(",")[0]
+
+    @property
+    def short(self) -> str:
+        """The metric above a column."""
+        shorter = {"auc": "AUC", "r2": "R2", "rmse": "RMSE", "mae": "MAE", "f1": "F1", "brier": "Brier"}
+        return shorter.get(self.metric.name, self.name)
+
+    @property
+    def noun(self) -> str:
+        """What a number in this unit counts, in the plural; empty for a pure number."""
+        return self.metric.unit if self.metric.unit in ("rows", "points") else ""
+
+    @property
+    def factor(self) -> float:
+        """What a score of 1 is in this unit."""
+        return {"rows": float(self.rows), "points": 100.0}.get(self.noun, 1.0)
+
+    @property
+    def sign(self) -> int:
+        """What makes of a difference of scores a lead, of which more is better."""
+        return 1 if self.metric.rises else -1
+
+    def told(self, score: float) -> str:
+        """Return a score in this unit as text.
+
+        >>> Unit(METRICS["accuracy"], 116).told(114.422), Unit(METRICS["rmse"], 50).told(9.1876)
+        ('114.42', '9.188')
+        """
+        return format(score, self._form)
+
+    def plain(self, score: float) -> str:
+        """Return a score as the metric has it, as text: a share of rows as percentage."""
+        return f"{score:.2%}" if self.noun else self.told(score)
+
+    def signed(self, lead: float) -> str:
+        """Return a difference of scores in this unit as text."""
+        return format(lead, "+" + self._form)
+
+    def lead(self, lead: float) -> str:
+        """Return a lead in words: `+0.09 rows`, `+0.0123 in log-loss`."""
+        return f"{self.signed(lead)} {self.noun or f'in {self.name}'}"
+
+    def amount(self, number: float) -> str:
+        """Return a difference in words: `1 row`, `0.5 points`, `0.005`."""
+        if self.counts_rows:
+            return in_rows(number)
+        return f"{number:.3g} {self.noun}".strip()
+
+    def smallest_of_interest(self, stated: float | None, reference: float) -> float:
+        """Return the smallest lead worth having, in this unit, if none is stated.
+
+        It is one row, half a point (0.005) of what rises to 1, or 2 % of the `reference`, a loss of the constant rate.
+        """
+        if stated is not None:
+            return stated
+        if self.counts_rows:
+            return ONE_ROW
+        return 0.005 * self.factor if self.metric.rises else max(0.02 * abs(reference), SMALLEST)
+
+    @property
+    def _form(self) -> str:
+        return ".2f" if self.noun else ".4g" if self.metric.task == "numbers" else ".4f"
+
+
 class Judgement(Answer):
     """The answer to one question: the word, the sentence, and what the winner has over the tuned constant rate.
 
     Attributes:
         rows: how many rows a run is judged on.
-        effect_rows: winner minus tuned constant in rows, of `rows`.
+        metric: that ranks the candidates, and is judged.
+        unit: what its differences are counted in: `rows`, `points`, or nothing.
+        effect: what the winner has over the tuned constant, in that unit; positive if the winner is better.
+        effect_rows: winner minus tuned constant in rows, of `rows`; None unless accuracy is judged.
         effect_points: the same in percentage points of accuracy.
-        smallest_of_interest: the smallest effect worth having, in rows.
+        smallest_of_interest: the smallest effect worth having, in the unit.
         runs: shares of runs in which the winner is better, tied, worse; on these rows only.
         mean: how sure it is that the mean is so, by bootstrap on these rows, by a t distribution on new ones.
     """
@@ -80,58 +175,89 @@ class Judgement(Answer):
     word: Word
     sentence: str
     rows: int
-    effect_rows: Effect
-    effect_points: Effect
+    metric: MetricName = "accuracy"
+    unit: str = "rows"
+    effect: Effect
+    effect_rows: Effect | None
+    effect_points: Effect | None
     smallest_of_interest: float
     runs: Chances | None
     mean: Chances | None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before_there_were_metrics(cls, given: Any) -> Any:
+        return (
+            {"effect": given["effect_rows"], **given} if isinstance(given, dict) and "effect_rows" in given else given
+        )
+
+    @property
+    def measured(self) -> Unit:
+        """What scores are counted in."""
+        return Unit(METRICS[self.metric], self.rows)
+
     @property
     def resolvable(self) -> bool:
         """Whether so many differences would have found the smallest effect of interest with 80 % power."""
-        return self.effect_rows.smallest_detectable <= self.smallest_of_interest
+        return self.effect.smallest_detectable <= self.smallest_of_interest
 
 
 def judge(
     question: Question,
     effect: Effect,
-    rows: int,
+    rows: int | Unit,
     smallest_of_interest: float = ONE_ROW,
     *,
     runs: Chances | None = None,
     mean: Chances | None = None,
     void: Word | None = None,
 ) -> Judgement:
-    """Judge an effect, winner minus tuned constant in rows, of `rows`; the arguments are fields of `Judgement`.
+    """Judge an effect, what the winner has over the tuned constant; the arguments are fields of `Judgement`.
 
-    A smallest effect of interest that is so many points of accuracy that a margin of it means nothing resolves nothing.
-    `void` is the word where there is nothing to compare.
+    It is in rows, of so many, or in a unit, as the smallest effect of interest is. Where that is so many points of
+    accuracy that a margin of it means nothing, nothing is resolved. `void` is the word if there is nothing to compare.
     """
-    coarse = smallest_of_interest > COARSEST * rows
+    unit = rows if isinstance(rows, Unit) else Unit(METRICS["accuracy"], rows)
+    rows = unit.rows
+    coarse = smallest_of_interest > COARSEST * rows if unit.counts_rows else unit.metric.rises and rows < 1 / COARSEST
     word = Word.NOT_RESOLVED if coarse else decide(effect, smallest_of_interest)
-    points, interval, over = effect.scaled(100 / rows), effect.interval, f"{effect.samples} {question.replicates}"
+    interval, over = effect.interval, f"{effect.samples} {question.replicates}"
     if void is not None:
         word, reason = void, VOID[void]
     elif effect.samples < FEWEST_DIFFERENCES:
         reason = f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
     elif coarse:
-        share = 100 * smallest_of_interest / rows
-        reason = f"{rows} rows cannot tell, where {in_rows(smallest_of_interest)} is {share:.3g} points"
+        size = smallest_of_interest if unit.counts_rows else ONE_ROW
+        reason = f"{rows} rows cannot tell, where {in_rows(size)} is {100 * size / rows:.3g} points"
     elif word is Word.NO_BETTER:
         small = "a lead, but " if interval.low > 0 else ""
-        reason = f"{small}less than the {in_rows(smallest_of_interest)} that would be worth having"
+        reason = f"{small}less than the {unit.amount(smallest_of_interest)} that would be worth having"
     elif word is Word.NOT_RESOLVED:
-        lead = effect.smallest_detectable
-        reason = f"the interval leaves both open; {over} would find a lead of {lead:.2f} rows four times in five"
+        lead = f"{unit.told(effect.smallest_detectable)} {unit.noun}".strip()
+        reason = f"the interval leaves both open; {over} would find a lead of {lead} four times in five"
     else:
         reason = f"the interval lies {'above' if word is Word.BETTER else 'below'} 0"
+    low, high = unit.signed(interval.low), unit.signed(interval.high)
+    if unit.counts_rows:
+        points = effect.scaled(100 / rows)
+        told = (
+            f"{unit.signed(effect.mean)} of {rows} rows ({points.mean:+.2f} points) "
+            f"against the tuned constant rate, 95 % interval {low} to {high} rows"
+        )
+    else:
+        points, way = None, "higher" if (effect.mean > 0) == unit.metric.rises else "lower"
+        told = (
+            f"The {unit.name} is {f'{unit.told(abs(effect.mean))} {unit.noun}'.strip()} {way} than with "
+            f"the tuned constant rate, 95 % interval of the lead {low} to {high}"
+        )
     return Judgement(
         word=word,
-        sentence=f"{question.capitalize()}: {word}. {effect.mean:+.2f} of {rows} rows ({points.mean:+.2f} points) "
-        f"against the tuned constant rate, 95 % interval {interval.low:+.2f} to {interval.high:+.2f} rows "
-        f"over {over}: {reason}.",
+        sentence=f"{question.capitalize()}: {word}. {told} over {over}: {reason}.",
         rows=rows,
-        effect_rows=effect,
+        metric=unit.metric.name,
+        unit=unit.noun,
+        effect=effect,
+        effect_rows=effect if unit.counts_rows else None,
         effect_points=points,
         smallest_of_interest=smallest_of_interest,
         runs=runs,

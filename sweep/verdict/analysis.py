@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -16,12 +17,13 @@ from sweep.errors import NotYet
 from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_new_rows, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
-from sweep.stats.estimate import optimism
-from sweep.stats.verdict import ONE_ROW, Judgement, Word
+from sweep.stats.estimate import Numbers, Optimism, optimism
+from sweep.stats.verdict import ONE_ROW, Judgement, Unit, Word
 from sweep.store.queries import StoredStudy
+from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
-from sweep.verdict.findings import find
-from sweep.verdict.record import Contender, Entry, SplitFacts, VerdictRecord, read_record, scores
+from sweep.verdict.findings import find, whom
+from sweep.verdict.record import Contender, Entry, Runs, SplitFacts, VerdictRecord, read_record, run_scores, scores
 from sweep.verdict.result import (
     Confirmed,
     Finding,
@@ -31,6 +33,7 @@ from sweep.verdict.result import (
     Scored,
     Setting,
     SplitAnswer,
+    Uninformed,
     Unresolved,
     Verdict,
 )
@@ -69,15 +72,28 @@ def _setting(contender: Contender) -> Setting:
     return Setting.model_validate(contender, from_attributes=True)
 
 
-def scored(entry: Entry, split: SplitFacts) -> Scored:
-    """Sum up a candidate's confirmation runs on the study's own split."""
-    runs = entry.confirmation
+def scored(entry: Entry, split: SplitFacts, metric: MetricName = "accuracy") -> Scored:
+    """Sum up a candidate's confirmation runs on the study's own split, by a metric in its unit."""
+    runs, unit = entry.confirmation, Unit(METRICS[metric], split.validation_rows)
+    values = run_scores(runs, metric, split.validation_rows) * unit.factor
+    means = {
+        each.name: each.mean(known)
+        for each in METRICS.values()
+        if each.task == unit.metric.task and len(known := run_scores(runs, each.name, split.validation_rows))
+    }
+    told: dict[str, Any] = {
+        "log_loss": runs.log_loss if split.classes else None,
+        "diverged": runs.diverged,
+        "deviation": float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else 0.0,
+        "by_metric": means,
+    }
+    if not split.classes:
+        return Scored(**_confirmed(entry, unit), **told, recall={}, balanced_accuracy=None, spread=None)
     totals = np.array(split.class_rows) * len(runs.correct)
     shares = recalls(runs.class_correct, totals).tolist()
     return Scored(
-        **_confirmed(entry),
-        log_loss=runs.log_loss,
-        diverged=runs.diverged,
+        **_confirmed(entry, unit),
+        **told,
         recall={
             label: None if math.isnan(share) else share for label, share in zip(split.classes, shares, strict=True)
         },
@@ -86,13 +102,28 @@ def scored(entry: Entry, split: SplitFacts) -> Scored:
     )
 
 
-def _confirmed(entry: Entry) -> dict[str, Any]:
+def _confirmed(entry: Entry, unit: Unit) -> dict[str, Any]:
     """Return the fields of `Confirmed`."""
-    return dict(_setting(entry.contender)) | {
-        "correct_mean": entry.confirmation.correct_mean,
-        "correct_counts": dict(sorted(Counter(entry.confirmation.correct).items(), reverse=True)),
-        "new_rows_mean": entry.new_rows_mean,
-    }
+    runs, new, metric = entry.confirmation, entry.new_rows, unit.metric
+    if unit.counts_rows:
+        found: dict[str, Any] = {"score": runs.correct_mean, "new_score": entry.new_rows_mean}
+    else:
+        on_splits = [metric.mean(run_scores(each, metric.name, unit.rows)) * unit.factor for each in new]
+        values = run_scores(runs, metric.name, unit.rows)
+        found = {
+            "score": metric.mean(values) * unit.factor,
+            "new_score": sum(on_splits) / len(on_splits) if on_splits else None,
+            "scores": tuple(sorted((values[np.isfinite(values)] * unit.factor).tolist())),
+        }
+    return (
+        dict(_setting(entry.contender))
+        | {
+            "correct_mean": runs.correct_mean if runs.correct else None,
+            "correct_counts": dict(sorted(Counter(runs.correct).items(), reverse=True)),
+            "new_rows_mean": entry.new_rows_mean,
+        }
+        | found
+    )
 
 
 @dataclass(frozen=True)
@@ -107,45 +138,72 @@ class _Analysis:
     def _void(self) -> Word | None:
         return None if self.finding is None else self.finding.word
 
+    @property
+    def _metric(self) -> Metric:
+        return METRICS[self.record.metric]
+
+    @cached_property
+    def _unit(self) -> Unit:
+        return Unit(self._metric, self.record.split.validation_rows)
+
+    @property
+    def _stated(self) -> float | None:
+        """The smallest effect worth having, if the study file states it; before there were others, always in rows."""
+        stated = self.record.basis.verdict.smallest_effect
+        return None if self._metric.name == "log_loss" and stated == ONE_ROW else stated
+
+    def _leads(self, unit: Unit, *runs: Runs) -> list[Numbers]:
+        """Return scores in a unit, higher is better, `[runs]` each.
+
+        A run that diverged, and so has no score, is as bad as a network that reads no input, or as the worst one here.
+        """
+        if unit.counts_rows:
+            return [np.array(each.correct, np.float64) for each in runs]
+        tables = [unit.sign * unit.factor * run_scores(each, unit.metric.name, unit.rows) for each in runs]
+        known = self.record.split.score_of_guessing(unit.metric.name)
+        finite = np.concatenate([table[np.isfinite(table)] for table in tables])
+        worst = min([*finite.tolist(), *([] if known is None else [unit.sign * unit.factor * known])], default=0.0)
+        return [np.where(np.isfinite(table), table, worst) for table in tables]
+
     def verdict(self, *, current: bool) -> Verdict:
-        record, split, winner = self.record, self.record.split, self.record.winner
-        ours, theirs = winner.confirmation.correct, record.constant.confirmation.correct
-        rerun, worthwhile = record.reruns[0].confirmation, record.basis.verdict.smallest_effect or ONE_ROW
-        spread = float(np.std(np.subtract(ours, theirs, dtype=np.float64), ddof=1))
-        equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder())
-        commonest = int(np.argmax(split.class_rows))
-        to_beat = round(rerun.correct_mean) if quoted is None else quoted.correct
-        found, chosen = winner.contender.search, winner.contender.selection
-        assert found is not None  # a search found it
-        assert chosen is not None  # and a race chose it
+        record, split, winner, unit = self.record, self.record.split, self.record.winner, self._unit
+        rerun = record.reruns[0].confirmation
+        ours, theirs, of_rerun = self._leads(unit, winner.confirmation, record.constant.confirmation, rerun)
+        worthwhile = unit.smallest_of_interest(self._stated, float(theirs.mean()))
+        spread = float(np.std(ours - theirs, ddof=1))
+        equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder(worthwhile))
+        by_rows = unit.counts_rows
+        to_beat = quoted.correct if quoted else round(rerun.correct_mean) if by_rows else 0
         return Verdict(
             study=self.plan.name,
             current=current,
             confirmations=record.confirmations,
+            metric=unit.metric.name,
             learned=self._void is not Word.NOTHING_LEARNED,
             finding=self.finding,
             on_these_rows=judge_these_rows(
-                ours, theirs, split.validation_rows, smallest_of_interest=worthwhile, void=self._void
+                ours, theirs, unit.rows, smallest_of_interest=worthwhile, unit=unit, void=self._void
             ),
-            on_new_rows=self._on_new_rows(),
-            winner=scored(winner, split),
-            tuned_constant=scored(record.constant, split),
-            reruns=tuple(Confirmed(**_confirmed(entry)) for entry in record.reruns),
+            on_new_rows=self._on_new_rows(worthwhile),
+            winner=scored(winner, split, unit.metric.name),
+            tuned_constant=scored(record.constant, split, unit.metric.name),
+            reruns=tuple(Confirmed(**_confirmed(entry, unit)) for entry in record.reruns),
             quoted=quoted,
             ladder=ladder,
             falling=tuple(self._falling(ladder)),
-            effect_of_tuning=compare(ours, rerun.correct).effect,
-            optimism=optimism(found.correct, chosen.correct, ours),
+            effect_of_tuning=compare(ours, of_rerun, tie=self._tie(worthwhile)).effect,
+            optimism=self._optimism(),
             candidates=record.basis.trials,
             raced=len(record.race),
             as_good=tuple(map(_setting, equals)),
-            simplest=_setting(min(equals, key=lambda each: each.simplicity)),
-            majority=Majority(label=split.classes[commonest], rows=split.class_rows[commonest]),
+            simplest=_setting(self._simplest(equals)),
+            majority=self._majority(),
+            uninformed=self._uninformed(),
             seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
-            to_beat=to_beat,
-            whom_to_beat="the first re-run" if quoted is None else "the quoted one",
-            mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows),
-            unstable=tuple(self._unstable()),
+            to_beat=to_beat if by_rows else None,
+            whom_to_beat=("the first re-run" if quoted is None else "the quoted one") if by_rows else None,
+            mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows) if by_rows else None,
+            unstable=tuple(self._unstable()) if split.classes else (),
             at_an_end=tuple(self._near_bounds()),
             split=SplitAnswer(
                 train_rows=split.train_rows,
@@ -155,27 +213,65 @@ class _Analysis:
             ),
         )
 
+    def _tie(self, worthwhile: float) -> float:
+        return ONE_ROW if self._unit.counts_rows else worthwhile
+
+    def _optimism(self) -> Optimism:
+        """Return the winner's mean scores in the unit, and by how much the search flattered it."""
+        unit, winner = self._unit, self.record.winner
+        found, chosen = winner.contender.search, winner.contender.selection
+        assert found is not None  # a search found it
+        assert chosen is not None  # and a race chose it
+        stages = optimism(*self._leads(unit, found, chosen, winner.confirmation))
+        means = {name: unit.sign * getattr(stages, name) for name in ("search", "selection", "confirmation")}
+        return replace(stages, **means)
+
+    def _majority(self) -> Majority | None:
+        split = self.record.split
+        if not split.classes:
+            return None
+        commonest = int(np.argmax(split.class_rows))
+        return Majority(label=split.classes[commonest], rows=split.class_rows[commonest])
+
+    def _uninformed(self) -> Uninformed | None:
+        name = self._metric.name
+        known = self.record.split.score_of_guessing(name)
+        return (
+            known if known is None else Uninformed(whom=whom(self.record.split, name), score=known * self._unit.factor)
+        )
+
     def _as_good(self) -> list[Contender]:
         """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""
         race = self.record.race
-        runs = [0 if contender.selection is None else len(contender.selection.correct) for contender in race]
+        runs = [0 if contender.selection is None else len(contender.selection.run_seeds) for contender in race]
         stayed = [contender for contender, number in zip(race, runs, strict=True) if number == max(runs)]
         return [stayed[place] for place in indistinguishable(scores(stayed, self.record.metric))]
 
-    def _on_new_rows(self) -> Judgement | Unresolved:
-        new, rows = self.record.new_rows, self.record.split.validation_rows
+    def _simplest(self, equals: Sequence[Contender]) -> Contender:
+        """Return the one with the fewest parameters, and of those the best in the race."""
+
+        def key(contender: Contender) -> tuple[int, float]:
+            assert contender.selection is not None  # it raced
+            (leads,) = self._leads(self._unit, contender.selection)
+            return contender.complexity, -float(leads.mean())
+
+        return min(equals, key=key)
+
+    def _on_new_rows(self, worthwhile: float) -> Judgement | Unresolved:
+        new, split = self.record.new_rows, self.record.split
         if not new.split_seeds:
             return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
-        both = self.record.winner, self.record.constant
-        ours, theirs = ([runs.correct for runs in entry.new_rows] for entry in both)
-        # The same share of other rows.
-        worthwhile = (self.record.basis.verdict.smallest_effect or ONE_ROW) * new.test_rows / rows
+        unit, both = Unit(self._metric, new.test_rows), (self.record.winner, self.record.constant)
+        every = self._leads(unit, *(runs for entry in both for runs in entry.new_rows))
+        ours, theirs = np.array(every[: len(every) // 2]), np.array(every[len(every) // 2 :])
+        if unit.counts_rows:
+            worthwhile = worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
         sizes = new.train_rows, new.test_rows
-        return judge_new_rows(ours, theirs, *sizes, smallest_of_interest=worthwhile, void=self._void)
+        return judge_new_rows(ours, theirs, *sizes, smallest_of_interest=worthwhile, unit=unit, void=self._void)
 
     def _quoted(self) -> QuotedResult | None:
         baseline = self.record.basis.baseline
-        if baseline is None:
+        if baseline is None or not self._unit.counts_rows:
             return None
         correct = round(baseline.accuracy * self.record.split.validation_rows)
         winner, rerun = (
@@ -186,7 +282,7 @@ class _Analysis:
             accuracy=baseline.accuracy, source=baseline.source, correct=correct, winner_above=winner, rerun_above=rerun
         )
 
-    def _ladder(self) -> Iterator[LadderStep]:
+    def _ladder(self, worthwhile: float) -> Iterator[LadderStep]:
         record, rate, before = self.record, self.record.entry(Role.RATE), None
         if rate is not None and rate.contender.setting == record.constant.contender.setting:
             rate = None  # the best constant rate known
@@ -197,19 +293,20 @@ class _Analysis:
             ("and no schedule" if record.winner.contender.name == "constant" else "and schedule", record.winner),
         ):
             if entry is not None:
-                runs = entry.confirmation.correct
-                change = None if before is None else compare(runs, before).effect
-                yield LadderStep(**_confirmed(entry), adds=adds, change=change)
+                runs, change = entry.confirmation, None
+                if before is not None:
+                    change = compare(*self._leads(self._unit, runs, before), tie=self._tie(worthwhile)).effect
+                yield LadderStep(**_confirmed(entry, self._unit), adds=adds, change=change)
                 before = runs
 
-    @staticmethod
-    def _falling(ladder: Sequence[LadderStep]) -> Iterator[str]:
+    def _falling(self, ladder: Sequence[LadderStep]) -> Iterator[str]:
         """Yield the steps to the tuned constant that are surely worse than the one before."""
         for before, step in pairwise(ladder[:-1]):
             if step.change is not None and step.change.interval.high < 0:
+                behind = f"{self._unit.told(-step.change.mean)} {self._unit.noun or 'worse'}"
                 yield (
-                    f"`{step.adds}` ({step.label}) is {-step.change.mean:.2f} rows behind `{before.adds}`, surely: "
-                    "its search chose it by luck, and wants more trials or run seeds"
+                    f"`{step.adds}` ({step.label}) is {behind} {'behind' if self._unit.noun else 'than'} "
+                    f"`{before.adds}`, surely: its search chose it by luck, and wants more trials or run seeds"
                 )
 
     def _unstable(self) -> Iterator[str]:

@@ -19,8 +19,8 @@ from sweep.stats.comparison import is_above
 from sweep.stats.counts import recalls, recognises
 from sweep.stats.estimate import Numbers
 from sweep.stats.verdict import Word, listed
-from sweep.task import METRICS, Metric
-from sweep.verdict.record import Runs, VerdictRecord, run_scores
+from sweep.task import METRICS, Metric, MetricName
+from sweep.verdict.record import Runs, SplitFacts, VerdictRecord, run_scores
 from sweep.verdict.result import Finding
 
 WIDE = 10.0  # root mean square of an input; those that were standardised have 1
@@ -32,6 +32,14 @@ def find(plan: Plan, record: VerdictRecord) -> Finding | None:
     """Return what makes the words of a verdict void or doubtful; None if nothing does."""
     findings = _Findings(plan, record)
     return findings.nothing_learned() or findings.all_perfect() or findings.unrecognised()
+
+
+def whom(split: SplitFacts, metric: MetricName) -> str:
+    """Return what a network that reads no input does at best, in words."""
+    if not split.classes:
+        return "predicting the mean"
+    commonest = split.classes[int(np.argmax(split.class_rows))]
+    return f"always answering `{commonest}`" if metric == "accuracy" else "giving every row the class shares"
 
 
 @dataclass(frozen=True)
@@ -62,17 +70,15 @@ class _Findings:
         recognised = bool(split.classes) and recognises(runs.class_correct, split.class_rows, len(runs.run_seeds))
         if metric.name == "accuracy" and recognised and split.unlike is not False:
             return None
-        commonest = split.classes[int(np.argmax(split.class_rows))] if split.classes else ""
-        whom = f"always answering `{commonest}`" if metric.name == "accuracy" else "giving every row the class shares"
-        whom = whom if split.classes else "predicting the mean"
+        of_whom = whom(split, metric.name)
         mean, rows = abs(float(scores.mean())) if len(scores) else 0.0, split.validation_rows
         if not len(scores):
             detail = "every run of the winner ends in NaN or infinity"
         elif metric.name == "accuracy":
-            detail = f"the winner has {mean * rows:.2f} of {rows} rows right, {whom} has {known * rows:.0f}"
+            detail = f"the winner has {mean * rows:.2f} of {rows} rows right, {of_whom} has {known * rows:.0f}"
         else:
-            detail = f"the winner's {metric.title} is {mean:.4g}, that of {whom} {known:.4g}"
-        headline = f"No candidate does better than {whom}" if recognised else "No candidate learned"
+            detail = f"the winner's {metric.title} is {mean:.4g}, that of {of_whom} {known:.4g}"
+        headline = f"No candidate does better than {of_whom}" if recognised else "No candidate learned"
         why, cure = next(self._causes())
         return Finding(word=Word.NOTHING_LEARNED, headline=headline, detail=detail, why=why, cure=cure)
 
@@ -117,7 +123,11 @@ class _Findings:
         )
 
     def _scores(self, runs: Runs) -> Numbers:
-        return run_scores(runs, self.record.metric, self.record.split.validation_rows)
+        """Return the scores of the runs that have one, higher is better."""
+        values = (1 if self._metric.rises else -1) * run_scores(
+            runs, self.record.metric, self.record.split.validation_rows
+        )
+        return values[np.isfinite(values)]
 
     def _causes(self) -> Iterator[tuple[str, str]]:
         """Yield why nothing was learned, by what the data show, and a line that may change it; the likeliest first."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field, model_validator
+
 from sweep.model import Answer
 from sweep.stats.estimate import Dispersion, Effect, Optimism
-from sweep.stats.verdict import Judgement, Question, Word
+from sweep.stats.verdict import Judgement, Question, Unit, Word
+from sweep.task import MetricName
 
 
 class Unresolved(Answer):
@@ -42,36 +45,53 @@ class Confirmed(Setting):
     """A candidate that was confirmed.
 
     Attributes:
-        correct_mean: right validation rows, mean over the confirmation's runs.
+        correct_mean: right validation rows, mean over the confirmation's runs; None for numbers.
         correct_counts: how many of these runs had how many right rows, highest count first.
-        new_rows_mean: right test rows, mean over the re-splits; None without any.
+        new_rows_mean: right test rows, mean over the re-splits; None without any, and for numbers.
+        score: by the verdict's metric in its unit, mean over the runs; right rows for accuracy.
+        new_score: the same over the re-splits.
+        scores: of each run in this unit, the lowest first; empty for accuracy, of which `correct_counts` tells.
     """
 
-    correct_mean: float
+    correct_mean: float | None
     correct_counts: dict[int, int]
     new_rows_mean: float | None
+    score: float
+    new_score: float | None
+    scores: tuple[float, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before_there_were_metrics(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "score" in given or "correct_mean" not in given:
+            return given
+        return {"score": given["correct_mean"], "new_score": given.get("new_rows_mean"), **given}
 
 
 class Scored(Confirmed):
     """A candidate with its confirmation summed up.
 
     Attributes:
-        log_loss: mean over the runs where it is finite.
+        log_loss: mean over the runs where it is finite; None for numbers.
         diverged: runs that ended in NaN or infinity.
         recall: share of each class's validation rows that was recognised; None for a class without any.
-        balanced_accuracy: their mean.
-        spread: of right rows over the runs.
+        balanced_accuracy: their mean; None for numbers.
+        spread: of right rows over the runs; None for numbers.
+        deviation: standard deviation of `score` over the runs.
+        by_metric: mean of every metric of the task, as the metric is; those that are known.
     """
 
     log_loss: float | None
     diverged: int
     recall: dict[str, float | None]
-    balanced_accuracy: float
-    spread: Dispersion
+    balanced_accuracy: float | None
+    spread: Dispersion | None
+    deviation: float = 0.0
+    by_metric: dict[MetricName, float] = Field(default={})
 
 
 class LadderStep(Confirmed):
-    """One step of the ladder: what it adds, and what it has over the step before, in rows; None for the first."""
+    """One step of the ladder: what it adds, and what it has over the step before, in the unit; None for the first."""
 
     adds: str
     change: Effect | None
@@ -117,6 +137,13 @@ class Majority(Answer):
     rows: int
 
 
+class Uninformed(Answer):
+    """What a network that reads no input does, as in `always answering g`, and what it scores, in the unit."""
+
+    whom: str
+    score: float
+
+
 class SplitAnswer(Answer):
     """The study's own split: its rows, the validation rows of each class, and what makes it doubtful."""
 
@@ -133,6 +160,7 @@ class Verdict(Answer):
         study: the study's name.
         current: whether nothing has changed under the verdict since it was made.
         confirmations: how many there have been.
+        metric: what ranked the candidates and is judged; effects are in its unit, positive for what is better.
         learned: whether the winner is better than a network that reads no input.
         finding: what is said first: that nothing was learned, that all are perfect, or a class is never recognised.
         on_these_rows: on the study's own validation rows.
@@ -141,22 +169,24 @@ class Verdict(Answer):
         tuned_constant: the best constant rate and momentum that is known after the race, of a search of equal budget,
             of the main search, or of the settings run again.
         reruns: the quoted settings run again, or the optimizer's defaults in Keras; at least one.
-        quoted: the quoted result, if the study file has one.
+        quoted: the quoted result, if the study file has one and accuracy is judged.
         ladder: the first re-run, the tuned rate if there is one that is not the best constant, the tuned constant, the
             winner.
         falling: which of its steps are surely worse than the one before.
-        effect_of_tuning: winner minus the first re-run, in rows.
-        optimism: the winner's mean right rows where it was found, chosen and confirmed.
+        effect_of_tuning: what the winner has over the first re-run, in the unit.
+        optimism: the winner's mean score in the unit where it was found, chosen and confirmed.
         candidates: how many each search looked at, by study.
         raced: how many finalists ran in the race.
         as_good: those that cannot be told from the winner, itself included, best first.
         simplest: the one of them with the fewest parameters.
-        majority: what always answering the commonest class gets.
+        majority: what always answering the commonest class gets; None for numbers.
+        uninformed: what no input at all is needed for, by the verdict's metric.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five.
         to_beat: right rows that a single model would have to beat: the quoted ones, or without them those of a typical
             run of the first re-run.
         whom_to_beat: whose they are, in words.
-        mcnemar_limit: smallest exact p-value by which any single model could beat that on these rows.
+        mcnemar_limit: smallest exact p-value by which any single model could beat that on these rows. All three are
+            None unless accuracy is judged.
         unstable: whose runs spread far more than those of well-trained networks.
         at_an_end: what lies at an end of its range.
         split: the study's own.
@@ -165,6 +195,7 @@ class Verdict(Answer):
     study: str
     current: bool
     confirmations: int
+    metric: MetricName = "accuracy"
     learned: bool = True
     finding: Finding | None = None
     on_these_rows: Judgement
@@ -181,14 +212,20 @@ class Verdict(Answer):
     raced: int
     as_good: tuple[Setting, ...]
     simplest: Setting
-    majority: Majority
+    majority: Majority | None
+    uninformed: Uninformed | None = None
     seeds_needed: int | None
-    to_beat: int
-    whom_to_beat: str
-    mcnemar_limit: float
+    to_beat: int | None
+    whom_to_beat: str | None
+    mcnemar_limit: float | None
     unstable: tuple[str, ...]
     at_an_end: tuple[str, ...]
     split: SplitAnswer
+
+    @property
+    def unit(self) -> Unit:
+        """What scores on the study's own validation rows are counted in."""
+        return self.on_these_rows.measured
 
     @property
     def comparable(self) -> bool:

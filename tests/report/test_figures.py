@@ -15,21 +15,18 @@ import pytest
 from sweep.config.study_file import recipe_candidate
 from sweep.errors import BadInput
 from sweep.report.figures import (
-    Plot,
     all_plots,
     depends_on_time_alone,
     effect_plot,
-    families_plot,
-    known_trials,
     ladder_plot,
     learning_plot,
     optimism_plot,
     rate_curve,
     rates_plot,
     seeds_plot,
-    settings_plot,
 )
-from sweep.report.theme import DARK, GRID, PAPER, whole_ticks
+from sweep.report.theme import DARK, GRID, PAPER, Plot, whole_ticks
+from sweep.report.trials import families_plot, known_trials, settings_plot
 from sweep.schedules import Timeline, read_schedule
 from sweep.stats.verdict import Judgement
 from sweep.verdict.analysis import StudyResult, compute_verdict
@@ -145,7 +142,7 @@ class TestEffect:
         assert marks(plot) == [0, 1.0]
         drawn = {trace["x"][0]: trace["error_x"] for trace in written(plot)["data"]}
         assert len(VERDICT.judgements) == 2
-        for effect in (answer.effect_rows for answer in VERDICT.judgements.values()):
+        for effect in (answer.effect for answer in VERDICT.judgements.values()):
             error = drawn[effect.mean]
             assert effect.mean + error["array"][0] == pytest.approx(effect.interval.high)
             assert effect.mean - error["arrayminus"][0] == pytest.approx(effect.interval.low)
@@ -153,8 +150,8 @@ class TestEffect:
 
     def test_other_numbers_of_test_rows_are_drawn_as_the_same_share(self) -> None:
         assert isinstance(VERDICT.on_new_rows, Judgement)
-        effect = VERDICT.on_new_rows.effect_rows
-        half = VERDICT.on_new_rows.model_copy(update={"rows": 58, "effect_rows": effect.scaled(0.5)})
+        effect = VERDICT.on_new_rows.effect
+        half = VERDICT.on_new_rows.model_copy(update={"rows": 58, "effect": effect.scaled(0.5)})
         found = replace(FOUND, verdict=VERDICT.model_copy(update={"on_new_rows": half}))
         assert written(effect_plot(found))["data"][0]["x"][0] == pytest.approx(effect.mean)
 
@@ -321,7 +318,7 @@ class TestFamilies:
         plot = families_plot(FOUND, known())
         left = written(plot)["layout"]["xaxis"]["range"][0] + 0.5
         assert min(min(trace["x"]) for trace in written(plot)["data"]) == left
-        below = int((known()["rows"] < left).sum())
+        below = int((known()["score"] < left).sum())
         assert below > 0
         assert f"{below} candidates below {left:g} rows lie on the left edge." in plot.note
 

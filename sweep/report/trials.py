@@ -1,0 +1,193 @@
+"""Figures of a search: all its trials by their schedule, and by learning rate and momentum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from sweep.report import theme
+from sweep.report.theme import Mark, Plot
+from sweep.stats.verdict import Unit
+from sweep.verdict.analysis import StudyResult
+
+MOST_DOTS = 2000
+ROW_PIXELS = 23  # for each schedule
+# Which share of the ranking each kind of mark stands for, and what it looks like.
+RANKS = {
+    "best tenth": (0.1, {"color": theme.BLUE, "symbol": "circle", "size": 12}),
+    "rest of the best quarter": (0.25, {"color": theme.OCHRE, "symbol": "diamond", "size": 9}),
+    "rest of the better half": (
+        0.5,
+        {"color": theme.MUTED, "symbol": "circle-open", "size": 7, "line": {"width": 1.5}},
+    ),
+    "worse half": (1.0, {"color": theme.GREY, "symbol": "x-thin-open", "size": 5, "line": {"width": 1.2}}),
+}
+
+
+def known_trials(found: StudyResult, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that tell schedule, rate and momentum, with their score in the verdict's unit, best first."""
+    told, unit = trials.dropna(subset=["schedule", "learning_rate", "momentum"]), found.verdict.unit
+    if unit.metric.name == "log_loss":  # which trials of before do not have as their value
+        return told.assign(score=told["log_loss"].astype(float)).dropna(subset=["score"])
+    return told.assign(score=told["value"] * unit.factor)
+
+
+def families_plot(
+    found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS, plot_pixels: int | None = None
+) -> Plot:
+    """Show the score of every known trial by its schedule, beside the baselines; what is better lies to the right.
+
+    `plot_pixels` is the height between the axes where another page decides it; it grows with the schedules by default.
+    At most about `most` trials are drawn.
+    """
+    best, unit, marks = trials.drop_duplicates("schedule"), found.verdict.unit, _marks(found)
+    families, counts = best["schedule"].tolist(), trials["schedule"].value_counts()
+    places = {family: len(families) - 1 - place for place, family in enumerate(families)}
+    pixels = plot_pixels or ROW_PIXELS * len(families)
+    good, of_marks = unit.sign * trials["score"], [unit.sign * mark.x for mark in marks]
+    # Dots further down lie on the edge; the baselines and three trials in four are above it.
+    lowest, highest = min(float(good.quantile(0.25)), *of_marks), max(float(good.max()), *of_marks)
+    if unit.counts_rows:
+        floor = math.floor(min(lowest, float(good.max()) - 4)) - 1.0
+        low, high = floor - 0.5, min(math.floor(highest) + 1.5, unit.rows + 0.5)
+    else:
+        room = 0.05 * (highest - lowest) or 0.05 * abs(highest) or 1.0
+        floor = lowest - room
+        low, high = floor - room / 2, highest + room
+    figure = theme.new_figure(68 + theme.LABEL_PIXELS * len(marks) + pixels, legend=False)
+    drawn, thinned_out = thin(trials, most)
+    above, spread = good[drawn.index] >= floor, (drawn["number"] * 7 % 11 - 5) / 22  # fewer dots lie on each other
+    y, dot = drawn["schedule"].map(places) + spread, {"size": 6, "color": theme.BLUE, "line": {"width": 1.2}}
+    pointing = "triangle-left-open"
+    for part, symbol in ((drawn[above], "circle-open"), (drawn[~above], pointing)):
+        _add_trials(figure, part, floor, y[part.index], "candidates", dot | {"symbol": symbol}, unit)
+    diamond = {"symbol": "diamond", "size": 10, "color": theme.VERMILLION}
+    _add_trials(figure, best, floor, best["schedule"].map(places), "best of its schedule", diamond, unit)
+    ends = [unit.sign * low, unit.sign * high]
+    theme.add_marks(figure, marks, ends[0], ends[1], pixels)
+    title = f"right rows of {unit.rows}" if unit.counts_rows else unit.name
+    figure.update_xaxes(range=ends, title_text=f"{title}, mean over the search's seeds")
+    figure.update_yaxes(
+        tickvals=list(places.values()),
+        ticktext=[f"{theme.plain(family)} · {counts[family]}" for family in families],
+        range=[-0.7, len(families) - 0.3],
+        showgrid=False,
+        tickfont_size=13 if pixels >= 16 * len(families) else 10,
+    )
+    narrow = {"yaxis_tickfont_size": 10, "xaxis_title_text": title}
+    if unit.counts_rows:
+        figure.update_xaxes(dtick=theme.whole_ticks(floor, high, 14))
+        narrow |= {"xaxis_dtick": theme.whole_ticks(floor, high, 5)}
+    theme.on_phones(figure, **narrow)
+    within = 1.0 if unit.counts_rows else found.verdict.on_these_rows.smallest_of_interest
+    near = int((unit.sign * best["score"] >= unit.sign * best["score"].iloc[0] - within).sum())
+    below, margin = int((good < floor).sum()), "one row" if unit.counts_rows else unit.amount(within)
+    edge = f"below {floor:g} rows" if unit.counts_rows else f"worse than {unit.told(unit.sign * floor)}"
+    on_edge = f"{below} candidates {edge} lie on the left edge." if below else ""
+    return Plot(
+        "families",
+        "Which schedules come close?",
+        f"{near} of {len(families)} schedules have a candidate within {margin} of the best. These scores chose the "
+        "best, so they flatter it, and a schedule that was tried more often had more luck.",
+        figure,
+        f"{on_edge} {thinned_out}".strip(),
+    )
+
+
+def _marks(found: StudyResult) -> list[Mark]:
+    """Return the baselines as they were confirmed."""
+    verdict, unit, again = found.verdict, found.verdict.unit, "defaults"
+    if found.record.reruns_are_quoted:
+        again = "run again"
+    constant, rerun = verdict.tuned_constant.score, verdict.reruns[0].score
+    marks = [
+        Mark(constant, f"tuned constant {unit.told(constant)}", theme.VERMILLION, "dash"),
+        Mark(rerun, f"{again} {unit.told(rerun)}", theme.MUTED, "dashdot"),
+    ]
+    if verdict.quoted is not None:
+        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", theme.INK, "dot"))
+    return marks
+
+
+def _add_trials(
+    figure: go.Figure,
+    trials: pd.DataFrame,
+    floor: float,
+    y: pd.Series,
+    name: str,
+    marker: Mapping[str, object],
+    unit: Unit,
+) -> None:
+    """Draw trials by their score; those worse than `floor` lie on it."""
+    figure.add_scatter(
+        x=(unit.sign * (unit.sign * trials["score"]).clip(lower=floor)).round(_digits(unit)).tolist(),
+        y=y.round(3).tolist(),
+        mode="markers",
+        name=name,
+        marker=marker,
+        customdata=_hovered(trials, unit),
+        hovertemplate=f"trial %{{customdata[0]}}: %{{customdata[1]}} {unit.noun or unit.short}<extra></extra>",
+    )
+
+
+def _digits(unit: Unit) -> int:
+    return 3 if unit.noun else 6
+
+
+def _hovered(trials: pd.DataFrame, unit: Unit) -> list[tuple[int, float]]:
+    scores = trials["score"].round(2 if unit.noun else 6).tolist()
+    return list(zip(trials["number"].tolist(), scores, strict=True))
+
+
+def settings_plot(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOTS) -> Plot:
+    """Show where in learning rate and momentum good trials lie; size and symbol say how good, as colour does."""
+    unit = found.verdict.unit
+    figure, lowest, rank = theme.new_figure(430), 0, {each: place for place, each in enumerate(trials.index)}
+    shown, note = thin(trials, most)
+    shown = shown.assign(rank=shown.index.map(rank))
+    for name, (share, marker) in RANKS.items():
+        highest = max(lowest + 1, round(share * len(trials)))
+        chosen = shown[(shown["rank"] >= lowest) & (shown["rank"] < highest)]
+        lowest = highest
+        figure.add_scatter(
+            x=[float(f"{rate:.4g}") for rate in chosen["learning_rate"].tolist()],
+            y=chosen["momentum"].round(4).tolist(),
+            mode="markers",
+            name=name,
+            marker=marker,
+            zorder=-len(figure.data),
+            customdata=_hovered(chosen, unit),
+            hovertemplate=f"trial %{{customdata[0]}}: %{{customdata[1]}} {unit.noun or unit.short}"
+            "<br>rate %{x}, momentum %{y}<extra></extra>",
+        )
+    winner = found.record.winner.contender
+    if "learning_rate" in winner.params:
+        x, look = math.log10(float(winner.params["learning_rate"])), {"arrowcolor": theme.INK, "bgcolor": theme.PAPER}
+        at = {"x": x, "y": winner.momentum, "standoff": 7, "ax": 0, "ay": 34}
+        figure.add_annotation(text="winner", showarrow=True, borderpad=2, **look, **at)
+    figure.update_xaxes(type="log", title_text="learning rate, the first or highest", dtick=1, minor={"dtick": "D2"})
+    figure.update_yaxes(title_text="momentum")
+    best = trials.head(max(1, round(RANKS["best tenth"][0] * len(trials))))
+    rates, momenta = best["learning_rate"], best["momentum"]
+    worst = unit.told(unit.sign * (unit.sign * best["score"]).min())
+    each = f"gets {worst} rows right or more" if unit.counts_rows else f"has a {unit.name} of {worst} or better"
+    return Plot(
+        "settings",
+        "Where do good settings lie?",
+        f"The best {len(best)} of {len(trials)} candidates have learning rates from {rates.min():.2g} to "
+        f"{rates.max():.2g} and momenta from {momenta.min():.2g} to {momenta.max():.2g}; each {each}.",
+        figure,
+        note,
+    )
+
+
+def thin(trials: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:
+    """Return at most `most` trials, evenly spread over the ranking, first and last among them, and a note on it."""
+    if len(trials) <= most:
+        return trials, ""
+    chosen = np.unique(np.linspace(0, len(trials) - 1, most).round().astype(int))
+    return trials.iloc[chosen], f"{most:,} of {len(trials):,} candidates are drawn, evenly over the ranking."
