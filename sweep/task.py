@@ -56,6 +56,24 @@ class Metric:
         """What a search does with it, by Optuna's names."""
         return "maximize" if self.rises else "minimize"
 
+    @property
+    def tie_breaker(self) -> MetricName:
+        """The metric that follows the training loss: it ranks those whose scores are equal."""
+        return "log_loss" if self.task == "classes" else "rmse"
+
+    def gains(self, scores: ArrayLike) -> Scores:
+        """Return `scores`, `[candidates, runs]`, NaN where a run diverged, such that higher is better; all are finite.
+
+        A run that diverged has the worst score. If there is none, a candidate with such a run is taken to be worse in
+        all its runs than anybody else in any.
+        """
+        table = np.asarray(scores, np.float64) * (1 if self.rises else -1)
+        finite = np.isfinite(table)
+        if self.worst is not None:
+            return np.where(finite, table, self.worst)
+        known = table[finite] if finite.any() else np.zeros(1)
+        return np.where(finite.all(axis=1, keepdims=True), table, known.min() - max(1.0, np.ptp(known)))
+
     def mean(self, scores: ArrayLike) -> float:
         """Return the mean of `scores`, `[runs]`, NaN where a run diverged; always finite.
 
@@ -183,6 +201,7 @@ FOR_NUMBERS = (
     Metric("mae", "mean absolute error", False, OF_THE_TARGET, mae, "numbers"),
     Metric("r2", "R2", True, "", r2, "numbers"),
 )
+DEFAULT_METRICS: dict[TaskName, MetricName] = {"classes": "accuracy", "numbers": "rmse"}
 METRICS: dict[MetricName, Metric] = {metric.name: metric for metric in (*FOR_CLASSES, *FOR_NUMBERS)}
 
 
@@ -195,8 +214,7 @@ class Task:
         outputs: units of the last layer.
         activation: what the last layer ends in, by Keras' name.
         loss: what is minimised, by Keras' name.
-        metrics: what the networks are scored by; the first ranks unless a study file says otherwise.
-        tie_breaker: the metric that follows the loss: it ranks runs whose scores are equal.
+        metrics: what the networks are scored by.
     """
 
     name: TaskName
@@ -204,7 +222,6 @@ class Task:
     activation: Literal["sigmoid", "softmax", "linear"]
     loss: str
     metrics: tuple[Metric, ...]
-    tie_breaker: MetricName
 
     @classmethod
     def of(cls, classes: int) -> Task:
@@ -214,12 +231,12 @@ class Task:
         ('mean_squared_error', 'sigmoid', 3)
         """
         if not classes:
-            return cls("numbers", 1, "linear", "mean_squared_error", FOR_NUMBERS, "rmse")
+            return cls("numbers", 1, "linear", "mean_squared_error", FOR_NUMBERS)
         if classes == 2:
-            return cls("classes", 1, "sigmoid", "binary_crossentropy", FOR_CLASSES, "log_loss")
-        return cls("classes", classes, "softmax", "sparse_categorical_crossentropy", FOR_CLASSES, "log_loss")
+            return cls("classes", 1, "sigmoid", "binary_crossentropy", FOR_CLASSES)
+        return cls("classes", classes, "softmax", "sparse_categorical_crossentropy", FOR_CLASSES)
 
     @property
     def default(self) -> Metric:
         """What ranks unless a study file says otherwise: accuracy, or the root mean squared error."""
-        return self.metrics[0]
+        return METRICS[DEFAULT_METRICS[self.name]]

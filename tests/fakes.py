@@ -18,6 +18,7 @@ from sweep.schedules import Timeline
 from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database
 from sweep.store.study import open_study
+from sweep.task import FOR_CLASSES
 
 CLOCK = Timeline(epochs=3, steps_per_epoch=2)
 ROWS = 116
@@ -79,6 +80,10 @@ def outcome_of(
         spread=np.repeat([[0.4], [0.6]], CLOCK.epochs, axis=1),
         validation_rows=rows,
         seconds=0.25,
+        scores={
+            metric.name: np.where(lost, np.nan, correct / rows if metric.rises else loss.astype(np.float64))
+            for metric in FOR_CLASSES
+        },
     )
 
 

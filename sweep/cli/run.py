@@ -22,6 +22,7 @@ from sweep.config.study_file import Plan
 from sweep.errors import NOTHING_TO_COMPARE
 from sweep.jobs.queue import Progress
 from sweep.search.loop import SearchProgress
+from sweep.task import METRICS
 from sweep.verdict.result import Verdict
 
 PATIENCE_SECONDS = 20.0  # to store what is finished and to end the trainers
@@ -264,10 +265,10 @@ class RunProgress(RunListener):
         """Show how far a search is after a round."""
         assert self._plan is not None
         best, quoted = "", self._plan.baseline
-        if progress.finished and self._plan.metric == "log_loss":
-            best = f"best log-loss {progress.best_log_loss:.4f}"
-        elif progress.finished:
-            best = f"best {progress.best_value:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
+        if progress.best is not None and self._plan.metric == "accuracy":
+            best = f"best {progress.best:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
+        elif progress.best is not None:
+            best = f"best {METRICS[self._plan.metric].title} {progress.best:#.4g}"
         self._update(self.now, done=progress.finished * self._plan.search.replicates, best=best)
         if self.trainings:
             self.view.draw(self.now)

@@ -290,8 +290,8 @@ def _check_numbers(plan: Plan) -> None:
     if plan.training.class_weight is not None:
         raise BadInput("training.class_weight", "must be left out, since the label holds numbers.")
     watching: dict[str, tuple[str, Mapping[str, Space]]] = {}
-    for name, spaces in plan.search.schedules.items():
-        watching[f"search.schedules.{name}"] = name, spaces
+    for name, drawn in plan.search.schedules.items():
+        watching[f"search.schedules.{name}"] = name, drawn
     for number, quoted in enumerate(plan.quoted):
         watching[f"baseline.recipes.{number}"] = quoted.schedule.name, quoted.schedule.parameters
     for field, (name, spaces) in watching.items():
@@ -411,7 +411,7 @@ def read_plan_text(document: str) -> Plan:
 def read_kept_plan(tables: Mapping[str, Any]) -> Plan:
     """Check the tables of a study file as a database or a server keeps it, maybe since before there were all keys."""
     search = tables.get("search")
-    if isinstance(search, Mapping) and "metric" not in search:
+    if isinstance(search, Mapping) and search.get("metric") is None:
         tables = {**tables, "search": {**search, "metric": "accuracy"}}
     return read_plan(tables)
 

@@ -193,3 +193,20 @@ def unlike_a_date(text: pd.Series) -> str | None:
     commonest = shapes.mode().iloc[0]
     other = present[shapes != commonest]
     return str(other.iloc[0] if len(other) else present.iloc[-1])
+
+
+def is_whole(numbers: pd.Series) -> bool:
+    """Say whether numbers have no fraction."""
+    return pd.api.types.is_integer_dtype(numbers) or bool((numbers == numbers.round()).all())
+
+
+def as_text(cells: pd.Series) -> pd.Series:
+    """Return cells as text; a whole number without its point."""
+    codes, different = pd.factorize(cells)
+    words = pd.Series([*(text_of(value) for value in different), ""], dtype="str")
+    return pd.Series(words.to_numpy()[codes], index=cells.index, dtype="str").where(codes >= 0)
+
+
+def text_of(value: object) -> str:
+    """Return a cell as text; a whole number without its point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -13,31 +13,21 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from sweep.data.cells import days, read_dates, read_numbers, read_units, some, unlike_a_date
+from sweep.data.cells import as_text, days, is_whole, read_dates, read_numbers, read_units, some, text_of, unlike_a_date
+from sweep.data.label import AS_STATED, ID_ROWS, ID_SHARE, LONGEST_CLASS_LIST, LOOKED_AT, find_label, read_label
 from sweep.data.reading import Table
-from sweep.errors import BadInput, nearest
+from sweep.errors import BadInput
 from sweep.task import TaskName
 
 StatedRole: TypeAlias = Literal["number", "words", "date", "id"]
 
-LABEL_NAMES = ("class", "label", "target", "y", "outcome", "species", "labels", "classes", "category", "response")
-USUAL_LABELS = (  # of tables that many people use; any other name goes before
-    *("survived", "diagnosis", "churn", "exited", "attrition", "loan_status", "is_fraud"),
-    *("medv", "saleprice", "median_house_value", "mpg", "price"),
-)
 ID_NAME = re.compile(
     r"(?:.*[-_ .])?(?:id|index|idx|row|rows|rownames|row names|uuid|guid|key|no|nr|serial|code|case|obs|observation|"
     r"number|record|sample|instance)|\w+id|#|unnamed.*|",
     re.IGNORECASE,
 )
 CAMEL_ID = re.compile(r".*[a-z](?:Id|ID|No|Nr|Num|Number|Code|Key|Index)")
-AS_STATED = "as stated"
-LAST = "it is the last column"
 NUMBERS_ROWS = "it numbers the rows"
-ID_ROWS = 20  # below it, cells that are all different prove nothing
-ID_SHARE = 0.5  # of cells of words that are different
-LONGEST_CLASS_LIST = 20
-LOOKED_AT = 20_000  # rows that show how many values a column has, in a table of more
 
 
 class ColumnRole(StrEnum):
@@ -147,11 +137,11 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` for a column that can be nothing.
     """
-    label, why_label = _find_label(table, stated)
-    dropped = {_position(table, which, "data.drop") for which in stated.drop}
+    label, why_label = find_label(table, stated.label)
+    dropped = {table.find(which, "data.drop") for which in stated.drop}
     if label in dropped:
         raise BadInput("data.drop", f"must leave the label, got {table.shown(label)}.")
-    roles = {_position(table, which, "data.roles"): role for which, role in stated.roles.items()}
+    roles = {table.find(which, "data.roles"): role for which, role in stated.roles.items()}
     values: dict[int, pd.Series] = {}
     columns: list[Column] = []
     for position in range(table.columns.shape[1]):
@@ -166,7 +156,7 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
         name = table.names[position] if table.names else ""
         columns.append(Column(position, name, role, why, distinct, table.missing.get(position, {})))
     columns = _with_an_input(columns, values, table)
-    task, why, values[label], classes = _task(table, label, stated)
+    task, why, values[label], classes = read_label(table, label, stated.task, stated.labels)
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
     return Columns(pd.DataFrame(kept, copy=False), tuple(columns), task, why, classes)
 
@@ -184,60 +174,13 @@ def _with_an_input(columns: list[Column], values: dict[int, pd.Series], table: T
     raise BadInput("data.file", f"must have a column that a network can read, got none: {reasons}.")
 
 
-def _position(table: Table, which: str | int, field: str) -> int:
-    """Return the position, from 0, of a column that is stated by its name or its position."""
-    width, names = table.columns.shape[1], table.names
-    if isinstance(which, int) or (which not in names and re.fullmatch(r"-?\d+", which)):
-        if not -width <= int(which) < width:
-            raise BadInput(field, f"must be a position from {-width} to {width - 1}, got {which}.")
-        return int(which) % width
-    if not names:
-        raise BadInput(field, f"must be a position in a file without a header, got {which!r}.")
-    if names.count(which) > 1:
-        raise BadInput(field, f"must name one column, got {which!r}, which {names.count(which)} columns have.")
-    if which not in names:
-        raise BadInput(field, f"must be a column of the file, got {which!r}{nearest(which, names)}")
-    return names.index(which)
-
-
-def _find_label(table: Table, stated: Stated) -> tuple[int, str]:
-    """Return the label's position and why it is that: stated, called `class` or the like, or the last one."""
-    if stated.label is not None:
-        return _position(table, stated.label, "data.label"), AS_STATED
-    if table.label is not None:
-        return table.label, "the file says so"
-    names = [name.strip().lower() for name in table.names]
-    for known in (LABEL_NAMES, USUAL_LABELS):
-        named = [place for place, name in enumerate(names) if name in known]
-        if len(named) == 1:
-            return named[0], "its name says so"
-    last = table.columns.shape[1] - 1
-    able = (place for place in range(last, -1, -1) if _may_be_label(table, place))
-    found = next(able, last)
-    return found, LAST if found == last else "it is the last column that can be one"
-
-
-def _may_be_label(table: Table, position: int) -> bool:
-    """Say whether a column has different values, and is neither dates nor text that tells rows apart."""
-    present = table.columns[position].dropna()
-    different = int(present.iloc[:LOOKED_AT].nunique())
-    if different < 2 or pd.api.types.is_datetime64_any_dtype(present):
-        return False
-    if pd.api.types.is_numeric_dtype(present):
-        return True
-    text, decimal = present.astype("str"), table.form.decimal or "."
-    if different > ID_SHARE * len(present) and len(present) >= ID_ROWS:
-        return read_numbers(some(text), decimal).notna().mean() > 0.5 or read_units(some(text), decimal) is not None
-    return read_dates(text) is None
-
-
 def _role(table: Table, position: int, stated: StatedRole | None, distinct: int) -> tuple[ColumnRole, str, pd.Series]:
     """Return what an input column is, the reason, and its values: numbers, or words."""
     cells = table.columns[position]
     if stated is not None:
         return _as_stated(table, position, stated)
     if table.kinds.get(position) == "words" and not cells.isna().all():
-        return ColumnRole.WORDS, "the file says so", _as_text(cells)
+        return ColumnRole.WORDS, "the file says so", as_text(cells)
     present = cells.dropna() if cells.hasnans else cells
     if present.empty:
         return ColumnRole.EMPTY, "no cell has a value", cells
@@ -249,7 +192,7 @@ def _role(table: Table, position: int, stated: StatedRole | None, distinct: int)
     if role is ColumnRole.NUMBER:
         _refuse_infinite(table, position, values)
     if distinct == 1 and len(present) == len(cells) and bool((cells == cells.iloc[0]).all()):
-        why = f"every cell is {shortened(_text(present.iloc[0]))}"
+        why = f"every cell is {shortened(text_of(present.iloc[0]))}"
         role = ColumnRole.CONSTANT if role is ColumnRole.WORDS else role
     return role, why, values
 
@@ -306,7 +249,7 @@ def _as_stated(table: Table, position: int, role: StatedRole) -> tuple[ColumnRol
     cells = table.columns[position]
     if role == "id":
         return ColumnRole.ID, AS_STATED, cells
-    text = _as_text(cells)
+    text = as_text(cells)
     if role == "words":
         return ColumnRole.WORDS, AS_STATED, text
     first = text.dropna()
@@ -337,7 +280,7 @@ def _identifies(table: Table, position: int, present: pd.Series) -> str:
     if pd.api.types.is_datetime64_any_dtype(present) or pd.api.types.is_bool_dtype(present):
         return ""
     numeric, rows = pd.api.types.is_numeric_dtype(present), len(table.columns)
-    if numeric and not (_is_whole(present.iloc[:LOOKED_AT]) and _is_whole(present)):
+    if numeric and not (is_whole(present.iloc[:LOOKED_AT]) and is_whole(present)):
         return ""
     different = int(present.nunique())
     all_differ = different == len(present)
@@ -369,102 +312,12 @@ def _is_named_id(name: str) -> bool:
     return bool(ID_NAME.fullmatch(name.strip()) or CAMEL_ID.fullmatch(name.strip()))
 
 
-def _is_whole(numbers: pd.Series) -> bool:
-    return pd.api.types.is_integer_dtype(numbers) or bool((numbers == numbers.round()).all())
-
-
 def _counts(cells: pd.Series) -> bool:
     """Say whether whole numbers count up by one: from 0, from 1, or from more than 1e9."""
     low, high = int(cells.min()), int(cells.max())
     return bool(cells.is_monotonic_increasing) and high - low == len(cells) - 1 and (low in (0, 1) or low > 1e9)
 
 
-def is_one_hill(counts: Sequence[int]) -> bool:
-    """Say whether counts rise and fall once, nearly, and far, as those of grades and events do."""
-    steps = np.abs(np.diff([0, *counts, 0])).sum()
-    return bool(steps <= 1.25 * 2 * max(counts) and max(counts) > 4 * min(counts))
-
-
 def _plain(cells: pd.Series) -> pd.Series:
     """Return numbers as NumPy has them."""
     return cells if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "if" else cells.astype("float64")
-
-
-def _as_text(cells: pd.Series) -> pd.Series:
-    """Return cells as text; a whole number without its point."""
-    codes, different = pd.factorize(cells)
-    words = pd.Series([*(_text(value) for value in different), ""], dtype="str")
-    return pd.Series(words.to_numpy()[codes], index=cells.index, dtype="str").where(codes >= 0)
-
-
-def _text(value: object) -> str:
-    """Return a cell as text; a whole number without its point."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _task(table: Table, label: int, stated: Stated) -> tuple[TaskName, str, pd.Series, tuple[str, ...]]:
-    """Return what the label holds, why, its values (class indices or numbers; NaN where missing), and the classes."""
-    cells = table.columns[label]
-    present = cells.dropna()
-    if present.empty:
-        raise BadInput("data.label", f"must name a column with values, got {table.shown(label)}.")
-    numbers = _numbers_of_label(table, cells)
-    are_numbers = numbers.notna().sum() == len(present)
-    different, task, why = int(present.nunique()), stated.task, AS_STATED
-    if task is None and label in table.kinds and different > 2:
-        task, why = ("numbers" if table.kinds[label] == "number" else "classes"), "the file says so"
-    if task is None:
-        whole = are_numbers and _is_whole(numbers.dropna())
-        are_classes = not are_numbers or stated.labels or different <= 2 or (whole and _are_codes(numbers.dropna()))
-        task = "classes" if are_classes else "numbers"
-        kind = "whole numbers" if whole else "numbers" if are_numbers else "words"
-        why = f"the label has {different} different {kind}"
-    if task == "numbers":
-        if not are_numbers:
-            wrong = present[numbers[present.index].isna()].iloc[0]
-            raise BadInput("data.task", f"the label must hold numbers, got {shortened(str(wrong))}.")
-        if different < 2:
-            raise BadInput("data.label", f"must name a column of different numbers, got only {_text(present.iloc[0])}.")
-        return task, why, numbers, ()
-    words = _as_text(cells)
-    unknown = [word for word in stated.labels if not (words == word).any()]
-    if unknown:
-        near = nearest(unknown[0], words.dropna().unique())
-        raise BadInput("data.labels", f"must map labels of the file, got {unknown[0]!r}{near}")
-    words = words.replace(dict(stated.labels)) if stated.labels else words
-    classes = tuple(sorted(words.dropna().unique()))
-    if len(classes) < 2:
-        raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
-    if len(classes) > 0.5 * len(present) and len(present) >= ID_ROWS:
-        dates = " (dates)" if read_dates(some(words)) is not None else ""
-        raise BadInput(
-            "data.label",
-            f"must name a column of classes or numbers, got {table.shown(label)}: "
-            f"{len(classes)} different words in {len(present)} rows{dates}.",
-        )
-    codes = pd.Series(pd.Categorical(words, categories=classes).codes, index=words.index).astype("float64")
-    return task, why, codes.where(words.notna()), classes
-
-
-def _numbers_of_label(table: Table, cells: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
-        return cells.astype("float64")
-    text, decimal = cells.astype("str").where(cells.notna()), table.form.decimal or "."
-    numbers = read_numbers(text, decimal)
-    measures = read_units(text, decimal) if numbers.isna().all() and text.nunique() > LONGEST_CLASS_LIST else None
-    return numbers if measures is None else measures.values
-
-
-def _are_codes(numbers: pd.Series) -> bool:
-    """Say whether whole numbers are codes of classes: few, close together, in more than a row or two each.
-
-    Counts of events and grades rise to a commonest number and fall; with more than 10 of them they are numbers.
-    """
-    rows = numbers.value_counts().sort_index()
-    values, counts = rows.index.to_numpy(), rows.to_numpy(np.int64).tolist()
-    if values[-1] - values[0] + 1 > 2 * len(values) + 2 or len(numbers) < 3 * len(values):
-        return False
-    if len(values) <= LONGEST_CLASS_LIST // 2:
-        return True
-    alike = max(counts) <= 4 * min(counts)
-    return alike or (len(values) <= LONGEST_CLASS_LIST and not is_one_hill(counts))

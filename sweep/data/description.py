@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from sweep.data.columns import AS_STATED, INPUTS, Column, ColumnRole, Columns, Stated, find_columns
+from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_columns
 from sweep.data.form import Form
+from sweep.data.label import AS_STATED
 from sweep.data.reading import Table, read_table
 from sweep.model import Answer
 from sweep.task import TaskName

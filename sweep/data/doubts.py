@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sweep.data.columns import AS_STATED, LAST, Column, ColumnRole, Columns, is_one_hill
+from sweep.data.columns import Column, ColumnRole, Columns
+from sweep.data.label import AS_STATED, LAST, is_one_hill
 
 FEW_ROWS, MOST_ROWS = 2_000, 50_000  # to find a column that may tell the label, and to make sure
 NEARLY = 0.995  # of the rows that one column alone gets right
@@ -36,8 +37,7 @@ def _label_column(found: Columns) -> Iterator[str]:
     first, target = inputs[0], found.values[label.position]
     if label.why == LAST and not label.name and not found.classes and first.position == 0:
         cells = found.values[0]
-        words = not pd.api.types.is_numeric_dtype(cells)
-        codes = words or (bool((cells.dropna() % 1 == 0).all()) and cells.min() in (0, 1))
+        codes = not pd.api.types.is_numeric_dtype(cells) or (cells.dtype.kind == "i" and cells.min() in (0, 1))
         if codes and 2 <= first.distinct <= MOST_CLASSES:
             yield f"{first.shown} has {first.distinct} different values: if it is the label, label = 0"
     before: list[Column] = []

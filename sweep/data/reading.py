@@ -37,7 +37,7 @@ from sweep.data.form import (
     not_of,
     one_byte_encoding,
 )
-from sweep.errors import BadInput
+from sweep.errors import BadInput, nearest
 
 ARFF_START = re.compile(rb"(\s*%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""\s*@attribute\s+(?:(['"])(.+?)\1|([^\s{]+))""", re.IGNORECASE)
@@ -88,6 +88,21 @@ class Table:
     def shown(self, position: int) -> str:
         """Return a column's number, counted from 1, and its name, as messages have it."""
         return f"column {position + 1}" + (f" ({shortened(self.names[position])})" if self.names else "")
+
+    def find(self, which: str | int, field: str) -> int:
+        """Return the position, from 0, of a column that is stated by its name or its position."""
+        width, names = self.columns.shape[1], self.names
+        if isinstance(which, int) or (which not in names and re.fullmatch(r"-?\d+", which)):
+            if not -width <= int(which) < width:
+                raise BadInput(field, f"must be a position from {-width} to {width - 1}, got {which}.")
+            return int(which) % width
+        if not names:
+            raise BadInput(field, f"must be a position in a file without a header, got {which!r}.")
+        if names.count(which) > 1:
+            raise BadInput(field, f"must name one column, got {which!r}, which {names.count(which)} columns have.")
+        if which not in names:
+            raise BadInput(field, f"must be a column of the file, got {which!r}{nearest(which, names)}")
+        return names.index(which)
 
 
 def read_table(path: Path, form: Form = NOTHING_STATED) -> Table:

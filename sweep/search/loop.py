@@ -28,8 +28,9 @@ from sweep.search.space import SearchSpace, suggest_all
 from sweep.space import Value
 from sweep.store.database import Database
 from sweep.store.optuna_schema import read_params
-from sweep.store.queries import StoredStudy
+from sweep.store.queries import VALUED_BY, StoredStudy
 from sweep.store.trials import TrialCurves, TrialRecord, put_back, store
+from sweep.task import MetricName
 
 # TPE models the best 25 trials against the others (Bergstra et al. 2011; Optuna's default for `gamma`). What it is
 # shown is bounded, so that a round costs the same after a hundred trials and after a hundred thousand.
@@ -41,15 +42,14 @@ REDRAWS = 10
 
 @dataclass(frozen=True)
 class SearchProgress:
-    """Where a search is after a round: candidates finished of all, and the scores of the best so far by its metric.
+    """Where a search is after a round: candidates finished of all, and the score of the best so far by its metric.
 
     `trials` is the budget, or fewer if the search space holds no more candidates.
     """
 
     finished: int
     trials: int
-    best_value: float | None = None
-    best_log_loss: float | None = None
+    best: float | None = None
 
 
 @dataclass
@@ -91,6 +91,7 @@ class Coordinator:
         self._study_id = self.database.storage.get_study_id_from_name(self.study.study_name)
         self._stored = StoredStudy(self.database, self.plan.name)
         self._run_seeds = range(self.plan.search.replicates)
+        self._valued_by: MetricName = self.study.user_attrs.get(VALUED_BY, "accuracy")
         put_back(self.database, self._study_id)
 
     def run(self, deadline: float = math.inf) -> SearchProgress:
@@ -104,8 +105,8 @@ class Coordinator:
                 tried = {key: self._finite.point(params) for key, params in self._finite.read_trials(study).items()}
             untried = Untried(self._finite, {point for point in tried.values() if point is not None}).number
             wanted = int(min(self.plan.search.trials, len(ranked) + untried))
-            best = ranked[["value", "log_loss"]].astype(float).fillna(math.inf).head(1).itertuples(index=False)
-            progress = SearchProgress(len(ranked), wanted, *next(best, ()))
+            score = "value" if self._valued_by == self.plan.metric else self.plan.metric  # or a column of its own
+            progress = SearchProgress(len(ranked), wanted, next(iter(ranked[score].dropna()), None))
             self.on_progress(progress)
             left = progress.trials - progress.finished
             if left <= 0 or time.monotonic() >= deadline:
@@ -152,7 +153,7 @@ class Coordinator:
 
     def _trial(self, position: int, candidate: Candidate, outcome: Outcome, began: datetime) -> FrozenTrial:
         trial = create_trial(
-            value=outcome.value("accuracy"),
+            value=outcome.value(self._valued_by),
             params=self._space.params(candidate),
             distributions=self._space.distributions(candidate.schedule.name),
             user_attrs=to_record(candidate, outcome, position).attributes(),
@@ -173,7 +174,7 @@ class Coordinator:
                 trial, candidate = claimed[place]
                 for key, value in to_record(candidate, outcome).attributes().items():
                     trial.set_user_attr(key, value)
-                self.study.tell(trial, outcome.value("accuracy"))
+                self.study.tell(trial, outcome.value(self._valued_by))
         finally:
             put_back(self.database, self._study_id)
 
@@ -276,6 +277,7 @@ def to_record(candidate: Candidate, outcome: Outcome, position: int | None = Non
         class_correct=tuple(outcome.class_correct.sum(axis=0).tolist()),
         validation_rows=outcome.validation_rows,
         log_losses=_numbers(outcome.log_loss),
+        scores={metric: _numbers(by_run) for metric, by_run in outcome.scores.items()},
         run_seeds=outcome.run_seeds,
         training_seconds=round(outcome.seconds, 4),
         curves=TrialCurves(

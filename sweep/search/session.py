@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import optuna
@@ -21,6 +22,7 @@ from sweep.execution.local import Pool
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.loop import to_record
 from sweep.search.space import SearchSpace
+from sweep.task import METRICS, MetricName
 
 
 def read_data(study_file: StudyFile) -> Dataset:
@@ -91,11 +93,17 @@ def default_workers() -> int:
 
 @dataclass(frozen=True)
 class Objective:
-    """Call it with an Optuna trial: it returns the mean final validation accuracy over the run seeds."""
+    """Call it with an Optuna trial: it returns the mean final score over the run seeds, which `direction` improves."""
 
     space: SearchSpace
     trainer: Trainer
     run_seeds: Sequence[int]
+    metric: MetricName = "accuracy"
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """What an Optuna study of it is to do."""
+        return METRICS[self.metric].direction
 
     def __call__(self, trial: optuna.Trial) -> float:
         """Train one candidate drawn by `trial` and record its runs as the trial's user attributes."""
@@ -103,7 +111,7 @@ class Objective:
         ((_, outcome),) = self.trainer.train([candidate], self.run_seeds)
         for key, value in to_record(candidate, outcome).attributes().items():
             trial.set_user_attr(key, value)
-        return outcome.value("accuracy")
+        return outcome.value(self.metric)
 
     def enqueue(self, study: optuna.Study, candidates: Iterable[Candidate]) -> None:
         """Queue candidates, such as a study file's recipes, ahead of what the sampler proposes."""
@@ -117,7 +125,7 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
 
     >>> import optuna
     >>> with objective_from("studies/smoke.toml", workers=1) as objective:  # doctest: +SKIP
-    ...     study = optuna.create_study(direction="maximize")
+    ...     study = optuna.create_study(direction=objective.direction)
     ...     study.optimize(objective, n_trials=20)
     """
     read = read_study_file(Path(study_file))
@@ -125,4 +133,5 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     spec, replicates = make_spec(read, read_data(read)), read.plan.search.replicates
     with Pool(workers or default_workers()) as pool:
         trainer = BatchTrainer(pool, spec, tile_shape(spec, 1, replicates))
-        yield Objective(SearchSpace(read.plan.search), trainer, range(replicates))
+        metric = settle_metric(read.plan, spec.architecture.task).metric
+        yield Objective(SearchSpace(read.plan.search), trainer, range(replicates), metric)

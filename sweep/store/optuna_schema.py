@@ -82,16 +82,21 @@ FINISHED = f"""
     WHERE t.study_id = :study AND t.state = 'COMPLETE'
 """
 # Between equals the one that was proposed first comes first, whichever arrived first; trials of others go before.
-BEST_FIRST: dict[MetricName, str] = {
-    "accuracy": "value DESC, log_loss NULLS LAST, position NULLS FIRST, number",
-    "log_loss": "CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, position NULLS FIRST, number",
-}
-for _metric in METRICS.values():
-    _first = "value DESC" if _metric.rises else "value"
-    _whole = [] if _metric.worst is not None else ["CASE WHEN diverged = 0 THEN 0 ELSE 1 END"]  # before the diverged
-    BEST_FIRST.setdefault(
-        _metric.name, ", ".join([*_whole, _first, "log_loss NULLS LAST", "position NULLS FIRST", "number"])
-    )
+EQUALS = "position NULLS FIRST, number"
+
+
+def best_first(metric: MetricName, valued_by: MetricName) -> str:
+    """Return what puts finished trials in order, best first, where their values are scores by `valued_by`.
+
+    Where a run that diverged has no worst score, a trial with one comes behind all trials without.
+    """
+    if metric == "log_loss" and valued_by == "accuracy":  # a study of before there were other metrics
+        return f"CASE WHEN diverged = 0 THEN log_loss END NULLS LAST, value DESC, {EQUALS}"
+    known = METRICS[metric]
+    whole = "" if known.worst is not None else "CASE WHEN diverged = 0 THEN 0 ELSE 1 END, "
+    return f"{whole}value {'DESC' if known.rises else 'ASC'}, log_loss NULLS LAST, {EQUALS}"
+
+
 ANY_AFTER = text("""
     SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, v.value
     FROM trials t

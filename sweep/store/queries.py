@@ -20,7 +20,9 @@ from sweep.space import Value
 from sweep.store import optuna_schema as schema
 from sweep.store.database import Database, SchemaMissing
 from sweep.store.trials import BRIEF, TrialRecord, read_record
-from sweep.task import MetricName
+from sweep.task import METRICS, MetricName
+
+VALUED_BY = "valued_by"  # the study's attribute that says which metric its trials' values are
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Best:
     @property
     def correct(self) -> dict[int, int]:
         """The validation rows that each run got right, by run seed; empty if the trial does not tell both."""
-        return {run.run_seed: run.correct for run in self.record.runs}
+        return {run.run_seed: run.correct for run in self.record.runs if run.correct is not None}
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,12 @@ class StudyReader:
         return "accuracy" if self.plan is None else self.plan.metric
 
     @property
+    def valued_by(self) -> MetricName:
+        """Which metric the trials' values are: what ranks, but for accuracy in a study of before there were others."""
+        kept = self.attributes.get(VALUED_BY)
+        return kept if kept in METRICS else "accuracy"
+
+    @property
     def baseline(self) -> BaselinePlan | None:
         """The result that the study file quotes from elsewhere."""
         return None if self.plan is None else self.plan.baseline
@@ -200,7 +208,7 @@ class StudyReader:
 
     def standings(self, top: int | None = None) -> pd.DataFrame:
         """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
-        order, limit = schema.BEST_FIRST[self.metric], "" if top is None else f" LIMIT {int(top)}"
+        order, limit = schema.best_first(self.metric, self.valued_by), "" if top is None else f" LIMIT {int(top)}"
         return self._frame(text(f"SELECT * FROM ({schema.FINISHED}) AS finished ORDER BY {order}{limit}"))
 
     def _frame(self, query: TextClause) -> pd.DataFrame:

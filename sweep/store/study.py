@@ -25,7 +25,8 @@ from sweep.errors import BadInput
 from sweep.seeds import Stage, run_seeds
 from sweep.store.database import Database
 from sweep.store.optuna_schema import STUDY_SYSTEM
-from sweep.store.queries import StoredStudy
+from sweep.store.queries import VALUED_BY, StoredStudy
+from sweep.task import DEFAULT_METRICS, METRICS
 
 if TYPE_CHECKING:
     import optuna
@@ -47,11 +48,19 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     import optuna  # noqa: PLC0415 - `sweep compare` reads documents without it
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a run shows its progress itself
+    wanted_direction = METRICS[plan.metric].direction
     study = optuna.create_study(
-        storage=database.storage, study_name=plan.name, direction="maximize", load_if_exists=True
+        storage=database.storage, study_name=plan.name, direction=wanted_direction, load_if_exists=True
     )
-    if study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
-        raise BadInput("name", f"the stored study `{plan.name}` does not maximize one value; choose another name.")
+    kept, begun = study.user_attrs, StoredStudy(database, plan.name).count_finished() > 0
+    if begun and "plan" in kept:
+        check_same_plan(kept["plan"], plan, "give the study another name, or another --storage.")
+    directions = [direction.name.lower() for direction in study.directions]
+    # Before a trial could be ranked by another metric than accuracy, this was its value, whatever ranked.
+    is_old = plan.metric == "log_loss" and directions == ["maximize"]
+    if directions != [wanted_direction] and not is_old:
+        rule = f"does not {wanted_direction} one value, as {plan.metric} is to be"
+        raise BadInput("name", f"the stored study `{plan.name}` {rule}; choose another name.")
     seeds = {
         Stage.SEARCH: plan.search.replicates,
         Stage.SELECTION: plan.verdict.selection_seeds,
@@ -62,11 +71,10 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
         # Of each stage, the first seed and how many it takes; a later confirmation goes on behind its own.
         "run_seeds": {stage: {"first": run_seeds(stage, 1).start, "number": count} for stage, count in seeds.items()},
         "quoted_baseline": plan.baseline.accuracy if plan.baseline else None,
-        "plan": plan.model_dump(mode="json"),
+        "plan": document_of(plan),
+        VALUED_BY: "accuracy" if is_old else plan.metric,
     }
-    kept = study.user_attrs
-    if StoredStudy(database, plan.name).count_finished() and "plan" in kept:
-        check_same_plan(kept["plan"], plan, "give the study another name, or another --storage.")
+    if begun and "plan" in kept:
         if kept["data_sha256"] != data_sha256:
             raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
     else:
@@ -84,11 +92,21 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
 
 def check_same_plan(stored: dict[str, Any], plan: Plan, instead: str) -> None:
     """Raise `BadInput` if a stored plan has something else where nothing may change; `instead` is what to do then."""
-    changed = _first_difference(with_defaults(stored), plan.model_dump(mode="json"))
+    before = with_defaults(stored)
+    changed = _first_difference(before, document_of(plan, before))
     if changed:
         field, *values = changed
         old, new = ("nothing there" if value is None else json.dumps(value) for value in values)
         raise BadInput(field, f"the stored study `{plan.name}` has {old}, not {new}; {instead}")
+
+
+def document_of(plan: Plan, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return a plan as a study keeps it: a metric that is not settled is the default of the stored plan's task."""
+    document = plan.model_dump(mode="json")
+    if document["search"]["metric"] is None:
+        before = METRICS.get((stored or {}).get("search", {}).get("metric"))
+        document["search"]["metric"] = plan.metric if before is None else DEFAULT_METRICS[before.task]
+    return document
 
 
 def with_defaults(stored: dict[str, Any]) -> dict[str, Any]:

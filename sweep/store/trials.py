@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import sqlalchemy as sa
-from pydantic import StrictFloat, StrictInt, ValidationError
+from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from sweep.errors import StorageFailed
 from sweep.model import Answer
 from sweep.store.database import Database
 from sweep.store.optuna_schema import STUDIES, TRIALS, insert_trials
+from sweep.task import MetricName
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -29,15 +30,22 @@ Number: TypeAlias = StrictFloat | None
 
 
 class Run(Answer):
-    """One training: its seed, its right validation rows and its validation cross-entropy."""
+    """One training: its seed, its right validation rows and its validation cross-entropy, and all its scores by metric.
+
+    Numbers have no rows that are right and no cross-entropy; of a run that diverged a score is None.
+    """
 
     run_seed: int
-    correct: int
+    correct: int | None
     log_loss: float | None
+    scores: dict[MetricName, float | None] = Field(default={})
 
 
 class TrialCurves(Answer):
-    """Curves by epoch, mean over runs, `[epochs]`; None where they are not finite."""
+    """Curves by epoch, mean over runs, `[epochs]`; None where they are not finite.
+
+    What is called accuracy is, of numbers, the root mean squared error in the target's unit.
+    """
 
     rate: tuple[Number, ...]
     loss: tuple[Number, ...]
@@ -51,10 +59,11 @@ class TrialRecord(Answer):
 
     format: Literal[1] = 1  # the version of the stored document
     schedule: dict[str, Any] | None = None  # whole, with its defaults, as `read_schedule` takes it
-    correct: tuple[StrictInt, ...] = ()  # right validation rows by run
+    correct: tuple[StrictInt, ...] = ()  # right validation rows by run; empty for numbers
     class_correct: tuple[StrictInt, ...] = ()  # and by class, added up over the runs
     validation_rows: StrictInt | None = None
-    log_losses: tuple[Number, ...] = ()  # validation cross-entropy by run; None where a run diverged
+    log_losses: tuple[Number, ...] = ()  # validation cross-entropy by run; None where a run diverged; as `correct`
+    scores: dict[MetricName, tuple[Number, ...]] = Field(default={})  # by run, of every metric of the task
     run_seeds: tuple[StrictInt, ...] = ()
     training_seconds: Number = None  # the trial's share of the time that trainers spent
     curves: TrialCurves | None = None  # None also where they were not asked for
@@ -64,14 +73,35 @@ class TrialRecord(Answer):
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Each run of the trial; empty if it does not tell both seeds and right rows."""
-        if len(self.run_seeds) != len(self.correct):
+        """Each run of the trial; empty if it does not tell both seeds and scores."""
+        number = len(self.run_seeds)
+        scores = {metric: by_run for metric, by_run in self.scores.items() if len(by_run) == number}
+        if len(self.correct) != number and (self.correct or not scores):
             return ()
-        losses = self.log_losses if len(self.log_losses) == len(self.correct) else (None,) * len(self.correct)
+        nothing: tuple[None, ...] = (None,) * number
+        losses = self.log_losses if len(self.log_losses) == number else nothing
         return tuple(
-            Run(run_seed=seed, correct=correct, log_loss=loss)
-            for seed, correct, loss in zip(self.run_seeds, self.correct, losses, strict=True)
+            Run(
+                run_seed=seed,
+                correct=correct,
+                log_loss=loss,
+                scores={metric: by_run[place] for metric, by_run in scores.items()},
+            )
+            for place, (seed, correct, loss) in enumerate(
+                zip(self.run_seeds, self.correct or nothing, losses, strict=True)
+            )
         )
+
+    def by_seed(self, metric: MetricName) -> dict[int, float | None]:
+        """Return each run's score by its seed, None where it diverged; empty if the trial does not tell.
+
+        The accuracy of a trial is told as right rows.
+        """
+        if metric == "accuracy":
+            return {run.run_seed: run.correct for run in self.runs if run.correct is not None}
+        if metric == "log_loss" and len(self.log_losses) == len(self.run_seeds):
+            return {run.run_seed: run.log_loss for run in self.runs}
+        return {run.run_seed: run.scores[metric] for run in self.runs if metric in run.scores}
 
     def attributes(self) -> dict[str, Any]:
         """Return the user attributes that keep this record, as JSON without NaN or infinity."""

@@ -29,7 +29,7 @@ from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.store.study import open_study, read_documents, write_documents
-from sweep.task import FOR_CLASSES, MetricName
+from sweep.task import FOR_CLASSES, METRICS, MetricName
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.record import (
     DOSSIER,
@@ -235,19 +235,20 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
 
     They are the `verdict.finalists` best candidates, each once, and of the schedules whose best trial is within noise
     of the very best one, as many more at most; the simplest of them races in any case. A search that others filled may
-    hold trials without a schedule to train again, or without the right rows of each run: these take no part.
+    hold trials without a schedule to train again, or without the score of each run: these take no part.
 
     Raises:
         StorageFailed: if no trial has runs that could be compared.
     """
     with StoredStudy(database, plan.name).reading() as study:
         found = best_candidates(study, plan.verdict.finalists), [each.best for each in study.best_of_each_schedule()]
-    best, families = ([trial for trial in group if trial.schedule and trial.correct] for group in found)
+    metric = plan.metric
+    best, families = ([trial for trial in group if trial.schedule and trial.record.by_seed(metric)] for group in found)
     if not best:
         raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
     racing = [_contender(plan, trial) for trial in best]
     seen = [trial.params for trial in best]
-    others = [_contender(plan, trial) for trial in within_noise(families) if trial.params not in seen]
+    others = [_contender(plan, trial) for trial in within_noise(families, metric) if trial.params not in seen]
     few, rest = others[: plan.verdict.finalists], others[plan.verdict.finalists :]
     simplest = min(others, key=lambda each: each.complexity, default=None)
     return racing + few + [each for each in rest if each is simplest]
@@ -265,27 +266,29 @@ def best_candidates(study: StudyReader, number: int) -> list[Best]:
             else:
                 same.append(trial)
         if len(groups) >= number or len(found) < top:
-            return [max(group, key=lambda trial: len(trial.correct)) for group in groups[:number]]
+            return [max(group, key=lambda trial: len(trial.record.runs)) for group in groups[:number]]
         top *= 2
 
 
-def within_noise(ranked: list[Best]) -> list[Best]:
+def within_noise(ranked: list[Best], metric: MetricName) -> list[Best]:
     """Return the trials that cannot be told from the first by the run seeds that all of them share."""
-    leader = next(iter(ranked), None)
-    peers = [trial for trial in ranked if leader is not None and trial.correct.keys() == leader.correct.keys()]
-    if leader is None or len(leader.correct) < 2:
-        return peers
-    table = np.array([[trial.correct[seed] for seed in leader.correct] for trial in peers], np.float64)
-    return [peers[place] for place in indistinguishable(table)]
+    by_trial = [(trial, trial.record.by_seed(metric)) for trial in ranked]
+    seeds = by_trial[0][1] if by_trial else {}
+    peers = [(trial, by_seed) for trial, by_seed in by_trial if by_seed.keys() == seeds.keys()]
+    if len(seeds) < 2:
+        return [trial for trial, _ in peers]
+    table = np.array([[by_seed[seed] for seed in seeds] for _, by_seed in peers], np.float64)
+    return [peers[place][0] for place in indistinguishable(METRICS[metric].gains(table))]
 
 
 def _contender(plan: Plan, trial: Best) -> Contender:
     runs = Runs(
         run_seeds=tuple(run.run_seed for run in trial.record.runs),
-        correct=tuple(run.correct for run in trial.record.runs),
-        log_losses=tuple(run.log_loss for run in trial.record.runs),
+        correct=trial.record.correct,
+        log_losses=tuple(run.log_loss for run in trial.record.runs if trial.record.correct),
         diverged=trial.record.diverged or 0,
         class_correct=trial.record.class_correct,
+        scores=trial.record.scores,
     )
     found = {"study": plan.name, "trial": trial.trial, "params": trial.params}
     return Contender.of(SearchSpace(plan.search).read_candidate(trial), **found, search=runs)
@@ -304,18 +307,21 @@ def placed(contenders: Sequence[Contender], metric: MetricName) -> list[Contende
 
 
 def ranked(contenders: Sequence[Contender], metric: MetricName) -> list[Contender]:
-    """Return contenders that raced, best first; ties in right rows are broken by log-loss, and the other way round.
+    """Return contenders that raced, best first; of equal scores the one with the lower training loss at its end.
 
-    One that ran longer comes before one that left earlier.
+    One that ran longer comes before one that left earlier, and where there is no worst score, one without diverged runs
+    before one with any.
     """
+    known, tie_breaker = METRICS[metric], METRICS[METRICS[metric].tie_breaker]
 
     def standing(contender: Contender) -> tuple[float, ...]:
         runs = contender.selection
         assert runs is not None  # everybody was in the first look
-        loss = math.inf if runs.log_loss is None else runs.log_loss
-        by_accuracy = (-runs.correct_mean, loss)
-        by_loss = (math.inf if runs.diverged else loss, -runs.correct_mean)
-        return -len(runs.run_seeds), *(by_accuracy if metric == "accuracy" else by_loss)
+        loss = tie_breaker.mean(runs.by_metric(tie_breaker.name, 1))
+        if metric == "accuracy":
+            return -len(runs.run_seeds), -runs.correct_mean, loss
+        mean, behind = known.mean(runs.by_metric(metric, 1)), known.worst is None and runs.diverged > 0
+        return -len(runs.run_seeds), behind, -mean if known.rises else mean, loss, -runs.correct_mean
 
     return sorted(contenders, key=standing)
 

@@ -21,7 +21,7 @@ from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
-from sweep.task import MetricName
+from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role, searches
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class Runs(Record):
     """One candidate's trainings in one stage."""
 
     run_seeds: tuple[int, ...]
-    correct: tuple[int, ...]  # validation rows that each run classified right
-    log_losses: tuple[float | None, ...]  # validation cross-entropy of each run; None where it is not finite
+    correct: tuple[int, ...]  # validation rows that each run classified right; empty for numbers
+    log_losses: tuple[float | None, ...]  # validation cross-entropy of each run; None where not finite; as `correct`
     diverged: int  # how many runs ended in NaN or infinity
     class_correct: tuple[int, ...] = ()  # right rows of each class, added up over the runs; empty if not kept
+    scores: dict[MetricName, tuple[float | None, ...]] = {}  # of each run by metric; None where it diverged
 
     @classmethod
     def of(cls, outcome: Outcome) -> Runs:
@@ -58,6 +59,7 @@ class Runs(Record):
             log_losses=_finite(outcome.log_loss),
             diverged=int(outcome.diverged.sum()),
             class_correct=tuple(outcome.class_correct.sum(axis=0).tolist()),
+            scores={metric: _finite(by_run) for metric, by_run in outcome.scores.items()},
         )
 
     def joined(self, more: Runs) -> Runs:
@@ -69,12 +71,28 @@ class Runs(Record):
             log_losses=self.log_losses + more.log_losses,
             diverged=self.diverged + more.diverged,
             class_correct=tuple(one + other for one, other in by_class),
+            scores={
+                metric: by_run + more.scores[metric] for metric, by_run in self.scores.items() if metric in more.scores
+            },
         )
+
+    def by_metric(self, metric: MetricName, rows: int) -> Numbers:
+        """Return the score of each run, `[runs]`; NaN where it diverged, but for accuracy, as a share of `rows`.
+
+        Raises:
+            ValueError: if the runs were kept before there was this metric.
+        """
+        if metric == "accuracy":
+            return np.array(self.correct, np.float64) / rows
+        kept = self.log_losses if metric == "log_loss" else self.scores.get(metric)
+        if kept is None:
+            raise ValueError(f"the runs do not tell {metric}.")
+        return np.array(kept, np.float64)
 
     @property
     def correct_mean(self) -> float:
-        """Right rows, mean over the runs."""
-        return sum(self.correct) / len(self.correct)
+        """Right rows, mean over the runs; 0 for numbers."""
+        return sum(self.correct) / max(1, len(self.correct))
 
     @property
     def log_loss(self) -> float | None:
@@ -87,22 +105,25 @@ class MeanCurves(Record):
     """One candidate's curves over the confirmation, `[epochs]`."""
 
     rate: tuple[float, ...]  # learning rate at the start of each epoch, mean over runs
-    accuracy: tuple[float, ...]  # validation accuracy, mean over runs
+    # Validation accuracy, mean over runs; of numbers the root mean squared error in the target's unit, over those that
+    # did not diverge; empty if there are none.
+    accuracy: tuple[float, ...]
     low: tuple[float, ...]  # its 10th percentile over runs
     high: tuple[float, ...]  # its 90th percentile
-    loss: tuple[float | None, ...]  # validation cross-entropy, mean over runs that did not diverge; None if not finite
+    loss: tuple[float | None, ...]  # validation loss, mean over runs that did not diverge; None if not finite
     training_loss: tuple[float | None, ...] = ()  # the same of the training rows; not in records of before
     training_accuracy: tuple[float, ...] = ()  # mean over runs
 
     @classmethod
     def of(cls, outcome: Outcome) -> MeanCurves:
         """Return what the record keeps of a candidate's curves."""
-        low, high = outcome.spread
+        shown = [outcome.validation_accuracy, *outcome.spread]
+        accuracy, low, high = (tuple(curve.tolist()) if np.isfinite(curve).all() else () for curve in shown)
         return cls(
             rate=tuple(outcome.rate.tolist()),
-            accuracy=tuple(outcome.validation_accuracy.tolist()),
-            low=tuple(low.tolist()),
-            high=tuple(high.tolist()),
+            accuracy=accuracy,
+            low=low,
+            high=high,
             loss=_finite(outcome.validation_loss),
             training_loss=_finite(outcome.loss),
             training_accuracy=tuple(outcome.accuracy.tolist()),
@@ -275,24 +296,17 @@ class VerdictRecord(Record):
 
 
 def scores(contenders: Sequence[Contender], metric: MetricName) -> Numbers:
-    """Return what the race compares, `[contenders, runs]`, higher is better: right rows, or the negative log-loss.
-
-    By log-loss, a contender with a diverged run is taken to be worse in all its runs than anybody else in any.
-    """
-    runs = [contender.selection for contender in contenders]
+    """Return what the race compares, `[contenders, runs]`, higher is better: right rows, or `Metric.gains`."""
+    runs = [contender.selection for contender in contenders if contender.selection is not None]
     if metric == "accuracy":
-        return np.array([each.correct for each in runs if each is not None], np.float64)
-    table = np.array([each.log_losses for each in runs if each is not None], np.float64)
-    finite = table[np.isfinite(table)]
-    table[~np.isfinite(table).all(axis=1)] = (finite.max() if len(finite) else 0.0) + 1.0
-    return -table
+        return np.array([each.correct for each in runs], np.float64)
+    return METRICS[metric].gains([each.by_metric(metric, 1) for each in runs])
 
 
 def run_scores(runs: Runs, metric: MetricName, rows: int) -> Numbers:
     """Return what each run scored by a metric, `[runs]`; NaN for one without a score, and empty if nobody knows."""
-    if metric == "accuracy":
-        return np.array(runs.correct, np.float64) / rows
-    return np.array(runs.log_losses if metric == "log_loss" else (), np.float64)
+    known = metric in ("accuracy", "log_loss") or metric in runs.scores
+    return runs.by_metric(metric, rows) if known else np.zeros(0)
 
 
 def read_record(stored: StoredStudy) -> VerdictRecord | None:

@@ -29,7 +29,7 @@ class TrialFacts(Answer):
 
     Attributes:
         trial: its number.
-        value: final validation accuracy, mean over its runs.
+        value: final score by the study's metric, mean over its runs; accuracy in an older study by log-loss.
         log_loss: final validation cross-entropy, mean over the runs where it is finite.
         schedule: name, learning rate, and those of the schedule's own parameters that the trial holds, by short name.
         momentum: of the optimizer, the highest if the schedule moves it.
@@ -273,7 +273,8 @@ def _listed(trial: AnyTrial) -> dict[str, Any]:
 def _facts(number: int, value: float | None, params: Mapping[str, Value], record: TrialRecord) -> dict[str, Any]:
     """Return the fields of `TrialFacts`; a choice that others made may be None or NaN, for which JSON has no word."""
     kept = {key: each for key, each in params.items() if isinstance(each, str) or (each is not None and isfinite(each))}
-    schedule, correct = str(kept.get("schedule", "")), tuple(run.correct for run in record.runs)
+    schedule, runs = str(kept.get("schedule", "")), record.runs
+    correct = tuple(run.correct for run in runs if run.correct is not None)
     prefix = f"{schedule}."
     own = {key.removeprefix(prefix): each for key, each in kept.items() if key.startswith(prefix)}
     return {
@@ -282,7 +283,7 @@ def _facts(number: int, value: float | None, params: Mapping[str, Value], record
         "log_loss": record.log_loss,
         "schedule": {"name": schedule, "learning_rate": kept.get("learning_rate")} | own,
         "momentum": kept.get("momentum"),
-        "replicates": len(correct),
+        "replicates": len(runs),
         "correct_mean": sum(correct) / len(correct) if correct else None,
         "validation_rows": record.validation_rows,
         "correct": correct,

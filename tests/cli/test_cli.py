@@ -419,7 +419,7 @@ class TestLogLoss:
         drawn.prepared(Preparation(make_plan(metric=metric), 20, 235, 116, 1, work_left=True))
         drawn.begin("schedules", 40)
         drawn.trained(16)
-        drawn.searched(SearchProgress(8, 20, 0.975, 0.12345))
+        drawn.searched(SearchProgress(8, 20, 0.975 if metric == "accuracy" else 0.12345))
         assert isinstance(console.file, io.StringIO)
         lines = console.file.getvalue().splitlines()
         assert lines[1:] == [

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,9 @@ from sweep.search import loop
 from sweep.search.loop import Coordinator, SearchProgress, missing_positions
 from sweep.search.space import SearchSpace
 from sweep.store.database import Database
-from sweep.store.trials import read_record
+from sweep.store.queries import StoredStudy
+from sweep.store.trials import read_record, store
+from sweep.task import METRICS, NO_SCORE, MetricName
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened, outcome_of
 
 PLAN = make_plan()
@@ -104,14 +107,14 @@ class TestBudget:
         swept(database)
         progress = swept(database, make_plan(trials=5), interrupted_after=0).run()
         assert (progress.finished, progress.trials) == (20, 5)
-        assert progress.best_value == max(trial.value or 0 for trial in swept(database).study.trials)
+        assert progress.best == max(trial.value or 0 for trial in swept(database).study.trials)
 
     def test_progress_is_told_before_the_first_round_and_after_each(self, database: Database) -> None:
         told: list[SearchProgress] = []
         make_coordinator(database, PLAN, on_progress=told.append).run()
         assert [(progress.finished, progress.trials) for progress in told] == [(0, 20), (8, 20), (16, 20), (20, 20)]
-        assert (told[0].best_value, told[0].best_log_loss) == (None, None)
-        bests = [progress.best_value or 0 for progress in told[1:]]
+        assert told[0].best is None
+        bests = [progress.best or 0 for progress in told[1:]]
         assert bests == sorted(bests)
 
     def test_a_timeout_lets_the_round_under_way_finish(
@@ -210,7 +213,7 @@ class TestLogLoss:
         by_log_loss = held(swept(database, self.PLAN, ContraryTrainer).study)
         with opened(tmp_path / "by_accuracy.db") as other:
             by_accuracy = held(swept(other, PLAN, ContraryTrainer).study)
-        same = [position for position in range(20) if by_log_loss[position] == by_accuracy[position]]
+        same = [position for position in range(20) if by_log_loss[position][0] == by_accuracy[position][0]]
         assert same == list(range(16))  # TPE draws blindly until it is shown ten trials
 
     def test_a_resumed_study_equals_an_uninterrupted_one(self, database: Database, tmp_path: Path) -> None:
@@ -223,14 +226,66 @@ class TestLogLoss:
     def test_progress_tells_the_lowest(self, database: Database) -> None:
         coordinator = swept(database, self.PLAN, ContraryTrainer)
         losses = [trial.user_attrs["log_loss"] for trial in coordinator.study.trials]
-        assert coordinator.run().best_log_loss == min(losses)
+        assert coordinator.run().best == pytest.approx(min(losses))
 
-    def test_the_value_is_the_mean_accuracy_all_the_same(self, database: Database) -> None:
+    def test_the_value_is_the_mean_log_loss_which_is_minimized(self, database: Database) -> None:
         study = swept(database, self.PLAN).study
-        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert study.direction == optuna.study.StudyDirection.MINIMIZE
         assert {trial.value for trial in study.trials} == {
-            outcome_of(SPACE.candidate(trial.params), (0, 1)).value("accuracy") for trial in study.trials
+            outcome_of(SPACE.candidate(trial.params), (0, 1)).value("log_loss") for trial in study.trials
         }
+
+    def test_a_study_of_before_goes_on_with_accuracies_that_are_maximized(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="maximize")
+        interrupted(database, self.PLAN, after=12, kind=ContraryTrainer)
+        coordinator = swept(database, self.PLAN, ContraryTrainer)
+        assert coordinator.study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert {trial.value for trial in coordinator.study.trials} == {
+            outcome_of(SPACE.candidate(trial.params), (0, 1)).value("accuracy") for trial in coordinator.study.trials
+        }
+        losses = [trial.user_attrs["log_loss"] for trial in coordinator.study.trials]
+        assert coordinator.run().best == min(losses)
+        with opened(tmp_path / "new.db") as other:
+            swept(other, self.PLAN, ContraryTrainer)
+            rankings = []
+            for each in (database, other):
+                with StoredStudy(each, "tiny").reading() as stored:
+                    rankings.append([best.record.position for best in stored.best_trials(20)])
+        assert rankings[0] == rankings[1]
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "brier"])
+def test_any_metric_ranks_by_values_of_its_own(database: Database, metric: MetricName) -> None:
+    study = swept(database, make_plan(metric=metric)).study
+    assert study.direction.name.lower() == METRICS[metric].direction
+    values = [outcome_of(SPACE.candidate(trial.params), (0, 1)).value(metric) for trial in study.trials]
+    assert [trial.value for trial in study.trials] == values
+    with StoredStudy(database, "tiny").reading() as stored:
+        assert (stored.metric, stored.valued_by) == (metric, metric)
+        ranked = [best.value for best in stored.best_trials(20)]
+    assert ranked == sorted(values, reverse=METRICS[metric].rises)
+
+
+@pytest.mark.parametrize("metric", ["auc", "brier"])
+def test_a_diverged_run_counts_worst_or_puts_its_trial_behind_the_others(
+    database: Database, metric: MetricName
+) -> None:
+    candidate, coordinator = SPACE.candidate(CONSTANT), make_coordinator(database, make_plan(metric=metric))
+    whole, partly, never = (outcome_of(candidate, (0, 1), lost) for lost in ((), (1,), (0, 1)))
+    first = whole.scores[metric][0]
+    values = {"auc": [first / 2, 0.0], "brier": [first, NO_SCORE]}[metric]
+    assert [partly.value(metric), never.value(metric)] == values
+    trials = [
+        coordinator._trial(place, candidate, each, datetime.now(UTC))
+        for place, each in enumerate((never, partly, whole))
+    ]
+    store(database, database.storage.get_study_id_from_name("tiny"), trials)
+    with StoredStudy(database, "tiny").reading() as stored:
+        best = stored.best_trials(3)
+    assert [each.trial for each in best] == [2, 1, 0]
+    assert best[2].record.scores[metric] == (None, None)
 
 
 class TestOthersTrials:

@@ -53,8 +53,6 @@ def rank_key(metric: MetricName) -> Callable[[Mapping[Hashable, Any]], tuple[flo
             missing if row[name] is None or math.isnan(row[name]) else row[name]
             for name, missing in (("log_loss", math.inf), ("position", -1))
         )
-        if metric == "log_loss":
-            return math.inf if row["diverged"] else loss, -row["value"], place, row["number"]
         known = METRICS[metric]
         behind = bool(row["diverged"]) and known.worst is None
         return behind, -row["value"] if known.rises else row["value"], loss, place, row["number"]
@@ -183,19 +181,27 @@ class TestRanking:
         found = best_of_each_schedule(database)
         assert [(tried.best.trial, tried.count) for tried in found] == [(1, 2), (2, 2)]
 
-    def test_by_log_loss_the_lower_comes_first_and_the_value_decides_between_equals(self, database: Database) -> None:
+    def test_of_before_by_log_loss_the_lower_comes_first_and_the_accuracy_decides_between_equals(
+        self, database: Database
+    ) -> None:
         stands = [(0.9, 0.3), (0.95, 9e1), (0.99, None), (0.95, 0.3), (0.2, 1.5e-5), (0.9, 0.3)]
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="maximize")
         filled(database, [trial(*stand) for stand in stands], metric="log_loss")
         assert [found.trial for found in best(database, 6)] == [4, 3, 0, 5, 1, 2]
 
     def test_by_log_loss_a_diverged_run_comes_behind_all_that_have_none(self, database: Database) -> None:
         stands = [(0.9, 0.01, 1), (0.2, 5.0, 0), (0.95, 0.5, 9)]
-        filled(database, [trial(value, log_loss, diverged=runs) for value, log_loss, runs in stands], metric="log_loss")
+        told = [trial(value, log_loss, diverged=runs) for value, log_loss, runs in stands]
+        optuna.create_study(storage=database.storage, study_name="tiny", direction="maximize")
+        filled(database, told, metric="log_loss")
         assert [found.trial for found in best(database, 3)] == [1, 2, 0]
+        for metric in ("log_loss", "rmse"):
+            filled(database, [trial(log_loss, None, diverged=runs) for _, log_loss, runs in stands], metric, metric)
+            assert [found.trial for found in best(database, 3, metric)] == [1, 0, 2]
 
     def test_the_best_of_each_schedule_are_those_by_the_metric(self, database: Database) -> None:
-        stands = [("step", 0.8, 0.1), ("constant", 0.9, 0.3), ("step", 0.7, 0.05), ("constant", 0.85, 0.2)]
-        filled(database, [trial(value, loss, schedule) for schedule, value, loss in stands], metric="log_loss")
+        stands = [("step", 0.1), ("constant", 0.3), ("step", 0.05), ("constant", 0.2)]
+        filled(database, [trial(loss, loss, schedule) for schedule, loss in stands], metric="log_loss")
         found = best_of_each_schedule(database)
         assert [(tried.best.trial, tried.count) for tried in found] == [(2, 2), (3, 2)]
 

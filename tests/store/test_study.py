@@ -88,6 +88,7 @@ class TestOpenStudy:
             "commit",
             "run_seeds",
             "quoted_baseline",
+            "valued_by",
         }
         assert Plan.model_validate(study.user_attrs["plan"]) == PLAN
         assert study.user_attrs["data_sha256"] == DATA_SHA256

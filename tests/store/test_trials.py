@@ -16,6 +16,7 @@ RECORD = TrialRecord(
     class_correct=(100, 19),
     validation_rows=116,
     log_losses=(0.25, None),
+    scores={"auc": (0.9, None)},
     run_seeds=(0, 7),
     training_seconds=0.5,
     curves=CURVES,
@@ -37,6 +38,7 @@ def test_a_record_is_one_document_beside_what_sql_ranks_by_and_the_curves() -> N
         "class_correct": [100, 19],
         "validation_rows": 116,
         "log_losses": [0.25, None],
+        "scores": {"auc": [0.9, None]},
         "run_seeds": [0, 7],
         "training_seconds": 0.5,
     }

@@ -42,13 +42,23 @@ def test_the_best_of_the_search_race_as_they_were_found(database: Database) -> N
 def test_of_every_schedule_within_noise_the_best_races_too() -> None:
     leader = trial(0, [115, 114, 115, 114, 115, 114])
     near, far = trial(7, [114, 115, 114, 115, 114, 115], "rex"), trial(9, [80, 81, 80, 82, 81, 80], "time")
-    assert within_noise([leader, near, far]) == [leader, near]
+    assert within_noise([leader, near, far], "accuracy") == [leader, near]
+
+
+def test_within_noise_is_judged_by_the_metric() -> None:
+    losses = {"leader": [0.1, 0.2, 0.1, 0.2, 0.1, 0.3], "near": [0.2, 0.1, 0.2, 0.1, 0.2, 0.3], "far": [3.0] * 6}
+    losses["wild"] = [0.1, 0.1, 0.1, 0.1, 0.1, None]
+    trials = {
+        name: Best(0, 0.1, {"schedule": name}, TrialRecord(scores={"rmse": tuple(by_run)}, run_seeds=tuple(range(6))))
+        for name, by_run in losses.items()
+    }
+    assert [each.schedule for each in within_noise(list(trials.values()), "rmse")] == ["leader", "near"]
 
 
 def test_trials_of_other_seeds_are_not_compared() -> None:
     leader, other = trial(0, [115, 114]), trial(1, [115, 114, 115])
-    assert within_noise([leader, other]) == [leader]
-    assert within_noise([]) == []
+    assert within_noise([leader, other], "accuracy") == [leader]
+    assert within_noise([], "accuracy") == []
 
 
 def test_nobody_races_twice(database: Database) -> None:
@@ -76,5 +86,5 @@ def test_of_many_schedules_within_noise_a_few_race_and_the_simplest(
 ) -> None:
     plan = few(make_plan(), finalists=1)
     make_coordinator(database, plan).run()
-    monkeypatch.setattr("sweep.verdict.protocol.within_noise", lambda ranked: ranked)
+    monkeypatch.setattr("sweep.verdict.protocol.within_noise", lambda ranked, _: ranked)
     assert [contender.name for contender in finalists(database, plan)] == ["step", "constant"]

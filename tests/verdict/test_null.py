@@ -49,7 +49,8 @@ def test_sweeps_of_identical_candidates_rarely_say_better(nulls: list[StudyResul
 def test_the_search_flatters_one_of_identical_candidates_and_the_confirmation_does_not(
     nulls: list[StudyResult],
 ) -> None:
-    assert np.mean([found.verdict.optimism.total for found in nulls]) > 0.3
+    by_accuracy = nulls[::2]
+    assert np.mean([found.verdict.optimism.total for found in by_accuracy]) > 0.3
     assert np.mean([found.verdict.winner.correct_mean for found in nulls]) == pytest.approx(114.2, abs=0.2)
 
 
