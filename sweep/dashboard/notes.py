@@ -24,7 +24,7 @@ from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, StudyReader
 from sweep.store.study import read_documents, write_documents
 from sweep.verdict.analysis import StudyResult
-from sweep.verdict.record import Contender, Runs, run_scores
+from sweep.verdict.record import Contender, Runs
 from sweep.verdict.result import Unresolved
 
 MOST_TRIALS = 10
@@ -184,7 +184,7 @@ class VerdictNotes:
         unit = self.found.verdict.unit
         if unit.counts_rows:
             return told(unit, runs.correct_mean)
-        return told(unit, unit.metric.mean(run_scores(runs, unit.metric.name, unit.rows)) * unit.factor)
+        return told(unit, unit.metric.mean(runs.by_metric(unit.metric.name, unit.rows)) * unit.factor)
 
 
 def rate_chart(rates: Sequence[float]) -> str:

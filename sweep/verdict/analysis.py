@@ -23,7 +23,7 @@ from sweep.store.queries import StoredStudy
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.findings import find, whom
-from sweep.verdict.record import Contender, Entry, Runs, SplitFacts, VerdictRecord, read_record, run_scores, scores
+from sweep.verdict.record import Contender, Entry, Runs, SplitFacts, VerdictRecord, read_record, scores
 from sweep.verdict.result import (
     Confirmed,
     Finding,
@@ -75,11 +75,11 @@ def _setting(contender: Contender) -> Setting:
 def scored(entry: Entry, split: SplitFacts, metric: MetricName = "accuracy") -> Scored:
     """Sum up a candidate's confirmation runs on the study's own split, by a metric in its unit."""
     runs, unit = entry.confirmation, Unit(METRICS[metric], split.validation_rows)
-    values = run_scores(runs, metric, split.validation_rows) * unit.factor
+    values = runs.by_metric(metric, split.validation_rows) * unit.factor
     means = {
         each.name: each.mean(known)
         for each in METRICS.values()
-        if each.task == unit.metric.task and len(known := run_scores(runs, each.name, split.validation_rows))
+        if each.task == unit.metric.task and len(known := runs.by_metric(each.name, split.validation_rows))
     }
     told: dict[str, Any] = {
         "log_loss": runs.log_loss if split.classes else None,
@@ -108,8 +108,8 @@ def _confirmed(entry: Entry, unit: Unit) -> dict[str, Any]:
     if unit.counts_rows:
         found: dict[str, Any] = {"score": runs.correct_mean, "new_score": entry.new_rows_mean}
     else:
-        on_splits = [metric.mean(run_scores(each, metric.name, unit.rows)) * unit.factor for each in new]
-        values = run_scores(runs, metric.name, unit.rows)
+        on_splits = [metric.mean(each.by_metric(metric.name, unit.rows)) * unit.factor for each in new]
+        values = runs.by_metric(metric.name, unit.rows)
         found = {
             "score": metric.mean(values) * unit.factor,
             "new_score": sum(on_splits) / len(on_splits) if on_splits else None,
@@ -159,7 +159,7 @@ class _Analysis:
         """
         if unit.counts_rows:
             return [np.array(each.correct, np.float64) for each in runs]
-        tables = [unit.sign * unit.factor * run_scores(each, unit.metric.name, unit.rows) for each in runs]
+        tables = [unit.sign * unit.factor * each.by_metric(unit.metric.name, unit.rows) for each in runs]
         known = self.record.split.score_of_guessing(unit.metric.name)
         finite = np.concatenate([table[np.isfinite(table)] for table in tables])
         worst = min([*finite.tolist(), *([] if known is None else [unit.sign * unit.factor * known])], default=0.0)

@@ -20,7 +20,7 @@ from sweep.stats.counts import recalls, recognises
 from sweep.stats.estimate import Numbers
 from sweep.stats.verdict import Word, listed
 from sweep.task import METRICS, Metric, MetricName
-from sweep.verdict.record import Runs, SplitFacts, VerdictRecord, run_scores
+from sweep.verdict.record import Runs, SplitFacts, VerdictRecord
 from sweep.verdict.result import Finding
 
 WIDE = 10.0  # root mean square of an input; those that were standardised have 1
@@ -124,8 +124,8 @@ class _Findings:
 
     def _scores(self, runs: Runs) -> Numbers:
         """Return the scores of the runs that have one, higher is better."""
-        values = (1 if self._metric.rises else -1) * run_scores(
-            runs, self.record.metric, self.record.split.validation_rows
+        values = (1 if self._metric.rises else -1) * runs.by_metric(
+            self.record.metric, self.record.split.validation_rows
         )
         return values[np.isfinite(values)]
 

@@ -79,15 +79,11 @@ class Runs(Record):
     def by_metric(self, metric: MetricName, rows: int) -> Numbers:
         """Return the score of each run, `[runs]`; NaN where it diverged, but for accuracy, as a share of `rows`.
 
-        Raises:
-            ValueError: if the runs were kept before there was this metric.
+        It is empty where nobody knows, as of runs that were kept before there was the metric.
         """
         if metric == "accuracy":
             return np.array(self.correct, np.float64) / rows
-        kept = self.log_losses if metric == "log_loss" else self.scores.get(metric)
-        if kept is None:
-            raise ValueError(f"the runs do not tell {metric}.")
-        return np.array(kept, np.float64)
+        return np.array(self.log_losses if metric == "log_loss" else self.scores.get(metric, ()), np.float64)
 
     @property
     def correct_mean(self) -> float:
@@ -301,12 +297,6 @@ def scores(contenders: Sequence[Contender], metric: MetricName) -> Numbers:
     if metric == "accuracy":
         return np.array([each.correct for each in runs], np.float64)
     return METRICS[metric].gains([each.by_metric(metric, 1) for each in runs])
-
-
-def run_scores(runs: Runs, metric: MetricName, rows: int) -> Numbers:
-    """Return what each run scored by a metric, `[runs]`; NaN for one without a score, and empty if nobody knows."""
-    known = metric in ("accuracy", "log_loss") or metric in runs.scores
-    return runs.by_metric(metric, rows) if known else np.zeros(0)
 
 
 def read_record(stored: StoredStudy) -> VerdictRecord | None:
