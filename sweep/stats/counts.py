@@ -85,10 +85,13 @@ def recognises(class_correct: ArrayLike, class_rows: ArrayLike, runs: int) -> bo
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """What was found about one split; columns count from 0."""
+    """What was found about one split; columns count from 0.
+
+    Numbers have no classes: what is said of these is empty, or finds nothing.
+    """
 
     class_shares: tuple[tuple[float, float], ...]  # of the training and the validation rows, by class index
-    class_share_p_value: float  # of equal class shares on both sides
+    unlike_p_value: float  # of equal class shares, or means of the target, on both sides
     runs_p_value: float  # of a random order of the classes, against one in clumps, by the runs test
     blocks_p_value: float  # of equal class shares in consecutive blocks of the file
     duplicates: int  # validation rows whose inputs occur among the training rows
@@ -97,11 +100,12 @@ class SplitCheck:
     unlearnable_columns: tuple[int, ...]  # with one value in the training rows and others in the validation rows
     one_row: float  # what one validation row is of the accuracy, from 0 to 1
     last_rows: bool  # whether the validation rows are the file's last ones
+    target_means: tuple[float, float] | None = None  # of the training and the validation rows; None for classes
 
     @property
     def unlike(self) -> bool:
-        """Whether the validation rows' class shares are unlike the training rows'."""
-        return self.class_share_p_value < DOUBTFUL
+        """Whether the validation rows' class shares, or their mean target, are unlike the training rows'."""
+        return self.unlike_p_value < DOUBTFUL
 
     @property
     def ordered(self) -> bool:
@@ -114,6 +118,8 @@ class SplitCheck:
             f"{label} {100 * train:.0f} % then {100 * validation:.0f} %"
             for label, (train, validation) in zip(classes, self.class_shares, strict=True)
         )
+        if self.target_means is not None:
+            shares = "a mean target of {:.4g}, then {:.4g}".format(*self.target_means)
         found = [
             (self.unlike, f"validation rows are unlike the training rows: {shares}"),
             (
@@ -133,36 +139,47 @@ class SplitCheck:
 
 
 def check_split(split: Split) -> SplitCheck:
-    """Check one split, and the order of the file that its rows come from."""
+    """Check one split, and, of classes, the order of the file that its rows come from."""
     train, validation, in_file = split.train_inputs, split.validation_inputs, split.dataset.targets
-    table = class_table(split.train_targets, split.validation_targets)
+    has_classes = bool(split.dataset.classes)
+    table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
     trained: dict[tuple[float, ...], set[int]] = {}
     for row, target in zip(train.tolist(), split.train_targets.tolist(), strict=True):
         trained.setdefault(tuple(row), set()).add(target)
     tested = zip(validation.tolist(), split.validation_targets.tolist(), strict=True)
     repeated = [target in trained[tuple(row)] for row, target in tested if tuple(row) in trained]
     constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0
-    shares = (table / table.sum(axis=1, keepdims=True)).T
+    shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
+    sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
+    means = [side.mean() * scale + shift for side in sides]
     return SplitCheck(
         class_shares=tuple((float(before), float(after)) for before, after in shares),
-        class_share_p_value=same_shares_p_value(table),
-        runs_p_value=runs_test(in_file),
-        blocks_p_value=same_shares_p_value(block_table(in_file)),
+        unlike_p_value=same_shares_p_value(table) if has_classes else same_mean_p_value(*sides),
+        runs_p_value=runs_test(in_file) if has_classes else 1.0,
+        blocks_p_value=same_shares_p_value(block_table(in_file)) if has_classes else 1.0,
         duplicates=len(repeated),
-        contradictions=repeated.count(False),
+        contradictions=repeated.count(False) if has_classes else 0,
         constant_columns=tuple(np.flatnonzero(constant).tolist()),
         unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
-        one_row=1 / len(validation),
+        one_row=1 / len(validation) if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
+        target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
 
 
 def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
-    """Return the inputs, from 0, each of which alone tells the validation rows' classes apart by its order."""
+    """Return the inputs, from 0, each of which alone tells the validation rows' targets by its order.
+
+    It tells classes apart if each lies in a range of its own, and numbers if they rise, or fall, with it.
+    """
     inputs, targets = split.validation_inputs[:most_rows], split.validation_targets[:most_rows]
     order = np.argsort(inputs, axis=0, kind="stable")
     values, sorted_targets = np.take_along_axis(inputs, order, axis=0), targets[order]
-    changes = np.diff(sorted_targets, axis=0) != 0
+    steps = np.diff(sorted_targets, axis=0)
+    if not split.dataset.classes:
+        one_way = (steps >= 0).all(axis=0) | (steps <= 0).all(axis=0)
+        return np.flatnonzero(one_way & (np.ptp(values, axis=0) > 0) & (np.ptp(targets) > 0)).tolist()
+    changes = steps != 0
     shared = changes & (np.diff(values, axis=0) == 0)  # one value, two classes
     needed = len(np.unique(targets)) - 1
     return np.flatnonzero((changes.sum(axis=0) == needed) & ~shared.any(axis=0) & (needed > 0)).tolist()
@@ -173,6 +190,15 @@ def class_table(*sides: ArrayLike) -> Counts:
     targets = [np.asarray(side, np.int64) for side in sides]
     classes = max(int(side.max()) for side in targets) + 1
     return np.stack([np.bincount(side, minlength=classes) for side in targets])
+
+
+def same_mean_p_value(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the p-value of equal means of two samples, by Welch's t-test; 1 if one has fewer than 2 numbers."""
+    ours, theirs = checked("first", first), checked("second", second)
+    if min(len(ours), len(theirs)) < 2 or np.ptp(np.concatenate([ours, theirs])) == 0:
+        return 1.0
+    p_value = float(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
+    return 1.0 if math.isnan(p_value) else p_value
 
 
 def same_shares_p_value(table: Counts) -> float:

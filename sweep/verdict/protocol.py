@@ -29,7 +29,7 @@ from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.store.study import open_study, read_documents, write_documents
-from sweep.task import FOR_CLASSES, METRICS, MetricName
+from sweep.task import METRICS, OF_THE_TARGET, MetricName, Task
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.record import (
     DOSSIER,
@@ -329,11 +329,17 @@ def ranked(contenders: Sequence[Contender], metric: MetricName) -> list[Contende
 def split_facts(split: Split) -> SplitFacts:
     """Return what the study's own split is, what is doubtful about it, and what is known without its inputs."""
     classes, found = split.dataset.classes, check_split(split)
-    train, validation = (
-        np.bincount(targets, minlength=len(classes)) for targets in (split.train_targets, split.validation_targets)
-    )
-    shares = np.broadcast_to(train / split.train_rows, (1, split.validation_rows, len(classes)))
-    known = {metric.name: float(metric.score(shares, split.validation_targets)[0]) for metric in FOR_CLASSES}
+    sides = (split.train_targets, split.validation_targets)
+    train, validation = (np.bincount(targets if classes else [], minlength=len(classes)) for targets in sides)
+    # A network that reads no input gives every row the classes' shares, or predicts the mean, which is 0.
+    task, unit = Task.of(len(classes)), split.target_unit[1]
+    answer = train / split.train_rows if classes else np.zeros(1)
+    guesses = np.broadcast_to(answer, (1, split.validation_rows, len(answer)))
+    known = {
+        metric.name: float(metric.score(guesses, split.validation_targets)[0])
+        * (unit if metric.unit == OF_THE_TARGET else 1)
+        for metric in task.metrics
+    }
     widths = np.sqrt(np.mean(np.square(split.train_inputs, dtype=np.float64), axis=0))
     names = [f"input {place + 1}" for place in range(len(widths))]
     return SplitFacts(

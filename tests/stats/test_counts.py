@@ -22,6 +22,7 @@ from sweep.stats.counts import (
     recalls,
     runs_test,
     same_shares_p_value,
+    telling_inputs,
 )
 
 IONOSPHERE = read_csv(Path(__file__).parents[2] / "data" / "ionosphere.csv", header=False, label=-1)
@@ -194,3 +195,44 @@ def test_a_sound_split_has_no_warnings() -> None:
 def test_a_tiny_split_says_what_one_row_is_worth() -> None:
     inputs, targets = np.random.default_rng(6).normal(size=(30, 3)), [0, 1, 1, 0, 1] * 6
     assert "one validation row is 10.00 points" in checked(inputs, targets, 20).warnings(("a", "b"))
+
+
+class TestNumbers:
+    """Splits of a target that holds numbers: no class is told, and the means of both sides are compared."""
+
+    def test_equal_means_and_repeated_inputs_are_no_contradiction(self) -> None:
+        generator = np.random.default_rng(0)
+        inputs = generator.normal(size=(90, 2)).astype(np.float32)
+        inputs[70] = inputs[0]
+        found = numbers_check(inputs, generator.normal(50, 10, size=90))
+        assert not found.unlike
+        assert (found.class_shares, found.duplicates, found.contradictions) == ((), 1, 0)
+        assert found.warnings(()) == ("validation rows whose inputs were trained on: 1",)
+
+    def test_a_sorted_target_is_told_with_both_means(self) -> None:
+        inputs = np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)
+        inputs[:, 1] = 7
+        said = numbers_check(inputs, np.arange(90.0)).warnings(())
+        assert said == (
+            "validation rows are unlike the training rows: a mean target of 29.5, then 74.5",
+            "columns with one value, from 1: 2",
+        )
+
+    def test_targets_that_are_all_the_same_are_not_unlike(self) -> None:
+        inputs = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+        assert not numbers_check(inputs, np.full(9, 3.0)).unlike
+
+    def test_an_input_tells_numbers_if_they_rise_or_fall_with_it(self) -> None:
+        targets = np.random.default_rng(0).normal(size=90)
+        inputs = np.stack([targets**3, -targets, np.abs(targets), np.ones(90)], axis=1).astype(np.float32)
+        assert telling_inputs(numbers_split(inputs, targets)) == [0, 1]
+
+
+def numbers_split(inputs: np.ndarray, targets: np.ndarray) -> Split:
+    rows = np.arange(len(targets), dtype=np.int32)
+    cut = len(rows) * 2 // 3
+    return Split(Dataset(inputs, targets.astype(np.float32), (), ""), rows[:cut], rows[cut:])
+
+
+def numbers_check(inputs: np.ndarray, targets: np.ndarray) -> SplitCheck:
+    return check_split(numbers_split(inputs, targets))

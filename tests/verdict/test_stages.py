@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from sklearn import metrics as reference
 
 from sweep.candidate import from_params
-from sweep.data.table import split_tail
+from sweep.data.table import Dataset, Split, split_tail
 from sweep.task import MetricName
 from sweep.verdict.protocol import placed, ranked, split_facts
 from sweep.verdict.record import Contender, MeanCurves, Runs, scores
@@ -74,6 +75,50 @@ def test_a_run_that_is_not_finite_has_no_log_loss() -> None:
     assert (runs.diverged, runs.log_loss) == (1, runs.log_losses[0])
     assert Runs.of(outcome_of(STEP, [1, 2], diverged=[1, 2])).log_loss is None
     assert MeanCurves.of(outcome_of(STEP, [2], diverged=[2])).loss == (None,) * CLOCK.epochs
+
+
+def test_of_numbers_the_split_tells_what_the_mean_scores() -> None:
+    generator = np.random.default_rng(0)
+    targets, rows = generator.normal(100, 20, 60).astype(np.float32), np.arange(60, dtype=np.int32)
+    split = Split(Dataset(generator.normal(size=(60, 3)).astype(np.float32), targets, (), ""), rows[:40], rows[40:])
+    facts, guesses = split_facts(split), np.full(20, targets[:40].mean())
+    assert (facts.classes, facts.class_rows, facts.train_class_rows, facts.telling) == ((), (), (), ())
+    assert facts.uninformed == pytest.approx(
+        {
+            "rmse": reference.root_mean_squared_error(targets[40:], guesses),
+            "mae": reference.mean_absolute_error(targets[40:], guesses),
+            "r2": reference.r2_score(targets[40:], guesses),
+        },
+        rel=1e-5,
+    )
+
+
+@pytest.mark.parametrize("metric", ["rmse", "r2"])
+def test_numbers_are_ranked_by_their_own_scores(metric: MetricName) -> None:
+    errors = {"good": [3.0, 3.1], "wild": [1.0, None], "bad": [4.0, 4.4]}
+    contenders = {
+        name: Contender.of(STEP).model_copy(
+            update={
+                "selection": Runs(
+                    run_seeds=(0, 1),
+                    correct=(),
+                    log_losses=(),
+                    diverged=by_run.count(None),
+                    scores={
+                        "rmse": tuple(by_run),
+                        "r2": tuple(None if each is None else 1 - each / 10 for each in by_run),
+                    },
+                )
+            }
+        )
+        for name, by_run in errors.items()
+    }
+    wanted = [contenders[name] for name in ("good", "bad", "wild")]
+    assert ranked(list(contenders.values()), metric) == wanted
+    assert placed(list(contenders.values()), metric) == wanted
+    table = scores(list(contenders.values()), metric)
+    assert table[1].max() < min(table[0].min(), table[2].min())
+    assert table[0].min() > table[2].max()
 
 
 def test_the_split_is_told_with_its_doubts() -> None:
