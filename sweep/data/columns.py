@@ -198,7 +198,9 @@ def _role(table: Table, position: int, stated: StatedRole | None, distinct: int)
 
 
 def _refuse_infinite(table: Table, position: int, values: pd.Series) -> None:
-    infinite = np.isinf(values.to_numpy("float64", na_value=np.nan))
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iub":
+        return
+    infinite = np.isinf(values.to_numpy("float64"))
     if infinite.any():
         row = int(infinite.argmax())
         rule = f"row {row + 1}, {table.shown(position)} must be finite as a 32-bit float, got {values.iloc[row]:g}"

@@ -262,8 +262,7 @@ def _joined(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
     columns: dict[int, pd.Series] = {}
     mixed = []
     for position, parts in enumerate(pieces):
-        kinds = {part.dtype.kind for part in parts if part.dtype.kind != "f" or not part.isna().all()}
-        if kinds <= {"i", "u", "f"}:
+        if all(part.dtype.kind in "iuf" for part in parts):
             columns[position] = pd.Series(np.concatenate([part.to_numpy() for part in parts]), copy=False)
         elif len({part.dtype for part in parts}) == 1:
             columns[position] = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]

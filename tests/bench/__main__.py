@@ -24,6 +24,7 @@ SECTIONS = {
     "latency": "latency",
     "scale": "scale",
     "memory": "memory",
+    "tables": "tables",
     "kills": "kills",
     "recipes": "recipes",
     "closed": "closed_loop",
