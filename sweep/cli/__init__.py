@@ -299,18 +299,15 @@ def data(
     *,
     label: Annotated[str | None, typer.Option(metavar="NAME|PLACE", help="The column to predict, -1 the last.")] = None,
     drop: Annotated[list[str] | None, typer.Option(metavar="NAME|PLACE", help="A column to leave out.")] = None,
-    role: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=ROLE", help="What a column is: number, words, date or id.")
-    ] = None,
+    role: Annotated[list[str] | None, typer.Option(metavar="COLUMN=ROLE", help="number, words, date or id.")] = None,
     task: Annotated[str | None, typer.Option(metavar="classes|numbers", help="What the label holds.")] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(metavar="CHARACTER", help="Or comma, semicolon, tab, pipe, blank.")
-    ] = None,
+    delimiter: Annotated[str | None, typer.Option(metavar="CHARACTER", help="Or comma, tab, blank, ...")] = None,
     decimal: Annotated[str | None, typer.Option(metavar=".|,", help="The decimal mark.")] = None,
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help="As Python names it, e.g. latin-1.")] = None,
     comment: Annotated[str | None, typer.Option(metavar="CHARACTER", help="What begins a comment.")] = None,
     header: Annotated[bool | None, typer.Option("--header/--no-header", help="Line 1 holds names.")] = None,
     na_value: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="What stands for a missing value.")] = None,
+    write: Annotated[Path | None, typer.Option(metavar="STUDY.toml", help="Make a study file of it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a file holds: columns, label, task, doubts. What no option states is found."""
@@ -319,7 +316,14 @@ def data(
     form = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "comment": comment, "header": header}
     stated = {"label": label, "drop": drop, "roles": role, "task": task}
     options = form | {"na_values": na_value} | stated
-    emit(describe(file, {key: value for key, value in options.items() if value is not None}), as_json, show_table)
+    found = describe(file, {key: value for key, value in options.items() if value is not None})
+    if write is not None:
+        from sweep.config.draft import write_study
+
+        write_study(found, write)
+    emit(found, as_json, show_table)
+    if write is not None:
+        print(f"written: {write}; `sweep run {write}` runs it", file=sys.stderr)
 
 
 @schedule_app.command("list")

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_columns
-from sweep.data.form import Form
+from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED
 from sweep.data.reading import Table, read_table
 from sweep.model import Answer
@@ -129,7 +129,7 @@ def state_all(file: str, table: Table, found: Columns, stated: Stated) -> dict[s
         written = form.model_dump(include={"delimiter", "decimal", "encoding", "comment"}, exclude_none=True)
         data |= written | {"header": form.header}
     tokens = sorted({token for counts in table.missing.values() for token in counts} - {""})
-    data |= {"na_values": tokens} if tokens else {}
+    data |= {"na_values": tokens} if tokens and not WORDS_TOO & set(tokens) else {}
     data["label"] = _key(found.label, table)
     if dropped := [_key(column, table) for column in found.columns if column.role is ColumnRole.DROPPED]:
         data["drop"] = dropped

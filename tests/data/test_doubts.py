@@ -1,0 +1,86 @@
+"""Laws of doubts: a column that tells the label is named, however it tells it, and an honest one is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sweep.data.columns import Stated, find_columns
+from sweep.data.reading import read_table
+
+ROWS = 600
+
+
+def doubts(data: pd.DataFrame, folder: Path, stated: Stated | None = None) -> tuple[str, ...]:
+    data.to_csv(folder / "t.csv", index=False)
+    return find_columns(read_table(folder / "t.csv"), stated or Stated()).doubts
+
+
+@pytest.fixture
+def data() -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    label = draw.integers(0, 3, ROWS)
+    numbers = {"noise": draw.normal(size=ROWS), "signal": label + draw.normal(size=ROWS)}
+    return pd.DataFrame(numbers | {"y": np.array(["a", "b", "c"])[label]})
+
+
+def test_an_honest_table_has_none(data: pd.DataFrame, tmp_path: Path) -> None:
+    assert doubts(data, tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("tells", "how"),
+    [
+        (lambda label: label, "each of its values goes with one label"),
+        (lambda label: np.array(["x", "y", "z"])[label], "each of its values goes with one label"),
+        (lambda label: (label == 1).astype(int), "it says which rows are of one class"),
+        (lambda label: label * 10 + np.random.default_rng(1).normal(size=ROWS), "it alone tells 100.00% of the rows"),
+        (lambda label: np.where(np.arange(ROWS) == 7, 9 - label, label), "it alone tells 99.83% of the rows"),
+    ],
+    ids=["codes", "words", "one-hot", "measured", "nearly"],
+)
+def test_a_column_that_tells_the_label_is_named(data: pd.DataFrame, tmp_path: Path, tells: object, how: str) -> None:
+    label = data["y"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
+    data.insert(0, "leak", tells(label))  # type: ignore[operator]
+    (doubt,) = doubts(data, tmp_path)
+    assert doubt.startswith(f"column 1 ('leak') gives the label away: {how}; leave it out by drop")
+
+
+def test_a_twin_of_numbers_is_named_and_a_good_input_is_not(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    price = draw.gamma(2, 100, ROWS)
+    data = pd.DataFrame({"euros": (price * 0.9).round(1), "rooms": price + draw.normal(0, 40, ROWS), "cost": price})
+    (doubt,) = doubts(data, tmp_path)
+    assert "column 1 ('euros') gives the label away: its correlation with it is" in doubt
+
+
+def test_a_rare_class_is_not_told_by_a_column_that_is_always_the_same(tmp_path: Path) -> None:
+    rare = np.arange(ROWS) % 100 == 0
+    noise = np.random.default_rng(0).normal(size=ROWS)
+    found = doubts(pd.DataFrame({"noise": noise, "flag": noise > 2, "y": np.where(rare, "yes", "no")}), tmp_path)
+    assert [doubt for doubt in found if "away" in doubt] == []
+    assert any("'no' is the label of 99.0% of the rows" in doubt for doubt in found)
+
+
+def test_labels_in_two_dresses_come_with_the_line_that_maps_them(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=60)
+    labels = np.array(["no", "no", "no.", "Yes", "yes", "yes"])[np.arange(60) % 6]
+    found = doubts(pd.DataFrame({"noise": noise, "y": labels}), tmp_path)
+    assert [doubt.rpartition("; ")[2] for doubt in found] == [
+        'labels = { "Yes" = "yes" } makes them one',
+        'labels = { "no." = "no" } makes them one',
+    ]
+    stated = Stated(labels={"Yes": "yes", "no.": "no"})
+    assert doubts(pd.DataFrame({"noise": noise, "y": labels}), tmp_path, stated) == ()
+
+
+def test_what_is_stated_of_the_label_is_not_doubted(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    data = pd.DataFrame({0: np.arange(90) % 3, 1: draw.normal(size=90), 2: draw.integers(100, 2000, 90)})
+    data.to_csv(tmp_path / "t.data", index=False, header=False)
+    table = read_table(tmp_path / "t.data")
+    assert find_columns(table).doubts == ("column 1 has 3 different values: if it is the label, label = 0",)
+    assert find_columns(table, Stated(label=-1)).doubts == ()
