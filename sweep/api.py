@@ -16,6 +16,7 @@ from sweep.errors import BadInput
 from sweep.search.finite import count_wanted
 from sweep.space import Value
 from sweep.store.database import DEFAULT_STORAGE, Database
+from sweep.store.growth import tell_growth
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
@@ -36,7 +37,8 @@ STUDIES = Path("studies")
 class Preparation:
     """What a run is about to do: its study file, its rows, its worker processes, and whether work is left.
 
-    `trials` is the budget of its search, or fewer if the search space holds no more candidates.
+    `trials` is the budget of its search, or fewer if the search space holds no more candidates; `notes` say what the
+    study has besides comparable trials.
     """
 
     plan: Plan
@@ -45,6 +47,7 @@ class Preparation:
     validation_rows: int
     workers: int
     work_left: bool
+    notes: tuple[str, ...] = ()
 
 
 class RunListener:
@@ -186,7 +189,9 @@ class Study:
             protocol = Protocol(self.database, plan, spec.split, trainer, narrow, listener.begin, listener.searched)
             split, trials = spec.split, count_wanted(self.stored, plan)
             rows = split.train_rows, split.validation_rows
-            with listener.prepared(Preparation(plan, trials, *rows, pool.workers, left)):
+            with self.stored.reading() as study:
+                notes = tuple(tell_growth(study, plan))
+            with listener.prepared(Preparation(plan, trials, *rows, pool.workers, left, notes)):
                 finished = protocol.run(timeout_seconds, search_only=search_only)
             if finished and left and not search_only:
                 from sweep.dashboard.notes import write_notes  # noqa: PLC0415

@@ -246,6 +246,8 @@ class RunProgress(RunListener):
                 met = f"all {trials} candidates that the search space holds are trained"
                 more = "a wider search space continues it."
             self.console.print(f"study {plan.name}: {met}{made}, nothing to train; {more}")
+        for note in preparation.notes:
+            self.console.print(f"note: {note}")
         return self.view
 
     def begin(self, part: str, trainings: int) -> None:

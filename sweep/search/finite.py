@@ -79,10 +79,14 @@ class FiniteSpace:
         """Return where trials lie that lie in this space."""
         return {point for point in map(self.point, trials) if point is not None}
 
-    def read_trials(self, study: StudyReader) -> dict[int, dict[str, Value]]:
-        """Return by id the params of a study's finished trials, as far as this space has them; none if it is empty."""
+    def read_tried(self, study: StudyReader) -> dict[int, Point]:
+        """Return by its id where each trial that ranks lies in this space; none if it is empty."""
         names = {key for axes in self.axes.values() for key in axes}
-        return study.finished_params(names) if names else {}
+        if not names:
+            return {}
+        ranked, found = study.standings()["trial_id"].tolist(), study.finished_params(names)
+        points = {trial_id: self.point(found.get(trial_id, {})) for trial_id in ranked}
+        return {trial_id: point for trial_id, point in points.items() if point is not None}
 
 
 @dataclass
@@ -139,5 +143,5 @@ def count_wanted(stored: StoredStudy, plan: Plan) -> int:
     if not finished:
         return space.size
     with stored.reading() as study:
-        untried = Untried(space, space.points(space.read_trials(study).values()))
+        untried = Untried(space, set(space.read_tried(study).values()))
     return min(budget, finished + int(untried.number))

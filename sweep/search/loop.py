@@ -7,6 +7,7 @@ in one transaction. So a search that is killed leaves finished trials only, and 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,9 +28,10 @@ from sweep.search.finite import FiniteSpace, Point, Untried
 from sweep.search.space import SearchSpace, suggest_all
 from sweep.space import Value
 from sweep.store.database import Database
+from sweep.store.growth import TRAINED_AGAIN, Era, find_lacking, read_eras
 from sweep.store.optuna_schema import read_params
-from sweep.store.queries import VALUED_BY, StoredStudy
-from sweep.store.trials import TrialCurves, TrialRecord, put_back, store
+from sweep.store.queries import VALUED_BY, Best, StoredStudy
+from sweep.store.trials import TrialCurves, TrialRecord, put_back, store, write_params, write_runs
 from sweep.task import MetricName
 
 # TPE models the best 25 trials against the others (Bergstra et al. 2011; Optuna's default for `gamma`). What it is
@@ -90,7 +92,7 @@ class Coordinator:
         self._space, self._finite = SearchSpace(self.plan.search), FiniteSpace(self.plan.search)
         self._study_id = self.database.storage.get_study_id_from_name(self.study.study_name)
         self._stored = StoredStudy(self.database, self.plan.name)
-        self._run_seeds = range(self.plan.search.replicates)
+        self._run_seeds, self._is_newer = range(self.plan.search.replicates), self.database.is_newer
         self._valued_by: MetricName = self.study.user_attrs.get(VALUED_BY, "accuracy")
         put_back(self.database, self._study_id)
 
@@ -102,26 +104,32 @@ class Coordinator:
         while True:
             with self.seconds.spent_on("storage"), self._stored.reading() as study:
                 ranked, waiting = study.standings(), study.count_by_state().get("waiting", 0)
-                tried = {key: self._finite.point(params) for key, params in self._finite.read_trials(study).items()}
-            untried = Untried(self._finite, {point for point in tried.values() if point is not None}).number
-            wanted = int(min(self.plan.search.trials, len(ranked) + untried))
+                positions = study.standings(aside=True)["position"] if study.set_aside else ranked["position"]
+                tried, era = self._finite.read_tried(study), read_eras(study, self.plan)[-1]
+                lacking = {} if self._is_newer else find_lacking(study, self.plan)
+                again = study.attributes.get(TRAINED_AGAIN, [])
+            untried = Untried(self._finite, set(tried.values())).number
+            wanted = int(min(self.plan.search.trials, len(positions) + untried))
             score = "value" if self._valued_by == self.plan.metric else self.plan.metric  # or a column of its own
-            progress = SearchProgress(len(ranked), wanted, next(iter(ranked[score].dropna()), None))
+            progress = SearchProgress(len(positions), wanted, next(iter(ranked[score].dropna()), None))
             self.on_progress(progress)
             left = progress.trials - progress.finished
-            if left <= 0 or time.monotonic() >= deadline:
+            if (left <= 0 and not lacking) or time.monotonic() >= deadline:
                 return progress
-            if waiting:
+            if lacking:
+                self._train_again(lacking, again)
+            elif waiting:
                 self._train_queued(min(left, waiting))
             else:
-                self._train_round(ranked.assign(point=ranked["trial_id"].map(tried)), wanted)
+                missing = missing_positions(positions, wanted, era.position)
+                self._train_round(missing, ranked.assign(point=ranked["trial_id"].map(tried)), era)
 
-    def _train_round(self, ranked: pd.DataFrame, budget: int) -> None:
+    def _train_round(self, missing: Sequence[int], ranked: pd.DataFrame, era: Era) -> None:
         """Train the first round with a candidate missing, and store what it finished, even if interrupted."""
-        missing = missing_positions(ranked["position"], budget)
-        number = missing[0] // self.plan.search.round_size
-        first = number * self.plan.search.round_size
-        candidates = self._round(number, first, ranked)
+        number, place = divmod(missing[0] - era.position, self.plan.search.round_size)
+        first, number = missing[0] - place, era.round + number
+        recipes = self._recipes(ranked, era)[first - era.position :][: self.plan.search.round_size]
+        candidates = self._round(number, first, missing[-1] + 1 - first, recipes, ranked)
         wanted = {place: candidates[place - first] for place in missing if place - first < len(candidates)}
         positions, began, outcomes = list(wanted), datetime.now(UTC), dict[int, Outcome]()
         try:
@@ -133,11 +141,36 @@ class Coordinator:
                 trials = [self._trial(place, wanted[place], outcomes[place], began) for place in sorted(outcomes)]
                 store(self.database, self._study_id, trials)
 
-    def _round(self, number: int, first: int, ranked: pd.DataFrame) -> list[Candidate]:
-        """Propose a round: recipes first, then the sampler, who sees the trials of the rounds before."""
+    def _train_again(self, lacking: Mapping[int, Best], before: Sequence[int]) -> None:
+        """Train the best trials of a study that asks for more run seeds now with all of them, in their places."""
+        ids, began, trials = list(lacking), datetime.now(UTC), dict[int, FrozenTrial]()
+        candidates = [self._space.read_candidate(trial) for trial in lacking.values()]
+        try:
+            with self.seconds.spent_on("training"):
+                for place, outcome in self.trainer.train(candidates, self._run_seeds):
+                    position = lacking[ids[place]].record.position
+                    trials[ids[place]] = self._trial(position, candidates[place], outcome, began)
+        finally:
+            with self.seconds.spent_on("storage"):
+                numbers = [*before, *(lacking[trial_id].trial for trial_id in trials)]
+                if trials:
+                    write_runs(self.database, self._study_id, trials, (TRAINED_AGAIN, numbers))
+
+    def _recipes(self, ranked: pd.DataFrame, era: Era) -> list[Candidate]:
+        """Return the recipes that an era begins with: in a study that has grown, those that were not trained before."""
+        recipes = list(self.plan.candidates)
+        if not (era.position and recipes):
+            return recipes
+        earlier = ranked[ranked["position"].astype(float).fillna(-1) < era.position]["trial_id"].tolist()
+        with self.database.reading() as connection:
+            trained = read_params(connection, earlier).values()
+        return [each for each in recipes if all(self._space.params(each) != params for params in trained)]
+
+    def _round(
+        self, number: int, first: int, count: int, recipes: Sequence[Candidate], ranked: pd.DataFrame
+    ) -> list[Candidate]:
+        """Propose the first `count` of a round: recipes, then the sampler, who sees the trials of the rounds before."""
         search = self.plan.search
-        recipes = list(self.plan.candidates[first : first + search.round_size])
-        count = min(search.round_size, search.trials - first) - len(recipes)
         with self.seconds.spent_on("sampling"):
             # Trials of others have no position, and come before all rounds.
             places = ranked["position"].astype(float).fillna(-1) - first
@@ -148,10 +181,10 @@ class Coordinator:
             in_round = ranked[places.between(len(recipes), search.round_size - 1)].dropna(subset="point")
             done = dict(zip(places[in_round.index].astype(int) - len(recipes), in_round["point"], strict=True))
             seeds = {"sampler_seed": search.sampler_seed, "round_number": number}
-            before = [params[trial_id] for trial_id in shown]
-            return recipes + propose(self._space, before, count, **seeds, tried=tried, done=done)
+            before, count = [params[trial_id] for trial_id in shown], min(count, search.round_size) - len(recipes)
+            return [*recipes, *propose(self._space, before, count, **seeds, tried=tried, done=done)]
 
-    def _trial(self, position: int, candidate: Candidate, outcome: Outcome, began: datetime) -> FrozenTrial:
+    def _trial(self, position: int | None, candidate: Candidate, outcome: Outcome, began: datetime) -> FrozenTrial:
         trial = create_trial(
             value=outcome.value(self._valued_by),
             params=self._space.params(candidate),
@@ -161,13 +194,26 @@ class Coordinator:
         trial.datetime_start, trial.datetime_complete = began, datetime.now(UTC)
         return trial
 
+    def _suggest(self, trial: optuna.Trial) -> Candidate:
+        """Let a queued trial choose; Optuna itself refuses choices that the study did not have when it began."""
+        try:
+            return self._space.suggest(trial)
+        except ValueError:
+            memory = optuna.create_study()
+            queued = self.database.storage.get_trial(trial._trial_id).system_attrs
+            memory.enqueue_trial(queued.get("fixed_params", {}))
+            chosen = memory.ask()
+            candidate = self._space.suggest(chosen)
+            write_params(self.database, trial._trial_id, chosen.params, chosen.distributions)
+            return candidate
+
     def _train_queued(self, count: int) -> None:
         """Train what somebody queued; a trial that is no candidate of this study fails, or it would wait for ever."""
         claimed: list[tuple[optuna.Trial, Candidate]] = []
         try:
             for trial in (self.study.ask() for _ in range(count)):
                 try:
-                    claimed.append((trial, self._space.suggest(trial)))
+                    claimed.append((trial, self._suggest(trial)))
                 except (ValueError, BadInput):
                     self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
             for place, outcome in self.trainer.train([candidate for _, candidate in claimed], self._run_seeds):
@@ -179,11 +225,14 @@ class Coordinator:
             put_back(self.database, self._study_id)
 
 
-def missing_positions(positions: pd.Series, trials: int) -> list[int]:
-    """Return the positions still to be trained, in order; trials of others, without one, count towards the budget."""
+def missing_positions(positions: pd.Series, trials: int, first: int = 0) -> list[int]:
+    """Return the positions still to be trained, from `first` on and in order, until there are `trials` trials.
+
+    Trials of others, which have no position, count as well.
+    """
     done = set(positions.dropna())
-    others = int(positions.isna().sum())
-    return [position for position in range(trials) if position not in done][: max(0, trials - others - len(done))]
+    free = (place for place in itertools.count(first) if place not in done)
+    return list(itertools.islice(free, max(0, trials - len(positions))))
 
 
 def window(ranked: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from sweep.space import Value
 from sweep.task import METRICS, MetricName
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 KNOWN_SCHEMA = 12
@@ -188,8 +189,6 @@ def insert_trials(
     ids: Iterable[int] | None = None,
 ) -> None:
     """Insert trials whole, under these numbers, and under these ids or under ids from the database."""
-    from optuna.distributions import distribution_to_json  # noqa: PLC0415 - `sweep best` reads without it
-
     heads: Rows = [
         {
             "number": number,
@@ -210,14 +209,29 @@ def insert_trials(
             rows[VALUES].append({**owner, "objective": objective, **_typed(value, "value")})
         for step, value in trial.intermediate_values.items():
             rows[STEPS].append({**owner, "step": step, **_typed(value, "intermediate_value")})
-        for name, distribution in trial.distributions.items():
-            number, document = distribution.to_internal_repr(trial.params[name]), distribution_to_json(distribution)
-            rows[PARAMS].append({**owner, "param_name": name, "param_value": number, "distribution_json": document})
+        rows[PARAMS] += param_rows(owner, trial.params, trial.distributions)
         rows[TRIAL_USER] += attribute_rows(owner, trial.user_attrs)
         rows[TRIAL_SYSTEM] += attribute_rows(owner, trial.system_attrs)
     for table, found_rows in rows.items():
         if found_rows:
             connection.execute(table.insert(), found_rows)
+
+
+def param_rows(
+    owner: Mapping[str, int], params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> Rows:
+    """Return the rows of the params of one trial, whose id `owner` holds."""
+    from optuna.distributions import distribution_to_json  # noqa: PLC0415 - `sweep best` reads without it
+
+    return [
+        {
+            **owner,
+            "param_name": name,
+            "param_value": distribution.to_internal_repr(params[name]),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for name, distribution in distributions.items()
+    ]
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

@@ -142,10 +142,11 @@ class StudyReader:
         return sorted(map(str, names), key=lambda name: ("." in name, name))
 
     def some_finished(self) -> int:
-        """Return the number of finished trials; `NotYet` if there is none."""
-        if number := self.count_by_state().get("complete", 0):
+        """Return the number of finished trials that rank; `NotYet` if there is none."""
+        if (number := self.count_by_state().get("complete", 0) - len(self.set_aside)) > 0:
             return number
-        raise NotYet(f"the study `{self.name}` has no finished trial yet.")
+        where = " in its search space" if self.set_aside else ""
+        raise NotYet(f"the study `{self.name}` has no finished trial{where} yet.")
 
     def best_trials(self, top: int, *, brief: bool = False) -> list[Best]:
         """Return the `top` finished trials by the study's metric, without curves if `brief`."""
@@ -206,8 +207,20 @@ class StudyReader:
             found.setdefault(row.trial_id, {})[row.param_name] = value
         return found
 
-    def standings(self, top: int | None = None) -> pd.DataFrame:
-        """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default."""
+    @property
+    def set_aside(self) -> frozenset[int]:
+        """The numbers of the trials that lie outside the search space since the study has grown, and do not rank."""
+        kept = self.attributes.get("set_aside")
+        return frozenset(each for each in kept if isinstance(each, int)) if isinstance(kept, list) else frozenset()
+
+    def standings(self, top: int | None = None, *, aside: bool = False) -> pd.DataFrame:
+        """Return the columns of `FINISHED` of the best trials by the study's metric, best first; of all by default.
+
+        Those that are set aside are among them only if `aside`.
+        """
+        if not aside and self.set_aside:
+            frame = self.standings(aside=True)
+            return frame[~frame["number"].isin(self.set_aside)].head(len(frame) if top is None else top)
         order, limit = schema.best_first(self.metric, self.valued_by), "" if top is None else f" LIMIT {int(top)}"
         return self._frame(text(f"SELECT * FROM ({schema.FINISHED}) AS finished ORDER BY {order}{limit}"))
 

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from sweep.config.study_file import Plan, read_kept_plan
 from sweep.errors import BadInput
 from sweep.seeds import Stage, run_seeds
 from sweep.store.database import Database
+from sweep.store.growth import PROPOSING, grow
 from sweep.store.optuna_schema import STUDY_SYSTEM
 from sweep.store.queries import VALUED_BY, StoredStudy
 from sweep.task import DEFAULT_METRICS, METRICS
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
-# data are, never what was searched; the data's own digest shows whether they are the same.
+# data are; the data's own digest shows whether they are the same.
 CHANGEABLE = {"search": {"trials"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
+# And what may change where the study grows, `sweep.store.growth`: what comes next, never how a candidate is trained.
+GROWING = CHANGEABLE | {"search": {"trials", *PROPOSING}, "": {*CHANGEABLE[""], "recipes"}}
 # Optuna itself cannot drop an attribute: an empty text in its place means that there is none.
 DROPPED = '""'
 
@@ -54,7 +57,7 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     )
     kept, begun = study.user_attrs, StoredStudy(database, plan.name).count_finished() > 0
     if begun and "plan" in kept:
-        check_same_plan(kept["plan"], plan, "give the study another name, or another --storage.")
+        check_same_plan(kept["plan"], plan, "give the study another name, or another --storage.", GROWING)
     directions = [direction.name.lower() for direction in study.directions]
     # Before a trial could be ranked by another metric than accuracy, this was its value, whatever ranked.
     is_old = plan.metric == "log_loss" and directions == ["maximize"]
@@ -77,6 +80,9 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     if begun and "plan" in kept:
         if kept["data_sha256"] != data_sha256:
             raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
+        with StoredStudy(database, plan.name).reading() as found:
+            if found.plan is not None:
+                wanted = grow(found, found.plan, plan) | wanted  # before the plan, so that a run cut short tries again
     else:
         wanted |= {
             "data_sha256": data_sha256,
@@ -90,10 +96,12 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     return study
 
 
-def check_same_plan(stored: dict[str, Any], plan: Plan, instead: str) -> None:
+def check_same_plan(
+    stored: dict[str, Any], plan: Plan, instead: str, changeable: Mapping[str, Collection[str]] = CHANGEABLE
+) -> None:
     """Raise `BadInput` if a stored plan has something else where nothing may change; `instead` is what to do then."""
     before = with_defaults(stored)
-    changed = _first_difference(before, document_of(plan, before))
+    changed = _first_difference(before, document_of(plan, before), changeable)
     if changed:
         field, *values = changed
         old, new = ("nothing there" if value is None else json.dumps(value) for value in values)
@@ -117,12 +125,14 @@ def with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
 
 
-def _first_difference(stored: Any, wanted: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:
-    if path[:1] and path[-1] in CHANGEABLE.get(".".join(path[:-1]), set()):
+def _first_difference(
+    stored: Any, wanted: Any, changeable: Mapping[str, Collection[str]], path: tuple[str, ...] = ()
+) -> tuple[str, Any, Any] | None:
+    if path[:1] and path[-1] in changeable.get(".".join(path[:-1]), ()):
         return None
     if isinstance(stored, dict) and isinstance(wanted, dict):
-        found = (_first_difference(stored.get(key), wanted.get(key), (*path, key)) for key in {**wanted, **stored})
-        return next(filter(None, found), None)
+        pairs = ((stored.get(key), wanted.get(key), (*path, key)) for key in {**wanted, **stored})
+        return next(filter(None, (_first_difference(old, new, changeable, where) for old, new, where in pairs)), None)
     return None if stored == wanted else (".".join(path), stored, wanted)
 
 

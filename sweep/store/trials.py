@@ -17,10 +17,21 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationError
 from sweep.errors import StorageFailed
 from sweep.model import Answer
 from sweep.store.database import Database
-from sweep.store.optuna_schema import STUDIES, TRIALS, insert_trials
+from sweep.store.optuna_schema import (
+    PARAMS,
+    STUDIES,
+    STUDY_USER,
+    TRIAL_USER,
+    TRIALS,
+    VALUES,
+    attribute_rows,
+    insert_trials,
+    param_rows,
+)
 from sweep.task import MetricName
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 RECORD, CURVES = "record", "curves"
@@ -149,6 +160,35 @@ def store(database: Database, study_id: int, trials: Sequence[FrozenTrial]) -> N
             last = sa.select(sa.func.coalesce(sa.func.max(TRIALS.c.number), -1)).where(TRIALS.c.study_id == study_id)
             first = connection.execute(last).scalar_one() + 1
             insert_trials(connection, study_id, trials, range(first, first + len(trials)))
+
+
+def write_runs(
+    database: Database, study_id: int, trials: Mapping[int, FrozenTrial], told: tuple[str, Sequence[int]]
+) -> None:
+    """Write values and records in place of those of finished trials, by their ids, in one transaction.
+
+    `told` is the study's user attribute that says so, its name and the numbers of all such trials.
+    """
+    with database.writing() as connection:
+        for trial_id, trial in trials.items():
+            written = (TRIAL_USER.c.trial_id == trial_id) & TRIAL_USER.c.key.in_([*trial.user_attrs])
+            connection.execute(TRIAL_USER.delete().where(written))
+            connection.execute(TRIAL_USER.insert(), attribute_rows({"trial_id": trial_id}, trial.user_attrs))
+            connection.execute(VALUES.update().where(VALUES.c.trial_id == trial_id).values(value=trial.value))
+        kept = (STUDY_USER.c.study_id == study_id) & (STUDY_USER.c.key == told[0])
+        connection.execute(STUDY_USER.delete().where(kept))
+        connection.execute(STUDY_USER.insert(), attribute_rows({"study_id": study_id}, {told[0]: list(told[1])}))
+
+
+def write_params(
+    database: Database, trial_id: int, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> None:
+    """Write the params of a trial that runs in place of those that it has; `ValueError` for a newer schema."""
+    if database.is_newer:
+        raise ValueError("a newer schema is written through Optuna alone")
+    with database.writing() as connection:
+        connection.execute(PARAMS.delete().where(PARAMS.c.trial_id == trial_id))
+        connection.execute(PARAMS.insert(), param_rows({"trial_id": trial_id}, params, distributions))
 
 
 def put_back(database: Database, study_id: int) -> int:

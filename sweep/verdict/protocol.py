@@ -271,13 +271,18 @@ def best_candidates(study: StudyReader, number: int) -> list[Best]:
 
 
 def within_noise(ranked: list[Best], metric: MetricName) -> list[Best]:
-    """Return the trials that cannot be told from the first by the run seeds that all of them share."""
+    """Return the trials that cannot be told from the first by the run seeds that all of them share.
+
+    Trials of a study that has grown may have different numbers of runs; one that shares fewer than two seeds with the
+    first cannot be compared, unless both have one run.
+    """
     by_trial = [(trial, trial.record.by_seed(metric)) for trial in ranked]
-    seeds = by_trial[0][1] if by_trial else {}
-    peers = [(trial, by_seed) for trial, by_seed in by_trial if by_seed.keys() == seeds.keys()]
-    if len(seeds) < 2:
-        return [trial for trial, _ in peers]
-    table = np.array([[by_seed[seed] for seed in seeds] for _, by_seed in peers], np.float64)
+    first = by_trial[0][1].keys() if by_trial else set[int]()
+    peers = [each for each in by_trial if len(first & each[1].keys()) >= min(2, len(first))]
+    shared = sorted(set(first).intersection(*(by_seed for _, by_seed in peers)))
+    if len(shared) < 2:
+        return [trial for trial, _ in (peers if len(first) < 2 else peers[:1])]
+    table = np.array([[by_seed[seed] for seed in shared] for _, by_seed in peers], np.float64)
     return [peers[place][0] for place in indistinguishable(METRICS[metric].gains(table))]
 
 

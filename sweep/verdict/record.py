@@ -19,6 +19,7 @@ from sweep.seeds import STRIDE
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
+from sweep.store.growth import SET_ASIDE, TRAINED_AGAIN, has_grown
 from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
@@ -236,13 +237,20 @@ class Basis(Record):
     trials: dict[str, int]  # finished ones by study: the search, and the searches for the tuned baselines
     verdict: VerdictPlan
     baseline: BaselinePlan | None
+    set_aside: dict[str, tuple[int, ...]] = {}  # by study, trials that its search space of now could not have drawn
+    trained_again: dict[str, tuple[int, ...]] = {}  # and those that got more run seeds in their places
 
     @classmethod
     def now(cls, database: Database, plan: Plan) -> Basis:
         """Return what a verdict made now would rest on."""
         names = [searched.name for searched in searches(plan, search_only=False).values()]
         counts = {name: StoredStudy(database, name).count_finished() for name in names}
-        return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline)
+        grown: dict[str, dict[str, Any]] = {SET_ASIDE: {}, TRAINED_AGAIN: {}}
+        for name in (name for name, count in counts.items() if count):
+            with StoredStudy(database, name).reading() as study:
+                for kind in grown:
+                    grown[kind] |= {name: tuple(study.attributes[kind])} if study.attributes.get(kind) else {}
+        return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline, **grown)
 
 
 class VerdictRecord(Record):
@@ -318,5 +326,8 @@ def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
     """Say whether anything is left to train."""
     plans = searches(plan, search_only=search_only).values()
     stored = [(StoredStudy(database, searched.name), searched) for searched in plans]
-    left = any(study.count_finished() < count_wanted(study, searched) for study, searched in stored)
+    left = any(
+        study.count_finished() < count_wanted(study, searched) or has_grown(study, searched)
+        for study, searched in stored
+    )
     return left or not (search_only or is_made(database, plan))

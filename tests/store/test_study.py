@@ -155,12 +155,8 @@ class TestOpenStudy:
             ("split.kind", {"split": SplitPlan(kind="stratified")}),
             ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
             ("training.epochs", {"training": TrainingPlan(epochs=51)}),
-            ("recipes", {"recipes": ({"schedule": "constant", "learning_rate": 0.2},)}),
-            ("search.replicates", searching(replicates=3)),
-            ("search.sampler_seed", searching(sampler_seed=1)),
             ("search.metric", searching(metric="log_loss")),
-            ("search.learning_rate.low", searching(learning_rate={"low": 0.02, "high": 1.0, "log": True})),
-            ("search.schedules.step", searching(schedules={"constant": {}})),
+            ("search.nesterov", {"search": make_plan(recipes=()).search}),
         ]
         for field, changed in changes:
             with pytest.raises(BadInput, match="the stored study `tiny` has") as raised:
@@ -218,17 +214,19 @@ def test_whatever_a_search_may_draw_can_be_stored_and_read_back(database: Databa
     assert [space.candidate(trial.params) for trial in study.trials] == drawn
 
 
-def test_a_stored_study_is_not_continued_under_other_default_spaces(
+def test_other_default_spaces_set_aside_what_they_do_not_hold(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def plan() -> Plan:
         return make_plan(recipes=(), schedules={"constant": {}, "cosine": {}})
 
     open_study(database, plan(), DATA_SHA256)
-    store(database, database.storage.get_study_id_from_name("tiny"), [finished(CONSTANT)])
-    monkeypatch.setattr(cosine, "default_space", {"final_ratio": 0.5})
-    with pytest.raises(BadInput, match=r"^search\.schedules\.cosine\.final_ratio"):
-        open_study(database, plan(), DATA_SHA256)
+    space, tried = SearchSpace(plan().search), {"schedule": "cosine", "learning_rate": 0.1, "cosine.final_ratio": 0.1}
+    trials = [finished(from_params(each), space=space) for each in (tried, tried | {"cosine.final_ratio": 0.25})]
+    store(database, database.storage.get_study_id_from_name("tiny"), trials)
+    assert "set_aside" not in open_study(database, plan(), DATA_SHA256).user_attrs
+    monkeypatch.setattr(cosine, "default_space", {"final_ratio": (0.25, 0.5)})
+    assert open_study(database, plan(), DATA_SHA256).user_attrs["set_aside"] == [0]
 
 
 def test_studies_keep_documents_apart_and_optuna_keeps_what_is_its_own(database: Database) -> None:

@@ -23,8 +23,8 @@ def searched(database: Database, plan: Plan = PLAN) -> list[Contender]:
     return finalists(database, plan)
 
 
-def trial(number: int, correct: list[int], schedule: str = "step") -> Best:
-    record = TrialRecord(correct=tuple(correct), run_seeds=tuple(range(len(correct))))
+def trial(number: int, correct: list[int], schedule: str = "step", first: int = 0) -> Best:
+    record = TrialRecord(correct=tuple(correct), run_seeds=tuple(range(first, first + len(correct))))
     return Best(number, 0.9, {"schedule": schedule}, record)
 
 
@@ -56,9 +56,15 @@ def test_within_noise_is_judged_by_the_metric() -> None:
 
 
 def test_trials_of_other_seeds_are_not_compared() -> None:
-    leader, other = trial(0, [115, 114]), trial(1, [115, 114, 115])
+    leader, other = trial(0, [115, 114]), trial(1, [115, 114], first=7)
     assert within_noise([leader, other], "accuracy") == [leader]
     assert within_noise([], "accuracy") == []
+
+
+def test_trials_with_more_runs_are_compared_by_the_seeds_that_they_share() -> None:
+    leader, longer = trial(0, [115, 114, 115, 114]), trial(1, [114, 115, 114, 115, 20, 20])
+    worse = trial(2, [80, 81, 80, 81, 116, 116])
+    assert within_noise([leader, longer, worse], "accuracy") == [leader, longer]
 
 
 def test_nobody_races_twice(database: Database) -> None:
