@@ -138,22 +138,33 @@ def _mean_over_classes(
 
 def _area(scores: Predictions, real: NDArray[np.bool_]) -> Scores:
     """Return the share of pairs of a positive and a negative row that are in order; equal scores count half."""
-    import pandas as pd  # noqa: PLC0415 - whoever names a metric needs no tables
-
-    positive, negative = real.sum(), (~real).sum()
-    ranks = pd.DataFrame(scores.T).rank().to_numpy().T
-    return np.asarray((ranks[:, real].sum(axis=1) - positive * (positive + 1) / 2) / (positive * negative))
+    hits, ends, found = _ranking(scores, real)
+    positive, negative = int(real.sum()), int((~real).sum())
+    won = ((negative - (ends + 1 - found)) * hits).sum(axis=1)
+    lost = ((positive - found) * ~hits).sum(axis=1)
+    return np.asarray(0.5 + (won - lost) / (2 * positive * negative))
 
 
 def _average_precision(scores: Predictions, real: NDArray[np.bool_]) -> Scores:
     """Return the mean over the positive rows of the precision among the rows that score as high or higher."""
+    hits, ends, found = _ranking(scores, real)
+    return np.asarray((found / (ends + 1) * hits).sum(axis=1) / real.sum())
+
+
+def _ranking(scores: Predictions, real: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return, of the rows from the highest score on, `[networks, rows]`, three things.
+
+    They are whether a row is positive, the place of the last row with its score, and how many are positive up to there.
+    """
     rows = scores.shape[1]
-    order = np.argsort(-scores, axis=1)
-    hits, ranked = real[order], np.take_along_axis(scores, order, axis=1)
-    last = np.append(ranked[:, 1:] != ranked[:, :-1], np.ones((len(scores), 1), bool), axis=1)  # of equal scores
+    order = np.argsort(scores, axis=1)[:, ::-1]
+    hits, ranked = real[order], scores.ravel()[order + rows * np.arange(len(scores))[:, None]]
+    found = np.cumsum(hits, axis=1)
+    last = np.append(ranked[:, 1:] != ranked[:, :-1], np.ones((len(scores), 1), bool), axis=1)
+    if last.all():  # usually, and it saves half the time
+        return hits, np.broadcast_to(np.arange(rows), hits.shape), found
     ends = np.minimum.accumulate(np.where(last, np.arange(rows), rows)[:, ::-1], axis=1)[:, ::-1]
-    precision = np.take_along_axis(np.cumsum(hits, axis=1), ends, axis=1) / (ends + 1)
-    return np.asarray((precision * hits).sum(axis=1) / real.sum())
+    return hits, ends, np.take_along_axis(found, ends, axis=1)
 
 
 def log_loss(shares: Predictions, targets: Targets) -> Scores:
