@@ -153,7 +153,7 @@ def still_epochs(curves: Mapping[str, Numbers | Sequence[float]]) -> int:
     """
     epochs = max(STILL_EPOCHS, len(curves["loss"]) // 5)
     loss = curves["loss"][-epochs:]
-    accuracy = curves["accuracy"][-epochs:] if "accuracy" in curves else [loss[-1] < 1e-4] * len(loss)
+    accuracy = curves["accuracy"][-epochs:] if "accuracy" in curves else [float(loss[-1] < 1e-4)] * len(loss)
     if len(loss) < epochs or accuracy[-1] > 0.99:
         return 0
     still = not np.isfinite(loss[-1]) or (np.ptp(loss) <= 1e-3 * abs(loss[-1]) and np.ptp(accuracy) == 0)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweep.candidate import from_params
-from sweep.config.study_file import read_as_written, read_plan, read_study_file
+from sweep.config.study_file import read_as_written, read_kept_plan, read_plan, read_study_file, settle_metric
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE
 from sweep.space import Range, Value
+from sweep.task import Task
 
 SMOKE = Path(__file__).parent.parent.parent / "studies" / "smoke.toml"
 SHIPPED = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.toml"))
@@ -425,3 +426,46 @@ class TestAsWritten:
         path.write_text('name = "x"\nsearch = "all"\n[data]\nname = "rows"', encoding="utf-8")
         with pytest.raises(BadInput, match=r"^search: must be a table, got .all."):
             read_as_written(path, {"search.trials": 3})
+
+
+class TestSettling:
+    """What ranks, and what needs classes, once it is known what the label holds."""
+
+    @pytest.mark.parametrize(
+        ("classes", "stated", "metric", "smallest"),
+        [(2, None, "accuracy", 1.0), (3, "auc", "auc", None), (0, None, "rmse", None), (0, "r2", "r2", None)],
+    )
+    def test_a_metric_that_is_not_stated_is_the_tasks(
+        self, classes: int, stated: str | None, metric: str, smallest: float | None
+    ) -> None:
+        tables = study_with("search.metric", stated) if stated else tomllib.loads(STUDY)
+        settled = settle_metric(read_plan(tables), Task.of(classes))
+        assert (settled.metric, settled.search.metric, settled.verdict.smallest_effect) == (metric, metric, smallest)
+        assert settle_metric(settled, Task.of(classes)) == settled
+
+    def test_a_smallest_effect_that_is_stated_stays(self) -> None:
+        settled = settle_metric(read_plan(study_with("verdict.smallest_effect", 2.5)), Task.of(2))
+        assert settled.verdict.smallest_effect == 2.5
+
+    @pytest.mark.parametrize(
+        ("field", "value", "classes", "reason"),
+        [
+            ("search.metric", "auc", 0, "must be one for numbers, .*: rmse, mae, r2; got 'auc'"),
+            ("search.metric", "mae", 2, "must be one for classes, .*: accuracy, balanced_accuracy, .*; got 'mae'"),
+            ("training.class_weight", "balanced", 0, "must be left out, since the label holds numbers"),
+            ("search.schedules.plateau", {"monitor": ["loss", "accuracy"]}, 0, "`accuracy` needs .* loss or val_loss"),
+        ],
+    )
+    def test_what_the_task_does_not_have_is_refused(self, field: str, value: Any, classes: int, reason: str) -> None:
+        plan = read_plan(study_with(field, value))
+        with pytest.raises(BadInput, match=reason) as raised:
+            settle_metric(plan, Task.of(classes))
+        assert raised.value.field.startswith(field)
+
+    def test_a_schedule_that_watches_nothing_else_is_to_be_left_out(self) -> None:
+        plan = read_plan(study_with("search.schedules.accuracy_drop", {}))
+        with pytest.raises(BadInput, match="leave the schedule out"):
+            settle_metric(plan, Task.of(0))
+
+    def test_a_kept_plan_of_before_there_was_a_metric_ranks_by_accuracy(self) -> None:
+        assert read_kept_plan(tomllib.loads(STUDY)).search.metric == "accuracy"

@@ -121,3 +121,33 @@ def test_a_few_epochs_prove_nothing() -> None:
 )
 def test_a_training_still_epochs_when_loss_and_accuracy_do(loss: Any, accuracy: Any, still: int) -> None:
     assert still_epochs(curves(loss, accuracy=accuracy)) == still
+
+
+NOTHING = np.zeros(0)
+NUMBERS = replace(
+    SOUND, recall=NOTHING, validation_recall=NOTHING, shares=NOTHING, predicted=NOTHING, classes=(), curves={}
+)
+
+
+@pytest.mark.parametrize(
+    ("loss", "held", "said"),
+    [
+        (np.linspace(1.1, 0.1, 20), 0.2, None),
+        ([1.3] + [1.0] * 19, 1.0, "the loss is stuck at 1, that of the target's mean (1)"),
+        (
+            np.linspace(1.0, 0.1, 20),
+            1.4,
+            "the training rows but 1.4, no better than by the mean (1), in the validation",
+        ),
+        ([1.0, 0.6] * 10, 0.9, "the loss goes up and down"),
+    ],
+)
+def test_numbers_are_measured_by_the_targets_mean(loss: Any, held: float, said: str | None) -> None:
+    shown = {name: values for name, values in curves(loss, val_loss=held).items() if "accuracy" not in name}
+    found = replace(NUMBERS, curves=shown).diagnosis()
+    assert found == [] if said is None else said in found[0]
+
+
+def test_a_loss_of_numbers_that_rests_near_0_has_nothing_left_to_learn() -> None:
+    assert still_epochs({"loss": [1e-6] * 20}) == 0
+    assert still_epochs({"loss": [0.3] * 20}) == 10

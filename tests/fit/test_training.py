@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 
 from sweep.candidate import Adam, Sgd, from_params
-from sweep.data.table import Split
+from sweep.data.table import Dataset, Split
+from sweep.engines.keras_model import build_model
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.fit.checkpoint import Checkpoint, Snapshot
 from sweep.fit.training import (
@@ -229,6 +230,51 @@ def with_targets(problem: TrainingSpec, change: Callable[[Any], Any]) -> Trainin
     targets = split.dataset.targets.copy()
     targets[split.train_index] = change(split.train_targets)
     return replace(problem, split=replace(split, dataset=replace(split.dataset, targets=targets)))
+
+
+def test_class_weights_are_those_of_fit(tutorial: TrainingSpec) -> None:
+    """Keras takes no `class_weight` beside a generator, so it is compared on rows in their own order."""
+    spec = replace(tutorial, epochs=2, class_weights=(3.0, 0.5))
+    training = Training(spec, from_params(FIXED), run_seed=1)
+    training._order = np.tile(np.arange(spec.split.train_rows, dtype=np.int32), (2, 1))
+    shown = training.run(0, 2)
+    model = build_model(spec.architecture, 1)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "binary_crossentropy")
+    held = (spec.split.validation_inputs, spec.split.validation_targets)
+    options: dict[str, Any] = {"epochs": 2, "batch_size": spec.batch_size, "validation_data": held, "verbose": 0}
+    theirs = model.fit(
+        spec.split.train_inputs, spec.split.train_targets, shuffle=False, class_weight={0: 3.0, 1: 0.5}, **options
+    ).history
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(shown[name], theirs[name], rtol=1e-5)
+    for ours, each in zip(training.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, each, atol=1e-5)
+
+
+class TestNumbers:
+    def test_what_is_shown_is_in_the_targets_own_unit(self) -> None:
+        split = numbers_split()
+        spec = TrainingSpec(split, Architecture(3, 0, (8,)), 12, 8)
+        lines: list[str] = []
+        request = replace(asked(spec, FIXED | {"learning_rate": 0.02}), classes=())
+        training = Training(spec, request.candidate, 0)
+        observer = Observer(request, training, lines.append)
+        training.run(0, 12, [observer])
+        assert list(observer.curves) == ["loss", "rmse", "val_loss", "val_rmse", "learning_rate"]
+        shift, scale = split.target_unit
+        found = training.model.predict(split.validation_inputs, verbose=0)[:, 0] * scale + shift
+        errors = found - split.dataset.targets[split.validation_index]
+        assert observer.curves["val_rmse"][-1] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-4)
+        assert best_epoch(observer.curves) == int(np.argmin(observer.curves["val_loss"]))
+        observer.say_diagnosis()
+        assert [line for line in lines if line.startswith("note")] == []
+
+
+def numbers_split() -> Split:
+    generator = np.random.default_rng(0)
+    inputs, rows = generator.normal(size=(60, 3)).astype(np.float32), np.arange(60, dtype=np.int32)
+    targets = 200 + 30 * inputs.sum(axis=1) + generator.normal(size=60)
+    return Split(Dataset(inputs, targets.astype(np.float32), (), ""), rows[:40], rows[40:])
 
 
 class TestDiagnosis:

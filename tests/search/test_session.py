@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import optuna
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
+from sweep.config.study_file import ClassWeight
+from sweep.errors import BadInput
 from sweep.search.loop import to_record
-from sweep.search.session import Objective
+from sweep.search.session import Objective, class_weights
 from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.trials import TrialRecord, read_record
 from tests.fakes import ROWS, FakeTrainer, make_plan, outcome_of
+from tests.protocols import made_dataset
 
 PLAN = make_plan()
 SPACE = SearchSpace(PLAN.search)
@@ -88,3 +94,34 @@ class TestRecord:
         assert found.curves is not None
         assert found.curves.loss == (None,) * 3
         assert found.correct == (9, 9, 9)
+
+
+class TestClassWeights:
+    TARGETS = np.repeat(np.arange(3, dtype=np.int32), [6, 3, 3])
+
+    def weights(self, given: ClassWeight | None, targets: np.ndarray = TARGETS) -> tuple[float, ...]:
+        return class_weights(given, replace(made_dataset(len(targets), ("no", "yes", "maybe")), targets=targets))
+
+    def test_balanced_ones_are_those_of_scikit_learn(self) -> None:
+        wanted = compute_class_weight("balanced", classes=np.arange(3), y=self.TARGETS)
+        assert self.weights("balanced") == pytest.approx(tuple(wanted))
+
+    def test_a_class_that_is_not_named_weighs_1(self) -> None:
+        assert self.weights({"yes": 2.5}) == (1.0, 2.5, 1.0)
+
+    def test_weights_that_change_nothing_are_none(self) -> None:
+        even = np.arange(6, dtype=np.int32) % 3
+        assert self.weights(None) == self.weights({"no": 1.0}) == self.weights("balanced", even) == ()
+
+    def test_an_unknown_label_is_named(self) -> None:
+        with pytest.raises(BadInput, match="no row has the label 'yse', did you mean `yes`") as raised:
+            self.weights({"yse": 2.0})
+        assert raised.value.field == "training.class_weight.yse"
+
+
+def test_the_direction_is_that_of_the_metric() -> None:
+    by_loss = Objective(SPACE, FakeTrainer(), (0, 1), "log_loss")
+    study = optuna.create_study(direction=by_loss.direction)
+    study.optimize(by_loss, n_trials=2)
+    assert (OBJECTIVE.direction, by_loss.direction) == ("maximize", "minimize")
+    assert study.best_value == pytest.approx(min(trial.user_attrs["log_loss"] for trial in study.trials))
