@@ -75,10 +75,10 @@ def _console() -> Console:
 def _print_ranking(found: Ranking, title: str, trials: Iterable[tuple[RankedTrial, str]]) -> None:
     """Print trials, each with what describes it, and the quoted baseline."""
     trials = list(trials)
-    rows, metric = trials[0][0].validation_rows if trials else None, METRICS[found.metric]
+    rows, metric = trials[0][0].validation_rows if trials else None, METRICS[found.valued_by]
     classes, unit = metric.task == "classes", Unit(metric, rows or 0)
     extra = [] if metric.name in ("accuracy", "log_loss") else [unit.short]
-    ranked_by = "" if metric.name == "accuracy" else f" by {unit.name}"
+    ranked_by = "" if found.metric == "accuracy" else f" by {Unit(METRICS[found.metric], 0).name}"
     table = Table(title=title + ranked_by, **TABLE_STYLE)
     table.add_column("trial", justify="right")
     table.add_column("schedule")

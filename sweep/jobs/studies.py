@@ -22,6 +22,7 @@ from sweep.search.finite import count_wanted
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy, StudyReader
+from sweep.task import MetricName
 from sweep.verdict.baselines import tuned_owner
 from sweep.verdict.results import StatusAnswer
 
@@ -34,7 +35,7 @@ class StudyAnswer(StatusAnswer):
 
     `running` is true while its job runs or somebody writes the study; one for which it is false can be deleted.
     `state` is that of its job; `stopping` while it ends, `unmanaged` for one that nobody ordered here. `reason` is why
-    it failed, or what its last crash was; `best` is the accuracy of its best candidate so far.
+    it failed, or what its last crash was; `best` is the score of its best candidate so far, by the metric `best_by`.
     """
 
     state: str
@@ -44,6 +45,7 @@ class StudyAnswer(StatusAnswer):
     created: datetime | None = None
     progress: Progress | None = None
     best: float | None = None
+    best_by: MetricName = "accuracy"
     quoted_baseline: float | None = None
 
 
@@ -68,10 +70,11 @@ class ModelsAnswer(Answer):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the database holds of a study: its status, the accuracy of its best candidate, and its study file."""
+    """What the database holds of a study: its status, the score of its best candidate by a metric, its study file."""
 
     status: StatusAnswer
     best: float | None = None
+    best_by: MetricName = "accuracy"
     plan: Plan | None = None
 
 
@@ -105,10 +108,11 @@ class StudyService:
         Raises:
             NotFound: if it has not begun.
         """
-        study, best = Study(StoredStudy(self.database, name)), None
+        study, best, best_by = Study(StoredStudy(self.database, name)), None, Facts.best_by
         with suppress(NotYet):
-            best = study.best(1).best[0].value
-        return Facts(study.status(), best, self._stored(name).plan)
+            found = study.best(1)
+            best, best_by = found.best[0].value, found.valued_by
+        return Facts(study.status(), best, best_by, self._stored(name).plan)
 
     def study(self, name: str, job: Job | None, facts: Facts | None, progress: Progress | None = None) -> StudyAnswer:
         """Return where a study is, from what the queue and the database hold of it and its process printed last.
@@ -138,6 +142,7 @@ class StudyService:
             seconds_left=left / rate if running and left is not None and rate else None,
             note="" if plan is None else plan.note,
             best=known.best,
+            best_by=known.best_by,
             quoted_baseline=None if plan is None or plan.baseline is None else plan.baseline.accuracy,
             progress=progress,
         )

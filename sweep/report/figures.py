@@ -189,15 +189,17 @@ def _seeds_answer(found: StudyResult) -> str:
 
 
 def learning_plot(found: StudyResult) -> Plot:
-    """Show validation accuracy by epoch, with what eight runs in ten keep to."""
+    """Show validation accuracy by epoch, of numbers their error, with what eight runs in ten keep to."""
     shown = [found.record.winner, found.record.constant, found.record.reruns[0]]
     unit, figure = found.verdict.unit, theme.new_figure(400)
     classes = unit.metric.task == "classes"
-    factor, what = (unit.rows, f"right rows of {unit.rows}") if classes else (1, "root mean squared error")
-    epochs = list(range(1, len(shown[0].curves.accuracy) + 1))
+    factor, what, form = (unit.rows, f"right rows of {unit.rows}", ".1f")
+    if not classes:
+        factor, what, form = (1, "root mean squared error", ".4g")
+    epochs = list(range(1, len(shown[0].curves.rate) + 1))
 
-    def drawn(curve: Sequence[float | None]) -> list[float | None]:
-        return [None if share is None else round(factor * share, 3) if classes else share for share in curve]
+    def drawn(curve: Sequence[float]) -> list[float]:
+        return [round(factor * share, 3) if classes else float(f"{share:.5g}") for share in curve]
 
     for entry, series in zip(shown, SERIES, strict=False):
         low, high = drawn(entry.curves.low), drawn(entry.curves.high)
@@ -214,34 +216,27 @@ def learning_plot(found: StudyResult) -> Plot:
     lines = [(epochs, drawn(entry.curves.accuracy)) for entry in shown]
     for place, (entry, (x, y)) in enumerate(zip(shown, lines, strict=True)):
         theme.add_line(figure, place, f"{entry.role}: {theme.plain(entry.contender.label)}", x=x, y=y)
-    theme.add_letters(figure, [(x, [end or 0.0 for end in y]) for x, y in lines])
+    theme.add_letters(figure, [line for line in lines if line[1]])
     late = max(1, len(epochs) // 10)
-    known = [share for entry in shown for share in (*entry.curves.low[late:], *entry.curves.high[late:])]
-    ends = [factor * share for share in known if share is not None]
     figure.update_xaxes(title_text="epoch", range=[1, max(2, len(epochs))])
     if classes:
-        low_end = factor * min(min(entry.curves.low[late:], default=0.0) for entry in shown)
-        figure.update_yaxes(title_text=what, range=[math.floor(low_end) - 1, unit.rows])
+        floor = unit.rows * min(min(entry.curves.low[late:], default=0.0) for entry in shown)
+        figure.update_yaxes(title_text=what, range=[math.floor(floor) - 1, unit.rows])
     else:
-        figure.update_yaxes(title_text=what, range=[0, max(ends, default=1.0)])
-    curve = [share for share in shown[0].curves.accuracy if share is not None]
-    within = 1 / unit.rows if classes else 0.01 * abs(curve[-1]) if curve else 0.0
-    settled = next((epoch for epoch, share in enumerate(curve, 1) if _as_good(share, curve[-1], within, classes)), 0)
-    last = [(entry.role, entry.curves.accuracy[-1]) for entry in shown]
-    form = ".1f" if classes else ".4g"
-    told = ", ".join(f"{role} {'-' if end is None else format(factor * end, form)}" for role, end in last)
-    nearly = "one row" if classes else "one percent"
-    return Plot(
-        "learning",
-        "How does the training go?",
-        f"The winner comes within {nearly} of where it ends at epoch {settled} of {len(epochs)}. "
-        f"{'Right rows' if classes else 'The error'} after the last epoch: {told}.",
-        figure,
+        figure.update_yaxes(
+            title_text=what, range=[0, max(max(entry.curves.high[late:], default=0) for entry in shown)]
+        )
+    ends = ", ".join(
+        f"{entry.role} {format(factor * entry.curves.accuracy[-1], form) if entry.curves.accuracy else '-'}"
+        for entry in shown
     )
-
-
-def _as_good(share: float, last: float, within: float, rises: bool) -> bool:
-    return share >= last - within if rises else share <= last + within
+    told = f"{'Right rows' if classes else 'The error'} after the last epoch: {ends}."
+    if curve := shown[0].curves.accuracy:
+        within, way = (1 / unit.rows, 1) if classes else (0.01 * curve[-1], -1)
+        settled = next(epoch for epoch, share in enumerate(curve, 1) if way * share >= way * curve[-1] - within)
+        nearly = "one row" if classes else "one percent"
+        told = f"The winner comes within {nearly} of where it ends at epoch {settled} of {len(curve)}. {told}"
+    return Plot("learning", "How does the training go?", told, figure)
 
 
 def rates_plot(found: StudyResult, most_points: int = MOST_POINTS) -> Plot:

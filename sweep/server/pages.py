@@ -34,7 +34,7 @@ from sweep.server.presenters import FILTERS, Listing, Row
 from sweep.server.state import AppState, State
 from sweep.server.studies import StudyName
 from sweep.server.tokens import AccessRole
-from sweep.verdict.results import RankedTrial
+from sweep.verdict.results import BestAnswer
 
 ASSETS = Path(__file__).parent / "assets"
 PUBLIC = ASSETS / "public"
@@ -211,10 +211,10 @@ def run_page(request: Request, name: str, state: AppState, problem: FormError | 
     may_run = allows(request, AccessRole.RUN)
 
     def draw() -> str:
-        best: tuple[RankedTrial, ...] = ()
+        best: BestAnswer | None = None
         row, number = Row.read(state, name), dashboard_number(state, name)
         with suppress(NotFound, NotYet):
-            best = state.result(name, "best of its page", lambda study: study.best(TOP)).best
+            best = state.result(name, "best of its page", lambda study: study.best(TOP))
         seconds = MOVING_SECONDS if row.moving else RESTING_SECONDS
         shown = {"row": row, "best": best, "dashboard": number, "seconds": seconds}
         return fragment("study-part.html", may_run=may_run, **shown)

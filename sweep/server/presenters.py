@@ -15,6 +15,8 @@ from sweep.jobs.queue import JobState
 from sweep.jobs.studies import MOVING, STOPPING, UNMANAGED, StudyAnswer
 from sweep.server.state import AppState
 from sweep.space import Value
+from sweep.stats.verdict import Unit
+from sweep.task import METRICS, MetricName
 from sweep.verdict.result import Unresolved
 
 LISTED = 50  # studies at rest on one page: each costs a few queries whenever somebody looks
@@ -137,10 +139,16 @@ class Row:
         )
 
     @property
+    def best(self) -> str:
+        """What the best candidate so far scores; empty if there is none."""
+        study = self.study
+        return "" if study.best is None else score(study.best, study.best_by)
+
+    @property
     def against(self) -> str:
         """How the best candidate compares with the quoted baseline, in words; empty if one of them is missing."""
         best, quoted = self.study.best, self.study.quoted_baseline
-        if best is None or quoted is None:
+        if best is None or quoted is None or self.study.best_by != "accuracy":
             return ""
         points = round(100 * (best - quoted), 2)
         if points == 0:
@@ -198,6 +206,16 @@ def left(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h left" if seconds < 36 * 3600 else f"about {seconds / 86400:.0f} days left"
 
 
+def score(value: float, metric: MetricName, *, named: bool = True) -> str:
+    """Return a score as its metric has it, with the metric's name but for accuracy.
+
+    >>> score(0.9784, "accuracy"), score(0.0591, "log_loss")
+    ('97.84%', 'log-loss 0.0591')
+    """
+    unit = Unit(METRICS[metric], 0)
+    return f"{unit.short} {unit.plain(value)}" if named and metric != "accuracy" else unit.plain(value)
+
+
 def setting(params: Mapping[str, Value]) -> str:
     """Return what was tried in one line; in a study of another program the learning rate may be text."""
     odd = isinstance(params.get("learning_rate"), str)
@@ -206,7 +224,8 @@ def setting(params: Mapping[str, Value]) -> str:
 
 # What templates call by name.
 FILTERS = {
-    "percent": "{:.2%}".format,
+    "score": score,
+    "metric": lambda name: Unit(METRICS[name], 0).short,
     "setting": setting,
     "grouped": "{:,}".format,
     "time": lambda time: f"{time:%Y-%m-%d %H:%M} UTC",

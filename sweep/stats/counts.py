@@ -109,7 +109,7 @@ class SplitCheck:
 
     @property
     def ordered(self) -> bool:
-        """Whether equal classes lie together in the file; classes in turns, as `a b a b`, do not."""
+        """Whether equal classes, or like numbers, lie together in the file; classes in turns, as `a b a b`, do not."""
         return min(self.runs_p_value, self.blocks_p_value) * 2 < DOUBTFUL  # Bonferroni, for two tests
 
     def warnings(self, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -120,11 +120,12 @@ class SplitCheck:
         )
         if self.target_means is not None:
             shares = "a mean target of {:.4g}, then {:.4g}".format(*self.target_means)
+        what = "class" if self.target_means is None else "the target"
         found = [
             (self.unlike, f"validation rows are unlike the training rows: {shares}"),
             (
                 self.last_rows and self.ordered,
-                "the file is ordered by class in part, so its last rows are no random sample",
+                f"the file is ordered by {what} in part, so its last rows are no random sample",
             ),
             (self.duplicates > 0, f"validation rows whose inputs were trained on: {self.duplicates}"),
             (self.contradictions > 0, f"validation rows that contradict equal training rows: {self.contradictions}"),
@@ -139,9 +140,9 @@ class SplitCheck:
 
 
 def check_split(split: Split) -> SplitCheck:
-    """Check one split, and, of classes, the order of the file that its rows come from."""
-    train, validation, in_file = split.train_inputs, split.validation_inputs, split.dataset.targets
-    has_classes = bool(split.dataset.classes)
+    """Check one split, and the order of the file that its rows come from."""
+    train, validation, has_classes = split.train_inputs, split.validation_inputs, bool(split.dataset.classes)
+    in_file = split.dataset.targets if has_classes else above_median(split.dataset.targets)
     table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
     trained: dict[tuple[float, ...], set[int]] = {}
     for row, target in zip(train.tolist(), split.train_targets.tolist(), strict=True):
@@ -155,8 +156,8 @@ def check_split(split: Split) -> SplitCheck:
     return SplitCheck(
         class_shares=tuple((float(before), float(after)) for before, after in shares),
         unlike_p_value=same_shares_p_value(table) if has_classes else same_mean_p_value(*sides),
-        runs_p_value=runs_test(in_file) if has_classes else 1.0,
-        blocks_p_value=same_shares_p_value(block_table(in_file)) if has_classes else 1.0,
+        runs_p_value=runs_test(in_file),
+        blocks_p_value=same_shares_p_value(block_table(in_file)),
         duplicates=len(repeated),
         contradictions=repeated.count(False) if has_classes else 0,
         constant_columns=tuple(np.flatnonzero(constant).tolist()),
@@ -165,6 +166,12 @@ def check_split(split: Split) -> SplitCheck:
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
         target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
+
+
+def above_median(numbers: ArrayLike) -> Counts:
+    """Return which numbers lie above their median, as the class indices 0 and 1."""
+    values = np.asarray(numbers)
+    return np.asarray(values > np.median(values), np.int64)
 
 
 def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:

@@ -150,10 +150,13 @@ class _Findings:
             label = split.classes[int(shares.argmax())]
             cure = 'training.class_weight = "balanced", with search.metric = "balanced_accuracy"'
             yield f"{shares.max():.1%} of the rows are `{label}`, so that accuracy hardly sees the others", cure
-        if curves.training_accuracy and curves.training_accuracy[-1] > shares.max() + MEMORISED:
+        cure = "more rows, fewer units (model.hidden = [4]), or another data.label"
+        if split.classes and curves.training_accuracy and curves.training_accuracy[-1] > shares.max() + MEMORISED:
             right = f"{curves.training_accuracy[-1]:.0%} of the {split.train_rows} training rows are right"
-            cure = "more rows, fewer units (model.hidden = [4]), or another data.label"
             yield f"{right}, the others no more than by chance: too few rows, or labels that are not theirs", cure
+        if not split.classes and loss.level < loss.guessing / 2:
+            right = f"the {split.train_rows} training rows are fitted to {1 - loss.level:.0%} of their variance"
+            yield f"{right}, the others not at all: too few rows, or numbers that are not theirs", cure
         if loss.falls and loss.level > loss.guessing / 2:
             why = f"the training loss still falls at the end ({loss.level:.3g}; guessing has {loss.guessing:.3g})"
             yield f"{why}: rates are too low, or epochs too few", self._rates(lower=False)

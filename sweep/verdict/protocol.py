@@ -145,7 +145,7 @@ class Protocol:
         found = [
             *groups[Role.CONSTANT],
             *groups[Role.WINNER],
-            *(_contender(self.plan, trial) for trial in best if trial.correct),
+            *(_contender(self.plan, trial) for trial in best if trial.record.by_seed(self.plan.metric)),
             *groups.get(Role.RATE, ()),
             *(Contender.of(candidate) for candidate in reruns(self.plan)),
         ]

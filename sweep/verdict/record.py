@@ -123,7 +123,7 @@ class MeanCurves(Record):
             high=high,
             loss=_finite(outcome.validation_loss),
             training_loss=_finite(outcome.loss),
-            training_accuracy=tuple(outcome.accuracy.tolist()),
+            training_accuracy=tuple(outcome.accuracy.tolist()) if np.isfinite(outcome.accuracy).all() else (),
         )
 
 
@@ -214,9 +214,14 @@ class SplitFacts(Record):
     telling: tuple[str, ...] = ()  # inputs each of which alone tells the validation rows' classes apart
 
     def score_of_guessing(self, metric: str) -> float | None:
-        """Return the score of a network that reads no input: by accuracy, of the validation rows' commonest class."""
+        """Return the score of a network that reads no input: by accuracy, of the validation rows' commonest class.
+
+        That of R2 is 0 by definition, for predicting the validation rows' own mean.
+        """
         if metric == "accuracy":
-            return max(self.class_rows) / self.validation_rows
+            return max(self.class_rows, default=0) / self.validation_rows
+        if metric == "r2":
+            return 0.0
         if metric == "log_loss" and not self.uninformed:
             return guessing_loss(np.array(self.class_rows) / self.validation_rows)
         return self.uninformed.get(metric)

@@ -18,7 +18,7 @@ from sweep.search.finite import FiniteSpace, count_wanted
 from sweep.space import Value
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord
-from sweep.task import MetricName
+from sweep.task import METRICS, MetricName
 from sweep.verdict.record import read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
@@ -67,6 +67,7 @@ class Ranking(Answer):
         study: the study's name.
         trials: how many have finished.
         metric: what ranks them.
+        valued_by: which metric their `value` is: what ranks, but accuracy in an older study by log-loss.
         quoted_baseline: the accuracy that the study file quotes from elsewhere.
         quoted_source: who says so.
     """
@@ -74,6 +75,7 @@ class Ranking(Answer):
     study: str
     trials: int
     metric: MetricName
+    valued_by: MetricName = "accuracy"
     quoted_baseline: float | None
     quoted_source: str | None
 
@@ -82,6 +84,11 @@ class BestAnswer(Ranking):
     """A study's best trials, best first."""
 
     best: tuple[RankedTrial, ...]
+
+    @property
+    def classes(self) -> bool:
+        """Whether classes are predicted, so that rows may be right."""
+        return METRICS[self.metric].task == "classes"
 
 
 class Family(Answer):
@@ -256,6 +263,7 @@ def _ranking(study: StudyReader, finished: int) -> dict[str, Any]:
         "study": study.name,
         "trials": finished,
         "metric": study.metric,
+        "valued_by": study.valued_by,
         "quoted_baseline": study.baseline and study.baseline.accuracy,
         "quoted_source": study.baseline and study.baseline.source,
     }

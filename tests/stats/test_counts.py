@@ -215,6 +215,7 @@ class TestNumbers:
         said = numbers_check(inputs, np.arange(90.0)).warnings(())
         assert said == (
             "validation rows are unlike the training rows: a mean target of 29.5, then 74.5",
+            "the file is ordered by the target in part, so its last rows are no random sample",
             "columns with one value, from 1: 2",
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from sweep.report.figures import all_plots
 from sweep.stats.estimate import Effect, Interval
 from sweep.stats.verdict import Question, Unit, Word, judge
 from sweep.task import METRICS
-from sweep.verdict.analysis import StudyResult
+from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.result import Verdict
 from tests.report.test_html import searched
 from tests.verdict import records
@@ -102,7 +104,7 @@ class TestByLogLoss:
         losses = (None, *record.winner.confirmation.log_losses[1:])
         runs = record.winner.confirmation.model_copy(update={"log_losses": losses, "diverged": 1})
         entries = (record.winner.model_copy(update={"confirmation": runs}), *record.entries[1:])
-        worse = records.compute_verdict(plan, record.model_copy(update={"entries": entries}))
+        worse = compute_verdict(plan, record.model_copy(update={"entries": entries}))
         shares = np.array(list(records.CLASSES.values())) / 116
         guessing = -float((shares * np.log(shares)).sum())
         lost = max(guessing, *filter(None, losses)) - (record.winner.confirmation.log_losses[0] or 0)
@@ -137,3 +139,47 @@ class TestByLogLoss:
         note = "".join(str(text) for key, text in notes.documents({}).items() if "note_str" in key)
         assert "log-loss 0.0" in note
         assert "right rows" not in note
+
+
+@pytest.fixture(scope="module", params=["rmse", "r2"])
+def judged(request: pytest.FixtureRequest) -> StudyResult:
+    plan, record = records.of_numbers(records.make_plan(trials=20), request.param)
+    return StudyResult(plan, record, compute_verdict(plan, record))
+
+
+class TestNumbers:
+    def test_there_are_no_classes_in_it(self, judged: StudyResult) -> None:
+        verdict = judged.verdict
+        assert (verdict.majority, verdict.quoted, verdict.unstable, verdict.finding) == (None, None, (), None)
+        assert (verdict.winner.recall, verdict.winner.balanced_accuracy, verdict.winner.correct_mean) == (
+            {},
+            None,
+            None,
+        )
+        assert verdict.winner.by_metric.keys() == {"rmse", "mae", "r2"}
+        assert verdict.uninformed is not None
+        assert verdict.uninformed.whom == "predicting the mean"
+        assert verdict.on_these_rows.effect.mean > 0
+
+    def test_a_terminal_tells_errors_alone(self, judged: StudyResult, capsys: pytest.CaptureFixture[str]) -> None:
+        show_verdict(Verdict.model_validate_json(judged.verdict.model_dump_json()))
+        told = capsys.readouterr().out
+        assert "predicting the mean has" in " ".join(told.split())
+        for word in ("recall", "accuracy", "rows right", "always", "McNemar", "log-loss", "of 116"):
+            assert word not in told
+
+    def test_the_page_tells_errors_alone(self, judged: StudyResult) -> None:
+        page = render(judged, searched())
+        page = page[: page.index("<h2>How this was made")]
+        text = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
+        for word in ("recall", "accuracy", "right more often", "Right rows", "right rows", "class", "cross-entropy"):
+            assert word not in re.sub(r'class="[^"]*"', "", text), word
+
+    def test_no_better_than_the_mean_is_nothing_learned(self) -> None:
+        plan, record = records.of_numbers(records.make_plan(trials=20))
+        blind = record.split.model_copy(update={"uninformed": {"rmse": 3.2, "mae": 2.0, "r2": -0.01}})
+        verdict = compute_verdict(plan, record.model_copy(update={"split": blind}))
+        assert verdict.finding is not None
+        assert verdict.finding.headline == "No candidate learned"
+        assert "that of predicting the mean 3.2" in verdict.finding.detail
+        assert verdict.on_these_rows.word is Word.NOTHING_LEARNED
