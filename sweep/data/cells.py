@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,8 +61,21 @@ def some(cells: pd.Series, count: int = SAMPLE) -> pd.Series:
     return cells if len(cells) <= count else cells.iloc[:: -(-len(cells) // count)]
 
 
+def by_value(text: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """Change every cell, each different one once."""
+    codes, different = pd.factorize(text)
+    if len(different) > len(text) / 2:
+        return change(text)
+    changed = change(pd.Series(different, dtype="str"))
+    return changed.reindex(codes).set_axis(text.index)
+
+
 def read_numbers(text: pd.Series, decimal: str) -> pd.Series:
     """Return numbers written with a currency, a percent sign, thousands, or in brackets for minus; else NaN."""
+    return by_value(text, lambda cells: _bare_numbers(cells, decimal))
+
+
+def _bare_numbers(text: pd.Series, decimal: str) -> pd.Series:
     bare = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True).str.replace("\u2212", "-")
     bare = bare.mask(bare.str.contains(APART, regex=True).fillna(False).astype("bool"))
     bare = bare.str.replace(SIGNS, "", regex=True).str.replace(THOUSANDS[decimal], "", regex=True)
@@ -151,10 +164,11 @@ def _moments(text: pd.Series, present: pd.Series) -> Read | None:
 
 
 def _weeks_or_quarters(text: pd.Series, present: pd.Series) -> Read | None:
-    if present.str.fullmatch(WEEK).all():
+    first = str(present.iloc[0])
+    if re.fullmatch(WEEK, first) and present.str.fullmatch(WEEK).all():
         dates = pd.to_datetime(text.str.replace(WEEK, r"\1-\2-1", regex=True), format="%G-%V-%u", errors="coerce")
         return Read("ISO weeks, read as days since 1970", days(dates)) if dates.notna().sum() == len(present) else None
-    if present.str.fullmatch(QUARTER).all():
+    if re.fullmatch(QUARTER, first) and present.str.fullmatch(QUARTER).all():
         months = text.str.replace(QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2}", regex=True)
         return Read("quarters, read as days since 1970", days(pd.to_datetime(months, format="%Y-%m", errors="coerce")))
     return None

@@ -22,6 +22,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import pandas as pd
 
+from sweep.data.cells import by_value, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
 from sweep.data.form import (
     MISSING,
@@ -301,30 +302,32 @@ def _with_missing(table: Table, as_text: Callable[[list[int]], Iterable[pd.DataF
 
     In a column of words, `-`, `.` and `none` are words, unless they are stated to stand for a missing value.
     """
-    columns, tokens = table.columns.copy(deep=False), list(table.form.na_values or ())
+    columns, tokens, begin = table.columns.copy(deep=False), list(table.form.na_values or ()), 0
     weak = WORDS_TOO if table.form.na_values == MISSING else frozenset()
     wordy = set()
     for position in columns.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in columns.dtypes]]:
         if pd.api.types.is_datetime64_any_dtype(columns[position]):
             continue
-        cells = columns[position].astype("str").where(columns[position].notna()).str.strip()
-        cells = cells.mask(cells.isin(tokens))
-        numbers = pd.to_numeric(cells, errors="coerce")
-        columns[position] = numbers if numbers.notna().sum() == cells.notna().sum() > 0 else cells
+        cells = columns[position].astype("str").where(columns[position].notna())
+        cells = by_value(cells, lambda text: (bare := text.str.strip()).mask(bare.isin(tokens)))
+        columns[position] = cells
+        if pd.to_numeric(some(cells.dropna()), errors="coerce").notna().any():
+            numbers = by_value(cells, lambda text: pd.to_numeric(text, errors="coerce"))
+            columns[position] = numbers if numbers.notna().sum() == cells.notna().sum() else cells
         if not looks_measured(cells.dropna().iloc[:SAMPLE_LINES]):
             wordy.add(int(position))
     absent = [int(position) for position in columns.columns if columns[position].hasnans]
     missing: dict[int, Counter[str]] = {place: Counter() for place in absent}
     words: dict[int, list[pd.Series]] = {}
-    begin = 0
     for chunk in as_text(absent) if absent else ():
         for place in absent:
             holes = columns[place].iloc[begin : begin + len(chunk)].isna().to_numpy()
-            found = chunk[place].set_axis(range(begin, begin + len(chunk)))[holes].fillna("").astype("str").str.strip()
-            if place in wordy and found.isin(weak).any():
+            found = chunk[place].set_axis(range(begin, begin + len(chunk)))[holes].fillna("")
+            found = by_value(found.astype("str"), lambda text: text.str.strip())
+            if place in wordy and weak:
                 words.setdefault(place, []).append(found[found.isin(weak)])
                 found = found[~found.isin(weak)]
-            missing[place].update(found.tolist())
+            missing[place].update({str(token): int(count) for token, count in found.value_counts().items()})
         begin += len(chunk)
     for place, parts in words.items():
         cells = columns[place].copy()
