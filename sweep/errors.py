@@ -65,13 +65,14 @@ def exit_code(error: SweepError) -> int:
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return `, did you mean ...?` for the word that `word` misspells, or nothing if it is spelled like none of them.
 
-    Case, underscores and dashes do not count; one letter in four may be wrong, left out, added or swapped, at most 3.
+    Case, underscores and dashes do not count. One letter in four may be wrong, missing, added or swapped, at most 3; of
+    a path or a dotted name, one in four of its last part.
 
     >>> nearest("Epochs-Dorp", ["drop", "epochs_drop"]), nearest("min_lr", ["min_delta"])
     (', did you mean `epochs_drop`?', '')
     """
-    wanted = _plain(word)
-    allowed = min(3, (len(wanted) + 1) // 4)
+    wanted, last = _plain(word), re.split(r"[/.]", re.sub(r"\.(toml|json|csv)$", "", word))[-1]
+    allowed = min(3, (len(_plain(last)) + 1) // 4)
     near = ((misspellings(wanted, _plain(known), allowed), known) for known in words)
     found = min(((wrong, known) for wrong, known in near if wrong <= allowed), default=None, key=lambda each: each[0])
     return "" if found is None else f", did you mean `{found[1]}`?"

@@ -85,6 +85,12 @@ class TestNearest:
     def test_a_typo_names_the_word_that_was_meant(self) -> None:
         assert nearest("trails", ["replicates", "trials", "round_size"]) == ", did you mean `trials`?"
 
+    def test_of_a_path_the_name_of_the_file_counts(self) -> None:
+        assert nearest("a/long/way/to/wine.toml", ["a/long/way/to/iris.toml", "a/long/way/to/win.toml"]) == (
+            ", did you mean `a/long/way/to/win.toml`?"
+        )
+        assert nearest("a/long/way/to/ab.toml", ["a/long/way/to/cd.toml"]) == ""
+
     def test_a_word_like_no_other_names_none(self) -> None:
         assert nearest("zzz", ["trials", "replicates"]) == ""
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 KERAS, TORCH, OPTAX, TIMM, HUGGING = "Keras'", "PyTorch's", "optax'", "timm's", "transformers'"
+COMMON = "a common name"
 OPTUNA, SKLEARN, TUNER = "Optuna's", "scikit-learn's", "KerasTuner's"
 
 
@@ -61,6 +62,30 @@ SCHEDULES: dict[str, Foreign] = {
         },
     ),
     "ReduceLROnPlateau": Foreign(f"{KERAS} and {TORCH}", f"{PLATEAU}; PyTorch's waits one epoch more"),
+    **_each(
+        COMMON,
+        {
+            "cosine_annealing": "`cosine`",
+            "half_cosine": "`cosine`",
+            "warmup_cosine": "`cosine`, with `warmup`, the share of the training that it takes",
+            "cosine_with_warmup": "`cosine`, with `warmup`, the share of the training that it takes",
+            "linear_decay": "`linear`",
+            "linear_with_warmup": "`linear`, with `warmup`, the share of the training that it takes",
+            "linear_warmup": "`warmup`, the share of the training that it takes, which every schedule has",
+            "step_decay": "`step_from_zero`, or `step`, whose first drop comes one epoch early",
+            "time_based": "`time` by epoch, or `time_by_batch`",
+            "time_decay": "`time` by epoch, or `time_by_batch`",
+            "inverse_time": "`time` by epoch, or `time_by_batch`",
+            "warm_restarts": "`cosine_restarts`",
+            "SGDR": "`cosine_restarts`",
+            "cyclic": "`triangular`, in straight lines, or `cosine_restarts`",
+            "triangular2": "`triangular`, with `peak_decay` = 0.5",
+            "super_convergence": "`one_cycle`",
+            "noam": "`inverse_sqrt`, with `warmup`, the share of the training that it takes",
+            "reduce_on_plateau": "`plateau`",
+            "custom": "`function`, with `function` = module:name",
+        },
+    ),
     **_each(
         TORCH,
         {

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from sweep.errors import BadInput, first_problem
 from sweep.model import StrictModel
-from sweep.schedules.base import Numbers, Schedule, Timeline, read_schedule, write_fractions, write_points
+from sweep.schedules.base import CATALOGUE, Numbers, Schedule, Timeline, read_schedule, write_fractions, write_points
+from sweep.schedules.foreign import explain_schedule
 
 Document: TypeAlias = dict[str, Any]
 Rate = Annotated[float, Field(ge=0)]
@@ -253,7 +254,8 @@ def find_serialised(document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]
         return find_serialised(inner) if isinstance(inner, Mapping) else (kind.rpartition(">")[2], config)
     if isinstance(rate, Mapping):
         return find_serialised(rate)
-    if "initial_learning_rate" not in document and not {"boundaries", "values"} <= document.keys():
+    is_theirs = "initial_learning_rate" in document or {"boundaries", "values"} <= document.keys()
+    if not is_theirs or document.get("name") in CATALOGUE:
         return None
     named = NAMES.get(str(document.get("name")))
     return named or next((kind for key, kind in TELLING.items() if key in document), ""), document
@@ -269,6 +271,8 @@ def read_serialised(kind: str, config: Mapping[str, Any], timeline: Timeline | N
     if kind == "RateTable" and isinstance(config.get("schedule"), Mapping):  # one of ours, in Keras' clothes
         return read_schedule(config["schedule"])
     if kind not in CLASSES:
+        if explained := explain_schedule(kind):
+            raise BadInput("schedule", explained)
         which = f"`{kind}` is no schedule of Keras' own" if kind else "it does not tell its class, `class_name`"
         raise BadInput("schedule", f"{which}; there are {', '.join(CLASSES)}.")
     try:

@@ -118,6 +118,14 @@ def test_one_of_ours_in_keras_clothes_is_ours() -> None:
             "schedule: Keras' CosineDecay counts steps, so it is read only where epochs and steps per epoch are known.",
         ),
         ({"class_name": "Mine", "config": {}}, "schedule: `Mine` is no schedule of Keras' own; there are Exponential"),
+        (
+            {"class_name": "ReduceLROnPlateau", "config": {}},
+            "schedule: `ReduceLROnPlateau` is Keras' and",
+        ),
+        (
+            {**RATE, "name": "cosine"},
+            "initial_learning_rate: unknown key; `initial_learning_rate` is Keras'; `",
+        ),
         ({**RATE, "decay_steps": 60, "decay_rate": 0.5, "name": "x"}, "schedule: it does not tell its class"),
         ({"class_name": "CosineDecay", "config": RATE}, "decay_steps: is missing."),
         ({"class_name": "CosineDecay", "config": {**RATE, "decay_steps": 0}}, "decay_steps: must be greater than 0"),
