@@ -194,6 +194,7 @@ class Population:
         run_seeds = job.run_seeds + job.run_seeds[-1:] * (job.shape.seeds - len(job.run_seeds))
         weights, state = self.network.initial(run_seeds, job.shape.candidates)
         slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(SLOTS[job.spec.optimizer.name])]
+        held = Rows(split.validation_inputs, split.validation_targets)
         with self._stable_names(job):
             members, shown, by_class = self._run(
                 Members(weights, slots, state),
@@ -201,7 +202,7 @@ class Population:
                 {name: Watching.of(job, name) for name in self._closed_loop},
                 np.stack([batch_order(split.train_rows, job.spec.epochs, seed) for seed in run_seeds], axis=1),
                 Rows(split.train_inputs, split.train_targets),
-                Rows(split.validation_inputs, split.validation_targets),
+                held,
             )
         wanted = np.s_[: len(job.candidates), : len(job.run_seeds)]
         # In Fortran's order whatever is left out, because NumPy's means over runs round by the layout.
@@ -210,7 +211,7 @@ class Population:
         gain = gains[0] if gains else np.ones_like(loss)
         class_correct = by_class.numpy().transpose(2, 0, 1)[wanted]
         curves = Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds=0.0)
-        scores = final_scores(job, curves, self.network, members)
+        scores = final_scores(job, curves, self.network, members, *held)
         return replace(curves, scores=scores, seconds=time.perf_counter() - began), members
 
     @contextlib.contextmanager

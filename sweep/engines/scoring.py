@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweep.engines.spec import Block, Curves, Float32, Job
 from sweep.task import OF_THE_TARGET, MetricName, Scores
@@ -31,13 +32,15 @@ class Trained(Protocol):
     state: list[Any]
 
 
-def final_scores(job: Job, curves: Curves, network: Network, members: Trained) -> dict[MetricName, Scores]:
+def final_scores(
+    job: Job, curves: Curves, network: Network, members: Trained, inputs: Float32, targets: NDArray[Any]
+) -> dict[MetricName, Scores]:
     """Return the scores of the runs that were asked for, `[candidates, seeds]` by metric; NaN where a run diverged.
 
-    Rows right and the loss were counted by the training program, and are not computed again.
+    `inputs` and `targets` are the validation rows'. Rows right and the loss were counted by the training program, and
+    are not computed again.
     """
-    split, task = job.spec.split, job.spec.architecture.task
-    inputs, targets, scale = split.validation_inputs, split.validation_targets, split.target_unit[1]
+    task, scale = job.spec.architecture.task, job.spec.split.target_unit[1]
     counted = _counted(curves, targets, scale)
     asked = [metric for metric in task.metrics if metric.name not in counted]
     found = {metric.name: np.empty(curves.diverged.shape) for metric in asked}

@@ -41,11 +41,13 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         activation=plan.model.activation,
         build=study_file.build,
     )
+    split = split_rows(study_file, dataset)
     settle_metric(plan, architecture.task)
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
+    check_metric(plan.metric, split)
     return TrainingSpec(
-        split_rows(study_file, dataset),
+        split,
         architecture,
         plan.training.epochs,
         plan.training.batch_size,
@@ -54,6 +56,15 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         closed_loop=tuple(name for name in plan.schedules if issubclass(CATALOGUE[name], ClosedLoop)),
         class_weights=class_weights(plan.training.class_weight, dataset),
     )
+
+
+def check_metric(metric: MetricName, split: Split) -> None:
+    """Raise `BadInput` for a metric that compares different targets if all validation rows have the same one."""
+    targets = split.validation_targets
+    if metric in ("auc", "average_precision", "r2") and (targets == targets[0]).all():
+        what = f"label, {split.dataset.classes[int(targets[0])]!r}" if split.dataset.classes else "number"
+        reason = f"{metric} has no value where all validation rows have the same {what}; take another metric or split."
+        raise BadInput("search.metric", reason)
 
 
 def class_weights(given: ClassWeight | None, dataset: Dataset) -> tuple[float, ...]:

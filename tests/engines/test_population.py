@@ -258,7 +258,8 @@ class TestScores:
             one = 64 * small.split.validation_rows * 2
             monkeypatch.setattr(spec, "MEMORY_BYTES", 8 * one * members_at_once)
             assert len(job.blocks(one)) > 1
-            again = final_scores(job, curves, population.network, members)
+            held = small.split.validation_inputs, small.split.validation_targets
+            again = final_scores(job, curves, population.network, members, *held)
             for metric, scores in curves.scores.items():
                 np.testing.assert_allclose(again[metric], scores, rtol=1e-6)
 

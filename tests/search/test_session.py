@@ -11,9 +11,10 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from sweep.config.study_file import ClassWeight
+from sweep.data.table import split_tail
 from sweep.errors import BadInput
 from sweep.search.loop import to_record
-from sweep.search.session import Objective, class_weights
+from sweep.search.session import Objective, check_metric, class_weights
 from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.trials import TrialRecord, read_record
@@ -117,6 +118,16 @@ class TestClassWeights:
         with pytest.raises(BadInput, match="no row has the label 'yse', did you mean `yes`") as raised:
             self.weights({"yse": 2.0})
         assert raised.value.field == "training.class_weight.yse"
+
+
+def test_a_metric_that_compares_targets_needs_different_ones() -> None:
+    rows = made_dataset()
+    split = split_tail(replace(rows, targets=(np.arange(351) < 100).astype(np.int32)), 0.33)
+    for metric in ("auc", "average_precision"):
+        with pytest.raises(BadInput, match="all validation rows have the same label, 'b'; take another metric"):
+            check_metric(metric, split)
+    check_metric("accuracy", split)
+    check_metric("auc", split_tail(rows, 0.33))
 
 
 def test_the_direction_is_that_of_the_metric() -> None:
