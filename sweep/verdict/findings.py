@@ -31,7 +31,8 @@ MEMORISED = 0.1  # of the training rows: by how many more than guessing a networ
 def find(plan: Plan, record: VerdictRecord) -> Finding | None:
     """Return what makes the words of a verdict void or doubtful; None if nothing does."""
     findings = _Findings(plan, record)
-    return findings.nothing_learned() or findings.all_perfect() or findings.unrecognised()
+    looks = (findings.nothing_learned, findings.nothing_that_holds, findings.all_perfect, findings.unrecognised)
+    return next((found for look in looks if (found := look()) is not None), None)
 
 
 def whom(split: SplitFacts, metric: MetricName) -> str:
@@ -71,16 +72,55 @@ class _Findings:
         if metric.name == "accuracy" and recognised and split.unlike is not False:
             return None
         of_whom = whom(split, metric.name)
-        mean, rows = abs(float(scores.mean())) if len(scores) else 0.0, split.validation_rows
-        if not len(scores):
-            detail = "every run of the winner ends in NaN or infinity"
-        elif metric.name == "accuracy":
-            detail = f"the winner has {mean * rows:.2f} of {rows} rows right, {of_whom} has {known * rows:.0f}"
-        else:
-            detail = f"the winner's {metric.title} is {mean:.4g}, that of {of_whom} {known:.4g}"
+        detail = "every run of the winner ends in NaN or infinity"
+        if len(scores):
+            detail = self._beside((1 if metric.rises else -1) * float(scores.mean()), known, split.validation_rows)
         headline = f"No candidate does better than {of_whom}" if recognised else "No candidate learned"
         why, cure = next(self._causes())
         return Finding(word=Word.NOTHING_LEARNED, headline=headline, detail=detail, why=why, cure=cure)
+
+    def nothing_that_holds(self) -> Finding | None:
+        """Say so if the winner is above a network that reads no input on the rows that chose it, and not on new rows.
+
+        Its mean lead on the re-splits must be less than one standard error, that of the corrected resampled t-test:
+        luck alone stays below in five cases of six, and a small skill seldom does.
+        """
+        new, metric, known = self.record.new_rows, self._metric, self._guess_on_new_rows()
+        if known is None or len(new.split_seeds) < 2:
+            return None
+        scores = [runs.by_metric(metric.name, new.test_rows) for runs in self.record.winner.new_rows]
+        means = np.array([metric.mean(each) for each in scores])
+        leads = (means - known) * (1 if metric.rises else -1)
+        error = float(leads.std(ddof=1)) * float(np.sqrt(1 / len(leads) + new.test_rows / new.train_rows))
+        if leads.mean() > error or (error == 0 and leads.mean() > 0):
+            return None
+        return Finding(
+            word=Word.NOTHING_LEARNED,
+            headline="No candidate learned what holds for new rows",
+            detail=f"over {len(leads)} re-splits {self._beside(float(means.mean()), known, new.test_rows)}",
+            why="the rows that chose the winner flatter it, and the inputs may not tell the answer",
+            cure="more rows or other inputs, or another data.label; `sweep data` shows what was read",
+        )
+
+    def _guess_on_new_rows(self) -> float | None:
+        """Return what a network that reads no input scores on the re-splits, which keep all rows' class shares."""
+        split, name = self.record.split, self._metric.name
+        if not split.train_class_rows:
+            return None if split.classes or split.unlike is not False else split.score_of_guessing(name)
+        shares = np.add(split.train_class_rows, split.class_rows) / (split.train_rows + split.validation_rows)
+        if name == "accuracy":
+            return float(shares.max())
+        if name == "log_loss":
+            return guessing_loss(shares)
+        return None if split.unlike else split.score_of_guessing(name)
+
+    def _beside(self, mean: float, known: float, rows: int) -> str:
+        """Return the winner's mean score beside that of a network that reads no input."""
+        of_whom = whom(self.record.split, self._metric.name)
+        if self._metric.name == "accuracy":
+            guess = f"{known * rows:.2f}".removesuffix(".00")
+            return f"the winner has {mean * rows:.2f} of {rows} rows right, {of_whom} has {guess}"
+        return f"the winner's {self._metric.title} is {mean:.4g}, that of {of_whom} {known:.4g}"
 
     def all_perfect(self) -> Finding | None:
         """Say so if every finalist, the winner and the tuned constant have the best score there is in every run."""

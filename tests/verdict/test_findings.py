@@ -12,6 +12,7 @@ import pytest
 from sweep.candidate import Candidate
 from sweep.data.table import Dataset, Split, split_stratified
 from sweep.execution.batches import Outcome
+from sweep.seeds import STRIDE
 from sweep.stats.comparison import is_above
 from sweep.stats.counts import recognises, telling_inputs
 from sweep.stats.verdict import Word
@@ -120,6 +121,20 @@ class TestNothingLearned:
         learned = lambda rows, seed: [int(rows[0]) - seed % 2, right + 1]  # noqa: E731
         verdict = judged(database, learned)
         assert (verdict.learned, verdict.comparable, verdict.finding) == (True, True, None)
+
+
+class TestNewRows:
+    def test_luck_on_the_rows_that_chose_the_winner_is_no_skill(self, database: Database) -> None:
+        lucky = lambda rows, seed: (rows * (0.6 if seed < 3 * STRIDE else 0.5)).astype(int).tolist()  # noqa: E731
+        verdict = judged(database, lucky)
+        found = first(verdict)
+        assert found.headline == "No candidate learned what holds for new rows"
+        assert "always answering `a` has 59.50" in found.detail
+        assert (verdict.learned, verdict.on_new_rows.word) == (False, Word.NOTHING_LEARNED)
+
+    def test_a_small_skill_is_one(self, database: Database) -> None:
+        small = lambda rows, seed: (rows * 0.58).astype(int).tolist()  # noqa: E731
+        assert judged(database, small).finding is None
 
 
 class TestUnlikeSplits:
