@@ -233,9 +233,9 @@ class RunProgress(RunListener):
         self._plan = plan = preparation.plan
         search, trials, workers = plan.search, preparation.trials, preparation.workers
         if preparation.work_left:
-            every = ", all that the search space holds" if trials < search.trials else ""
+            every = " (all that the search space holds)" if trials < search.trials else ""
             self.console.print(
-                f"study {plan.name}: {trials} candidates{every} x {search.replicates} run seeds, "
+                f"study {plan.name}: {trials} candidates x {search.replicates} run seeds{every}, "
                 f"{preparation.train_rows} training and {preparation.validation_rows} validation rows, "
                 f"{workers} worker{'s'[: workers != 1]}"
             )

@@ -428,6 +428,28 @@ class TestLogLoss:
         ]
 
 
+class TestBeginning:
+    """What `sweep run` says before it trains."""
+
+    @pytest.mark.parametrize(
+        ("trials", "left", "told"),
+        [
+            (20, True, "study tiny: 20 candidates x 2 run seeds, 235 training and 116 validation rows, 1 worker"),
+            (4, True, "study tiny: 4 candidates x 2 run seeds (all that the search space holds), 235 training"),
+            (20, False, "study tiny: the budget of 20 candidates is met and the verdict is made, nothing to train"),
+            (4, False, "study tiny: all 4 candidates that the search space holds are trained and the verdict is made"),
+        ],
+    )
+    def test_it_tells_the_candidates_and_what_is_unlike_before(self, trials: int, left: bool, told: str) -> None:
+        console = Console(file=io.StringIO(), soft_wrap=True)
+        drawn = RunProgress(console, Interruption(), progress_view(console))
+        drawn.prepared(Preparation(make_plan(), trials, 235, 116, 1, left, ("3 trials lie outside.",)))
+        assert isinstance(console.file, io.StringIO)
+        first, second = console.file.getvalue().splitlines()
+        assert first.startswith(told)
+        assert second == "note: 3 trials lie outside."
+
+
 class TestHelp:
     def test_every_command_of_the_design_is_there_and_has_help(self, sweep: Sweep) -> None:
         ended = sweep("--help")

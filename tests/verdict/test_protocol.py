@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,6 +191,33 @@ class TestContinuing:
         make_protocol(made, changed).run()
         assert record_of(made).confirmations == 2
         assert is_made(made, changed)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"learning_rate": {"low": 0.15, "high": 1.0, "log": True}},
+            {"momentum": {"low": 0.2, "high": 0.8}},
+            {"schedules": {"constant": {}}},
+            {"replicates": 3},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_a_study_that_grows_makes_a_new_verdict_once_and_none_of_it_is_set_aside(
+        self, made: Database, change: dict[str, Any]
+    ) -> None:
+        grown = few(make_plan(recipes=(), **change))
+        assert work_left(made, grown, search_only=False)
+        assert make_protocol(made, grown).run()
+        assert not work_left(made, grown, search_only=False)
+        record = read_record(StoredStudy(made, "tiny"))
+        assert record is not None
+        assert record.confirmations == 2
+        for entry in record.entries:
+            if entry.role is Role.RERUN:
+                continue
+            contender = entry.contender
+            with StoredStudy(made, str(contender.study)).reading() as study:
+                assert contender.trial not in study.set_aside
 
     def test_a_search_alone_leaves_no_verdict(self, database: Database) -> None:
         assert make_protocol(database, PLAN).run(search_only=True)
