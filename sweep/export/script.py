@@ -17,10 +17,10 @@ from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
 from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
-from sweep.search.session import make_spec, read_data
+from sweep.search.session import class_weights, make_spec, read_data
 from sweep.search.space import SearchSpace
 from sweep.store.queries import Best, StoredStudy, StudyReader
-from sweep.task import MetricName
+from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.record import Runs, read_record
 from sweep.verdict.results import ScheduleAnswer
@@ -86,7 +86,8 @@ class Chosen:
         data_place: where a script looks for the rows: beside itself by the file's name, and then at this absolute path.
             A bare name is looked for beside the script alone.
         trial: the trial's number, of so many finished `trials`.
-        value: mean validation accuracy of its `runs`; of those that confirmed it, if it won.
+        value: mean score of its `runs` on the validation rows, `valued_by` accuracy or what ranks; of those that
+            confirmed it, if it won.
         standing: whether it won the race on fresh run seeds, or is the best by `metric`, or another.
     """
 
@@ -101,6 +102,7 @@ class Chosen:
     trials: int
     standing: Literal["winner", "best", "one"]
     metric: MetricName
+    valued_by: MetricName = "accuracy"
 
 
 def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None) -> tuple[Chosen, TrainingSpec]:
@@ -121,6 +123,11 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
     if stored.study.attributes.get("data_sha256", dataset.sha256) != dataset.sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
     problem, confirmed = make_spec(kept, dataset), stored.confirmation
+    value, valued_by = trial.value, stored.study.valued_by
+    if confirmed is not None:
+        rows = problem.split.validation_rows
+        by_run = confirmed.by_metric(valued_by, rows)
+        value = confirmed.correct_mean / rows if valued_by == "accuracy" else METRICS[valued_by].mean(by_run)
     chosen = Chosen(
         plan=plan,
         dataset=dataset,
@@ -128,11 +135,12 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
         timeline=problem.timeline,
         candidate=SearchSpace(plan.search).read_candidate(trial),
         trial=trial.trial,
-        value=trial.value if confirmed is None else confirmed.correct_mean / problem.split.validation_rows,
+        value=value,
         runs=len(stored.run_seeds if confirmed is None else confirmed.run_seeds),
         trials=stored.trials,
         standing="winner" if confirmed is not None else "best" if trial.trial == stored.best else "one",
         metric=stored.study.metric,
+        valued_by=valued_by,
     )
     return chosen, problem
 
@@ -169,6 +177,8 @@ def write_script(chosen: Chosen) -> str:
     arguments |= {name: literal(value) for name, value in own.items()}
     made = tuple(f"{name}={value}" for name, value in arguments.items())
     numbers = "" if plan.split.kind == "tail" else ", ".join(map(str, validation_rows(plan, chosen.dataset)))
+    weights = enumerate(class_weights(plan.training.class_weight, chosen.dataset))
+    by_class = ", ".join(f"{place}: {literal(weight)}" for place, weight in weights)
     return TEMPLATES.get_template("script.py.jinja").render(
         title=textwrap.fill(title, LINE),
         provenance=textwrap.fill(_provenance(chosen), LINE),
@@ -178,6 +188,7 @@ def write_script(chosen: Chosen) -> str:
         place=chosen.data_place,
         validation_rows=textwrap.indent(textwrap.fill(numbers, LINE - 4), "    "),
         binary=len(chosen.dataset.classes) == 2,
+        class_weights=textwrap.indent(textwrap.fill(by_class, LINE - 8), " " * 8),
         layered=plan.optimizer.layered,
         made=Call(f"keras.optimizers.{KERAS_NAMES[plan.optimizer.name]}", made),
         momentum_name=momentum_name,
@@ -186,16 +197,20 @@ def write_script(chosen: Chosen) -> str:
 
 
 def _provenance(chosen: Chosen) -> str:
-    accuracy = f"{chosen.value:.2%} of the validation rows"
+    if chosen.valued_by == "accuracy":
+        scored = f"got {chosen.value:.2%} of the validation rows right"
+    else:
+        scored = f"has a mean {METRICS[chosen.valued_by].title} of {chosen.value:.4g} on the validation rows"
     runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
     if chosen.standing == "winner":
-        confirmed = f"got {accuracy} right in {chosen.runs} runs that had no part in choosing it"
+        confirmed = f"{scored} in {chosen.runs} runs that had no part in choosing it"
         return f"Trial {chosen.trial}, the winner among {chosen.trials}, {confirmed}."
     if chosen.standing == "one":
-        return f"Trial {chosen.trial}, one of {chosen.trials}, got {accuracy} right{runs}."
-    ranked, reason = ("", "that") if chosen.metric == "accuracy" else (" by log-loss", "its log-loss")
+        return f"Trial {chosen.trial}, one of {chosen.trials}, {scored}{runs}."
+    title = METRICS[chosen.metric].title
+    ranked, reason = ("", "that") if chosen.metric == "accuracy" else (f" by {title}", f"its {title}")
     caution = f" It was chosen for {reason}, so expect a little less of new runs." if chosen.trials > 1 else ""
-    return f"Trial {chosen.trial}, the best of {chosen.trials}{ranked}, got {accuracy} right{runs}.{caution}"
+    return f"Trial {chosen.trial}, the best of {chosen.trials}{ranked}, {scored}{runs}.{caution}"
 
 
 def validation_rows(plan: Plan, dataset: Dataset) -> list[int]:

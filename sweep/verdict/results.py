@@ -171,7 +171,7 @@ class ScheduleAnswer(Answer):
     """A trial's setting with all that a training of it needs; `Schedule.from_json` reads it.
 
     Attributes:
-        value: validation accuracy, mean over the runs; over those that confirmed it, if it won.
+        value: score by the study's metric, mean over the runs; over those that confirmed it, if it won.
         schedule: with its defaults.
     """
 

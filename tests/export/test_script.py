@@ -268,6 +268,18 @@ class TestText:
         assert "Trial 61, the best of 200 by log-loss, got 98.71% of the validation rows right" in told
         assert "It was chosen for its log-loss, so expect a little less of new runs." in told
 
+    def test_another_metric_tells_its_own_score(self) -> None:
+        chosen = replace(choose(STEP), metric="log_loss", valued_by="log_loss", value=0.05904)
+        told = " ".join(write_script(chosen).partition("import")[0].split())
+        assert "the best of 200 by log-loss, has a mean log-loss of 0.05904 on the validation rows" in told
+
+    def test_it_weighs_the_classes_as_the_study_does(self) -> None:
+        chosen = choose(STEP)
+        assert "class_weight" not in write_script(chosen)
+        weighted = chosen.plan.training.model_copy(update={"class_weight": {chosen.dataset.classes[1]: 2.5}})
+        plan = chosen.plan.model_copy(update={"training": weighted})
+        assert "    class_weight={\n        0: 1.0, 1: 2.5\n    },\n" in write_script(replace(chosen, plan=plan))
+
     def test_a_winner_is_told_by_runs_that_did_not_choose_it(self) -> None:
         told = " ".join(write_script(replace(choose(STEP), standing="winner", runs=64)).partition("import")[0].split())
         assert "Trial 61, the winner among 200, got 98.71% of the validation rows right in 64 runs that had no" in told
