@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sweep.data.columns import Column, ColumnRole, Columns
-from sweep.data.label import AS_STATED, LAST, is_one_hill
+from sweep.data.label import AS_STATED, ID_ROWS, LAST, is_one_hill
 
 FEW_ROWS, MOST_ROWS = 2_000, 50_000  # to find a column that may tell the label, and to make sure
 NEARLY = 0.995  # of the rows that one column alone gets right
@@ -35,11 +35,19 @@ def _label_column(found: Columns) -> Iterator[str]:
     if label.why == AS_STATED:
         return
     first, target = inputs[0], found.values[label.position]
-    if label.why == LAST and not label.name and not found.classes and first.position == 0:
-        cells = found.values[0]
-        codes = not pd.api.types.is_numeric_dtype(cells) or (cells.dtype.kind == "i" and cells.min() in (0, 1))
-        if codes and 2 <= first.distinct <= MOST_CLASSES:
-            yield f"{first.shown} has {first.distinct} different values: if it is the label, label = 0"
+    cells = found.values[first.position]
+    whole = isinstance(cells.dtype, np.dtype) and cells.dtype.kind == "i"
+    if label.why == LAST and not label.name and not found.classes:
+        words = [column for column in inputs if column.role is ColumnRole.WORDS]
+        likely = (
+            [first] if first.position == 0 and whole and cells.min() in (0, 1) else words if len(words) == 1 else []
+        )
+        for column in (column for column in likely if 2 <= column.distinct <= MOST_CLASSES):
+            values = f"{column.distinct} different values"
+            yield f"{column.shown} has {values}: if it is the label, label = {column.position}"
+    if first.position == 0 and whole and len(cells) >= ID_ROWS and cells.is_unique and len(inputs) > 1:
+        name = _quoted(first.name) if first.name else "0"
+        yield f"{first.shown} has another whole number in each row: drop = [{name}] if it only tells rows apart"
     before: list[Column] = []
     for column in reversed([column for column in inputs if column.position < label.position]):
         cells = found.values[column.position]

@@ -35,6 +35,7 @@ DRESSED = re.compile(
     r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ][\d:.]+Z?)?|true|false",
     re.IGNORECASE,
 )
+SIGNS = re.compile(r"[$€£¥%\s]")
 NUMBERS_APART = re.compile(r"[-+]?[\d.]+(?: +[-+]?[\d.]+)+")
 COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
 
@@ -305,7 +306,7 @@ def _find_delimiter(lines: Sequence[str], quote: str) -> str:
 
 def _find_decimal(rows: Sequence[Sequence[str]]) -> Literal[".", ","]:
     """Return a comma if numbers are written with it and never with a point."""
-    cells = [cell for row in rows[1:] for cell in row]
+    cells = [SIGNS.sub("", cell) for row in rows[1:] for cell in row]
     commas = sum(bool(COMMA_NUMBER.fullmatch(cell)) and not THOUSANDS.fullmatch(cell) for cell in cells)
     points = sum(bool(PLAIN_NUMBER.fullmatch(cell)) and "." in cell for cell in cells)
     return "," if commas and not points else "."
