@@ -38,7 +38,7 @@ class Preparation:
     """What a run is about to do: its study file, its rows, its worker processes, and whether work is left.
 
     `trials` is the budget of its search, or fewer if the search space holds no more candidates; `notes` say what the
-    study has besides comparable trials.
+    study has besides comparable trials, `data` what was found in its data.
     """
 
     plan: Plan
@@ -48,6 +48,7 @@ class Preparation:
     workers: int
     work_left: bool
     notes: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
 
 
 class RunListener:
@@ -180,7 +181,8 @@ class Study:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
-            spec = session.make_spec(study_file, session.read_data(study_file))
+            study_file, dataset = session.read_data(study_file)
+            plan, spec = study_file.plan, session.make_spec(study_file, dataset)
             shape = tile_shape(spec, plan.search.round_size, plan.search.replicates)
             trainer = BatchTrainer(pool, spec, shape, on_runs=listener.trained)
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)
@@ -191,7 +193,7 @@ class Study:
             rows = split.train_rows, split.validation_rows
             with self.stored.reading() as study:
                 notes = tuple(tell_growth(study, plan))
-            with listener.prepared(Preparation(plan, trials, *rows, pool.workers, left, notes)):
+            with listener.prepared(Preparation(plan, trials, *rows, pool.workers, left, notes, dataset.notes)):
                 finished = protocol.run(timeout_seconds, search_only=search_only)
             if finished and left and not search_only:
                 from sweep.dashboard.notes import write_notes  # noqa: PLC0415

@@ -22,7 +22,7 @@ def made_dataset(rows: int = 351, classes: tuple[str, ...] = ("b", "g")) -> Data
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(rows, 3)).astype(np.float32)
     targets = generator.integers(0, len(classes), rows).astype(np.int32)
-    return Dataset(inputs, targets, classes, DATA_SHA256)
+    return Dataset.of_arrays(inputs, targets, classes, DATA_SHA256)
 
 
 def make_protocol(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
-from sweep.data.table import read_csv, split_tail
+from sweep.data.table import DataKeys, read_dataset, split_tail
 from sweep.engines.spec import Architecture, Job, Shape, TrainingSpec
 from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE, ClosedLoop
@@ -49,7 +49,7 @@ def candidate(name: str) -> Candidate:
 
 @cache
 def problem() -> TrainingSpec:
-    split = split_tail(read_csv(IONOSPHERE, header=False, label=-1), 0.33)
+    split = split_tail(read_dataset(IONOSPHERE, DataKeys(header=False, label=-1, scale="none")), 0.33)
     closed = tuple(name for name in NAMES if issubclass(CATALOGUE[name], ClosedLoop))
     return TrainingSpec(split, Architecture(34, 2, (8,)), epochs=6, batch_size=28, closed_loop=closed)
 

@@ -22,6 +22,7 @@ ENGINES = [
     "sweep.engines.keras_model",
     "sweep.engines.population",
     "sweep.engines.updates",
+    "sweep.fit.raw_rows",
     "sweep.fit.training",
 ]
 OPTUNA = ["sweep.search", "sweep.store", "sweep.verdict", "sweep.dashboard", "sweep.cli"]

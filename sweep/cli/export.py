@@ -55,13 +55,18 @@ def train_again(study: Study, out: Path, trial: int | None) -> None:
     stored = read_stored(study.stored, trial)
     chosen, spec = choose(study.study_file(), stored)
     with quiet_start():
+        from sweep.fit.raw_rows import for_raw_rows  # noqa: PLC0415
         from sweep.fit.training import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    run_seed = stored.run_seeds[0]
+    run_seed, rows = stored.run_seeds[0], spec.split.validation_rows
     training = Training(spec, chosen.candidate, run_seed)
-    accuracy = training.run(0, spec.epochs)["val_accuracy"][-1]
-    replace_file(out, training.model.save, "out")
-    rows = spec.split.validation_rows
-    print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
+    found = training.run(0, spec.epochs)
+    replace_file(out, for_raw_rows(training.model, spec.split).save, "out")
+    if spec.split.dataset.classes:
+        accuracy = found["val_accuracy"][-1]
+        print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
+    else:
+        error = found["val_loss"][-1] ** 0.5 * spec.split.target_unit[1]
+        print(f"root mean squared error: {error:.6g} on {rows} rows, by the seed {run_seed}")
 
 
 def write_report(source: Source, out: Path | None) -> None:

@@ -239,6 +239,8 @@ class RunProgress(RunListener):
                 f"{preparation.train_rows} training and {preparation.validation_rows} validation rows, "
                 f"{workers} worker{'s'[: workers != 1]}"
             )
+            for note in preparation.data:
+                self.console.print(f"data: {note}.")
         else:
             made = "" if self.search_only else " and the verdict is made"
             met, more = f"the budget of {trials} candidates is met", "a larger --trials continues it."

@@ -53,8 +53,8 @@ class TrainOptions:
         lengths = {"training.epochs": self.epochs, "training.batch_size": self.batch_size}
         study_file = read_study_file(path, {key: value for key, value in lengths.items() if value is not None})
         plan = study_file.plan
-        dataset = read_data(study_file)
-        spec = make_spec(study_file, dataset)
+        study_file, dataset = read_data(study_file)
+        plan, spec = study_file.plan, make_spec(study_file, dataset)
         candidate = self.candidate(parameters, plan, spec.timeline)
         setting = flatten(  # all that decides a training but its length
             {

@@ -48,13 +48,14 @@ class Draft:
             raise BadInput("model.build", "cannot be given to a server; name a registered model by `model.name`.")
         datasets = client.read("/v1/datasets", DatasetsAnswer).datasets
         models = client.read("/v1/models", ModelsAnswer).models
-        tables = {each.name: RegisteredData(file="-", header=each.header, label=each.label) for each in datasets}
+        tables = {each.name: RegisteredData(file="-", **each.reading.model_dump()) for each in datasets}
         try:
             registry = Registry(datasets=tables, models={each.name: RegisteredModel(build=THEIRS) for each in models})
         except ValidationError as error:
             raise client.unexpected("its registry has names that are none") from error
         if plan.data.file is not None:
-            plan = named_data(plan, read_data(StudyFile(path, plan)).sha256, datasets)
+            study_file, dataset = read_data(StudyFile(path, plan))
+            plan = named_data(study_file.plan, dataset.sha256, datasets)
         return cls(resolve(plan, registry), datasets)
 
     def submit(self, client: Client, console: Console) -> StudyAnswer:

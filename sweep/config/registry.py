@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound, first_problem, nearest
 from sweep.model import StrictModel
 from sweep.user_code import FORM
@@ -27,12 +28,10 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 FunctionName = Annotated[str, StringConstraints(pattern=f"^{FORM.pattern}$")]
 
 
-class RegisteredData(StrictModel):
+class RegisteredData(DataKeys):
     """A data set: its file, relative to the registry, and how to read it."""
 
     file: str
-    header: bool = True
-    label: str | int = -1
     about: str = ""
 
 

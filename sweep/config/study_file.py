@@ -9,7 +9,7 @@ import contextlib
 import json
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from sweep.candidate import Candidate, Optimizer, Sgd, from_params
 from sweep.config.registry import NAME_RULE, NO_NAMES, FunctionName, Name, Registry, read_registry
+from sweep.data.table import DataKeys, Dataset, SplitKind
 from sweep.errors import BadInput, field_name, first_problem, nearest
 from sweep.model import StrictModel
 from sweep.schedules import CATALOGUE, Timeline, schedule_class
@@ -57,16 +58,14 @@ def _named_within(table: str) -> Iterator[None]:
         raise BadInput(f"{table}.{error.field}", error.reason) from error
 
 
-class DataPlan(StrictModel):
+class DataPlan(DataKeys):
     """Where the rows come from: a `file`, relative to the study file, or the `name` of a registered data set.
 
-    The registry tells how to read a registered one, so `header` and `label` are filled in from there.
+    The other keys say how to read it; those of a registered one are filled in from the registry.
     """
 
     file: str | None = None
     name: Name | None = None
-    header: bool = True
-    label: str | int = -1
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> Self:
@@ -78,9 +77,9 @@ class DataPlan(StrictModel):
 
 
 class SplitPlan(StrictModel):
-    """Which rows validate: the last `fraction` of them, or a stratified draw with a seed of its own."""
+    """Which rows validate: a stratified or plain random draw with a seed of its own, or the last `fraction` of them."""
 
-    kind: Literal["tail", "stratified"] = "tail"
+    kind: SplitKind = "stratified"
     fraction: float = Field(default=0.33, gt=0, lt=1)
     split_seed: Seed = 0
 
@@ -213,6 +212,11 @@ class VerdictPlan(StrictModel):
     split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
     smallest_effect: float | None = Field(default=None, gt=0)
 
+    def settled(self, metric: MetricName) -> VerdictPlan:
+        """Return it with the default smallest effect of a metric that has one."""
+        unsaid = self.smallest_effect is None and metric == "accuracy"
+        return self.model_copy(update={"smallest_effect": 1.0}) if unsaid else self
+
 
 class Plan(StrictModel):
     """A whole study file, checked; `note` is for people."""
@@ -279,10 +283,8 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
         raise BadInput("search.metric", f"{rule}; got {chosen.name!r}.")
     if task.name == "numbers":
         _check_numbers(plan)
-    search, verdict = plan.search.model_copy(update={"metric": chosen.name}), plan.verdict
-    if chosen.name == "accuracy" and verdict.smallest_effect is None:
-        verdict = verdict.model_copy(update={"smallest_effect": 1.0})
-    return plan.model_copy(update={"search": search, "verdict": verdict})
+    search = plan.search.model_copy(update={"metric": chosen.name})
+    return plan.model_copy(update={"search": search, "verdict": plan.verdict.settled(chosen.name)})
 
 
 def _check_numbers(plan: Plan) -> None:
@@ -294,10 +296,10 @@ def _check_numbers(plan: Plan) -> None:
         watching[f"search.schedules.{name}"] = name, drawn
     for number, quoted in enumerate(plan.quoted):
         watching[f"baseline.recipes.{number}"] = quoted.schedule.name, quoted.schedule.parameters
-    for field, (name, spaces) in watching.items():
+    for field, (name, followed) in watching.items():
         if (monitor := CATALOGUE[name].model_fields.get("monitor")) is None:
             continue
-        watched = [each for each in extremes(spaces.get("monitor", monitor.default)) if "accuracy" in str(each)]
+        watched = [each for each in extremes(followed.get("monitor", monitor.default)) if "accuracy" in str(each)]
         if watched:
             able = [each for each in get_args(monitor.annotation) if "accuracy" not in each]
             cure = f"choose {' or '.join(able)}" if able else "leave the schedule out"
@@ -338,6 +340,16 @@ class StudyFile:
     path: Path
     plan: Plan
     registry: Registry = NO_NAMES
+
+    def settled(self, dataset: Dataset) -> StudyFile:
+        """Return the study file with what was found in its data stated, as a study keeps it.
+
+        Raises:
+            BadInput: as `settle_metric` does.
+        """
+        data = self.plan.data.model_copy(update={key: getattr(dataset.keys, key) for key in DataKeys.model_fields})
+        plan = settle_metric(self.plan, Task.of(len(dataset.classes)))
+        return replace(self, plan=plan.model_copy(update={"data": data}))
 
     @property
     def data_path(self) -> Path:
@@ -413,6 +425,9 @@ def read_kept_plan(tables: Mapping[str, Any]) -> Plan:
     search = tables.get("search")
     if isinstance(search, Mapping) and search.get("metric") is None:
         tables = {**tables, "search": {**search, "metric": "accuracy"}}
+    data = tables.get("data")
+    if isinstance(data, Mapping) and "scale" not in data:  # every column was a number, and read as it was
+        tables = {**tables, "data": {"task": "classes", **data, "scale": "none"}}
     return read_plan(tables)
 
 
@@ -476,12 +491,12 @@ def resolve(plan: Plan, registry: Registry) -> Plan:
     if plan.data.name is None:
         return plan
     registered = registry.data(plan.data.name)
-    for key in ("header", "label"):
-        told, known = getattr(plan.data, key), getattr(registered, key)
-        if key in plan.data.model_fields_set and told != known:
-            raise BadInput(f"data.{key}", f"the registry has {known!r} for `{plan.data.name}`, got {told!r}.")
-    data = plan.data.model_copy(update={"header": registered.header, "label": registered.label})
-    return plan.model_copy(update={"data": data})
+    known = {key: value for key in DataKeys.model_fields if (value := getattr(registered, key)) is not None}
+    for key, value in known.items():
+        told = getattr(plan.data, key)
+        if key in plan.data.model_fields_set and told not in (None, value):
+            raise BadInput(f"data.{key}", f"the registry has {value!r} for `{plan.data.name}`, got {told!r}.")
+    return plan.model_copy(update={"data": plan.data.model_copy(update=known)})
 
 
 def check_rates(plan: Plan) -> None:

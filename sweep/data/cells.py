@@ -48,11 +48,13 @@ class Read:
     Attributes:
         how: the form they are written in, as a reason for what a column is.
         values: numbers, hours of the day, or days since 1970; NaN where missing.
+        written: a date's or a time's format, or `units`, `weeks` or `quarters`.
         are_days: whether they are days.
     """
 
     how: str
     values: pd.Series
+    written: str
     are_days: bool = True
 
 
@@ -99,7 +101,7 @@ def read_units(text: pd.Series, decimal: str) -> Read | None:
     if numbers.notna().sum() < len(present) or found["number"].str.contains(APART, regex=True).any():
         return None
     factors = found["unit"].map(MAGNITUDES).fillna(1.0) if units <= MAGNITUDES.keys() and len(units) > 1 else 1.0
-    return Read(f"written like {present.iloc[0]!r}", numbers * factors, False)
+    return Read(f"written like {present.iloc[0]!r}", numbers * factors, "units", are_days=False)
 
 
 def read_dates(text: pd.Series) -> Read | None:
@@ -117,9 +119,8 @@ def read_dates(text: pd.Series) -> Read | None:
         hours = _parsed(text, present, clock)
         if hours is not None:
             midnight = hours.dt.normalize()
-            return Read(
-                f"written as {clock}, read as hours of the day", (hours - midnight) / pd.Timedelta(hours=1), False
-            )
+            told = f"written as {clock}, read as hours of the day"
+            return Read(told, (hours - midnight) / pd.Timedelta(hours=1), clock, are_days=False)
     return None
 
 
@@ -156,10 +157,10 @@ def _moments(text: pd.Series, present: pd.Series) -> Read | None:
         other = next((two + form.removeprefix(one) for one, two in SWAPPED.items() if form.startswith(one)), "")
         swapped = _parsed(text, present, other) if other else None
         if swapped is None:
-            return Read(f"written as {form}, read as days since 1970", days(dates))
+            return Read(f"written as {form}, read as days since 1970", days(dates), form)
         if _is_ordered(swapped) and not _is_ordered(dates):
-            return Read(f"written as {other} (or {form}), read as days since 1970", days(swapped))
-        return Read(f"written as {form} (or {other}), read as days since 1970", days(dates))
+            return Read(f"written as {other} (or {form}), read as days since 1970", days(swapped), other)
+        return Read(f"written as {form} (or {other}), read as days since 1970", days(dates), form)
     return None
 
 
@@ -167,10 +168,12 @@ def _weeks_or_quarters(text: pd.Series, present: pd.Series) -> Read | None:
     first = str(present.iloc[0])
     if re.fullmatch(WEEK, first) and present.str.fullmatch(WEEK).all():
         dates = pd.to_datetime(text.str.replace(WEEK, r"\1-\2-1", regex=True), format="%G-%V-%u", errors="coerce")
-        return Read("ISO weeks, read as days since 1970", days(dates)) if dates.notna().sum() == len(present) else None
+        told = "ISO weeks, read as days since 1970"
+        return Read(told, days(dates), "weeks") if dates.notna().sum() == len(present) else None
     if re.fullmatch(QUARTER, first) and present.str.fullmatch(QUARTER).all():
         months = text.str.replace(QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2}", regex=True)
-        return Read("quarters, read as days since 1970", days(pd.to_datetime(months, format="%Y-%m", errors="coerce")))
+        dates = pd.to_datetime(months, format="%Y-%m", errors="coerce")
+        return Read("quarters, read as days since 1970", days(dates), "quarters")
     return None
 
 

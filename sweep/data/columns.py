@@ -58,6 +58,8 @@ class Column:
         why: the reason for the role, where it is not plain.
         distinct: how many different values it has in the first 20,000 rows.
         missing: the number of missing cells by what stands in them.
+        written: how its cells are written: `plain` numbers, numbers `dressed` with signs or thousands, `truth` for true
+            and false, `date` for moments, as `Read` has it, or `words`.
     """
 
     position: int
@@ -66,6 +68,7 @@ class Column:
     why: str
     distinct: int
     missing: Mapping[str, int]
+    written: str = "words"
 
     @property
     def shown(self) -> str:
@@ -154,7 +157,8 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
         else:
             role, why, values[position] = _role(table, position, roles.get(position), distinct)
         name = table.names[position] if table.names else ""
-        columns.append(Column(position, name, role, why, distinct, table.missing.get(position, {})))
+        missing, written = table.missing.get(position, {}), _written(cells, role, table.form.decimal or ".")
+        columns.append(Column(position, name, role, why, distinct, missing, written))
     columns = _with_an_input(columns, values, table)
     task, why, values[label], classes = read_label(table, label, stated.task, stated.labels)
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
@@ -275,6 +279,26 @@ def _as_stated(table: Table, position: int, role: StatedRole) -> tuple[ColumnRol
             raise BadInput("data.roles", f"{table.shown(position)} must hold numbers, got {shortened(wrong.iloc[0])}.")
         numbers = measures.values
     return ColumnRole.NUMBER, AS_STATED, numbers
+
+
+def _written(cells: pd.Series, role: ColumnRole, decimal: str) -> str:
+    """Return how the cells of a column are written: `Column.written`."""
+    for word, is_so in (
+        ("truth", pd.api.types.is_bool_dtype),
+        ("date", pd.api.types.is_datetime64_any_dtype),
+        ("plain", pd.api.types.is_numeric_dtype),
+    ):
+        if is_so(cells):
+            return word
+    if role not in (ColumnRole.NUMBER, ColumnRole.DATE, ColumnRole.LABEL):
+        return "words"
+    text = as_text(cells)
+    dates = read_dates(text) if role is not ColumnRole.LABEL else None
+    if dates is not None:
+        return dates.written
+    if read_numbers(text, decimal).notna().sum() == cells.notna().sum():
+        return "dressed"
+    return "words" if role is ColumnRole.LABEL else "units"
 
 
 def _identifies(table: Table, position: int, present: pd.Series) -> str:

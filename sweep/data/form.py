@@ -12,7 +12,7 @@ from io import StringIO
 from reprlib import repr as shortened
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from sweep.errors import BadInput
 from sweep.model import StrictModel
@@ -49,6 +49,7 @@ class Form(StrictModel):
         decimal: what stands between a number's whole part and its fraction.
         encoding: as Python names it.
         comment: the character that begins a comment.
+        quote: what surrounds a cell that holds the delimiter.
         header: whether the first row holds the names of the columns.
         na_values: cells that stand for a missing value.
     """
@@ -58,6 +59,7 @@ class Form(StrictModel):
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
     comment: str | None = None
+    quote: str | None = None
     header: bool | None = None
     na_values: Annotated[tuple[str, ...], Field(strict=False)] | None = None
 
@@ -70,11 +72,12 @@ class Form(StrictModel):
             raise BadInput("data.delimiter", f"{rule}, got {value!r}.")
         return found
 
-    @field_validator("comment")
+    @field_validator("comment", "quote")
     @classmethod
-    def _comment_is_one_character(cls, value: str | None) -> str | None:
-        if value is not None and (len(value) != 1 or value in '\r\n\0"'):
-            raise BadInput("data.comment", f"must be one character, got {value!r}.")
+    def _is_one_character(cls, value: str | None, info: ValidationInfo) -> str | None:
+        refused = '\r\n\0"' if info.field_name == "comment" else "\r\n\0"
+        if value is not None and (len(value) != 1 or value in refused):
+            raise BadInput(f"data.{info.field_name}", f"must be one character, got {value!r}.")
         return value
 
     @field_validator("encoding")
@@ -95,14 +98,12 @@ class Text:
         form: with nothing left open.
         rows: the cells of the first rows, the header among them.
         begin: lines above the first row of data.
-        quote: what surrounds a cell that holds the delimiter.
         notes: what was found rather than stated.
     """
 
     form: Form
     rows: list[list[str]]
     begin: int
-    quote: str
     notes: list[str]
 
     @classmethod
@@ -118,7 +119,7 @@ class Text:
         comment = stated.comment or _find_comment(lines[above:])
         places = [at for at, line in enumerate(lines) if at >= above and not is_empty(line, comment)]
         kept = [lines[at] for at in places]
-        quote = "'" if _is_quoted_singly(kept) else '"'
+        quote = stated.quote or ("'" if _is_quoted_singly(kept) else '"')
         delimiter = stated.delimiter or _find_delimiter(kept, quote)
         rows = _parse(kept, delimiter, quote)
         titles = 0 if stated.header is False else _count_titles(kept, rows, delimiter, quote)
@@ -137,6 +138,7 @@ class Text:
                 "comment": comment,
                 "delimiter": delimiter,
                 "decimal": decimal,
+                "quote": quote,
                 "header": header,
                 "na_values": MISSING if stated.na_values is None else ("", *stated.na_values),
             }
@@ -160,7 +162,7 @@ class Text:
         if below:
             extra = ", ".join(filter(None, rows_below[0]))
             notes.append(f"{below} more line{'s' * (below > 1)} of names or units left out: {shortened(extra)}")
-        return cls(form, rows, begin, quote, notes)
+        return cls(form, rows, begin, notes)
 
 
 def find_encoding(head: bytes) -> str:

@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sweep.data.columns import ColumnRole, Columns
+from sweep.data.columns import Column, ColumnRole, Columns
 from sweep.model import StrictModel
 
 Scale: TypeAlias = Literal["standard", "minmax", "robust", "none"]
 MOST_CATEGORIES = 64  # places of one column of words; the rest share one
+ROWS_AT_ONCE = 65_536  # that are prepared in double precision
 
 Float64 = NDArray[np.float64]
 
@@ -25,6 +26,8 @@ class NumberInput(StrictModel):
     Args:
         column: its position in the file, from 0.
         name: as messages show it.
+        written: how its cells are written, as in `Column`.
+        alphabet: the words that are read as their place in it; None for numbers.
         fill: what a missing cell is taken for.
         shift: subtracted from every value.
         scale: what the difference is divided by.
@@ -33,6 +36,8 @@ class NumberInput(StrictModel):
 
     column: int
     name: str
+    written: str = "plain"
+    alphabet: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     fill: float
     shift: float
     scale: float
@@ -45,6 +50,7 @@ class WordsInput(StrictModel):
     Args:
         column: its position in the file, from 0.
         name: as messages show it.
+        written: how its cells are written, as in `Column`.
         categories: those with a place of their own, in the order of the places.
         seen: which of them training rows hold often enough; the others are read as rare.
         rare: whether there is one more place, for rare words and those that no training row has.
@@ -53,6 +59,7 @@ class WordsInput(StrictModel):
 
     column: int
     name: str
+    written: str = "words"
     categories: Annotated[tuple[str, ...], Field(strict=False)]
     seen: Annotated[tuple[bool, ...], Field(strict=False)]
     rare: bool
@@ -89,17 +96,24 @@ class Preparation(StrictModel):
 
         Args:
             values: numbers, then places of words in `categories` (beyond them for rare words), `[rows, columns]`,
-                in the order of `numbers` and `words`; NaN for a missing cell.
+                in the order of `numbers` and `words`; NaN for a missing cell. Without any columns, values of any shape
+                are inputs as they are.
         """
-        split = len(self.numbers)
+        if not self.numbers and not self.words:
+            return values.astype(np.float32)
+        split, found = len(self.numbers), np.empty((len(values), self.width), np.float32)
         fill, shift, scale = np.array([[each.fill, each.shift, each.scale] for each in self.numbers]).reshape(-1, 3).T
-        numbers = values[:, :split]
-        absent = np.isnan(numbers)
-        parts = [(np.where(absent, fill, numbers) - shift) / scale]
-        parts.append(absent[:, [number.indicator for number in self.numbers]])
-        for words, codes in zip(self.words, values[:, split:].T, strict=True):
-            parts.append(_one_hot(words, codes))
-        return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
+        indicators = [number.indicator for number in self.numbers]
+        for first in range(0, len(values), ROWS_AT_ONCE):
+            some, place = values[first : first + ROWS_AT_ONCE], split + sum(indicators)
+            rows, absent = found[first : first + ROWS_AT_ONCE], np.isnan(some[:, :split])
+            with np.errstate(over="ignore"):
+                rows[:, :split] = (np.where(absent, fill, some[:, :split]) - shift) / scale
+            rows[:, split:place] = absent[:, indicators]
+            for words, codes in zip(self.words, some[:, split:].T, strict=True):
+                rows[:, place : place + words.width] = _one_hot(words, codes)
+                place += words.width
+        return found
 
 
 def _one_hot(words: WordsInput, codes: Float64) -> NDArray[np.float32]:
@@ -127,85 +141,110 @@ class Layout:
         words: columns of words, with what is not fitted.
         scale: how numbers are scaled.
         rare: categories of fewer than this share of the training rows are read as rare.
-        values: numbers and places of words, `[rows, columns]`, NaN where missing.
     """
 
-    numbers: tuple[NumberInput, ...]
-    words: tuple[WordsInput, ...]
-    scale: Scale
-    rare: float
-    values: Float64
+    numbers: tuple[NumberInput, ...] = ()
+    words: tuple[WordsInput, ...] = ()
+    scale: Scale = "none"
+    rare: float = 0.0
 
     @classmethod
-    def of(cls, found: Columns, *, scale: Scale, words: Literal["onehot", "ordinal"], rare: float) -> Layout:
-        """Lay out the inputs of a table."""
+    def of(
+        cls, found: Columns, *, scale: Scale, words: Literal["onehot", "ordinal"], rare: float
+    ) -> tuple[Layout, Float64]:
+        """Lay out the inputs of a table; return it with their values, as `Preparation.apply` takes them."""
         numbers, categorical, values = [], [], []
         for column in found.inputs:
-            cells, absent = found.values[column.position], bool(found.values[column.position].isna().any())
-            if column.role is ColumnRole.WORDS and words == "ordinal":
-                cells = pd.Series(pd.Categorical(cells).codes, dtype="float64").where(cells.notna())
-            if column.role is not ColumnRole.WORDS or words == "ordinal":
-                numbers.append(
-                    NumberInput(
-                        column=column.position,
-                        name=column.name or column.shown,
-                        fill=0,
-                        shift=0,
-                        scale=1,
-                        indicator=absent,
-                    )
+            cells, name = found.values[column.position], column.name or column.shown
+            absent = bool(cells.isna().any())
+            if column.role is ColumnRole.WORDS and words == "onehot":
+                words_input, codes = _places(column, name, cells, rare)
+                categorical.append((words_input, codes))
+                continue
+            alphabet = None
+            if column.role is ColumnRole.WORDS:
+                alphabet = tuple(sorted(map(str, cells.dropna().unique())))
+                cells = pd.Series(pd.Categorical(cells, categories=alphabet).codes, dtype="float64").where(
+                    cells.notna().to_numpy()
                 )
-                values.append(cells.to_numpy("float64"))
-        for column in (column for column in found.inputs if column.role is ColumnRole.WORDS and words == "onehot"):
-            cells = found.values[column.position]
-            counts = cells.value_counts()
-            often = counts[counts >= rare * len(cells)].index[:MOST_CATEGORIES]
-            placed = tuple(sorted(map(str, often)))
-            hidden = len(placed) < len(counts) or (
-                len(placed) > 0 and counts[list(placed)].min() < 4 * max(1, rare * len(cells))
-            )
-            categorical.append(
-                WordsInput(
+            numbers.append(
+                NumberInput(
                     column=column.position,
-                    name=column.name or column.shown,
-                    categories=placed,
-                    seen=(True,) * len(placed),
-                    rare=bool(hidden),
-                    missing=bool(cells.isna().any()),
+                    name=name,
+                    written=column.written,
+                    alphabet=alphabet,
+                    fill=0.0,
+                    shift=0.0,
+                    scale=1.0,
+                    indicator=absent,
                 )
             )
-            places = {word: float(place) for place, word in enumerate(placed)}
-            values.append(cells.map(places).fillna(len(placed)).where(cells.notna()).to_numpy("float64"))
-        return cls(tuple(numbers), tuple(categorical), scale, rare, np.stack(values, axis=1))
+            values.append(cells.to_numpy("float64"))
+        values += [codes for _, codes in categorical]
+        return cls(tuple(numbers), tuple(each for each, _ in categorical), scale, rare), np.stack(values, axis=1)
 
-    def fit(self, rows: NDArray[np.int32]) -> Preparation:
-        """Fit the preparation on some rows of the table: those to train on."""
-        from sklearn.impute import SimpleImputer  # noqa: PLC0415 - the second it takes is for runs alone
-        from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler  # noqa: PLC0415
+    @property
+    def width(self) -> int:
+        """The number of inputs of the network."""
+        return Preparation(numbers=self.numbers, words=self.words).width
 
-        values, split = self.values[rows], len(self.numbers)
-        fill = np.zeros(split)
-        shift, scale = np.zeros(split), np.ones(split)
-        if split:
-            imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-            filled = imputer.fit_transform(values[:, :split])
-            fill = imputer.statistics_
-            if self.scale == "standard":
-                standard = StandardScaler().fit(filled)
-                shift, scale = standard.mean_, standard.scale_
-            elif self.scale == "robust":
-                robust = RobustScaler().fit(filled)
-                shift, scale = robust.center_, robust.scale_
-            elif self.scale == "minmax":
-                minmax = MinMaxScaler().fit(filled)
-                shift, scale = minmax.data_min_, 1 / minmax.scale_
-        numbers = tuple(
+    def fit(self, values: Float64) -> Preparation:
+        """Fit the preparation on rows to train on, `[rows, columns]`."""
+        if not self.width:
+            return Preparation(numbers=(), words=())
+        split = len(self.numbers)
+        fill, shift, scale = np.zeros(split), np.zeros(split), np.ones(split)
+        numbers = values[:, :split] if split else values
+        if split and any(number.indicator for number in self.numbers):
+            from sklearn.impute import SimpleImputer  # noqa: PLC0415 - the second it takes is for who needs it
+
+            imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(numbers)
+            fill = np.nan_to_num(imputer.statistics_)
+            numbers = imputer.transform(numbers)
+        if split and self.scale != "none":
+            shift, scale = self._scaling(numbers)
+        fitted = tuple(
             number.model_copy(update={"fill": float(one), "shift": float(two), "scale": float(three)})
             for number, one, two, three in zip(self.numbers, fill, shift, scale, strict=True)
         )
         words = []
         for each, codes in zip(self.words, values[:, split:].T, strict=True):
             counts = np.bincount(codes[~np.isnan(codes)].astype(np.int64), minlength=len(each.categories) + 1)
-            seen = tuple(bool(count >= max(1, self.rare * len(rows))) for count in counts[: len(each.categories)])
+            seen = tuple(bool(count >= max(1, self.rare * len(values))) for count in counts[: len(each.categories)])
             words.append(each.model_copy(update={"seen": seen}))
-        return Preparation(numbers=numbers, words=tuple(words))
+        return Preparation(numbers=fitted, words=tuple(words))
+
+    def _scaling(self, numbers: Float64) -> tuple[Float64, Float64]:
+        """Return what is subtracted from each column, and what the difference is divided by."""
+        from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler  # noqa: PLC0415
+
+        if self.scale == "standard":
+            standard = StandardScaler().fit(numbers)
+            return standard.mean_, standard.scale_
+        if self.scale == "robust":
+            robust = RobustScaler().fit(numbers)
+            return robust.center_, robust.scale_
+        minmax = MinMaxScaler().fit(numbers)
+        return minmax.data_min_, 1 / minmax.scale_
+
+
+def _places(column: Column, name: str, cells: pd.Series, rare: float) -> tuple[WordsInput, Float64]:
+    """Give the frequent words of a column a place each; return the column and the place of every cell."""
+    counts = cells.value_counts()
+    often = counts[counts >= rare * len(cells)].index[:MOST_CATEGORIES]
+    placed = tuple(sorted(map(str, often)))
+    # Words that a split may leave with too few training rows need the place of rare ones, too.
+    hidden = len(placed) < len(counts) or (
+        len(placed) > 0 and counts[list(placed)].min() < 4 * max(1, rare * len(cells))
+    )
+    found = WordsInput(
+        column=column.position,
+        name=name,
+        written=column.written,
+        categories=placed,
+        seen=(True,) * len(placed),
+        rare=bool(hidden),
+        missing=bool(cells.isna().any()),
+    )
+    codes = cells.map({word: float(place) for place, word in enumerate(placed)}).fillna(len(placed))
+    return found, np.asarray(codes.where(cells.notna()), np.float64)

@@ -75,6 +75,8 @@ class Table:
         sha256: hexadecimal digest of the file's bytes.
         kinds: what the file itself says of a column, by position.
         label: the position of the label if the file itself tells it.
+        begin: lines of text above the first row of data.
+        arrays: the names of the arrays with the inputs and the label, of `.npz`.
     """
 
     columns: pd.DataFrame
@@ -85,6 +87,8 @@ class Table:
     notes: tuple[str, ...] = ()
     kinds: Mapping[int, Literal["number", "words"]] = field(default_factory=dict)
     label: int | None = None
+    begin: int = 0
+    arrays: tuple[str, ...] = ()
 
     def shown(self, position: int) -> str:
         """Return a column's number, counted from 1, and its name, as messages have it."""
@@ -117,9 +121,9 @@ def read_table(path: Path, form: Form = NOTHING_STATED) -> Table:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if it cannot be read as a table.
     """
     source = _Source.of(path)
-    kind = form.format or source.kind
-    form = form.model_copy(update={"format": kind})
     try:
+        kind = form.format or source.kind
+        form = form.model_copy(update={"format": kind})
         if kind == "parquet":
             return _read_parquet(source, form)
         if kind == "npz":
@@ -215,7 +219,7 @@ def _read_text(source: _Source, text: Text) -> Table:
         "decimal": form.decimal,
         "comment": form.comment,
         "encoding": form.encoding,
-        "quotechar": text.quote,
+        "quotechar": form.quote,
         "skipinitialspace": True,
         "low_memory": False,
     }
@@ -248,7 +252,8 @@ def _read_text(source: _Source, text: Text) -> Table:
     if width < 2:
         raise BadInput("data.file", "must hold a label and at least 1 feature, got 1 column.")
 
-    return _with_missing(Table(columns, tuple(names), form, source.sha256, notes=tuple(notes)), as_text)
+    table = Table(columns, tuple(names), form, source.sha256, notes=tuple(notes), begin=text.begin)
+    return _with_missing(table, as_text)
 
 
 def _joined(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
@@ -283,11 +288,11 @@ def _refuse_ragged(source: _Source, text: Text, width: int) -> None:
 
     quick = delimiter != " " and not form.comment  # most files have no quotation marks, and counting is much faster
     with source.open() as stream, TextIOWrapper(stream, form.encoding, newline="") as decoded:
-        if quick and all(text.quote not in line and line.count(delimiter) == width - 1 for line in lines(decoded)):
+        if quick and all(str(form.quote) not in line and line.count(delimiter) == width - 1 for line in lines(decoded)):
             return
     with source.open() as stream, TextIOWrapper(stream, form.encoding, newline="") as decoded:
         below = lines(decoded)
-        rows = below if delimiter == " " else csv.reader(below, delimiter=delimiter, quotechar=text.quote)
+        rows = below if delimiter == " " else csv.reader(below, delimiter=delimiter, quotechar=form.quote)
         for number, row in enumerate(rows, start=1):
             cells = row.split() if isinstance(row, str) else row
             if len(cells) != width and (number > 1 or form.header or len(text.rows[0]) != len(cells)):
@@ -307,6 +312,9 @@ def _with_missing(table: Table, as_text: Callable[[list[int]], Iterable[pd.DataF
     wordy = set()
     for position in columns.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in columns.dtypes]]:
         if pd.api.types.is_datetime64_any_dtype(columns[position]):
+            continue
+        if pd.api.types.infer_dtype(columns[position], skipna=True) == "boolean":
+            columns[position] = columns[position].astype("boolean")
             continue
         cells = columns[position].astype("str").where(columns[position].notna())
         cells = by_value(cells, lambda text: (bare := text.str.strip()).mask(bare.isin(tokens)))
@@ -446,5 +454,5 @@ def _read_npz(source: _Source, form: Form) -> Table:
     )
     notes += [f"rows of {x.shape[1:]} numbers are read as {features.shape[1]} columns"] if x.ndim > 2 else []
     notes += ["labels of one 1 in each row are read as its place"] if y.shape[1] > 1 else []
-    table = Table(columns, names, form, source.sha256, notes=tuple(notes))
+    table = Table(columns, names, form, source.sha256, notes=tuple(notes), arrays=tuple(pair or ()))
     return _with_missing(table, lambda which: [columns[which].astype("str")])

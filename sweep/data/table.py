@@ -1,41 +1,121 @@
-"""Read CSV files of numbers with a class label, and divide their rows into training and validation rows."""
+"""A data set as networks read it: a file's rows, divided into those to train on and those to validate on."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from io import StringIO
+from pathlib import Path
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
-from sweep.errors import BadInput, nearest
+from sweep.data.columns import Column, ColumnRole, Columns, Stated, StatedRole, find_columns
+from sweep.data.form import Form
+from sweep.data.preparation import Layout, Preparation, Scale
+from sweep.data.reading import NOTHING_STATED, read_table
+from sweep.errors import BadInput
+from sweep.task import TaskName
 
-if TYPE_CHECKING:
-    from pathlib import Path
+Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
+SplitKind: TypeAlias = Literal["stratified", "random", "tail"]
+MOST_GROUPS = 10  # of numbers, whose shares a stratified split keeps
+LARGEST = 1e150  # whose square is finite in double precision
+MOST_LISTED = 5  # columns in one sentence
 
-    from numpy.typing import NDArray
+
+class DataKeys(Form):
+    """How a file is read and prepared, as `[data]` and the registry state it; `None` is found in the file.
+
+    Args:
+        label: the column to be predicted, by name, or by position from 0; negative positions count from the end.
+        drop: columns to leave out.
+        roles: what columns are, where it is found wrongly.
+        labels: labels to be read as other labels.
+        task: `classes` or `numbers`, what the label holds.
+        scale: how numbers are scaled, by what the training rows show.
+        missing: `median` fills a missing number and tells the network so, `drop` leaves the row out.
+        words: one input for each category, or one for all, the category's place in the alphabet.
+        rare: categories of fewer than this share of the training rows share one input.
+    """
+
+    label: str | int | None = None
+    drop: Annotated[tuple[str | int, ...], Field(strict=False)] = ()
+    roles: dict[str, StatedRole] = Field(default={})
+    labels: dict[str, str] = Field(default={})
+    task: TaskName | None = None
+    scale: Scale = "standard"
+    missing: Literal["median", "drop", "refuse"] = "median"
+    words: Literal["onehot", "ordinal"] = "onehot"
+    rare: float = Field(default=0.01, ge=0, lt=1)
+
+    @property
+    def keys(self) -> DataKeys:
+        """These keys alone, of a model that has more."""
+        return DataKeys.model_validate(self.model_dump(include=set(DataKeys.model_fields)))
+
+    @property
+    def form(self) -> Form:
+        """How the file is written."""
+        return Form.model_validate(self.model_dump(include=set(Form.model_fields)))
+
+
+ARRAYS = DataKeys(scale="none")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table as a network reads it."""
+    """A table as a preparation reads it.
 
-    inputs: NDArray[np.float32]  # finite numbers, `[rows, features]`
-    targets: NDArray[np.int32]  # class indices, `[rows]`
-    classes: tuple[str, ...]  # the label of each class index, sorted as text
-    sha256: str  # hexadecimal digest of the file's bytes
+    Attributes:
+        values: numbers, and places of words; `[rows, columns]`, or as a network reads them if the layout has no column.
+        targets: class indices, or numbers if there are no classes; `[rows]`.
+        classes: the label of each class index, sorted as text.
+        layout: what the columns of `values` become.
+        sha256: hexadecimal digest of the file's bytes.
+        keys: how the file is read, with what was found of header, label and task stated.
+        form: how the file is written, with nothing left open.
+        columns: of the file, in their order; none for arrays.
+        begin: lines of text above the first row of data.
+        arrays: the names of the arrays with the inputs and the label, of `.npz`.
+        notes: what a reader of the data should know, a sentence each.
+    """
+
+    values: NDArray[np.float64]
+    targets: Targets
+    classes: tuple[str, ...]
+    layout: Layout
+    sha256: str = ""
+    keys: DataKeys = ARRAYS
+    form: Form = NOTHING_STATED
+    columns: tuple[Column, ...] = ()
+    begin: int = 0
+    arrays: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_arrays(
+        cls, inputs: ArrayLike, targets: ArrayLike, classes: tuple[str, ...] = (), sha256: str = ""
+    ) -> Dataset:
+        """Return inputs that a network reads as they are."""
+        kind = np.int32 if classes else np.float64
+        return cls(np.asarray(inputs, np.float64), np.asarray(targets, kind), classes, Layout(), sha256)
+
+    @property
+    def features(self) -> int:
+        """The number of inputs of a network."""
+        return self.layout.width or self.values.shape[1]
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal digest of the arrays: one file may be read in several ways."""
-        found = hashlib.sha256(repr((self.inputs.shape, self.classes)).encode())
-        for array in (self.inputs, self.targets):
+        """Hexadecimal digest of what is trained on: one file may be read in several ways."""
+        found = hashlib.sha256(repr((self.values.shape, self.classes, self.layout)).encode())
+        for array in (self.values, self.targets):
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
 
@@ -44,47 +124,46 @@ class Dataset:
 class Split:
     """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
-    The arrays are taken each time they are asked for: inputs `[rows, features]`, targets `[rows]`.
+    The arrays are made each time they are asked for: inputs `[rows, features]`, targets `[rows]`.
     """
 
     dataset: Dataset
     train_index: NDArray[np.int32]
     validation_index: NDArray[np.int32]
+    preparation: Preparation
+
+    @classmethod
+    def of(cls, dataset: Dataset, train_index: NDArray[np.int32], validation_index: NDArray[np.int32]) -> Split:
+        """Return the split with its preparation, fitted on the rows to train on."""
+        return cls(dataset, train_index, validation_index, dataset.layout.fit(dataset.values[train_index]))
 
     @property
     def train_inputs(self) -> NDArray[np.float32]:
         """The inputs to train on."""
-        return self.dataset.inputs[self.train_index]
+        return self.preparation.apply(self.dataset.values[self.train_index])
 
     @property
-    def train_targets(self) -> NDArray[np.int32]:
-        """The class indices to train on."""
+    def train_targets(self) -> Targets:
+        """What to predict from them: class indices, or numbers in the target's scale."""
         return self._scaled(self.train_index)
 
     @property
     def validation_inputs(self) -> NDArray[np.float32]:
         """The inputs to validate on."""
-        return self.dataset.inputs[self.validation_index]
+        return self.preparation.apply(self.dataset.values[self.validation_index])
 
     @property
-    def validation_targets(self) -> NDArray[np.int32]:
-        """The class indices to validate on."""
+    def validation_targets(self) -> Targets:
+        """What to predict from them: class indices, or numbers in the target's scale."""
         return self._scaled(self.validation_index)
 
-    @property
+    @cached_property
     def target_unit(self) -> tuple[float, float]:
         """Mean and standard deviation of the numbers to train on, the scale of targets; 0 and 1 for classes."""
         if self.dataset.classes:
             return 0.0, 1.0
-        numbers = self.dataset.targets[self.train_index].astype(np.float64)
+        numbers = self.dataset.targets[self.train_index]
         return float(numbers.mean()), float(numbers.std()) or 1.0
-
-    def _scaled(self, index: NDArray[np.int32]) -> NDArray[Any]:
-        targets = self.dataset.targets[index]
-        if self.dataset.classes:
-            return targets
-        shift, scale = self.target_unit
-        return ((targets - shift) / scale).astype(np.float32)
 
     @property
     def train_rows(self) -> int:
@@ -96,190 +175,208 @@ class Split:
         """The number of rows to validate on."""
         return len(self.validation_index)
 
+    def _scaled(self, index: NDArray[np.int32]) -> Targets:
+        targets = self.dataset.targets[index]
+        if self.dataset.classes:
+            return targets.astype(np.int32)
+        shift, scale = self.target_unit
+        return ((targets - shift) / scale).astype(np.float32)
 
-def read_csv(path: Path, *, header: bool, label: str | int) -> Dataset:
-    """Read a comma-separated UTF-8 file in which every column but one holds numbers.
 
-    Blank lines are skipped, and spaces around a cell ignored. Every word is a label like any other: `NA` is
-    a class, not a missing value. Messages count rows of data and columns from 1.
-
-    Args:
-        path: the file.
-        header: whether the first line holds the columns' names.
-        label: the label column's name, or its position from 0; negative positions count from the end.
+def read_dataset(path: Path, keys: DataKeys) -> Dataset:
+    """Read a file and prepare its columns; what is not stated is found, and said in the data set's notes.
 
     Raises:
-        BadInput: on `data.file` if it cannot be read, is not a table or holds a cell that is no finite 32-bit
-            number; on `data.label` if there is no such column or it holds fewer than 2 classes; on
-            `data.header` if the first line is clearly a row of data.
+        BadInput: on the key of `[data]` that is wrong, or on `data.file` if the file cannot be read as a table.
     """
-    try:
-        if not path.exists():
-            raise BadInput("data.file", f"must exist, got {str(path)!r}.")
-        if not path.is_file():  # a device or a pipe might never end
-            kind = "a directory" if path.is_dir() else "a device or pipe"
-            raise BadInput("data.file", f"must be a regular file, got {kind}: {str(path)!r}.")
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")  # without the byte order mark that spreadsheets write
-    except OSError as error:
-        raise BadInput("data.file", f"must be readable, got {error}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput("data.file", f"must be UTF-8 text, got byte {content[error.start]:#04x}.") from error
-    if "\0" in text:
-        raise BadInput("data.file", "must be UTF-8 text, got byte 0x00.")
-    table = _Table.parse(text, header=header)
-    position = table.find_label(label)
-    inputs = table.numbers(position)
-    targets, classes = table.labels(position)
-    if header:
-        table.check_header(position, classes)
-    return Dataset(inputs, targets, classes, hashlib.sha256(content).hexdigest())
+    table = read_table(path, keys.form)
+    stated = Stated(label=keys.label, drop=keys.drop, roles=keys.roles, labels=keys.labels, task=keys.task)
+    found = find_columns(table, stated)
+    found, missing = _complete_rows(found, keys)
+    layout, values = Layout.of(found, scale=keys.scale, words=keys.words, rare=keys.rare)
+    targets = found.values[found.label.position].to_numpy(np.int32 if found.classes else np.float64)
+    _refuse_unbounded(found, layout, values)
+    if keys.header:
+        _refuse_header_of_data(found)
+    notes = (*table.notes, *_column_notes(found), *missing, *found.doubts)
+    place, name = found.label.position, found.label.name
+    label = keys.label if keys.label is not None else -1 if place == len(found.columns) - 1 else name or place
+    settled = keys.model_copy(update={"header": table.form.header, "label": label, "task": found.task})
+    return Dataset(
+        values,
+        targets,
+        found.classes,
+        layout,
+        table.sha256,
+        settled,
+        form=table.form,
+        columns=found.columns,
+        begin=table.begin,
+        arrays=table.arrays,
+        notes=notes,
+    )
+
+
+def _refuse_unbounded(found: Columns, layout: Layout, values: NDArray[np.float64]) -> None:
+    """Refuse a number that is infinite, or becomes so in a network's single precision."""
+    most = float(np.finfo(np.float32).max) if layout.scale == "none" else LARGEST
+    for place, number in enumerate(layout.numbers):
+        column = values[:, place]
+        low, high = np.fmin.reduce(column), np.fmax.reduce(column)
+        if not max(-low, high) <= most:
+            row = int(np.flatnonzero(np.abs(column) > most)[0])
+            shown = next(each for each in found.inputs if each.position == number.column).shown
+            reason = (
+                f"row {found.values.index[row] + 1}, {shown} must be finite as a 32-bit float, got {column[row]:g}."
+            )
+            raise BadInput("data.file", reason)
+
+
+def _refuse_header_of_data(found: Columns) -> None:
+    """Refuse a header that is clearly a row of data: numbers, beside a label that other rows have too.
+
+    Numbers alone prove nothing, because columns may be named by wavelengths or years.
+    """
+    names = pd.Series([column.name for column in found.columns if column is not found.label])
+    if found.label.name in found.classes and pd.to_numeric(names, errors="coerce").notna().all():
+        reason = f"must be false if line 1 is data, got numbers and the label {shortened(found.label.name)}."
+        raise BadInput("data.header", reason)
+
+
+def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
+    """Leave out rows without a label and, if so stated, with a missing cell; return what was left out or is filled."""
+    notes, absent = [], found.values[found.label.position].isna()
+    if absent.any():
+        notes.append(f"{_rows(int(absent.sum()))} without a label left out")
+        found = replace(found, values=found.values[~absent])
+    holes = [column for column in found.inputs if found.values[column.position].isna().any()]
+    if not holes:
+        return found, notes
+    cells = sum(int(found.values[column.position].isna().sum()) for column in holes)
+    listed = _listed([f"{column.shown}: {_tokens(column)}" for column in holes], "; ")
+    if keys.missing == "refuse":
+        cure = 'state missing = "median" or "drop", or leave columns out by data.drop'
+        raise BadInput("data.missing", f"is refuse, and {cells} cells are missing, in {listed}; {cure}.")
+    if keys.missing == "drop":
+        whole = found.values[[column.position for column in found.inputs]].notna().all(axis=1)
+        if not whole.any():
+            raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {listed}.")
+        notes.append(f"{_rows(int((~whole).sum()))} with a missing cell left out, in {listed}")
+        return replace(found, values=found.values[whole]), notes
+    notes.append(f"{cells} missing cells are filled and marked for the network, in {listed}")
+    return found, notes
+
+
+def _column_notes(found: Columns) -> list[str]:
+    """Return what the columns are, where it is not plain."""
+    shown = []
+    for role, words in (
+        (ColumnRole.WORDS, "read as categories"),
+        (ColumnRole.DATE, "read as days since 1970"),
+        (ColumnRole.ID, "left out, since it only tells rows apart"),
+        (ColumnRole.CONSTANT, "left out, since all cells are the same"),
+        (ColumnRole.EMPTY, "left out, since it is empty"),
+    ):
+        columns = [column for column in found.columns if column.role is role]
+        if columns:
+            shown.append(f"{_listed([column.shown for column in columns], ', ')} {words}")
+    if not found.classes:
+        shown.append(f"{found.label.shown} is predicted as a number, since {found.why}")
+    return shown
+
+
+def _tokens(column: Column) -> str:
+    return ", ".join(f"{count} {token!r}" if token else f"{count} empty" for token, count in column.missing.items())
+
+
+def _listed(items: list[str], between: str) -> str:
+    more = [f"{len(items) - MOST_LISTED} more"] if len(items) > MOST_LISTED else []
+    return between.join(items[:MOST_LISTED] + more)
+
+
+def _rows(number: int) -> str:
+    return f"{number} row{'' if number == 1 else 's'}"
+
+
+def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int) -> Split:
+    """Divide a data set's rows: the last `fraction` validates, or a random draw that may keep the classes' shares.
+
+    Raises:
+        BadInput: on `split.fraction` if either side gets no row, or too few for every class; on `split.kind` if a
+            class has no row to train on.
+    """
+    if kind == "tail":
+        return split_tail(dataset, fraction)
+    if kind == "stratified":
+        return split_stratified(dataset, fraction, seed)
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
+
+    _check_fraction(dataset, fraction)
+    order = np.arange(len(dataset.targets), dtype=np.int32)
+    return _checked(Split.of(dataset, *train_test_split(order, test_size=fraction, random_state=seed)), kind)
 
 
 def split_tail(dataset: Dataset, fraction: float) -> Split:
-    """Take the last rows for validation, as many as the `validation_split` of Keras' `fit` takes.
-
-    Raises:
-        BadInput: on `split.fraction` if either side gets no row; on `split.kind` if the training rows are of
-            one class.
-    """
+    """Take the last rows for validation, as many as the `validation_split` of Keras' `fit` takes."""
     rows = len(dataset.targets)
     # Keras' own expression, because `rows - ceil(rows * fraction)` rounds differently for some fractions.
     train_rows = math.floor(rows * (1.0 - fraction))
     if not 0 < train_rows < rows:
         raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
     order = np.arange(rows, dtype=np.int32)
-    split = Split(dataset, order[:train_rows], order[train_rows:])
-    if len(np.unique(split.train_targets)) < 2:
-        only = shortened(dataset.classes[split.train_targets[0]])
-        reason = f"the first {train_rows} rows must hold at least 2 classes, got only {only}"
-        raise BadInput("split.kind", f'{reason}; kind = "stratified" keeps the shares of the classes.')
-    return split
+    return _checked(Split.of(dataset, order[:train_rows], order[train_rows:]), "tail")
 
 
 def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     """Draw the validation rows at random, keeping the shares of the classes; rows come in the order drawn.
 
-    Raises:
-        BadInput: on `split.fraction` or `split.kind` if scikit-learn cannot draw such rows, or those to train on are
-            of one class.
+    Numbers are drawn by tenths of their order. The only row of a class is trained on.
     """
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
+    rows, groups = len(dataset.targets), _groups(dataset)
+    counts = np.bincount(groups)
+    _check_fraction(dataset, fraction)
+    single = np.isin(groups, np.flatnonzero(counts == 1))
+    drawn, alone = np.flatnonzero(~single).astype(np.int32), np.flatnonzero(single).astype(np.int32)
+    kinds = int((counts > 1).sum())
+    if not kinds:
+        raise BadInput("split.kind", "stratified must have a class of at least 2 rows, got 1 row of each.")
     # What scikit-learn would refuse, in the words of a study file.
-    counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
-    if counts.min() < 2:
-        rarest = shortened(dataset.classes[counts.argmin()])
-        raise BadInput("split.kind", f"stratified must have at least 2 rows of each class, got 1 of {rarest}.")
-    rows, classes = len(dataset.targets), len(dataset.classes)
-    validation_rows = math.ceil(rows * fraction)
-    if min(validation_rows, rows - validation_rows) < classes:
+    validation_rows = math.ceil(len(drawn) * fraction)
+    if min(validation_rows, len(drawn) - validation_rows) < kinds:
         got = f"{rows - validation_rows} to train and {validation_rows} to validate"
-        raise BadInput("split.fraction", f"must leave a row for each of {classes} classes on both sides, got {got}.")
-    order = np.arange(rows, dtype=np.int32)
-    split = Split(dataset, *train_test_split(order, test_size=fraction, random_state=seed, stratify=dataset.targets))
-    if len(np.unique(split.train_targets)) < 2:
-        raise BadInput("split.fraction", f"must leave at least 2 classes to train on, got {fraction}.")
+        raise BadInput("split.fraction", f"must leave a row for each of {kinds} classes on both sides, got {got}.")
+    train, validation = train_test_split(drawn, test_size=fraction, random_state=seed, stratify=groups[drawn])
+    return _checked(Split.of(dataset, np.concatenate([train, alone]), validation), "stratified")
+
+
+def _groups(dataset: Dataset) -> NDArray[np.int32]:
+    """Return what a stratified draw keeps the shares of: classes, or tenths of the numbers in their order."""
+    if dataset.classes:
+        return dataset.targets.astype(np.int32)
+    count = max(1, min(MOST_GROUPS, len(dataset.targets) // 10))
+    ranks = pd.Series(dataset.targets).rank(method="first").to_numpy() - 1
+    return np.asarray(ranks * count // len(ranks), np.int32)
+
+
+def _check_fraction(dataset: Dataset, fraction: float) -> None:
+    rows = len(dataset.targets)
+    if not 0 < math.ceil(rows * fraction) < rows:
+        raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
+
+
+def _checked(split: Split, kind: SplitKind) -> Split:
+    """Return the split, or refuse one with a class that no training row has."""
+    classes = split.dataset.classes
+    if not classes:
+        return split
+    trained = np.bincount(split.train_targets, minlength=len(classes))
+    without = [classes[place] for place in np.flatnonzero(trained == 0)]
+    if without:
+        cure = "" if kind == "stratified" else '; kind = "stratified" keeps the shares of the classes'
+        reason = (
+            f"must leave rows of every class to train on, got none of {_listed(list(map(shortened, without)), ', ')}"
+        )
+        raise BadInput("split.kind", f"{reason}{cure}.")
     return split
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Cells as text, under columns named as messages show them, and the names in the header; none without a header."""
-
-    cells: pd.DataFrame
-    names: list[str]
-
-    @classmethod
-    def parse(cls, text: str, *, header: bool) -> _Table:
-        """Read a text whose rows all have the same number of fields."""
-        cls.check_widths(text, header=header)
-        # The header is read as a row because pandas would rename a name that occurs twice. The engine is Python's
-        # because C's loses an empty first cell behind a blank line that ends with a carriage return.
-        cells = pd.read_csv(StringIO(text, newline=""), header=None, dtype=str, keep_default_na=False, engine="python")
-        cells = cells.apply(lambda column: column.str.strip())
-        if not header:
-            return cls(cells.set_axis([f"column {number + 1}" for number in cells.columns], axis="columns"), [])
-        names = [str(name) for name in cells.iloc[0]]
-        shown = [f"column {number} ({shortened(name)})" for number, name in enumerate(names, start=1)]
-        return cls(cells.iloc[1:].reset_index(drop=True).set_axis(shown, axis="columns"), names)
-
-    @staticmethod
-    def check_widths(text: str, *, header: bool) -> None:
-        """Refuse text without rows, features or equal widths; pandas would fill short rows in silence."""
-        reader = csv.reader(StringIO(text, newline=""), strict=True)
-        try:
-            # Pandas skips a line that is empty, or only spaces and tabs; a quoted empty cell is one.
-            widths = [
-                len(record)
-                for record in reader
-                if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t")))
-            ]
-        except csv.Error as error:
-            raise BadInput("data.file", f"must be well-formed CSV, got in line {reader.line_num}: {error}.") from error
-        first_row = 0 if header else 1
-        if len(widths) + first_row < 2:
-            raise BadInput(
-                "data.file", f"must hold rows of data, got {'only a header' if widths else 'an empty file'}."
-            )
-        if widths[0] < 2:
-            raise BadInput("data.file", "must hold a label and at least 1 feature, split by commas, got 1 column.")
-        for row, width in enumerate(widths, start=first_row):
-            if width != widths[0]:
-                like = "the header" if header else "row 1"
-                raise BadInput("data.file", f"row {row} must have {widths[0]} fields like {like}, got {width}.")
-
-    def find_label(self, label: str | int) -> int:
-        """Return the label column's position, counted from 0."""
-        names, columns = self.names, self.cells.shape[1]
-        if isinstance(label, int):
-            if not -columns <= label < columns:
-                raise BadInput("data.label", f"must be a position from {-columns} to {columns - 1}, got {label}.")
-            return label % columns
-        if not names:
-            raise BadInput("data.label", f"must be a position in a file without a header, got {label!r}.")
-        if names.count(label) > 1:
-            reason = f"must name one column, got {label!r}, which {names.count(label)} columns have."
-            raise BadInput("data.label", reason)
-        if label not in names:
-            raise BadInput("data.label", f"must be a column of the file, got {label!r}{nearest(label, names)}")
-        return names.index(label)
-
-    def numbers(self, label: int) -> NDArray[np.float32]:
-        """Return the features `[rows, features]`, or name the first cell that is no finite 32-bit number."""
-        cells = self.cells.drop(columns=self.cells.columns[label])
-        values = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-        with np.errstate(over="ignore"):
-            inputs = np.ascontiguousarray(values, dtype=np.float32)
-        for row, column in np.argwhere(~np.isfinite(inputs))[:1]:
-            rule = "a number" if np.isnan(values[row, column]) else "finite as a 32-bit float"
-            hint = "" if self.names or row > 0 else " Or is line 1 a header? Then set data.header to true."
-            raise _bad_cell(cells, row, column, rule, hint)
-        return inputs
-
-    def labels(self, label: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-        """Return the class index of each row and the label of each class index."""
-        labels = self.cells.iloc[:, label]
-        for row in np.flatnonzero(labels == "")[:1]:
-            raise _bad_cell(labels.to_frame(), row, 0, "a label")
-        classes, targets = np.unique(labels.to_numpy(dtype=object), return_inverse=True)
-        if len(classes) < 2:
-            raise BadInput("data.label", f"must name a column of at least 2 classes, got only {shortened(classes[0])}.")
-        return targets.astype(np.int32), tuple(classes.tolist())
-
-    def check_header(self, label: int, classes: tuple[str, ...]) -> None:
-        """Refuse a header that is clearly a row of data: numbers, beside a label that other rows have too.
-
-        Numbers alone prove nothing, because columns may be named by wavelengths or years.
-        """
-        features = pd.Series(self.names[:label] + self.names[label + 1 :])
-        if self.names[label] in classes and pd.to_numeric(features, errors="coerce").notna().all():
-            shown = shortened(self.names[label])
-            raise BadInput("data.header", f"must be false if line 1 is data, got numbers and the label {shown}.")
-
-
-def _bad_cell(cells: pd.DataFrame, row: int, column: int, rule: str, hint: str = "") -> BadInput:
-    """Return the error for one cell; `row` and `column` count from 0."""
-    text = cells.iloc[row, column]
-    got = shortened(text) if text else "an empty cell"
-    return BadInput("data.file", f"row {row + 1}, {cells.columns[column]} must be {rule}, got {got}.{hint}")

@@ -39,8 +39,8 @@ ENVIRONMENT = {
 }
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 SPEC = "the spec of the job before"
-# Where a dataset lies in the file: offset and shape; then its classes and the digest of what it was read from.
-Place: TypeAlias = tuple[int, tuple[int, ...], tuple[str, ...], str]
+# Where a dataset lies in the file: the offset, the shape of its values, and the size of all else, behind its targets.
+Place: TypeAlias = tuple[int, tuple[int, ...], int]
 
 
 class DatasetFile:
@@ -51,15 +51,17 @@ class DatasetFile:
         self._places: dict[str, Place] = {}
 
     def place(self, dataset: Dataset) -> Place:
-        """Return where `dataset` lies, its inputs and right behind them its targets; written if it is new."""
+        """Return where `dataset` lies, its values and right behind them its targets; written if it is new."""
         if dataset.digest not in self._places:
             end = self.file.seek(0, os.SEEK_END)
             offset = -(-end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
             self.file.seek(offset)
-            self.file.write(np.ascontiguousarray(dataset.inputs, np.float32).data)
-            self.file.write(np.ascontiguousarray(dataset.targets, np.int32).data)
+            self.file.write(np.ascontiguousarray(dataset.values, np.float64).data)
+            self.file.write(np.ascontiguousarray(dataset.targets, np.float64).data)
+            rest = pickle.dumps((dataset.targets.dtype, dataset.classes, dataset.layout, dataset.sha256))
+            self.file.write(rest)
             self.file.flush()
-            self._places[dataset.digest] = offset, dataset.inputs.shape, dataset.classes, dataset.sha256
+            self._places[dataset.digest] = offset, dataset.values.shape, len(rest)
         return self._places[dataset.digest]
 
 
@@ -99,12 +101,14 @@ class JobReader:
 
     def _load(self, place: Place) -> Dataset:
         if self._dataset is None or self._dataset[0] != place:
-            offset, shape, classes, sha256 = place
+            offset, shape, rest = place
             rows, size = shape[0], int(np.prod(shape))
-            file = mmap.mmap(self._descriptor, 4 * (size + rows), access=mmap.ACCESS_READ, offset=offset)
-            inputs = np.frombuffer(file, np.float32, size).reshape(shape)
-            targets = np.frombuffer(file, np.int32, rows, offset=4 * size)
-            self._dataset = (place, Dataset(inputs, targets, classes, sha256))
+            arrays = 8 * (size + rows)
+            file = mmap.mmap(self._descriptor, arrays + rest, access=mmap.ACCESS_READ, offset=offset)
+            values = np.frombuffer(file, np.float64, size).reshape(shape)
+            targets = np.frombuffer(file, np.float64, rows, offset=8 * size)
+            kind, classes, layout, sha256 = pickle.loads(file[arrays:])
+            self._dataset = (place, Dataset(values, targets.astype(kind), classes, layout, sha256))
         return self._dataset[1]
 
 

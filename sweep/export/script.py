@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sweep.candidate import AdaptiveMoments, Candidate
 from sweep.config.study_file import Plan, StudyFile
-from sweep.data.table import Dataset, split_stratified
+from sweep.data.table import Dataset, Split
 from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound
+from sweep.export.table_code import is_plain, write_table_code
 from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
 from sweep.search.session import class_weights, make_spec, read_data
@@ -25,6 +25,7 @@ from sweep.verdict.baselines import Role
 from sweep.verdict.record import Runs, read_record
 from sweep.verdict.results import ScheduleAnswer
 
+LOSSES = {0: "mean_squared_error", 2: "binary_crossentropy"}  # by the number of classes
 KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "assets"),
@@ -92,7 +93,7 @@ class Chosen:
     """
 
     plan: Plan
-    dataset: Dataset
+    split: Split
     data_place: Path
     timeline: Timeline
     candidate: Candidate
@@ -103,6 +104,11 @@ class Chosen:
     standing: Literal["winner", "best", "one"]
     metric: MetricName
     valued_by: MetricName = "accuracy"
+
+    @property
+    def dataset(self) -> Dataset:
+        """The rows of the study."""
+        return self.split.dataset
 
 
 def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None) -> tuple[Chosen, TrainingSpec]:
@@ -119,7 +125,8 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
     kept = replace(study_file, plan=plan.model_copy(update={"data": data}))
     # No registry is there where a script runs.
     network = plan.model.model_copy(update={"name": None, "build": kept.build})
-    dataset, plan = read_data(kept), kept.plan.model_copy(update={"model": network})
+    kept, dataset = read_data(kept)
+    plan = kept.plan.model_copy(update={"model": network})
     if stored.study.attributes.get("data_sha256", dataset.sha256) != dataset.sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
     problem, confirmed = make_spec(kept, dataset), stored.confirmation
@@ -130,7 +137,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
         value = confirmed.correct_mean / rows if valued_by == "accuracy" else METRICS[valued_by].mean(by_run)
     chosen = Chosen(
         plan=plan,
-        dataset=dataset,
+        split=problem.split,
         data_place=data_place or kept.data_path.resolve(),
         timeline=problem.timeline,
         candidate=SearchSpace(plan.search).read_candidate(trial),
@@ -176,9 +183,14 @@ def write_script(chosen: Chosen) -> str:
     own = plan.optimizer.model_dump(exclude={"name", "layer_rates", "layer_decay"})
     arguments |= {name: literal(value) for name, value in own.items()}
     made = tuple(f"{name}={value}" for name, value in arguments.items())
-    numbers = "" if plan.split.kind == "tail" else ", ".join(map(str, validation_rows(plan, chosen.dataset)))
     weights = enumerate(class_weights(plan.training.class_weight, chosen.dataset))
     by_class = ", ".join(f"{place}: {literal(weight)}" for place, weight in weights)
+    dataset, split = chosen.dataset, chosen.split
+    table = None if is_plain(dataset) else write_table_code(dataset, split)
+    imports = ["import argparse", "import json", "import math", "from pathlib import Path", *code.imports]
+    if dataset.form.format == "arff":
+        imports += ["import re", "from io import StringIO"]
+    rows = sorted(split.validation_index.tolist()) if plan.split.kind != "tail" else []
     return TEMPLATES.get_template("script.py.jinja").render(
         title=textwrap.fill(title, LINE),
         provenance=textwrap.fill(_provenance(chosen), LINE),
@@ -186,9 +198,13 @@ def write_script(chosen: Chosen) -> str:
         code=code,
         modules=sorted({*code.modules, *([plan.model.build.partition(":")[0]] if plan.model.build else [])}),
         place=chosen.data_place,
-        validation_rows=textwrap.indent(textwrap.fill(numbers, LINE - 4), "    "),
-        binary=len(chosen.dataset.classes) == 2,
         class_weights=textwrap.indent(textwrap.fill(by_class, LINE - 8), " " * 8),
+        imports=sorted(imports, key=lambda line: (line.startswith("from"), line)),
+        table=table,
+        validation_rows=textwrap.indent(textwrap.fill(", ".join(map(str, rows)), LINE - 4), "    "),
+        classes=dataset.classes,
+        output={0: "1", 2: '1, "sigmoid"'}.get(len(dataset.classes), 'len(classes), "softmax"'),
+        loss=LOSSES.get(len(dataset.classes), "sparse_categorical_crossentropy"),
         layered=plan.optimizer.layered,
         made=Call(f"keras.optimizers.{KERAS_NAMES[plan.optimizer.name]}", made),
         momentum_name=momentum_name,
@@ -211,11 +227,3 @@ def _provenance(chosen: Chosen) -> str:
     ranked, reason = ("", "that") if chosen.metric == "accuracy" else (f" by {title}", f"its {title}")
     caution = f" It was chosen for {reason}, so expect a little less of new runs." if chosen.trials > 1 else ""
     return f"Trial {chosen.trial}, the best of {chosen.trials}{ranked}, {scored}{runs}.{caution}"
-
-
-def validation_rows(plan: Plan, dataset: Dataset) -> list[int]:
-    """Return the positions of the rows that a stratified split draws for validation, ascending."""
-    rows = np.arange(len(dataset.targets), dtype=np.float64)[:, None]
-    numbered = replace(dataset, inputs=rows)  # type: ignore[arg-type]  # 32 bits cannot count every row
-    drawn = split_stratified(numbered, plan.split.fraction, plan.split.split_seed).validation_inputs
-    return sorted(int(row) for row in drawn[:, 0])

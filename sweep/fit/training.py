@@ -27,6 +27,7 @@ from sweep.errors import BadInput
 from sweep.files import replace_file
 from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
 from sweep.fit.diagnosis import Evidence, still_epochs
+from sweep.fit.raw_rows import for_raw_rows
 from sweep.schedules import ClosedLoop, Numbers
 from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
 from sweep.task import Task
@@ -147,8 +148,8 @@ class Request:
     """One training, as it is asked for.
 
     `end_epoch` is the number of epochs to have been trained in the end, at most the spec's budget. `save` is the
-    `.keras` file for the best epoch's network, `tensorboard` the folder for an event file, and `checkpoint` the folder
-    to continue from another time, under the same `setting`.
+    `.keras` file for the best epoch's network, which takes rows as the data file has them, `tensorboard` the folder for
+    an event file, and `checkpoint` the folder to continue from another time, under the same `setting`.
     """
 
     spec: TrainingSpec
@@ -203,7 +204,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         model, save = self._training.model, self._request.save
         if save is not None:
             checkpoint.best.restore(model)
-            replace_file(save, model.save, "save")
+            replace_file(save, for_raw_rows(model, self._request.spec.split).save, "save")
         checkpoint.last.restore(model)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -214,7 +215,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._say(f"Epoch {epoch + 1}/{request.spec.epochs} - {describe(self.curves, epoch)}")
         is_best = best_epoch(self.curves) == epoch
         if is_best and request.save is not None:
-            replace_file(request.save, model.save, "save")
+            replace_file(request.save, for_raw_rows(model, request.spec.split).save, "save")
         if request.checkpoint is not None:
             now = Snapshot.of(model)
             self._best = now if is_best or self._best is None else self._best

@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from sweep.config.registry import Registry
-from sweep.config.study_file import DataPlan, Plan, StudyFile, corners, read_plan, resolve
-from sweep.data.table import Dataset, read_csv
+from sweep.config.study_file import DataPlan, Plan, corners, read_plan, resolve
+from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
 from sweep.errors import BadInput, NotFound
 from sweep.model import Answer
 from sweep.schedules import CATALOGUE, Schedule
-from sweep.search.session import split_rows
 from sweep.verdict.baselines import searches
 
 HIGHEST_WORK = 10_000_000  # trainings that one study may ask for
 
 
 class DatasetAnswer(Answer):
-    """A registered data set: how it is read, what it holds, and the SHA-256 of its file."""
+    """A registered data set: how it is read, what it holds, and the SHA-256 of its file; no class if it has numbers."""
 
     name: str
     about: str
     sha256: str
     header: bool
     label: str | int
+    reading: DataKeys
     rows: int
     features: int
     classes: tuple[str, ...]
@@ -68,23 +68,24 @@ def require_ours(schedule: Schedule, field: str) -> None:
 
 def check_rows(plan: Plan, registry: Registry) -> None:
     """Raise `BadInput` if the plan's registered data cannot be read, or not be split as it says."""
-    split_rows(StudyFile(Path("-"), plan, registry), read_registered(registry, str(plan.data.name)))
+    split = plan.split
+    split_rows(read_registered(registry, str(plan.data.name)), split.kind, split.fraction, split.split_seed)
 
 
 def read_registered(registry: Registry, name: str) -> Dataset:
     """Read a registered data set, once for each state of its file; raise `BadInput` if it cannot be read."""
     path, known = registry.data_path(name), registry.data(name)
     modified = path.stat().st_mtime_ns if path.exists() else 0
-    return _read(str(path), modified, known.header, known.label)
+    return _read(str(path), modified, known.keys.model_dump_json())
 
 
 @lru_cache(maxsize=64)
-def _read(path: str, _modified: int, header: bool, label: str | int) -> Dataset:
-    return read_csv(Path(path), header=header, label=label)
+def _read(path: str, _modified: int, keys: str) -> Dataset:
+    return read_dataset(Path(path), DataKeys.model_validate_json(keys))
 
 
 def named_data(plan: Plan, sha256: str, registered: Collection[DatasetAnswer]) -> Plan:
-    """Return a plan with its data file, of that SHA-256, replaced by the name of the registered data set that it is.
+    """Return a settled plan with its data file, of that SHA-256, replaced by the name of the registered one that it is.
 
     Raises:
         NotFound: if no registered data set is the same, read in the same way.
@@ -92,8 +93,8 @@ def named_data(plan: Plan, sha256: str, registered: Collection[DatasetAnswer]) -
     if plan.data.file is None:
         return plan
     for known in registered:
-        if (known.sha256, known.header, known.label) == (sha256, plan.data.header, plan.data.label):
-            data = DataPlan(name=known.name, header=known.header, label=known.label)
+        if (known.sha256, known.reading) == (sha256, plan.data.keys):
+            data = DataPlan(name=known.name, **known.reading.model_dump())
             return plan.model_copy(update={"data": data})
     names = ", ".join(known.name for known in registered) or "none"
     reason = f"no data set in the server's registry is the same file, read in the same way; it has: {names}."

@@ -198,9 +198,19 @@ class StudyService:
         for name, known in registry.datasets.items():
             with suppress(OSError, BadInput):  # submitting a study of it says what is wrong
                 dataset = read_registered(registry, name)
-                rows, features = dataset.inputs.shape
-                read = {"sha256": dataset.sha256, "rows": rows, "features": features, "classes": dataset.classes}
-                found.append(DatasetAnswer(name=name, **known.model_dump(include={"about", "header", "label"}), **read))
+                found.append(
+                    DatasetAnswer(
+                        name=name,
+                        about=known.about,
+                        sha256=dataset.sha256,
+                        header=bool(dataset.keys.header),
+                        label=-1 if dataset.keys.label is None else dataset.keys.label,
+                        reading=dataset.keys,
+                        rows=len(dataset.targets),
+                        features=dataset.features,
+                        classes=dataset.classes,
+                    )
+                )
         return tuple(found)
 
     def models(self) -> tuple[ModelAnswer, ...]:

@@ -13,8 +13,8 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate, layer_factors
-from sweep.config.study_file import ClassWeight, StudyFile, check_rates, read_study_file, settle_metric
-from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.config.study_file import ClassWeight, StudyFile, check_rates, read_study_file
+from sweep.data.table import Dataset, Split, read_dataset, split_rows
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.errors import BadInput, nearest
 from sweep.execution.batches import BatchTrainer, Trainer, tile_shape
@@ -25,24 +25,23 @@ from sweep.search.space import SearchSpace
 from sweep.task import METRICS, MetricName
 
 
-def read_data(study_file: StudyFile) -> Dataset:
-    """Read the study file's data."""
-    data = study_file.plan.data
-    return read_csv(study_file.data_path, header=data.header, label=data.label)
+def read_data(study_file: StudyFile) -> tuple[StudyFile, Dataset]:
+    """Read the study file's data; return it behind the study file, in which what was found in the data is stated."""
+    dataset = read_dataset(study_file.data_path, study_file.plan.data.keys)
+    return study_file.settled(dataset), dataset
 
 
 def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
     """Return what all trainings of the study share."""
     plan = study_file.plan
+    split = split_rows(dataset, plan.split.kind, plan.split.fraction, plan.split.split_seed)
     architecture = Architecture(
-        features=dataset.inputs.shape[1],
+        features=dataset.features,
         classes=len(dataset.classes),
         hidden=plan.model.hidden,
         activation=plan.model.activation,
         build=study_file.build,
     )
-    split = split_rows(study_file, dataset)
-    settle_metric(plan, architecture.task)
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
     check_metric(plan.metric, split)
@@ -89,14 +88,6 @@ def class_weights(given: ClassWeight | None, dataset: Dataset) -> tuple[float, .
     return () if set(weights) == {1.0} else tuple(weights)
 
 
-def split_rows(study_file: StudyFile, dataset: Dataset) -> Split:
-    """Split the rows as the study file says."""
-    split = study_file.plan.split
-    if split.kind == "tail":
-        return split_tail(dataset, split.fraction)
-    return split_stratified(dataset, split.fraction, split.split_seed)
-
-
 def default_workers() -> int:
     """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -141,8 +132,8 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     """
     read = read_study_file(Path(study_file))
     check_rates(read.plan)
-    spec, replicates = make_spec(read, read_data(read)), read.plan.search.replicates
+    read, dataset = read_data(read)
+    spec, replicates = make_spec(read, dataset), read.plan.search.replicates
     with Pool(workers or default_workers()) as pool:
         trainer = BatchTrainer(pool, spec, tile_shape(spec, 1, replicates))
-        metric = settle_metric(read.plan, spec.architecture.task).metric
-        yield Objective(SearchSpace(read.plan.search), trainer, range(replicates), metric)
+        yield Objective(SearchSpace(read.plan.search), trainer, range(replicates), read.plan.metric)

@@ -257,6 +257,10 @@ class Basis(Record):
                     grown[kind] |= {name: tuple(study.attributes[kind])} if study.attributes.get(kind) else {}
         return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline, **grown)
 
+    def settled(self, metric: MetricName) -> Basis:
+        """Return it with the metric's default for what the study file leaves open."""
+        return self.model_copy(update={"verdict": self.verdict.settled(metric)})
+
 
 class VerdictRecord(Record):
     """All of it."""
@@ -272,7 +276,8 @@ class VerdictRecord(Record):
 
     def is_current(self, database: Database, plan: Plan) -> bool:
         """Say whether nothing has changed under the record."""
-        return self.basis == Basis.now(database, plan)
+        then, now = self.basis, Basis.now(database, plan)
+        return then.settled(self.metric) == now.settled(self.metric)
 
     def entry(self, role: Role) -> Entry | None:
         """Return the first entry of a role."""

@@ -32,7 +32,7 @@ SMOKE = ROOT / "studies" / "smoke.toml"
 def read_default(**search: int) -> tuple[StudyFile, TrainingSpec]:
     """Return the study file, with values of its `search` table replaced, and its problem."""
     study_file = read_study_file(STUDY, {f"search.{key}": value for key, value in search.items()})
-    return study_file, make_spec(study_file, read_data(study_file))
+    return study_file, make_spec(*read_data(study_file))
 
 
 def draw_candidates(plan: Plan, count: int) -> list[Candidate]:

@@ -97,7 +97,7 @@ def sweep_once(search: dict[str, int], world: int, *, planted: float, drawn: boo
     study_file, _ = read_default(**search)
     trainer = SimulatedTrainer(world, planted)
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "simulated.db") as database:
-        found = simulate(database, study_file.plan, read_data(study_file), trainer, drawn=drawn)
+        found = simulate(database, study_file.plan, read_data(study_file)[1], trainer, drawn=drawn)
     truth, answers = true_effect(found, trainer), found.verdict.judgements
     assert set(answers) == set(Question)
     return {question: (answer.word, holds(answer.effect_rows, truth)) for question, answer in answers.items()}

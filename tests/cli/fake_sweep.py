@@ -36,7 +36,7 @@ def run(path: Path, *, notes: bool = False) -> None:
         lines.begin(Progress(part=part, done=min(1, runs), wanted=runs))
 
     with database.sole_writer(study_file.plan.name):
-        dataset = read_data(study_file)
+        study_file, dataset = read_data(study_file)
         make_protocol(database, study_file.plan, FakeTrainer(), dataset=dataset, announce=announce).run()
         if notes:
             from sweep.dashboard.notes import write_notes

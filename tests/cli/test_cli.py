@@ -70,7 +70,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return read_study_file(SMOKE).plan
+    return read_data(read_study_file(SMOKE))[0].plan
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +85,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Iterator[Dat
 def examined(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Iterator[Database]:
     """Hold the same study with its verdict, of few runs."""
     with opened(tmp_path_factory.mktemp("examined") / "studies.db") as database:
-        dataset = read_data(read_study_file(SMOKE))
+        _, dataset = read_data(read_study_file(SMOKE))
         assert make_protocol(database, few(plan), FakeTrainer(), dataset=dataset).run()
         yield database
 
 
 def sha256_of_smoke() -> str:
-    return read_data(read_study_file(SMOKE)).sha256
+    return read_data(read_study_file(SMOKE))[1].sha256
 
 
 @pytest.fixture
@@ -353,7 +353,8 @@ class TestRun:
         path = study_file("[baseline]", f"[verdict]\n{table}\n[baseline]")
         read = read_study_file(path)
         with opened(tmp_path / "studies.db") as database:
-            make_protocol(database, read.plan, FakeTrainer(), dataset=read_data(read)).run()
+            settled, dataset = read_data(read)
+            make_protocol(database, settled.plan, FakeTrainer(), dataset=dataset).run()
             ended = sweep("run", path, "--storage", database.url)
             assert ended.code == 0
             assert ended.err == (
@@ -363,7 +364,7 @@ class TestRun:
             assert ended.out == sweep("compare", "smoke", "--storage", database.url).out
 
     def test_nothing_is_left_running_when_the_budget_is_met(self, sweep: Sweep, tmp_path: Path, plan: Plan) -> None:
-        sha256 = read_data(read_study_file(SMOKE)).sha256
+        sha256 = sha256_of_smoke()
         with opened(tmp_path / "studies.db") as database:
             coordinator = make_coordinator(database, plan, FakeTrainer(), data_sha256=sha256)
             coordinator.run()
@@ -382,7 +383,8 @@ class TestLogLoss:
     def url(self, path: Path, tmp_path: Path) -> Iterator[str]:
         read = read_study_file(path)
         with opened(tmp_path / "studies.db") as database:
-            make_coordinator(database, read.plan, FakeTrainer(), data_sha256=read_data(read).sha256).run()
+            settled, dataset = read_data(read)
+            make_coordinator(database, settled.plan, FakeTrainer(), data_sha256=dataset.sha256).run()
             yield database.url
 
     def test_the_best_are_those_of_the_lowest_and_it_is_said(self, sweep: Sweep, path: Path, url: str) -> None:
@@ -400,7 +402,7 @@ class TestLogLoss:
     def test_what_is_exported_is_the_best_by_it(self, sweep: Sweep, path: Path, url: str) -> None:
         best = sweep("best", path, "--storage", url, "--json").document["best"][0]
         told = " ".join(sweep("export", path, "--storage", url).out.split())
-        assert f"Trial {best['trial']}, the best of 12 by log-loss, got" in told
+        assert f"Trial {best['trial']}, the best of 12 by log-loss, has a mean log-loss of" in told
 
     def test_a_stored_study_cannot_change_its_metric(self, sweep: Sweep, path: Path, url: str) -> None:
         path.write_text(path.read_text(encoding="utf-8").replace('metric = "log_loss"', ""), encoding="utf-8")

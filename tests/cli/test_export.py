@@ -86,7 +86,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     folder = tmp_path_factory.mktemp("filled")
     (folder / "study.toml").write_text(SMOKE.replace("trials = 12", "trials = 3") + PLATEAU, encoding="utf-8")
     study_file = read_study_file(folder / "study.toml")
-    dataset = read_data(study_file)
+    study_file, dataset = read_data(study_file)
     trainer = RightClockTrainer(clock=make_spec(study_file, dataset).timeline)
     with opened(folder / "studies.db") as database:
         make_coordinator(database, study_file.plan, trainer, data_sha256=dataset.sha256).run()
@@ -200,7 +200,7 @@ def count_right(path: Path, filled: Filled) -> int:
     import keras
 
     model = keras.models.load_model(path)
-    problem = make_spec(filled.study_file, read_data(filled.study_file))
+    problem = make_spec(*read_data(filled.study_file))
     taken = model.predict(problem.split.validation_inputs, verbose=0)[:, 0] > 0.5
     return int((taken == problem.split.validation_targets).sum())
 
@@ -256,7 +256,8 @@ class TestWinner:
         path.write_text(SMOKE + f"\n[verdict]\n{table}\n", encoding="utf-8")
         study_file = read_study_file(path)
         with opened(tmp_path / "studies.db") as database:
-            make_protocol(database, study_file.plan, dataset=read_data(study_file)).run()
+            settled, dataset = read_data(study_file)
+            make_protocol(database, settled.plan, dataset=dataset).run()
             record = read_record(StoredStudy(database, "smoke"))
             assert record is not None
             winner = record.entries[0]

@@ -21,6 +21,7 @@ from sweep.client import submit
 from sweep.client.http import Client
 from sweep.config.registry import Registry
 from sweep.config.study_file import DataPlan, Plan, read_study_file
+from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.queue import JOBS, JobQueue, JobState, Progress
@@ -88,12 +89,24 @@ def answer(**changed: Any) -> str:
 
 def named(path: Path) -> Plan:
     """Return a study file's plan as the service keeps it."""
-    return read_study_file(path).plan.model_copy(update={"data": DataPlan(name="ionosphere", header=False)})
+    settled = read_data(read_study_file(path))[0].plan
+    return settled.model_copy(update={"data": DataPlan(name="ionosphere", **settled.data.keys.model_dump())})
+
+
+READING = DataKeys(header=False, label=-1, task="classes", scale="none")
 
 
 def dataset(name: str, sha256: str) -> DatasetAnswer:
     return DatasetAnswer(
-        name=name, about="", sha256=sha256, header=False, label=-1, rows=1, features=1, classes=("b", "g")
+        name=name,
+        about="",
+        sha256=sha256,
+        header=False,
+        label=-1,
+        reading=READING,
+        rows=1,
+        features=1,
+        classes=("b", "g"),
     )
 
 
@@ -132,7 +145,7 @@ class TestOrder:
     def test_other_rows_under_the_name_are_refused(self, write: Write) -> None:
         """A server with two data sets: the stored study has the one, the file here is the other."""
         wanted = named(write())
-        stored = wanted.model_copy(update={"data": DataPlan(name="other", header=False)})
+        stored = wanted.model_copy(update={"data": DataPlan(name="other", **READING.model_dump())})
         known = [dataset("ionosphere", "0"), dataset("other", "1")]
         taken = b'{"detail": "there is a study `smoke` already.", "field": "name"}'
         answers = (
@@ -166,7 +179,8 @@ class TestOrder:
     ) -> None:
         path = write(note="fail 2")
         read = read_study_file(path)
-        make_coordinator(database, read.plan, data_sha256=read_data(read).sha256).run()
+        settled, dataset = read_data(read)
+        make_coordinator(database, settled.plan, data_sha256=dataset.sha256).run()
         assert run("run", path, "--server", service.address, "--trials", 16)[0] == 1
         order = book.jobs()["smoke"]
         assert (order.state, order.plan.data.name, order.plan.search.trials) == (JobState.FAILED, "ionosphere", 16)
@@ -178,7 +192,7 @@ class TestOrder:
         path = write((f'file = "{DATA}"\nheader = false', 'name = "ionosphere"'), note="fail 2")
         code, _, err = run("run", path, "--server", service.address)
         assert code == 1, err
-        assert book.jobs()["smoke"].plan.data == DataPlan(name="ionosphere", header=False, label=-1)
+        assert book.jobs()["smoke"].plan.data == DataPlan(name="ionosphere", **READING.model_dump())
 
 
 def place_at_rest(book: JobQueue, plan: Plan, state: JobState) -> None:

@@ -58,7 +58,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def examined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Hold `smoke` with its verdict, `searched` without one, and an order for `waiting`, which has not begun."""
     read = read_study_file(SMOKE)
-    dataset, plan = read_data(read), few(read.plan)
+    read, dataset = read_data(read)
+    plan = few(read.plan)
     with opened(tmp_path_factory.mktemp("examined") / "studies.db") as database:
         assert make_protocol(database, plan, FakeTrainer(), dataset=dataset).run()
         searched = plan.model_copy(update={"name": "searched"})

@@ -112,7 +112,7 @@ WRONG_TYPES: list[Wrong] = [
     ("model.hidden.0", "wide", "valid integer, got 'wide'"),
     ("model.activation", "rleu", "'relu', 'tanh' or 'sigmoid', got 'rleu'"),
     ("model.build", "function", "got 'function'"),
-    ("split.kind", "random", "'tail' or 'stratified', got 'random'"),
+    ("split.kind", "shuffled", "'stratified', 'random' or 'tail', got 'shuffled'"),
     ("search", 3, "got 3"),
     ("search.learning_rate", "fast", "valid number, got 'fast'"),
     ("search.learning_rate", True, "valid number, got True"),

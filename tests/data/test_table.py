@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.data.table import Dataset, read_csv, split_stratified, split_tail
+from sweep.data.table import DataKeys, Dataset, SplitKind, read_dataset, split_rows, split_stratified, split_tail
 from sweep.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 @pytest.fixture(scope="module")
 def ionosphere() -> Dataset:
-    return read_csv(IONOSPHERE, header=False, label=-1)
+    return read_dataset(IONOSPHERE, DataKeys(header=False, label=-1, scale="none"))
 
 
 def written(folder: Path, content: str | bytes) -> Path:
@@ -34,15 +35,15 @@ def written(folder: Path, content: str | bytes) -> Path:
     return path
 
 
-def read(folder: Path, content: str | bytes, *, header: bool = False, label: str | int = -1) -> Dataset:
-    return read_csv(written(folder, content), header=header, label=label)
+def read(folder: Path, content: str | bytes, *, header: bool | None = False, label: str | int = -1) -> Dataset:
+    return read_dataset(written(folder, content), DataKeys(header=header, label=label, scale="none"))
 
 
 def table(labels: str) -> Dataset:
     """Return one row a letter, whose one feature is the row's position."""
     classes = tuple(sorted(set(labels)))
     targets = np.array([classes.index(label) for label in labels], dtype=np.int32)
-    return Dataset(np.arange(len(labels), dtype=np.float32)[:, np.newaxis], targets, classes, sha256="")
+    return Dataset.of_arrays(np.arange(len(labels))[:, np.newaxis], targets, classes)
 
 
 def counts(targets: NDArray[np.int32]) -> list[int]:
@@ -54,20 +55,20 @@ class TestIonosphere:
         assert ionosphere.sha256 == "46d52186b84e20be52918adb93e8fb9926b34795ff7504c24350ae0616a04bbd"
 
     def test_it_holds_351_rows_of_34_numbers(self, ionosphere: Dataset) -> None:
-        assert ionosphere.inputs.shape == (351, 34)
-        assert ionosphere.inputs.dtype == np.float32
+        assert ionosphere.values.shape == (351, 34)
+        assert split_tail(ionosphere, 0.33).train_inputs.dtype == np.float32
         assert ionosphere.targets.dtype == np.int32
-        assert (ionosphere.inputs.min(), ionosphere.inputs.max()) == (-1, 1)
+        assert (ionosphere.values.min(), ionosphere.values.max()) == (-1, 1)
 
     def test_it_holds_225_good_and_126_bad_returns(self, ionosphere: Dataset) -> None:
         assert ionosphere.classes == ("b", "g")
         assert counts(ionosphere.targets) == [126, 225]
 
     def test_its_second_column_is_always_zero(self, ionosphere: Dataset) -> None:
-        assert not ionosphere.inputs[:, 1].any()
+        assert not ionosphere.values[:, 1].any()
 
     def test_its_one_duplicated_row_lies_on_both_sides_of_the_tail_split(self, ionosphere: Dataset) -> None:
-        rows = np.column_stack([ionosphere.inputs, ionosphere.targets])
+        rows = np.column_stack([ionosphere.values, ionosphere.targets])
         distinct, first, repeats = np.unique(rows, axis=0, return_index=True, return_counts=True)
         assert len(distinct) == 350
         assert first[repeats == 2] == [102]
@@ -95,7 +96,7 @@ class TestReading:
     def test_a_label_column_is_found_by_name_and_by_position(self, tmp_path: Path, label: str | int) -> None:
         dataset = read(tmp_path, "width,kind,height\n1,a,2\n3,b,4\n", header=True, label=label)
         assert dataset.classes == ("a", "b")
-        assert dataset.inputs.tolist() == [[1, 2], [3, 4]]
+        assert dataset.values.tolist() == [[1, 2], [3, 4]]
 
     def test_the_digest_is_of_the_files_bytes(self, tmp_path: Path) -> None:
         content = b"\xef\xbb\xbf1,a\r\n2,b\r\n"
@@ -116,14 +117,16 @@ class TestReading:
     )
     def test_how_the_file_is_typed_does_not_change_what_it_says(self, tmp_path: Path, content: str) -> None:
         dataset = read(tmp_path, content)
-        assert dataset.inputs.tolist() == [[1], [2]]
+        assert dataset.values.tolist() == [[1], [2]]
         assert dataset.classes == ("a", "b")
 
-    def test_a_word_for_a_missing_value_is_a_label_like_any_other(self, tmp_path: Path) -> None:
-        assert read(tmp_path, "1,NA\n2,nan\n3,None\n").classes == ("NA", "None", "nan")
+    def test_rows_without_a_label_are_left_out_and_counted(self, tmp_path: Path) -> None:
+        dataset = read(tmp_path, "1,a\n2,NA\n3,b\n4,\n")
+        assert (dataset.values.ravel().tolist(), dataset.classes) == ([1, 3], ("a", "b"))
+        assert any("2 rows without a label left out" in note for note in dataset.notes)
 
     def test_features_may_share_a_name(self, tmp_path: Path) -> None:
-        assert read(tmp_path, "x,x,kind\n1,2,a\n3,4,b\n", header=True).inputs.tolist() == [[1, 2], [3, 4]]
+        assert read(tmp_path, "x,x,kind\n1,2,a\n3,4,b\n", header=True).values.tolist() == [[1, 2], [3, 4]]
 
     @settings(max_examples=50, deadline=None)
     @given(rows=st.lists(st.tuples(numbers, numbers, st.sampled_from("ab")), min_size=1), label=words)
@@ -135,7 +138,7 @@ class TestReading:
         quoted = ['"' + kind.replace('"', '""') + '"' for kind in kinds]
         content = "".join(f"{a!r},{kind},{b!r}\n" for (a, b), kind in zip(features, quoted, strict=True))
         dataset = read(tmp_path_factory.getbasetemp(), content, label=1)
-        assert dataset.inputs.tolist() == [list(pair) for pair in features]
+        assert dataset.values.tolist() == [list(pair) for pair in features]
         assert [dataset.classes[target] for target in dataset.targets] == kinds
 
     @settings(max_examples=200, deadline=None)
@@ -149,36 +152,31 @@ class TestReading:
             message = str(error)
         else:
             message = ""
-            assert len(dataset.inputs) == len(dataset.targets)
-            assert np.isfinite(dataset.inputs).all()
+            assert len(dataset.values) == len(dataset.targets)
+            assert np.isfinite(dataset.layout.fit(dataset.values).apply(dataset.values)).all()
         assert len(message.splitlines()) <= 1
 
 
 class TestRefusedFiles:
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"^data\.file: must exist, got '.*nowhere\.csv'\.$"):
-            read_csv(tmp_path / "nowhere.csv", header=False, label=-1)
+            read_dataset(tmp_path / "nowhere.csv", DataKeys(header=False, label=-1))
 
     def test_a_directory_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"^data\.file: must be a regular file, got a directory"):
-            read_csv(tmp_path, header=False, label=-1)
+            read_dataset(tmp_path, DataKeys(header=False, label=-1))
 
     def test_a_device_that_never_ends_is_refused(self) -> None:
         with pytest.raises(BadInput, match=r"^data\.file: must be a regular file, got a device or pipe: '/dev/zero'"):
-            read_csv(Path("/dev/zero"), header=False, label=-1)
+            read_dataset(Path("/dev/zero"), DataKeys(header=False, label=-1))
 
     def test_a_file_the_system_cannot_open_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"^data\.file: must be readable, got .*name too long"):
-            read_csv(tmp_path / ("x" * 5000), header=False, label=-1)
+            read_dataset(tmp_path / ("x" * 5000), DataKeys(header=False, label=-1))
 
-    @pytest.mark.parametrize(
-        ("content", "byte"),
-        [(b"1,a\n2,\xff\n", "0xff"), (b"1,a\n2,\0\n", "0x00")],
-        ids=["not UTF-8", "zero byte"],
-    )
-    def test_bytes_that_are_no_text_are_refused(self, tmp_path: Path, content: bytes, byte: str) -> None:
-        with pytest.raises(BadInput, match=rf"^data\.file: must be UTF-8 text, got byte {byte}\.$"):
-            read(tmp_path, content)
+    def test_a_zero_byte_is_no_text(self, tmp_path: Path) -> None:
+        with pytest.raises(BadInput, match=r"^data\.file: must be UTF-8 text, got byte 0x00\.$"):
+            read(tmp_path, b"1,a\n2,\0\n")
 
     @pytest.mark.parametrize("content", ["", "\n \n\n"])
     @pytest.mark.parametrize("header", [False, True])
@@ -190,10 +188,9 @@ class TestRefusedFiles:
         with pytest.raises(BadInput, match=r"^data\.file: must hold rows of data, got only a header\.$"):
             read(tmp_path, "width,kind\n", header=True)
 
-    @pytest.mark.parametrize("content", ["a\nb\n", "1;a\n2;b\n"], ids=["labels alone", "semicolons"])
-    def test_a_table_without_a_feature_is_refused(self, tmp_path: Path, content: str) -> None:
-        with pytest.raises(BadInput, match=r"^data\.file: .* at least 1 feature, split by commas, got 1 column\.$"):
-            read(tmp_path, content)
+    def test_a_table_without_a_feature_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(BadInput, match=r"^data\.file: .* at least 1 feature, got 1 column\.$"):
+            read(tmp_path, "a\nb\n")
 
     @pytest.mark.parametrize(("row", "found"), [("5,b", 2), ("5,6,7,b", 4), ("5,6,b,", 4), ('""', 1)])
     @pytest.mark.parametrize(
@@ -205,55 +202,27 @@ class TestRefusedFiles:
         with pytest.raises(BadInput, match=rf"^data\.file: row 3 must have 3 fields like {like}, got {found}\.$"):
             read(tmp_path, f"{first}\n\n3,4,b\n{row}\n7,8,b\n", header=header)
 
-    @pytest.mark.parametrize("content", ['1,"a\n2,b\n', '1,"a"x\n2,b\n'], ids=["open quote", "text after a quote"])
-    def test_a_broken_quotation_is_refused(self, tmp_path: Path, content: str) -> None:
-        with pytest.raises(BadInput, match=r"^data\.file: must be well-formed CSV, got in line \d: "):
-            read(tmp_path, content)
+    def test_an_open_quotation_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(BadInput, match=r"^data\.file: must be well-formed, got .*EOF inside string"):
+            read(tmp_path, '1,"a\n2,b\n')
 
 
 class TestRefusedCells:
-    @pytest.mark.parametrize("text", ["abc", "nan", "NA", "1 2", "0x10", "1_0", "True"])
-    def test_a_word_among_the_numbers_is_named(self, tmp_path: Path, text: str) -> None:
-        with pytest.raises(BadInput, match=rf"^data\.file: row 2, column 3 must be a number, got '{text}'\.$"):
-            read(tmp_path, f"a,1,2\nb,3,{text}\na,x,5\n", label=0)
-
-    def test_a_cell_under_a_header_is_named_by_its_column_too(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"^data\.file: row 1, column 3 \('height'\) must be a number, got 'abc'\.$"):
-            read(tmp_path, "kind,width,height\na,1,abc\nb,2,3\n", header=True, label="kind")
-
-    def test_a_header_taken_for_data_is_suspected(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"got 'width'\. Or is line 1 a header\? Then set data\.header to true\.$"):
-            read(tmp_path, "width,kind\n1,a\n2,b\n")
-
     def test_data_taken_for_a_header_is_refused(self) -> None:
         with pytest.raises(
             BadInput, match=r"^data\.header: must be false if line 1 is data, got numbers and the label 'g'"
         ):
-            read_csv(IONOSPHERE, header=True, label=-1)
+            read_dataset(IONOSPHERE, DataKeys(header=True, label=-1))
 
     def test_columns_may_be_named_by_numbers(self, tmp_path: Path) -> None:
-        assert read(tmp_path, "400,410,kind\n1,2,a\n3,4,b\n", header=True).inputs.shape == (2, 2)
+        assert read(tmp_path, "400,410,kind\n1,2,a\n3,4,b\n", header=True).values.shape == (2, 2)
 
     @pytest.mark.parametrize("text", ["inf", "-Infinity", "1e39", "-3.5e38", "1e400"])
     def test_a_number_beyond_32_bits_is_named(self, tmp_path: Path, text: str) -> None:
-        with pytest.raises(BadInput, match=rf"row 2, column 1 must be finite as a 32-bit float, got '{text}'\.$"):
-            read(tmp_path, f"1,a\n{text},b\n")
-
-    def test_an_empty_cell_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"^data\.file: row 2, column 2 must be a number, got an empty cell\.$"):
-            read(tmp_path, "1,2,a\n3, ,b\n")
-
-    def test_an_empty_label_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"^data\.file: row 2, column 2 must be a label, got an empty cell\.$"):
-            read(tmp_path, '1,a,2\n3,"",4\n', label=1)
-
-    def test_an_empty_cell_behind_an_old_macs_blank_line_is_not_lost(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"^data\.file: row 1, column 1 must be a number, got an empty cell\."):
-            read(tmp_path, "\r,a\r1,b\r")
-
-    def test_a_long_cell_is_shortened(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"got 'x{12}\.{3}x{13}'\.$"):
-            read(tmp_path, f"1,a\n{'x' * 1000},b\n")
+        with pytest.raises(
+            BadInput, match=rf"row 3, column 1 must be finite as a 32-bit float, got {re.escape(f'{float(text):g}')}\.$"
+        ):
+            read(tmp_path, f"1,a\n,\n{text},b\n")
 
 
 class TestRefusedLabels:
@@ -296,7 +265,7 @@ class TestTailSplit:
             split_tail(table("abab"), fraction)
 
     def test_training_rows_of_one_class_suggest_a_stratified_split(self) -> None:
-        with pytest.raises(BadInput, match=r"^split\.kind: the first 4 rows .* got only 'b'; kind = \"stratified\""):
+        with pytest.raises(BadInput, match=r"^split\.kind: .* got none of 'a'; kind = \"stratified\" keeps"):
             split_tail(table("bbbbaaaa"), 0.5)
 
 
@@ -327,9 +296,15 @@ class TestStratifiedSplit:
         share = split.validation_rows / sum(sizes)
         assert counts(split.validation_targets) == pytest.approx([share * size for size in sizes], abs=1)
 
-    def test_a_class_of_one_row_is_refused(self) -> None:
-        with pytest.raises(BadInput, match=r"^split\.kind: stratified must have at least 2 rows .* got 1 of 'c'\.$"):
-            split_stratified(table("aaabbbc"), 0.5, seed=0)
+    def test_the_only_row_of_a_class_is_trained_on(self) -> None:
+        split = split_stratified(table("aaabbbc"), 0.5, seed=0)
+        assert 6 in split.train_index
+        assert counts(split.validation_targets) in ([1, 2], [2, 1])
+
+    def test_numbers_are_drawn_by_tenths_of_their_order(self) -> None:
+        dataset = Dataset.of_arrays(np.arange(200.0)[:, None], np.arange(200.0))
+        drawn = split_stratified(dataset, 0.5, seed=3).validation_index
+        assert counts(drawn // 20) == [10] * 10
 
     @pytest.mark.parametrize(("fraction", "got"), [(0.1, "9 to train and 1 to"), (0.9, "1 to train and 9 to")])
     def test_a_side_with_fewer_rows_than_classes_is_refused(self, fraction: float, got: str) -> None:
@@ -338,20 +313,21 @@ class TestStratifiedSplit:
         ):
             split_stratified(table("ab" * 5), fraction, seed=0)
 
-    def test_training_rows_of_one_class_are_refused(self) -> None:
-        with pytest.raises(BadInput, match=r"^split\.fraction: must leave at least 2 classes to train on, got 0\.9\.$"):
+    def test_a_class_without_rows_to_train_on_is_refused(self) -> None:
+        with pytest.raises(BadInput, match=r"^split\.kind: .* rows of every class to train on, got none of 'b'"):
             split_stratified(table("a" * 98 + "bb"), 0.9, seed=0)
 
 
-def test_a_fraction_outside_0_and_1_is_refused_by_both_splits() -> None:
+def test_a_fraction_outside_0_and_1_is_refused_by_every_split() -> None:
     for fraction in (0.0, 1.0, -0.5, 33.0):
         with pytest.raises(BadInput, match=r"^split\.fraction: must leave rows to train and to validate"):
             split_tail(table("abab"), fraction)
-        with pytest.raises(BadInput, match=r"^split\.fraction: must leave a row for each of 2 classes on both sides"):
-            split_stratified(table("abab"), fraction, seed=0)
+        for kind in get_args(SplitKind):
+            with pytest.raises(BadInput, match=r"^split\.fraction: must leave rows to train and to validate"):
+                split_rows(table("abab"), kind, fraction, 0)
 
 
 def test_a_split_leaves_the_dataset_unchanged() -> None:
     dataset = table("abab")
     split_tail(dataset, 0.5).train_inputs[:] = 9
-    assert dataset.inputs.ravel().tolist() == [0, 1, 2, 3]
+    assert dataset.values.ravel().tolist() == [0, 1, 2, 3]

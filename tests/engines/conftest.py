@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
-from sweep.data.table import Dataset, Split, read_csv, split_tail
+from sweep.data.table import DataKeys, Dataset, Split, read_dataset, split_tail
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.execution.worker import environment
 
@@ -21,7 +21,7 @@ IONOSPHERE = Path(__file__).parents[2] / "data" / "ionosphere.csv"
 
 @pytest.fixture(scope="session")
 def ionosphere() -> Split:
-    return split_tail(read_csv(IONOSPHERE, header=False, label=-1), 0.33)
+    return split_tail(read_dataset(IONOSPHERE, DataKeys(header=False, label=-1, scale="none")), 0.33)
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def three_classes() -> Split:
     targets = np.arange(75, dtype=np.int32) % 3
     inputs = (generator.normal(size=(75, 4)) + targets[:, None]).astype(np.float32)
     rows = np.arange(75, dtype=np.int32)
-    return Split(Dataset(inputs, targets, ("a", "b", "c"), sha256=""), rows[:50], rows[50:])
+    return Split.of(Dataset.of_arrays(inputs, targets, ("a", "b", "c"), sha256=""), rows[:50], rows[50:])
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def numbers() -> Split:
     inputs = generator.normal(size=(75, 4)).astype(np.float32)
     targets = 100 + 20 * inputs @ [1.0, -1.0, 1.5, 0.0] + 5 * generator.normal(size=75)
     rows = np.arange(75, dtype=np.int32)
-    return Split(Dataset(inputs, targets.astype(np.float32), (), sha256=""), rows[:50], rows[50:])
+    return Split.of(Dataset.of_arrays(inputs, targets), rows[:50], rows[50:])
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def resplits(ionosphere: Split) -> list[Split]:
     """The same rows, divided three times at random into as many of each kind."""
     rows, train = ionosphere.train_rows + ionosphere.validation_rows, ionosphere.train_rows
     orders = [np.random.default_rng(seed).permutation(rows).astype(np.int32) for seed in range(3)]
-    return [Split(ionosphere.dataset, order[:train], order[train:]) for order in orders]
+    return [Split.of(ionosphere.dataset, order[:train], order[train:]) for order in orders]
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ class TestTrainer:
         self, trainer: Trainer, resplits: list[Split], candidates: list[Candidate]
     ) -> None:
         first = resplits[0]
-        shapes = [*resplits, Split(first.dataset, first.train_index, first.train_index[:100])]
+        shapes = [*resplits, Split.of(first.dataset, first.train_index, first.train_index[:100])]
         for count in (1, 10):
             found = dict(trainer.train_on(shapes, candidates[:count], range(3)))
             assert sorted(found) == [0, 1, 2, 3]

@@ -41,14 +41,16 @@ def test_a_job_is_read_as_it_was_written(
 
 def test_datasets_are_written_once_and_the_last_one_is_kept(small: TrainingSpec, candidates: list[Candidate]) -> None:
     datasets, job = DatasetFile(), Job(small, tuple(candidates), (0,), Shape(16, 2))
-    images = Dataset(np.arange(48, dtype=np.float32).reshape(3, 4, 4), np.array([0, 1, 0], np.int32), ("a", "b"), "1")
+    images = Dataset.of_arrays(
+        np.arange(48, dtype=np.float32).reshape(3, 4, 4), np.array([0, 1, 0], np.int32), ("a", "b"), "1"
+    )
     rows = np.arange(2, dtype=np.int32)
-    other = replace(job, spec=replace(small, split=Split(images, rows, rows)))
+    other = replace(job, spec=replace(small, split=Split.of(images, rows, rows)))
     with datasets.file:
         reader, sizes = JobReader(datasets.file.fileno()), []
         for sent in (job, other, job, other):
             read = reader.read(written(sent, datasets)).spec.split.dataset
-            assert np.array_equal(read.inputs, sent.spec.split.dataset.inputs)
+            assert np.array_equal(read.values, sent.spec.split.dataset.values)
             assert (read.classes, read.sha256) == (sent.spec.split.dataset.classes, sent.spec.split.dataset.sha256)
             sizes.append(datasets.file.seek(0, 2))
         first = reader.read(written(other, datasets)).spec.split.dataset
@@ -58,9 +60,9 @@ def test_datasets_are_written_once_and_the_last_one_is_kept(small: TrainingSpec,
 
 def test_the_digest_is_that_of_the_arrays(small: TrainingSpec) -> None:
     dataset = small.split.dataset
-    assert dataset.digest == replace(dataset, inputs=dataset.inputs.copy(), sha256="of another file").digest
+    assert dataset.digest == replace(dataset, values=dataset.values.copy(), sha256="of another file").digest
     others: dict[str, Any] = {
-        "inputs": dataset.inputs + 1,
+        "values": dataset.values + 1,
         "targets": 1 - dataset.targets,
         "classes": ("a", "b"),
     }
@@ -69,11 +71,11 @@ def test_the_digest_is_that_of_the_arrays(small: TrainingSpec) -> None:
 
 def test_a_job_of_the_length_of_mnist_is_small(small: TrainingSpec, candidates: list[Candidate]) -> None:
     """Its tables would have 96 MB, its rows 188 MB."""
-    images = Dataset(
+    images = Dataset.of_arrays(
         np.zeros((60_000, 784), np.float32), np.arange(60_000, dtype=np.int32) % 10, tuple("0123456789"), ""
     )
     rows = np.arange(60_000, dtype=np.int32)
-    spec = replace(small, split=Split(images, rows[:50_000], rows[50_000:]), epochs=100, batch_size=32)
+    spec = replace(small, split=Split.of(images, rows[:50_000], rows[50_000:]), epochs=100, batch_size=32)
     job, datasets = Job(spec, tuple(candidates * 7)[:64], (0, 1), Shape(64, 2)), DatasetFile()
     with datasets.file:
         assert len(written(job, datasets)) < 300_000  # mostly indices, once for each re-split

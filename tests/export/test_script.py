@@ -12,15 +12,25 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan, read_plan
-from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.config.study_file import StudyFile, read_plan
+from sweep.data.table import split_rows
 from sweep.engines.spec import Architecture
 from sweep.export.script import Chosen, write_script
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
+from sweep.search.session import read_data
 from tests.schedules.examples import an_example
 
 ROOT = Path(__file__).parent.parent.parent
-IONOSPHERE = {"file": str(ROOT / "data" / "ionosphere.csv"), "header": False}
+IONOSPHERE = {"file": str(ROOT / "data" / "ionosphere.csv"), "header": False, "scale": "none"}
+TABLES = ROOT / "tests" / "data" / "tables"
+MIXED = (
+    "mixed_german.csv",
+    "mixed_us.csv.gz",
+    "weather.arff",
+    "passengers.csv",
+    "houses.csv",
+    "true_false_missing.csv",
+)
 STEP = {"name": "step", "learning_rate": 0.1, "drop": 0.5, "epochs_drop": 2}
 ONE_CYCLE = {"name": "one_cycle", "learning_rate": 0.02, "momentum_dip": 0.4}
 
@@ -31,14 +41,16 @@ def choose(schedule: dict[str, Any], momentum: float = 0.9, *, nesterov: bool = 
     training = {"epochs": 4, "batch_size": 28}
     small = {"name": "small", "data": IONOSPHERE, "search": {"schedules": {"constant": {}}}}
     plan = read_plan({**small, "model": model, "training": training, **tables})
-    dataset = read_csv(Path(str(plan.data.file)), header=plan.data.header, label=plan.data.label)
+    study_file, dataset = read_data(StudyFile(Path("-"), plan))
+    plan = study_file.plan
+    split = split_rows(dataset, plan.split.kind, plan.split.fraction, plan.split.split_seed)
     return Chosen(
         plan=plan,
-        dataset=dataset,
+        split=split,
         data_place=Path(str(plan.data.file)),
         timeline=Timeline(
             epochs=plan.training.epochs,
-            steps_per_epoch=-(-split_rows(plan, dataset).train_rows // plan.training.batch_size),
+            steps_per_epoch=-(-split.train_rows // plan.training.batch_size),
         ),
         candidate=Candidate(schedule=read_schedule(schedule), momentum=momentum, nesterov=nesterov),
         trial=61,
@@ -48,13 +60,6 @@ def choose(schedule: dict[str, Any], momentum: float = 0.9, *, nesterov: bool = 
         standing="best",
         metric="accuracy",
     )
-
-
-def split_rows(plan: Plan, dataset: Dataset) -> Split:
-    split = plan.split
-    if split.kind == "tail":
-        return split_tail(dataset, split.fraction)
-    return split_stratified(dataset, split.fraction, split.split_seed)
 
 
 def execute(script: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
@@ -74,13 +79,13 @@ def read_rows(script: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 TABLE = """ first , kind, second
 1, 10 ,0.5
-2,NA,1e-3
+2,four,1e-3
 3,2, -4
 4,10,0
-5,NA,7
+5,four,7
 6,2,0.1
 7, 10,0.5
-8,NA,.25
+8,four,.25
 9,2,11
 """
 
@@ -100,7 +105,7 @@ class TestData:
     ) -> None:
         data = {"file": str(table), "label": label}
         chosen = choose(STEP, data=data, split={"kind": kind, "fraction": 0.4, "split_seed": 3})
-        found, split = read_rows(write_script(chosen), monkeypatch), split_rows(chosen.plan, chosen.dataset)
+        found, split = read_rows(write_script(chosen), monkeypatch), chosen.split
         for part, inputs, targets in (
             ("training", split.train_inputs, split.train_targets),
             ("validation", split.validation_inputs, split.validation_targets),
@@ -111,8 +116,8 @@ class TestData:
             assert (found[f"{part}_targets"] == targets[order]).all()
 
     def test_its_ionosphere_rows_are_the_studys(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        chosen = choose(STEP)
-        found, split = read_rows(write_script(chosen), monkeypatch), split_tail(chosen.dataset, 0.33)
+        chosen = choose(STEP, split={"kind": "tail"})
+        found, split = read_rows(write_script(chosen), monkeypatch), chosen.split
         assert (found["training_inputs"] == split.train_inputs).all()
         assert (found["validation_targets"] == split.validation_targets).all()
 
@@ -238,6 +243,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         document = {"name": kind.name, **schedule.model_dump(mode="json", exclude_none=True)}
         chosen = choose(document, optimizer=optimizer | layers, split=split)
         (folder / f"{kind.name}.py").write_text(write_script(chosen), encoding="utf-8")
+    for name in MIXED:
+        chosen = choose(STEP, data={"file": str(TABLES / name)}, split={"kind": "random"})
+        (folder / f"{name}.py").write_text(write_script(chosen), encoding="utf-8")
     return folder
 
 

@@ -43,7 +43,7 @@ def make_registry(folder: Path) -> Registry:
     shutil.copy(ROOT / "data" / "ionosphere.csv", folder / "returns.csv")
     return Registry(
         path=folder / "registry.toml",
-        datasets={"returns": RegisteredData(file="returns.csv", header=False)},
+        datasets={"returns": RegisteredData(file="returns.csv", header=False, scale="none")},
         models={"mine": RegisteredModel(build="tests.engines.models:normalised")},
     )
 
@@ -64,7 +64,8 @@ def study_file(registry: Registry) -> StudyFile:
 
 
 def fill(database: Database, study_file: StudyFile) -> None:
-    make_coordinator(database, study_file.plan, FakeTrainer(), data_sha256=read_data(study_file).sha256).run()
+    settled, dataset = read_data(study_file)
+    make_coordinator(database, settled.plan, FakeTrainer(), data_sha256=dataset.sha256).run()
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +96,14 @@ class TestReadStored:
         assert (other.trial.trial, other.trial.params, other.best) == (best[3].trial, best[3].params, best[0].trial)
 
     def test_it_is_the_winner_of_the_verdict_if_there_is_one(self, database: Database, study_file: StudyFile) -> None:
-        plan = few(study_file.plan)
-        make_protocol(database, plan, dataset=read_data(study_file)).run()
+        settled, dataset = read_data(study_file)
+        make_protocol(database, few(settled.plan), dataset=dataset).run()
         record = read_record(StoredStudy(database, "radar"))
         assert record is not None
         winner, stored = record.winner, read_stored(StoredStudy(database, "radar"), None)
         assert stored.trial.trial == winner.contender.trial
         assert stored.confirmation == winner.confirmation
-        chosen, _ = choose(replace(study_file, plan=plan), stored)
+        chosen, _ = choose(replace(study_file, plan=few(settled.plan)), stored)
         assert (chosen.standing, chosen.runs) == ("winner", 8)
         assert chosen.value == pytest.approx(winner.confirmation.correct_mean / 116)
 

@@ -11,6 +11,7 @@ import pytest
 
 from sweep.config.registry import Registry, read_registry
 from sweep.config.study_file import DataPlan, SplitPlan
+from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound
 from sweep.jobs.admission import DatasetAnswer, admit, check_rows, named_data
 from tests.fakes import make_plan
@@ -29,7 +30,7 @@ def searching(**changed: Any) -> dict[str, Any]:
 
 def test_a_plan_of_names_is_let_through_and_filled_in() -> None:
     plan = admit(tables(), REGISTRY)
-    assert plan.data == DataPlan(name="ionosphere", header=False, label=-1)
+    assert plan.data == DataPlan(name="ionosphere", header=False, label=-1, scale="none")
 
 
 NESTED = json.dumps({"name": "join", "first": json.dumps({"name": "function", "function": "os:getcwd"})})
@@ -85,19 +86,30 @@ def test_a_registered_file_that_is_gone_is_refused() -> None:
 
 class TestNamedData:
     SHA256 = hashlib.sha256((ROOT / "data" / "ionosphere.csv").read_bytes()).hexdigest()
+    READING = DataKeys(header=False, label=-1, task="classes", scale="none")
     KNOWN = DatasetAnswer(
-        name="known", about="", sha256=SHA256, header=False, label=-1, rows=351, features=34, classes=("b", "g")
+        name="known",
+        about="",
+        sha256=SHA256,
+        header=False,
+        label=-1,
+        reading=READING,
+        rows=351,
+        features=34,
+        classes=("b", "g"),
     )
 
     def test_a_file_is_known_by_what_it_holds(self) -> None:
-        plan = make_plan().model_copy(update={"data": DataPlan(file="/somewhere/else.csv", header=False)})
-        assert named_data(plan, self.SHA256, [self.KNOWN]).data == DataPlan(name="known", header=False, label=-1)
+        plan = make_plan().model_copy(
+            update={"data": DataPlan(file="/somewhere/else.csv", **self.READING.model_dump())}
+        )
+        assert named_data(plan, self.SHA256, [self.KNOWN]).data == DataPlan(name="known", **self.READING.model_dump())
 
     def test_other_bytes_or_another_reading_are_other_data(self) -> None:
-        for sha256, header in (("0" * 64, False), (self.SHA256, True)):
-            plan = make_plan().model_copy(update={"data": DataPlan(file="rows.csv", header=header)})
+        for sha256, key in (("0" * 64, {}), (self.SHA256, {"header": True}), (self.SHA256, {"scale": "standard"})):
+            data = DataPlan(file="rows.csv", **self.READING.model_dump() | key)
             with pytest.raises(NotFound, match=r"the same file, read in the same way; it has: known\."):
-                named_data(plan, sha256, [self.KNOWN])
+                named_data(make_plan().model_copy(update={"data": data}), sha256, [self.KNOWN])
 
     def test_a_name_stays_a_name(self) -> None:
         plan = make_plan().model_copy(update={"data": DataPlan(name="ionosphere")})

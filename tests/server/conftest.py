@@ -24,7 +24,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 def furnish(database: Database) -> None:
     """Keep a study `done` with a verdict, and one `alone` that `sweep run` made."""
-    data = DataPlan(name="ionosphere", header=False)
+    data = DataPlan(name="ionosphere", header=False, scale="none")
     done = make_plan(trials=20, data=data).model_copy(update={"name": "done", "note": HOSTILE})
     book = JobQueue(database)
     book.open()

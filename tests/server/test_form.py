@@ -16,7 +16,7 @@ from sweep.server.new_study import LABELS, TEXTS, Filled, blamed
 from sweep.space import Range
 from tests.fakes import make_plan
 
-DATA = DataPlan(name="ionosphere", header=False)
+DATA = DataPlan(name="ionosphere", header=False, scale="none")
 TEMPLATE = make_plan().model_copy(update={"data": DATA, "note": "a note"})
 
 
@@ -136,7 +136,7 @@ class TestRefusal:
             ("momentum_high", "1", "less than 1"),
             ("hidden", "8, many", "valid integer"),
             ("hidden", "0", "greater than or equal to 1"),
-            ("split", "front", "'tail' or 'stratified'"),
+            ("split", "front", "'stratified', 'random' or 'tail'"),
         ],
     )
     def test_a_wrong_text_is_blamed_on_its_field(self, field: str, text: str, reason: str) -> None:

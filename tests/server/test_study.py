@@ -42,7 +42,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def submit(site: Site, name: str = "one", note: str = "") -> None:
     """Order a study that the registry's data fit."""
-    plan = plan_of(name, note).model_copy(update={"data": DataPlan(name="ionosphere", header=False)})
+    plan = plan_of(name, note).model_copy(update={"data": DataPlan(name="ionosphere", header=False, scale="none")})
     site.state.service.queue.submit(plan)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from sweep.data.table import Dataset, Split, read_csv, split_stratified, split_tail
+from sweep.data.table import DataKeys, Dataset, Split, read_dataset, split_stratified, split_tail
 from sweep.stats.counts import (
     SplitCheck,
     balanced_accuracy,
@@ -25,7 +25,8 @@ from sweep.stats.counts import (
     telling_inputs,
 )
 
-IONOSPHERE = read_csv(Path(__file__).parents[2] / "data" / "ionosphere.csv", header=False, label=-1)
+FILE = Path(__file__).parents[2] / "data" / "ionosphere.csv"
+IONOSPHERE = read_dataset(FILE, DataKeys(header=False, label=-1, scale="none"))
 
 
 class TestDispersion:
@@ -145,9 +146,9 @@ class TestShares:
 
 def checked(inputs: ArrayLike, targets: ArrayLike, train_rows: int) -> SplitCheck:
     """Check the split of a file after its first `train_rows` rows."""
-    found = Dataset(np.array(inputs, np.float32), np.array(targets, np.int32), ("a", "b"), "")
+    found = Dataset.of_arrays(np.array(inputs, np.float32), np.array(targets, np.int32), ("a", "b"), "")
     rows = np.arange(len(found.targets), dtype=np.int32)
-    return check_split(Split(found, rows[:train_rows], rows[train_rows:]))
+    return check_split(Split.of(found, rows[:train_rows], rows[train_rows:]))
 
 
 def test_duplicates_count_once_for_each_validation_row() -> None:
@@ -167,7 +168,7 @@ class TestOrder:
 
     def told(self, targets: list[int], split: Callable[[Dataset], Split]) -> bool:
         inputs = np.random.default_rng(8).normal(size=(90, 2)).astype(np.float32)
-        found = check_split(split(Dataset(inputs, np.array(targets, np.int32), ("a", "b"), "")))
+        found = check_split(split(Dataset.of_arrays(inputs, np.array(targets, np.int32), ("a", "b"), "")))
         return any("ordered by class" in warning for warning in found.warnings(("a", "b")))
 
     def test_blocks_are_told_where_the_last_rows_validate_alone(self) -> None:
@@ -179,10 +180,10 @@ class TestOrder:
 
 
 def test_of_many_classes_the_first_ten_are_told() -> None:
-    targets = np.repeat(np.arange(20), 20)
-    inputs = np.random.default_rng(9).normal(size=(400, 2)).astype(np.float32)
+    inputs, targets = np.random.default_rng(9).normal(size=(400, 2)), np.repeat(np.arange(20), 20)
     classes = tuple(f"c{number}" for number in range(20))
-    found = check_split(split_tail(Dataset(inputs, targets.astype(np.int32), classes, ""), 0.4)).warnings(classes)
+    rows, dataset = np.arange(400, dtype=np.int32), Dataset.of_arrays(inputs, targets, classes)
+    found = check_split(Split.of(dataset, rows[:240], rows[240:])).warnings(classes)
     assert found[0].endswith("c9 8 % then 0 % and 10 more")
 
 
@@ -232,7 +233,7 @@ class TestNumbers:
 def numbers_split(inputs: np.ndarray, targets: np.ndarray) -> Split:
     rows = np.arange(len(targets), dtype=np.int32)
     cut = len(rows) * 2 // 3
-    return Split(Dataset(inputs, targets.astype(np.float32), (), ""), rows[:cut], rows[cut:])
+    return Split.of(Dataset.of_arrays(inputs, targets), rows[:cut], rows[cut:])
 
 
 def numbers_check(inputs: np.ndarray, targets: np.ndarray) -> SplitCheck:

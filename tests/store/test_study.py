@@ -152,7 +152,7 @@ class TestOpenStudy:
         begun_study(database)
         changes: list[tuple[str, dict[str, Any]]] = [
             ("data.label", {"data": DataPlan(file="rows.csv", label=0)}),
-            ("split.kind", {"split": SplitPlan(kind="stratified")}),
+            ("split.kind", {"split": SplitPlan(kind="tail")}),
             ("model.hidden", {"model": ModelPlan(hidden=(8, 8))}),
             ("training.epochs", {"training": TrainingPlan(epochs=51)}),
             ("search.metric", searching(metric="log_loss")),

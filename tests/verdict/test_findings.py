@@ -59,7 +59,7 @@ def judged(
     targets = np.random.default_rng(3).permutation(targets)
     inputs = np.random.default_rng(0).normal(size=(len(targets), 3)).astype(np.float32) * np.float32([wide, 1, 1])
     names = tuple("abcdefgh"[: len(shares)])
-    split = split_stratified(Dataset(inputs, targets, names, DATA_SHA256), 1 / 3, 0)
+    split = split_stratified(Dataset.of_arrays(inputs, targets, names, DATA_SHA256), 1 / 3, 0)
     trainer = Knowing(answers=answers, class_rows=np.bincount(split.validation_targets), **options)
     plan = few(make_plan(**search), selection_seeds=6)
     protocol = replace(make_protocol(database, plan, trainer, dataset=split.dataset), split=split)
@@ -202,5 +202,7 @@ class TestStatistics:
         targets = np.arange(30, dtype=np.int32) % 3
         inputs = np.stack([targets, np.random.default_rng(1).normal(size=30), targets == 1], axis=1)
         rows = np.arange(30, dtype=np.int32)
-        split = Split(Dataset(inputs.astype(np.float32), targets, ("a", "b", "c"), ""), rows[:15], rows[15:])
+        split = Split.of(
+            Dataset.of_arrays(inputs.astype(np.float32), targets, ("a", "b", "c"), ""), rows[:15], rows[15:]
+        )
         assert telling_inputs(split) == [0]

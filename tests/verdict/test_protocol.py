@@ -134,11 +134,10 @@ class TestStages:
         assert all(len(entry.new_rows) == 6 for entry in record_of(made).entries)
 
     def test_rows_that_cannot_be_split_again_leave_a_reason(self, database: Database) -> None:
-        made = made_dataset(6)
-        alone = replace(made, targets=np.array([0, 1, 0, 0, 0, 0], np.int32))
+        alone = replace(made_dataset(6, ("a", "b", "c")), targets=np.array([0, 1, 2, 0, 1, 2], np.int32))
         assert make_protocol(database, PLAN, dataset=alone).run()
         record = record_of(database)
-        assert str(record.new_rows.problem).startswith("split.kind: stratified must have at least 2 rows of each class")
+        assert str(record.new_rows.problem).startswith("split.fraction: must leave a row for each of 3 classes")
         assert record.entries[0].new_rows == ()
 
 

@@ -80,7 +80,7 @@ def test_a_run_that_is_not_finite_has_no_log_loss() -> None:
 def test_of_numbers_the_split_tells_what_the_mean_scores() -> None:
     generator = np.random.default_rng(0)
     targets, rows = generator.normal(100, 20, 60).astype(np.float32), np.arange(60, dtype=np.int32)
-    split = Split(Dataset(generator.normal(size=(60, 3)).astype(np.float32), targets, (), ""), rows[:40], rows[40:])
+    split = Split.of(Dataset.of_arrays(generator.normal(size=(60, 3)), targets), rows[:40], rows[40:])
     facts, guesses = split_facts(split), np.full(20, targets[:40].mean())
     assert (facts.classes, facts.class_rows, facts.train_class_rows, facts.telling) == ((), (), (), ())
     assert facts.uninformed == pytest.approx(

@@ -1,0 +1,111 @@
+"""A trained network for rows as the file has them: the study's preparation as layers of Keras in front of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from sweep.data.preparation import NumberInput, Preparation, WordsInput
+from sweep.data.table import Split
+
+INPUT_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # that Keras keeps as it is
+MISSING, RARE = 0, 1  # places that StringLookup gives to an empty text and to an unknown word
+
+
+def is_prepared(split: Split) -> bool:
+    """Say whether the network's inputs and outputs are other than the file's numbers as they are."""
+    preparation, target = split.preparation, split.target_unit
+    moved = any((number.shift, number.scale, number.indicator) != (0.0, 1.0, False) for number in preparation.numbers)
+    alphabets = any(number.alphabet is not None for number in preparation.numbers)
+    return moved or alphabets or bool(preparation.words) or target != (0.0, 1.0)
+
+
+def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
+    """Return `model` behind the study's preparation, and in front of the target's unit, where there are any.
+
+    Its input is an array `[rows, columns]` of the file's columns of numbers in their order, NaN where missing; a table
+    with words has a dictionary instead, of one array `[rows, 1]` for each column by its name: numbers, or texts, empty
+    where missing. Dates are days since 1970.
+    """
+    preparation = split.preparation
+    if not is_prepared(split):
+        return model
+    if preparation.words or any(number.alphabet is not None for number in preparation.numbers):
+        inputs, prepared = _by_name(preparation)
+    else:
+        inputs = keras.Input((len(preparation.numbers),), name="rows")
+        prepared = _numbers(inputs, preparation.numbers)
+    is_graph = bool(getattr(model, "inputs", None))
+    network = keras.Model(model.inputs, model.outputs[0]) if is_graph else model  # without its optimizer's state
+    output = network(prepared)
+    shift, scale = split.target_unit
+    if (shift, scale) != (0.0, 1.0):
+        output = keras.layers.Rescaling(scale, offset=shift, name="target_unit")(output)
+    return keras.Model(inputs, output)
+
+
+def _by_name(preparation: Preparation) -> tuple[dict[str, Any], Any]:
+    """Return an input for each column by its name, and the prepared inputs of the network."""
+    columns: list[NumberInput | WordsInput] = [*preparation.numbers, *preparation.words]
+    named = [each.name for each in columns]
+    inputs: dict[str, Any] = {}
+    for each in columns:
+        is_text = isinstance(each, WordsInput) or each.alphabet is not None
+        usual = INPUT_NAME.fullmatch(each.name) and named.count(each.name) == 1
+        name = each.name if usual else f"column_{each.column + 1}"
+        inputs[name] = keras.Input((1,), name=name, dtype="string" if is_text else "float32")
+    numbers = []
+    for each, given in zip(columns, inputs.values(), strict=True):
+        if isinstance(each, NumberInput):
+            numbers.append(given if each.alphabet is None else _places(given, each.alphabet))
+    parts = [_numbers(_joined(numbers), preparation.numbers)] if numbers else []
+    texts = list(inputs.values())[len(numbers) :]
+    parts += [_one_hot(given, each) for each, given in zip(preparation.words, texts, strict=True)]
+    return inputs, _joined(parts)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else keras.layers.Concatenate()(list(parts))
+
+
+def _numbers(given: Any, numbers: Sequence[NumberInput]) -> Any:
+    """Fill, scale and mark numbers `[rows, columns]`."""
+    fill, shift, scale = np.array([[each.fill, each.shift, each.scale] for each in numbers], np.float32).T
+    absent = keras.ops.isnan(given)
+    marked = [place for place, number in enumerate(numbers) if number.indicator]
+    filled = keras.ops.where(absent, fill, given) if marked else given
+    scaled = keras.layers.Normalization(mean=shift, variance=scale.astype(np.float64) ** 2)(filled)
+    if not marked:
+        return scaled
+    marks = keras.ops.take(keras.ops.cast(absent, "float32"), np.array(marked, np.int32), axis=1)
+    return keras.layers.Concatenate()([scaled, marks])
+
+
+def _lookup(words: Sequence[str]) -> keras.Layer:
+    return keras.layers.StringLookup(vocabulary=list(words), mask_token="")
+
+
+def _places(given: Any, alphabet: Sequence[str]) -> Any:
+    """Return the place of each word in the alphabet; NaN for an empty or unknown one."""
+    found = _lookup(alphabet)(given)
+    places = np.array([[np.nan], [np.nan], *([float(place)] for place in range(len(alphabet)))], np.float32)
+    return keras.ops.take(keras.ops.reshape(places, (-1,)), keras.ops.reshape(found, (-1, 1)))
+
+
+def _one_hot(given: Any, words: WordsInput) -> Any:
+    """Return the inputs `[rows, width]` of a column of words."""
+    known = words.categories or ("\0",)  # a word that no cell holds
+    rows = np.zeros((2 + len(known), words.width), np.float32)
+    if words.rare:
+        rows[RARE:, len(words.categories)] = 1
+    if words.missing:
+        rows[MISSING, len(words.categories) + words.rare] = 1
+    for place, often in enumerate(words.seen):
+        if often or not words.rare:
+            rows[2 + place] = 0
+        rows[2 + place, place] = often
+    return keras.ops.take(rows, keras.ops.reshape(_lookup(known)(given), (-1,)), axis=0)
