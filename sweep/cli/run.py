@@ -273,7 +273,7 @@ class RunProgress(RunListener):
             best = f"best {progress.best:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
         elif progress.best is not None:
             best = f"best {METRICS[self._plan.metric].title} {progress.best:#.4g}"
-        self._update(self.now, done=progress.finished * self._plan.search.replicates, best=best)
+        self._update(self.now, done=(progress.finished - progress.lacking) * self._plan.search.replicates, best=best)
         if self.trainings:
             self.view.draw(self.now)
         else:

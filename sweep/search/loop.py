@@ -46,12 +46,14 @@ REDRAWS = 10
 class SearchProgress:
     """Where a search is after a round: candidates finished of all, and the score of the best so far by its metric.
 
-    `trials` is the budget, or fewer if the search space holds no more candidates.
+    `trials` is the budget, or fewer if the search space holds no more candidates. Of the finished ones, `lacking` are
+    still to be trained again with more run seeds.
     """
 
     finished: int
     trials: int
     best: float | None = None
+    lacking: int = 0
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Coordinator:
             untried = Untried(self._finite, set(tried.values())).number
             wanted = int(min(self.plan.search.trials, len(positions) + untried))
             score = "value" if self._valued_by == self.plan.metric else self.plan.metric  # or a column of its own
-            progress = SearchProgress(len(positions), wanted, next(iter(ranked[score].dropna()), None))
+            progress = SearchProgress(len(positions), wanted, next(iter(ranked[score].dropna()), None), len(lacking))
             self.on_progress(progress)
             left = progress.trials - progress.finished
             if (left <= 0 and not lacking) or time.monotonic() >= deadline:

@@ -119,11 +119,10 @@ def tell_growth(study: StudyReader, plan: Plan) -> list[str]:
     if aside:
         lie = f"{aside} trial{' lies' if aside == 1 else 's lie'}"
         told.append(f"{lie} outside the search space of now; kept, and counted in the budget, but not ranked.")
-    fewer = sorted({era.replicates for era in read_eras(study, plan) if era.replicates < plan.search.replicates})
-    if fewer:
-        seeds = " or ".join(map(str, fewer))
-        told.append(
-            f"trials of before have {seeds} run seeds and new ones {plan.search.replicates}; "
-            "the best are trained again with all of them, the others rank by their own mean."
-        )
+    if any(era.replicates < plan.search.replicates for era in read_eras(study, plan)):
+        runs = [len(trial.record.run_seeds) for trial in study.details(study.standings(), brief=True)]
+        fewer = sum(0 < number < plan.search.replicates for number in runs)
+        if fewer:
+            have = f"{fewer} trial{' has' if fewer == 1 else 's have'} fewer run seeds than {plan.search.replicates}"
+            told.append(f"{have}; the best are trained again with all of them, the others rank by their own mean.")
     return told

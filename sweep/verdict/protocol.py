@@ -92,7 +92,7 @@ class Protocol:
             self.announce(name, wanted * plan.search.replicates)
             searcher = Coordinator(self.database, study, plan, self.trainer, self.on_progress, self.seconds)
             progress = searcher.run(deadline)
-            if progress.finished < progress.trials:
+            if progress.lacking or progress.finished < progress.trials:
                 return False
         if search_only or is_made(self.database, self.plan):
             return True

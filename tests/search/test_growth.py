@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from sweep.config.study_file import Plan, VerdictPlan
 from sweep.errors import BadInput, NotYet
-from sweep.search.loop import Coordinator
+from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database
 from sweep.store.growth import tell_growth
 from sweep.store.queries import StoredStudy
@@ -153,10 +153,8 @@ class TestRunSeeds:
         _, told, ranked = read(database, plan)
         assert [runs_of(again)[number] for number in ranked[:3]] == [5, 5, 5]
         assert 3 <= runs_of(again).count(5) < 10
-        assert told == [
-            "trials of before have 2 run seeds and new ones 5; the best are trained again with all of them, "
-            "the others rank by their own mean."
-        ]
+        have = f"{runs_of(again).count(2)} trials have fewer run seeds than 5"
+        assert told == [f"{have}; the best are trained again with all of them, the others rank by their own mean."]
 
     def test_a_trial_that_is_trained_again_is_what_it_would_have_been(self, database: Database, tmp_path: Path) -> None:
         searched(database, plan_of(10, **NARROW))
@@ -194,7 +192,14 @@ class TestRunSeeds:
     def test_a_finite_space_is_not_searched_again(self, database: Database) -> None:
         finite = {"learning_rate": [0.1, 0.2], "momentum": [0.0, 0.5], "schedules": {"constant": {}}}
         searched(database, plan_of(50, **finite))
-        assert runs_of(searched(database, plan_of(50, **finite, replicates=4))) == [4] * 4
+        assert runs_of(searched(database, more := plan_of(50, **finite, replicates=4))) == [4] * 4
+        assert read(database, more)[1] == []
+
+    def test_progress_does_not_count_what_is_trained_again_as_done(self, database: Database) -> None:
+        searched(database, plan_of(10, **NARROW))
+        told, more = list[SearchProgress](), few(plan_of(10, **NARROW, replicates=5), finalists=10)
+        make_coordinator(database, more, on_progress=told.append).run()
+        assert [(progress.finished, progress.lacking) for progress in told] == [(10, 10), (10, 0)]
 
     @pytest.mark.parametrize("after", [0, 1, 4])
     def test_an_interruption_changes_nothing(self, database: Database, tmp_path: Path, after: int) -> None:
