@@ -25,7 +25,7 @@ from sweep.verdict.result import Finding
 
 WIDE = 10.0  # root mean square of an input; those that were standardised have 1
 COMMON = 0.8  # share of the rows of a class beyond which accuracy hardly sees the others
-MEMORISED = 0.1  # of the training rows: by how many more than guessing a network must be right to have learned them
+LEARNED = 0.95  # of the loss of guessing: below it, something of the training rows was learned
 
 
 def find(plan: Plan, record: VerdictRecord) -> Finding | None:
@@ -190,14 +190,11 @@ class _Findings:
             label = split.classes[int(shares.argmax())]
             cure = 'training.class_weight = "balanced", with search.metric = "balanced_accuracy"'
             yield f"{shares.max():.1%} of the rows are `{label}`, so that accuracy hardly sees the others", cure
-        cure = "more rows, fewer units (model.hidden = [4]), or another data.label"
-        if split.classes and curves.training_accuracy and curves.training_accuracy[-1] > shares.max() + MEMORISED:
-            right = f"{curves.training_accuracy[-1]:.0%} of the {split.train_rows} training rows are right"
-            yield f"{right}, the others no more than by chance: too few rows, or labels that are not theirs", cure
-        if not split.classes and loss.level < loss.guessing / 2:
-            right = f"the {split.train_rows} training rows are fitted to {1 - loss.level:.0%} of their variance"
-            yield f"{right}, the others not at all: too few rows, or numbers that are not theirs", cure
-        if loss.falls and loss.level > loss.guessing / 2:
+        if loss.level < LEARNED * loss.guessing:
+            why = f"the {split.train_rows} training rows are learned (a loss of {loss.level:.3g}; guessing has "
+            cure = "more rows, fewer units (model.hidden = [4]), or another data.label"
+            yield f"{why}{loss.guessing:.3g}) and no others: too few rows, or inputs that do not tell the answer", cure
+        if loss.falls:
             why = f"the training loss still falls at the end ({loss.level:.3g}; guessing has {loss.guessing:.3g})"
             yield f"{why}: rates are too low, or epochs too few", self._rates(lower=False)
         why = f"the training loss ends at {loss.level:.3g}, and guessing has {loss.guessing:.3g}"
