@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,11 +145,9 @@ def check_split(split: Split) -> SplitCheck:
     train, validation, has_classes = split.train_inputs, split.validation_inputs, bool(split.dataset.classes)
     in_file = split.dataset.targets if has_classes else above_median(split.dataset.targets)
     table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
-    trained: dict[tuple[float, ...], set[int]] = {}
-    for row, target in zip(train.tolist(), split.train_targets.tolist(), strict=True):
-        trained.setdefault(tuple(row), set()).add(target)
-    tested = zip(validation.tolist(), split.validation_targets.tolist(), strict=True)
-    repeated = [target in trained[tuple(row)] for row, target in tested if tuple(row) in trained]
+    repeated = np.isin(_row_keys(validation), _row_keys(train))
+    whole = (np.column_stack(side) for side in ((validation, split.validation_targets), (train, split.train_targets)))
+    alike = np.isin(*map(_row_keys, whole))
     constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
     sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
@@ -158,14 +157,20 @@ def check_split(split: Split) -> SplitCheck:
         unlike_p_value=same_shares_p_value(table) if has_classes else same_mean_p_value(*sides),
         runs_p_value=runs_test(in_file),
         blocks_p_value=same_shares_p_value(block_table(in_file)),
-        duplicates=len(repeated),
-        contradictions=repeated.count(False) if has_classes else 0,
+        duplicates=int(repeated.sum()),
+        contradictions=int((repeated & ~alike).sum()) if has_classes else 0,
         constant_columns=tuple(np.flatnonzero(constant).tolist()),
         unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
         one_row=1 / len(validation) if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
         target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
+
+
+def _row_keys(table: NDArray[Any]) -> NDArray[np.void]:
+    """Return each row as one value that equals another's only if the rows are equal, `[rows]`."""
+    whole = np.ascontiguousarray(table + 0.0)  # which makes 0 of -0
+    return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()
 
 
 def above_median(numbers: ArrayLike) -> Counts:
