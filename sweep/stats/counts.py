@@ -102,6 +102,7 @@ class SplitCheck:
     one_row: float  # what one validation row is of the accuracy, from 0 to 1
     last_rows: bool  # whether the validation rows are the file's last ones
     target_means: tuple[float, float] | None = None  # of the training and the validation rows; None for classes
+    names: tuple[str, ...] = ()  # of the inputs; empty if they are the columns of a file without names
 
     @property
     def unlike(self) -> bool:
@@ -112,6 +113,12 @@ class SplitCheck:
     def ordered(self) -> bool:
         """Whether equal classes, or like numbers, lie together in the file; classes in turns, as `a b a b`, do not."""
         return min(self.runs_p_value, self.blocks_p_value) * 2 < DOUBTFUL  # Bonferroni, for two tests
+
+    def _told(self, what: str, places: tuple[int, ...]) -> str:
+        """Return which inputs something was found of, by their names or as columns from 1."""
+        if self.names:
+            return f"{what}: {listed((self.names[place] for place in places), most=5)}"
+        return f"{what}, from 1: {listed((str(place + 1) for place in places), most=5)}"
 
     def warnings(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         """Return one sentence for each finding that a reader should know; `classes` are the labels by index."""
@@ -130,10 +137,10 @@ class SplitCheck:
             ),
             (self.duplicates > 0, f"validation rows whose inputs were trained on: {self.duplicates}"),
             (self.contradictions > 0, f"validation rows that contradict equal training rows: {self.contradictions}"),
-            (bool(self.constant_columns), f"columns with one value, from 1: {_columns(self.constant_columns)}"),
+            (bool(self.constant_columns), self._told("columns with one value", self.constant_columns)),
             (
                 bool(self.unlearnable_columns),
-                f"constant until validation, from 1: {_columns(self.unlearnable_columns)}",
+                self._told("constant until validation", self.unlearnable_columns),
             ),
             (self.one_row >= 0.005, f"one validation row is {100 * self.one_row:.2f} points"),
         ]
@@ -147,10 +154,12 @@ def check_split(split: Split) -> SplitCheck:
     table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
     repeated = np.isin(_row_keys(validation), _row_keys(train))
     whole = (np.column_stack(side) for side in ((validation, split.validation_targets), (train, split.train_targets)))
-    alike = np.isin(*map(_row_keys, whole))
+    tested, trained = map(_row_keys, whole)
+    alike = np.isin(tested, trained)
     constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
     sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
+    names = split.preparation.names()
     means = [side.mean() * scale + shift for side in sides]
     return SplitCheck(
         class_shares=tuple((float(before), float(after)) for before, after in shares),
@@ -163,6 +172,7 @@ def check_split(split: Split) -> SplitCheck:
         unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
         one_row=1 / len(validation) if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
+        names=() if all(name.startswith("column ") for name in names) else tuple(names),
         target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
 
@@ -257,7 +267,3 @@ def runs_test(targets: ArrayLike) -> float:
         return 1.0
     runs = 1 + int(np.count_nonzero(np.diff(values)))
     return float(stats.norm.cdf((runs - mean + 0.5) / math.sqrt(variance)))
-
-
-def _columns(places: tuple[int, ...]) -> str:
-    return listed((str(place + 1) for place in places), most=5)

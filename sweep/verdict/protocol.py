@@ -346,7 +346,7 @@ def split_facts(split: Split) -> SplitFacts:
         for metric in task.metrics
     }
     widths = np.sqrt(np.mean(np.square(split.train_inputs, dtype=np.float64), axis=0))
-    names = [f"input {place + 1}" for place in range(len(widths))]
+    names = split.preparation.names() or [f"input {place + 1}" for place in range(len(widths))]
     return SplitFacts(
         classes=classes,
         class_rows=tuple(validation.tolist()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -197,3 +198,30 @@ def test_whatever_ends_a_run_the_next_one_completes_it_with_the_same_verdict(
     code, out, err = run("run", "study.toml", "--storage", urls[0])
     assert (code, out) == ended[:2]
     assert f"the budget of {TRIALS} candidates is met and the verdict is made" in err
+
+
+WIDE = """
+name = "wide"
+data = { file = "wide.csv", label = "y", scale = "none" }
+split = { kind = "stratified", fraction = 0.4 }
+model = { hidden = [4] }
+training = { epochs = 3 }
+search = { trials = 4, replicates = 2, schedules = { constant = {}, step = {} } }
+verdict = { finalists = 2, selection_seeds = 6, confirmation_seeds = 6, splits = 2, split_seeds = 1 }
+"""
+
+
+def test_an_input_of_millions_teaches_nothing_and_the_run_says_so_first(run: Run, tmp_path: Path) -> None:
+    drawn = random.Random(0)
+    rows = [(drawn.gauss(0, 1), drawn.gauss(3e6, 1e6)) for _ in range(100)]
+    lines = [f"{small:.3f},{large:.0f},{'yes' if small > 0 else 'no'}" for small, large in rows]
+    (tmp_path / "wide.csv").write_text("\n".join(["small,large,y", *lines]), encoding="utf-8")
+    (tmp_path / "wide.toml").write_text(WIDE, encoding="utf-8")
+    storage = f"sqlite:///{tmp_path}/wide.db"
+    code, out, _ = run("run", "wide.toml", "--workers", "1", "--storage", storage)
+    said = " ".join(out.split())
+    assert code == 5
+    assert said.startswith("study wide: is the best schedule really better? No candidate learned: the winner has ")
+    assert re.search(r"Why: large has values of about 3\S*e\+06, and nothing is scaled. To change: data.scale", said)
+    assert "On these rows: nothing learned." in said
+    assert run("compare", "wide", "--storage", storage, "--json")[0] == 5
