@@ -246,8 +246,8 @@ def judge(
         )
     else:
         points, way = None, "higher" if (effect.mean > 0) == unit.metric.rises else "lower"
-        size = f"{unit.told(abs(effect.mean))} {unit.noun}".strip()
-        away = f"{size} {way} than" if float(unit.told(abs(effect.mean))) else "the same as"
+        apart = f"{unit.told(abs(effect.mean))} {unit.noun}".strip()
+        away = f"{apart} {way} than" if float(unit.told(abs(effect.mean))) else "the same as"
         told = f"The {unit.name} is {away} with the tuned constant rate, 95 % interval of the lead {low} to {high}"
     return Judgement(
         word=word,
