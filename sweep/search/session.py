@@ -82,8 +82,8 @@ def class_weights(given: ClassWeight | None, dataset: Dataset) -> tuple[float, .
     else:
         for label in given:
             if label not in dataset.classes:
-                near = nearest(label, dataset.classes)
-                raise BadInput(f"training.class_weight.{label}", f"no row has the label {label!r}{near or '.'}")
+                known = nearest(label, dataset.classes) or f"; the first ones are {', '.join(dataset.classes[:5])}."
+                raise BadInput(f"training.class_weight.{label}", f"no row has the label {label!r}{known}")
         weights = [given.get(label, 1.0) for label in dataset.classes]
     return () if set(weights) == {1.0} else tuple(weights)
 

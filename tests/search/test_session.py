@@ -118,6 +118,8 @@ class TestClassWeights:
         with pytest.raises(BadInput, match="no row has the label 'yse', did you mean `yes`") as raised:
             self.weights({"yse": 2.0})
         assert raised.value.field == "training.class_weight.yse"
+        with pytest.raises(BadInput, match="no row has the label 'x'; the first ones are no, yes, maybe"):
+            self.weights({"x": 2.0})
 
 
 def test_a_metric_that_compares_targets_needs_different_ones() -> None:
