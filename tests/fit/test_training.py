@@ -274,7 +274,7 @@ def numbers_split() -> Split:
     generator = np.random.default_rng(0)
     inputs, rows = generator.normal(size=(60, 3)).astype(np.float32), np.arange(60, dtype=np.int32)
     targets = 200 + 30 * inputs.sum(axis=1) + generator.normal(size=60)
-    return Split(Dataset(inputs, targets.astype(np.float32), (), ""), rows[:40], rows[40:])
+    return Split.of(Dataset.of_arrays(inputs, targets), rows[:40], rows[40:])
 
 
 class TestDiagnosis:
