@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,14 @@ def test_a_wrong_option_is_named(run: Run, options: tuple[str, ...], complaint: 
     code, _, err = run("data", TABLES / "mixed_german.csv", *options)
     assert code == 2
     assert complaint in err
+
+
+def test_it_writes_a_study_once(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("data", TABLES / "mixed_german.csv", "--label", "stadt", "--write", "mine.toml")
+    assert code == 0
+    assert "label     column 4, stadt" in out
+    assert err == "written: mine.toml; `sweep run mine.toml` runs it\n"
+    assert tomllib.loads((tmp_path / "mine.toml").read_text(encoding="utf-8"))["data"]["label"] == "stadt"
+    code, out, err = run("data", TABLES / "mixed_german.csv", "--write", "mine.toml")
+    assert (code, out) == (2, "")
+    assert err == "error: write: must not exist yet, got 'mine.toml'.\n"
