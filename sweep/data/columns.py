@@ -161,6 +161,7 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
         columns.append(Column(position, name, role, why, distinct, missing, written))
     columns = _with_an_input(columns, values, table)
     task, why, values[label], classes = read_label(table, label, stated.task, stated.labels)
+    _refuse_infinite(table, label, values[label])
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
     return Columns(pd.DataFrame(kept, copy=False), tuple(columns), task, why, classes)
 

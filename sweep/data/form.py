@@ -299,7 +299,7 @@ def _find_delimiter(lines: Sequence[str], quote: str) -> str:
         clean = sum(bool(COMMA_NUMBER.fullmatch(cell)) or not any(map(cell.count, others)) for cell in cells) - len(
             apart
         )
-        return round(count / len(rows), 2), round(clean / len(cells), 2), delimiter != " ", width
+        return round(count / len(rows), 2), round(clean / max(1, len(cells)), 2), delimiter != " ", width
 
     fits = {delimiter: fitness(delimiter) for delimiter in ("\t", ";", "|", ",", " ")}
     found = max(fits, key=lambda delimiter: fits[delimiter])
