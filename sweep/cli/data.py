@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE, WIDTH
-from sweep.data.columns import ColumnRole, Stated, StatedRole
+from sweep.config.study_file import read_study_file
+from sweep.data.columns import ColumnRole
 from sweep.data.description import ColumnAnswer, TableAnswer, describe_table
-from sweep.data.form import Form
+from sweep.data.table import DataKeys
 from sweep.errors import BadInput, first_problem
-from sweep.task import TaskName
 
 MOST_CLASSES = 12  # that are listed
 MOST_COLUMNS = 40  # lines of the table
@@ -27,26 +27,33 @@ LONGEST_WORD = 24
 
 
 def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
-    """Read a file with what the command line states of it: the keys of `[data]`, and `COLUMN=ROLE` for a role.
+    """Read a file with what the command line states of it; a study file names the table and states more.
+
+    Args:
+        file: a table, or a study file.
+        options: keys of `[data]`, which go before those of a study file; a list of `COLUMN=ROLE` for its roles.
 
     Raises:
         BadInput: on the key that is wrong, or on `data.file`.
     """
-    words = [word.rpartition("=") for word in options.get("roles", ())]
-    for column, _, role in words:
-        if not column or role not in get_args(StatedRole):
-            raise BadInput(
-                "role",
-                f"must be COLUMN=ROLE, ROLE one of {', '.join(get_args(StatedRole))}, got {f'{column}={role}'!r}.",
-            )
-    if options.get("task", "classes") not in get_args(TaskName):
-        raise BadInput("task", f"must be {' or '.join(get_args(TaskName))}, got {options['task']!r}.")
+    given: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
+    if file.suffix == ".toml":
+        study = read_study_file(file)
+        given = study.plan.data.keys.model_dump(exclude_defaults=True)
+        chosen = {"split": study.plan.split.kind} | ({"metric": metric} if (metric := study.plan.search.metric) else {})
+        file = study.data_path
+    roles = dict(given.get("roles", {}))
+    for word in options.get("roles", ()):
+        column, _, role = word.rpartition("=")
+        if not column:
+            raise BadInput("role", f"must be COLUMN=ROLE, got {word!r}.")
+        roles[column] = role
     try:
-        form = Form.model_validate({key: options[key] for key in Form.model_fields if key in options})
+        keys = DataKeys.model_validate(given | dict(options) | {"roles": roles})
     except ValidationError as error:
         raise first_problem(error, "data") from error
-    columns = {key: options[key] for key in ("label", "drop", "task") if key in options}
-    return describe_table(file, form, Stated(**columns, roles={column: role for column, _, role in words}))
+    return describe_table(file, keys.form, keys.stated).model_copy(update=chosen)
 
 
 def show_table(found: TableAnswer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find
 from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED
 from sweep.data.reading import Table, read_table
+from sweep.data.table import SplitKind
 from sweep.model import Answer
-from sweep.task import TaskName
+from sweep.task import MetricName, TaskName
 
 MOST_WORDS = 8  # that are listed
 
@@ -66,7 +67,7 @@ class TableAnswer(Answer):
         inputs: the number of columns that the network sees.
         split: how rows to validate are chosen unless a study file says otherwise.
         metric: what ranks candidates unless a study file says otherwise.
-        baseline: that metric for always answering the commonest class, or the mean.
+        baseline: the accuracy of always answering the commonest class, or the root mean squared error of the mean.
         data: the `[data]` table of a study file that states what was found.
         notes: what was found rather than stated.
         doubts: what may be wrong.
@@ -82,8 +83,8 @@ class TableAnswer(Answer):
     classes: dict[str, int]
     unlabelled: int
     inputs: int
-    split: Literal["stratified"]
-    metric: Literal["accuracy", "rmse"]
+    split: SplitKind
+    metric: MetricName
     baseline: float
     data: dict[str, Any]
     notes: tuple[str, ...]

@@ -22,6 +22,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import pandas as pd
 
+from sweep.data.arff import arff_columns
 from sweep.data.cells import by_value, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
 from sweep.data.form import (
@@ -41,7 +42,6 @@ from sweep.data.form import (
 from sweep.errors import BadInput, nearest
 
 ARFF_START = re.compile(rb"(\s*%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
-ATTRIBUTE = re.compile(r"""\s*@attribute\s+(?:(['"])(.+?)\1|([^\s{]+))""", re.IGNORECASE)
 SINGLY_QUOTED = re.compile(r"(^|,)[ \t]*'((?:[^'\\\n]|\\.)*)'(?=[ \t]*(?:,|\r?$))", re.MULTILINE)
 ARFF_BYTES = 4 * 1024 * 1024  # for the attributes above the rows
 CHUNK_CELLS = 2_000_000  # that are read at once
@@ -237,7 +237,7 @@ def _read_text(source: _Source, text: Text) -> Table:
             columns[mixed] = pd.concat(as_text(mixed, missing=True), ignore_index=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         _refuse_ragged(source, text, len(text.rows[0]))
-        raise BadInput("data.file", f"must be well-formed, got {error}.") from error
+        raise BadInput("data.file", f"must be well-formed, got {str(error).strip()}.") from error
     width = columns.shape[1]
     if columns[width - 1].isna().any():
         _refuse_ragged(source, text, width)
@@ -358,7 +358,7 @@ def _read_arff(source: _Source, stated: Form) -> Table:
             whole = decode(stream.read(), encoding, whole=True)
         source = replace(source, rewritten=SINGLY_QUOTED.sub(r'\1"\2"', whole).encode(encoding))
         head = source.head(ARFF_BYTES)
-    names, kinds, label = _arff_columns(lines[:begin])
+    names, kinds, label = arff_columns(lines[:begin])
     if lines[begin + 1 : begin + 2] and lines[begin + 1].lstrip().startswith("{"):
         cure = "read it by `scipy.io.arff` or Weka, and write it as CSV"
         raise BadInput("data.file", f"must be ARFF with whole rows, got sparse ones; {cure}.")
@@ -374,29 +374,6 @@ def _read_arff(source: _Source, stated: Form) -> Table:
         )
     form = table.form.model_copy(update={"header": True})
     return replace(table, names=names, form=form, kinds=kinds, label=label, notes=())
-
-
-def _arff_columns(
-    lines: list[str],
-) -> tuple[tuple[str, ...], dict[int, Literal["number", "words"]], int | None]:
-    """Return what ARFF, or KEEL's form of it, tells: names, which columns are nominal or numeric, and the output."""
-    names: list[str] = []
-    kinds: dict[int, Literal["number", "words"]] = {}
-    output = ""
-    for line in lines:
-        found = ATTRIBUTE.match(line)
-        if found:
-            name, kind = found[2] or found[3], line[found.end() :].strip().lower()
-            if kind.startswith("relational"):
-                raise BadInput(
-                    "data.file", f"must hold cells, got the attribute {shortened(name)}, which is relational."
-                )
-            if kind.startswith(("{", "numeric", "real", "integer")):
-                kinds[len(names)] = "words" if kind.startswith("{") else "number"
-            names.append(name)
-        elif line.strip().lower().startswith("@output"):
-            output = line.split(maxsplit=1)[-1].strip()
-    return tuple(names), kinds, names.index(output) if output in names else None
 
 
 def _read_parquet(source: _Source, form: Form) -> Table:

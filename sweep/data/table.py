@@ -64,6 +64,11 @@ class DataKeys(Form):
         """How the file is written."""
         return Form.model_validate(self.model_dump(include=set(Form.model_fields)))
 
+    @property
+    def stated(self) -> Stated:
+        """What is stated of the columns."""
+        return Stated(label=self.label, drop=self.drop, roles=self.roles, labels=self.labels, task=self.task)
+
 
 ARRAYS = DataKeys(scale="none")
 
@@ -190,8 +195,7 @@ def read_dataset(path: Path, keys: DataKeys) -> Dataset:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if the file cannot be read as a table.
     """
     table = read_table(path, keys.form)
-    stated = Stated(label=keys.label, drop=keys.drop, roles=keys.roles, labels=keys.labels, task=keys.task)
-    found = find_columns(table, stated)
+    found = find_columns(table, keys.stated)
     found, missing = _complete_rows(found, keys)
     layout, values = Layout.of(found, scale=keys.scale, words=keys.words, rare=keys.rare)
     targets = found.values[found.label.position].to_numpy(np.int32 if found.classes else np.float64)

@@ -104,8 +104,9 @@ def test_what_is_no_table_ends_in_one_line(run: Run, tmp_path: Path) -> None:
     ("options", "complaint"),
     [
         (("--label", "klase"), "data.label: must be a column of the file, got 'klase', did you mean `klasse`?"),
-        (("--role", "id=key"), "role: must be COLUMN=ROLE"),
-        (("--task", "both"), "task: must be classes or numbers"),
+        (("--role", "id=key"), "data.roles.id: must be 'number', 'words', 'date' or 'id', got 'key'"),
+        (("--role", "id"), "role: must be COLUMN=ROLE, got 'id'"),
+        (("--task", "both"), "data.task: must be 'classes' or 'numbers'"),
         (("--delimiter", "ab"), "data.delimiter: must be one character"),
         (("--encoding", "utf-9"), "data.encoding: must be an encoding that Python knows"),
         (("--drop", "klasse"), "data.drop: must leave the label"),
@@ -126,3 +127,20 @@ def test_it_writes_a_study_once(run: Run, tmp_path: Path) -> None:
     code, out, err = run("data", TABLES / "mixed_german.csv", "--write", "mine.toml")
     assert (code, out) == (2, "")
     assert err == "error: write: must not exist yet, got 'mine.toml'.\n"
+
+
+def test_a_study_file_shows_its_table_by_its_own_keys(run: Run, tmp_path: Path) -> None:
+    run("data", TABLES / "mixed_german.csv", "--label", "stadt", "--drop", "id", "--write", "mine.toml")
+    file = tmp_path / "mine.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace('"stratified"', '"tail"'), encoding="utf-8")
+    code, out, _ = run("data", "mine.toml", "--role", "am=words")
+    assert code == 0
+    for said in (
+        "mixed_german.csv: 45 rows",
+        "column 4, stadt",
+        "split tail, metric accuracy",
+        "dropped",
+        "01.01.2021 1",
+    ):
+        assert said in out
+    assert run("data", "mime.toml")[2] == "error: study: there is no file `mime.toml`, did you mean `mine.toml`?\n"

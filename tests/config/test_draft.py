@@ -6,12 +6,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sweep.config.draft import write_study
+from sweep.config.study_file import read_study_file
 from sweep.data.columns import NOTHING_STATED, Stated
 from sweep.data.description import describe_table
 from sweep.data.form import Form
+from sweep.data.table import DataKeys, read_dataset
 from sweep.errors import BadInput
 
 TABLES = Path(__file__).parents[1] / "data" / "tables"
@@ -41,6 +44,20 @@ def test_it_states_what_was_found(tmp_path: Path) -> None:
     }
     assert study["split"]["kind"] == "stratified"
     assert study["search"]["metric"] == "accuracy"
+
+
+@pytest.mark.parametrize("name", ["mixed_german.csv", "houses.csv", "passengers.csv", "semicolon.csv", "weather.arff"])
+def test_what_it_states_reads_the_same_table(name: str, tmp_path: Path) -> None:
+    draft(TABLES / name, tmp_path / "s.toml")
+    study = read_study_file(tmp_path / "s.toml")
+    stated, found = (
+        read_dataset(path, keys)
+        for path, keys in ((study.data_path, study.plan.data.keys), (TABLES / name, DataKeys()))
+    )
+    assert stated.classes == found.classes
+    assert np.array_equal(stated.values, found.values, equal_nan=True)
+    assert np.array_equal(stated.targets, found.targets)
+    assert [each.name for each in stated.layout.numbers] == [each.name for each in found.layout.numbers]
 
 
 def test_the_table_is_named_from_the_folder_of_the_study(tmp_path: Path) -> None:
