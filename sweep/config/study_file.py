@@ -87,8 +87,8 @@ class SplitPlan(StrictModel):
 class ModelPlan(StrictModel):
     """The network: hidden layers of these sizes, or what `build` (`module:function`) returns; or a registered `name`.
 
-    `build(features, classes)` returns a Keras model with one sigmoid output for two classes, and with one
-    softmax output per class for more.
+    `build(features, classes)` returns a Keras model with one sigmoid output for two classes, with one softmax output
+    per class for more, and with one linear output for numbers, of which `classes` is 0.
     """
 
     name: Name | None = None

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from sweep.data.columns import Column, ColumnRole, Columns, Stated, StatedRole, find_columns
 from sweep.data.form import Form
+from sweep.data.label import AS_STATED
 from sweep.data.preparation import Layout, Preparation, Scale
 from sweep.data.reading import NOTHING_STATED, read_table
 from sweep.errors import BadInput
@@ -267,7 +268,8 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
             raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {listed}.")
         notes.append(f"{_rows(int((~whole).sum()))} with a missing cell left out, in {listed}")
         return replace(found, values=found.values[whole]), notes
-    notes.append(f"{cells} missing cells are filled and marked for the network, in {listed}")
+    told = "a number gets the median and an input that says so, a word is a category of its own"
+    notes.append(f"{cells} cells are missing, in {listed}; {told}")
     return found, notes
 
 
@@ -285,7 +287,8 @@ def _column_notes(found: Columns) -> list[str]:
         if columns:
             shown.append(f"{_listed([column.shown for column in columns], ', ')} {words}")
     if not found.classes:
-        shown.append(f"{found.label.shown} is predicted as a number, since {found.why}")
+        why = found.why if found.why == AS_STATED else f"since {found.why}"
+        shown.append(f"{found.label.shown} is predicted as a number, {why}")
     return shown
 
 

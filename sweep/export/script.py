@@ -19,6 +19,7 @@ from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
 from sweep.search.session import class_weights, make_spec, read_data
 from sweep.search.space import SearchSpace
+from sweep.stats.verdict import form_of_number
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role
@@ -216,7 +217,8 @@ def _provenance(chosen: Chosen) -> str:
     if chosen.valued_by == "accuracy":
         scored = f"got {chosen.value:.2%} of the validation rows right"
     else:
-        scored = f"has a mean {METRICS[chosen.valued_by].title} of {chosen.value:.4g} on the validation rows"
+        value = format(chosen.value, form_of_number(chosen.value))
+        scored = f"has a mean {METRICS[chosen.valued_by].title} of {value} on the validation rows"
     runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
     if chosen.standing == "winner":
         confirmed = f"{scored} in {chosen.runs} runs that had no part in choosing it"

@@ -120,8 +120,10 @@ class Unit:
 
         >>> Unit(METRICS["accuracy"], 116).told(114.422), Unit(METRICS["rmse"], 50).told(9.1876)
         ('114.42', '9.188')
+        >>> Unit(METRICS["rmse"], 50).told(19_654.3)
+        '19654'
         """
-        return format(score, self._form)
+        return format(score, self._form(score))
 
     def plain(self, score: float) -> str:
         """Return a score as the metric has it, as text: a share of rows as percentage."""
@@ -129,7 +131,7 @@ class Unit:
 
     def signed(self, lead: float) -> str:
         """Return a difference of scores in this unit as text."""
-        return format(lead, "+" + self._form)
+        return format(lead, "+" + self._form(lead))
 
     def lead(self, lead: float) -> str:
         """Return a lead in words: `+0.09 rows`, `+0.0123 in log-loss`."""
@@ -139,7 +141,7 @@ class Unit:
         """Return a difference in words: `1 row`, `0.5 points`, `0.005`."""
         if self.counts_rows:
             return in_rows(number)
-        return f"{number:.3g} {self.noun}".strip()
+        return f"{format(number, '.0f' if 999.5 <= abs(number) < 1e9 else '.3g')} {self.noun}".strip()
 
     def smallest_of_interest(self, stated: float | None, reference: float) -> float:
         """Return the smallest lead worth having, in this unit, if none is stated.
@@ -152,9 +154,10 @@ class Unit:
             return ONE_ROW
         return 0.005 * self.factor if self.metric.rises else max(0.02 * abs(reference), SMALLEST)
 
-    @property
-    def _form(self) -> str:
-        return ".2f" if self.noun else ".4g" if self.metric.task == "numbers" else ".4f"
+    def _form(self, number: float) -> str:
+        if self.noun or self.metric.task == "classes":
+            return ".2f" if self.noun else ".4f"
+        return form_of_number(number)
 
 
 class Judgement(Answer):
@@ -276,6 +279,15 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     if high < 0 and (low <= -smallest_of_interest or effect.mean <= -half):
         return Word.WORSE
     return Word.NO_BETTER if high < smallest_of_interest else Word.NOT_RESOLVED
+
+
+def form_of_number(number: float) -> str:
+    """Return how to write a number of any size: four digits, and no exponent where people write none.
+
+    >>> [format(number, form_of_number(number)) for number in (0.12345, 1234.56, 65129.4)]
+    ['0.1235', '1235', '65129']
+    """
+    return ".0f" if 9999.5 <= abs(number) < 1e9 else ".4g"
 
 
 def in_rows(number: float) -> str:

@@ -57,7 +57,9 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
     )
     kept, begun = study.user_attrs, StoredStudy(database, plan.name).count_finished() > 0
     if begun and "plan" in kept:
-        check_same_plan(kept["plan"], plan, "give the study another name, or another --storage.", GROWING)
+        check_same_plan(
+            kept["plan"], plan, "give the study another name, or another --storage, or state what it has.", GROWING
+        )
     directions = [direction.name.lower() for direction in study.directions]
     # Before a trial could be ranked by another metric than accuracy, this was its value, whatever ranked.
     is_old = plan.metric == "log_loss" and directions == ["maximize"]

@@ -18,7 +18,7 @@ from sweep.space import extremes
 from sweep.stats.comparison import is_above
 from sweep.stats.counts import recalls, recognises
 from sweep.stats.estimate import Numbers
-from sweep.stats.verdict import Word, listed
+from sweep.stats.verdict import Word, form_of_number, listed
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.record import Runs, SplitFacts, VerdictRecord
 from sweep.verdict.result import Finding
@@ -120,7 +120,8 @@ class _Findings:
         if self._metric.name == "accuracy":
             guess = f"{known * rows:.2f}".removesuffix(".00")
             return f"the winner has {mean * rows:.2f} of {rows} rows right, {of_whom} has {guess}"
-        return f"the winner's {self._metric.title} is {mean:.4g}, that of {of_whom} {known:.4g}"
+        told, guess = (format(score, form_of_number(score)) for score in (mean, known))
+        return f"the winner's {self._metric.title} is {told}, that of {of_whom} {guess}"
 
     def all_perfect(self) -> Finding | None:
         """Say so if every finalist, the winner and the tuned constant have the best score there is in every run."""
