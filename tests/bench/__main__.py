@@ -25,6 +25,7 @@ SECTIONS = {
     "scale": "scale",
     "memory": "memory",
     "tables": "tables",
+    "peers": "peers",
     "kills": "kills",
     "recipes": "recipes",
     "closed": "closed_loop",
