@@ -23,7 +23,10 @@ HIGHEST_WORK = 10_000_000  # trainings that one study may ask for
 
 
 class DatasetAnswer(Answer):
-    """A registered data set: how it is read, what it holds, and the SHA-256 of its file; no class if it has numbers."""
+    """A registered data set: how it is read, what it holds, and the SHA-256 of its file; no class if it has numbers.
+
+    `notes` say what was found and not stated, and what may be wrong.
+    """
 
     name: str
     about: str
@@ -34,6 +37,7 @@ class DatasetAnswer(Answer):
     rows: int
     features: int
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def admit(tables: Mapping[str, Any], registry: Registry) -> Plan:

@@ -209,6 +209,7 @@ class StudyService:
                         rows=len(dataset.targets),
                         features=dataset.features,
                         classes=dataset.classes,
+                        notes=dataset.notes,
                     )
                 )
         return tuple(found)

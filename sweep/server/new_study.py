@@ -19,6 +19,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sweep.config.study_file import Plan, check_recipe, read_plan
 from sweep.errors import BadInput, NotFound, nearest
+from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.queue import KEY_HEADER, Job
 from sweep.schedules import CATALOGUE, Numbers, Schedule, Timeline, build
 from sweep.schedules.catalogue import list_catalogue, read_value, typed
@@ -287,6 +288,7 @@ def form_page(
         "new.html",
         status=200 if problem is None else problem.status,
         template=plan,
+        data=registered(state, plan),
         templates=list(dict.fromkeys(each.name for each in state.template_plans())),
         filled=filled,
         key=key,
@@ -309,7 +311,12 @@ def preview_part(state: AppState, plan: Plan, filled: Filled) -> str:
     return fragment("preview-part.html", drawings=drawings, reason=reason, width=WIDTH, height=HEIGHT)
 
 
+def registered(state: AppState, plan: Plan) -> DatasetAnswer | None:
+    """Return the plan's data set as the registry has it; None if it cannot be read."""
+    return {known.name: known for known in state.service.datasets()}.get(plan.data.name or "")
+
+
 def train_rows(state: AppState, plan: Plan) -> int:
     """Return how many rows a training has, or what it has for most data if these cannot be read."""
-    rows = {known.name: known.rows for known in state.service.datasets()}.get(plan.data.name or "")
-    return max(1, int(rows * (1 - plan.split.fraction))) if rows else SOME_ROWS
+    data = registered(state, plan)
+    return SOME_ROWS if data is None else max(1, int(data.rows * (1 - plan.split.fraction)))

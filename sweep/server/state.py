@@ -26,6 +26,7 @@ from sweep.jobs.admission import admit, named_data
 from sweep.jobs.queue import ExitStatus, Job
 from sweep.jobs.studies import StudyAnswer, StudyService
 from sweep.jobs.supervisor import Supervisor
+from sweep.search.session import read_data
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
@@ -191,7 +192,10 @@ class AppState:
                 try:
                     study_file = read_study_file(path)
                     digest = hashlib.sha256(study_file.data_path.read_bytes()).hexdigest()
-                    named = named_data(study_file.plan, digest, self.service.datasets())
+                    datasets = self.service.datasets()
+                    if all(known.sha256 != digest for known in datasets):
+                        continue
+                    named = named_data(read_data(study_file)[0].plan, digest, datasets)
                     found.append(admit(named.model_dump(mode="json"), self.service.registry()))
                 except (SweepError, OSError):
                     continue

@@ -37,6 +37,11 @@ class TestForm:
         assert ticked == ["constant", "step"]
         assert len(read.all("figure")) == 2
 
+    def test_it_tells_what_was_found_in_the_data(self, site: Site) -> None:
+        read = site.read("/new?template=smoke")
+        assert "The data: 351 rows, 34 inputs of the network, 2 classes" in read.texts["summary"]
+        assert "The classes are b, g." in read.texts["li"]
+
     def test_without_a_template_it_takes_the_first(self, site: Site) -> None:
         assert field(site.read("/new"), "name")["value"] == "ionosphere"
 
