@@ -183,8 +183,8 @@ class Lines(ProgressView):
             return
         self._printed = now
         best = f", {progress.best}" if progress.best else ""
-        done, wanted = f"{progress.done:,}", f"{progress.wanted:,}"
-        self._console.print(f"{progress.part}: {done}/{wanted} trainings, {_rate(progress)} a second{best}")
+        rate = "" if progress.trainings_per_second is None else f", {_rate(progress)} a second"
+        self._console.print(f"{progress.part}: {progress.done:,}/{progress.wanted:,} trainings{rate}{best}")
 
 
 class JsonLines(ProgressView):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_columns
 from sweep.data.form import WORDS_TOO, Form
-from sweep.data.label import AS_STATED
+from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
 from sweep.data.table import SplitKind
 from sweep.model import Answer
@@ -154,7 +154,7 @@ def _describe(column: Column, table: Table, found: Columns) -> ColumnAnswer:
         name=column.name,
         role=column.role,
         why=column.why,
-        distinct=column.distinct,
+        distinct=column.distinct if column.distinct < LOOKED_AT // 2 else int(table.columns[column.position].nunique()),
         missing=dict(column.missing),
     )
     is_target = column.role is ColumnRole.LABEL

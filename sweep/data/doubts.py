@@ -26,7 +26,7 @@ MOST_LISTED = 5
 
 def find_doubts(found: Columns) -> tuple[str, ...]:
     """Return what may be wrong, a sentence each; it names the column and the key of a study file that helps."""
-    return (*_label_column(found), *_tellers(found), *_sentinels(found), *_labels(found), *_form(found))
+    return (*_label_column(found), *_tellers(found), *_parts(found), *_sentinels(found), *_labels(found), *_form(found))
 
 
 def _label_column(found: Columns) -> Iterator[str]:
@@ -151,6 +151,26 @@ def _tells_numbers(values: pd.Series, target: NDArray[np.float64], _: int) -> st
     with np.errstate(all="ignore"):
         correlation = float(np.corrcoef(numbers, target)[0, 1])
     return f"its correlation with it is {correlation:.5f}" if abs(correlation) > SAME else ""
+
+
+def _parts(found: Columns) -> Iterator[str]:
+    """Doubt columns of numbers whose sum is the number to be predicted."""
+    columns = [column for column in found.inputs if column.role is ColumnRole.NUMBER]
+    target = found.values[found.label.position]
+    if found.classes or not 2 <= len(columns) <= MOST_VALUES:
+        return
+    rows = _evenly(target, FEW_ROWS)
+    inputs = np.stack([found.values[each.position].iloc[rows].to_numpy("float64") for each in columns], axis=1)
+    whole = ~np.isnan(inputs).any(axis=1)
+    inputs, numbers = inputs[whole], target.iloc[rows].to_numpy("float64")[whole]
+    if len(numbers) < max(FEWEST_ROWS, 3 * len(columns)):
+        return
+    scale = np.abs(inputs).max(axis=0, initial=1e-9)
+    weights = np.linalg.lstsq(inputs / scale, numbers, rcond=None)[0] / scale
+    parts = np.flatnonzero(np.abs(weights - 1) < 1e-3)
+    if len(parts) > 1 and np.allclose(inputs[:, parts].sum(axis=1), numbers, rtol=1e-6, atol=1e-6 * np.ptp(numbers)):
+        names = listed([columns[place].shown for place in parts])
+        yield f"{names} add up to the label: leave them out by drop unless known before the label"
 
 
 def _sentinels(found: Columns) -> Iterator[str]:

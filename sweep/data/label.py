@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 
@@ -13,11 +14,14 @@ from sweep.data.reading import Table
 from sweep.errors import BadInput, nearest
 from sweep.task import TaskName
 
-LABEL_NAMES = ("class", "label", "target", "y", "outcome", "species", "labels", "classes", "category", "response")
-USUAL_LABELS = (  # of tables that many people use; any other name goes before
-    *("survived", "diagnosis", "churn", "exited", "attrition", "loan_status", "is_fraud"),
-    *("medv", "saleprice", "median_house_value", "mpg", "price"),
+LABEL_NAMES = (  # the first that one column has; those in front leave less doubt
+    ("label", "labels", "target", "y", "outcome", "response"),
+    ("survived", "diagnosis", "churn", "exited", "attrition", "loan_status", "is_fraud"),
+    ("class", "classes", "species", "category"),
+    ("medv", "saleprice", "median_house_value", "mpg", "price"),
 )
+COORDINATES = {"x", "y", "z"}
+IDS = re.compile(r"(?:.*[-_ .])?(?:id|uuid|guid|rownames)", re.IGNORECASE)
 AS_STATED = "as stated"
 LAST = "it is the last column"
 ID_ROWS = 20  # below it, cells that are all different prove nothing
@@ -33,8 +37,9 @@ def find_label(table: Table, stated: str | int | None) -> tuple[int, str]:
     if table.label is not None:
         return table.label, "the file says so"
     names = [name.strip().lower() for name in table.names]
-    for known in (LABEL_NAMES, USUAL_LABELS):
-        named = [place for place, name in enumerate(names) if name in known]
+    for known in LABEL_NAMES:
+        here = set(known) - (COORDINATES if set(names) >= COORDINATES else set())
+        named = [place for place, name in enumerate(names) if name in here]
         if len(named) == 1:
             return named[0], "its name says so"
     last = table.columns.shape[1] - 1
@@ -44,10 +49,11 @@ def find_label(table: Table, stated: str | int | None) -> tuple[int, str]:
 
 
 def _may_be_label(table: Table, position: int) -> bool:
-    """Say whether a column has different values, and is neither dates nor text that tells rows apart."""
+    """Say whether a column has different values, and is neither an id, nor dates, nor text that tells rows apart."""
     present = table.columns[position].dropna()
     different = int(present.iloc[:LOOKED_AT].nunique())
-    if different < 2 or pd.api.types.is_datetime64_any_dtype(present):
+    is_id = bool(table.names) and bool(IDS.fullmatch(table.names[position].strip()))
+    if different < 2 or is_id or pd.api.types.is_datetime64_any_dtype(present):
         return False
     if pd.api.types.is_numeric_dtype(present):
         return True
@@ -126,10 +132,17 @@ def _are_codes(numbers: pd.Series) -> bool:
     if len(values) <= LONGEST_CLASS_LIST // 2:
         return True
     alike = max(counts) <= 4 * min(counts)
-    return alike or (len(values) <= LONGEST_CLASS_LIST and not is_one_hill(counts))
+    hill = is_one_hill(counts) or (values[0] == 0 and is_one_hill(counts[1:]))  # none at all may be common
+    return alike or (len(values) <= LONGEST_CLASS_LIST and not hill)
 
 
 def is_one_hill(counts: Sequence[int]) -> bool:
-    """Say whether counts rise and fall once, nearly, and far, as those of grades and events do."""
-    steps = np.abs(np.diff([0, *counts, 0])).sum()
-    return bool(steps <= 1.25 * 2 * max(counts) and max(counts) > 4 * min(counts))
+    """Say whether counts rise and fall once, nearly, and far, as those of grades and events do.
+
+    Of many counts each has few rows, so that chance alone makes some steps.
+    """
+    high, chance = max(counts), 0.0
+    if len(counts) > LONGEST_CLASS_LIST // 2:
+        chance = 0.5 * float(np.sqrt(np.add([0, *counts], [*counts, 0])).sum())
+    steps = int(np.abs(np.diff([0, *counts, 0])).sum())
+    return steps <= 1.25 * 2 * high + chance and high > 4 * min(counts)

@@ -276,15 +276,16 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
 def _column_notes(found: Columns) -> list[str]:
     """Return what the columns are, where it is not plain."""
     shown = []
-    for role, words in (
-        (ColumnRole.WORDS, "read as categories"),
-        (ColumnRole.DATE, "read as days since 1970"),
-        (ColumnRole.ID, "left out, since it only tells rows apart"),
-        (ColumnRole.CONSTANT, "left out, since all cells are the same"),
-        (ColumnRole.EMPTY, "left out, since it is empty"),
+    for role, one, many in (
+        (ColumnRole.WORDS, "is read as categories", "are read as categories"),
+        (ColumnRole.DATE, "is read as days since 1970", "are read as days since 1970"),
+        (ColumnRole.ID, "is left out, since it only tells rows apart", "are left out, since they only tell rows apart"),
+        (ColumnRole.CONSTANT, "is left out, since all its cells are the same", "are left out, since each is constant"),
+        (ColumnRole.EMPTY, "is left out, since it is empty", "are left out, since they are empty"),
     ):
         columns = [column for column in found.columns if column.role is role]
         if columns:
+            words = one if len(columns) == 1 else many
             shown.append(f"{_listed([column.shown for column in columns], ', ')} {words}")
     if not found.classes:
         why = found.why if found.why == AS_STATED else f"since {found.why}"

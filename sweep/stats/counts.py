@@ -172,7 +172,7 @@ def check_split(split: Split) -> SplitCheck:
         unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
         one_row=1 / len(validation) if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
-        names=() if all(name.startswith("column ") for name in names) else tuple(names),
+        names=() if names == [f"column {number + 1}" for number in range(len(names))] else tuple(names),
         target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
 

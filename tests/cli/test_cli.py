@@ -425,8 +425,8 @@ class TestLogLoss:
         assert isinstance(console.file, io.StringIO)
         lines = console.file.getvalue().splitlines()
         assert lines[1:] == [
-            "schedules: 16/40 trainings, - a second",
-            f"schedules: 16/40 trainings, - a second, {told}",
+            "schedules: 16/40 trainings",
+            f"schedules: 16/40 trainings, {told}",
         ]
 
 

@@ -56,7 +56,7 @@ def test_a_file_gets_a_line_every_so_often(monkeypatch: pytest.MonkeyPatch) -> N
     lines.draw(sweeping(192, "best 98.71%", rate=None))
     assert printed(file).splitlines() == [
         "schedules: 64/3,200 trainings, 812 a second",
-        "schedules: 192/3,200 trainings, - a second, best 98.71%",
+        "schedules: 192/3,200 trainings, best 98.71%",
     ]
 
 

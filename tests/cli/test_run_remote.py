@@ -277,7 +277,7 @@ class TestEnds:
     ) -> None:
         monkeypatch.setattr(run_remote, "make_console", InterruptedConsole)
         for name, moments, then in (
-            ("first", 1000, "schedules: 1/2 trainings, - a second"),
+            ("first", 1000, "schedules: 1/2 trainings"),
             ("second", 5, "study second: queued behind others; it begins when its turn comes"),
         ):
             monkeypatch.setattr(run_remote, "MOMENTS", moments)
