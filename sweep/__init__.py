@@ -21,14 +21,23 @@ member: one run inside a population; population: members that one compiled progr
     that one call of the program trains.
 job: what a trainer is given: candidates, run seeds and rows; in the service, a study that somebody ordered.
 round: candidates that are proposed, trained and stored together.
-task: what is scored, its unit and direction; engine: how a job is trained; executor: where; allocation: who trains on.
-baseline: a reference candidate: quoted (a reported baseline), run again, or tuned with an equal budget.
+label: the column to be predicted, and what stands in it; a class is one of its values; a target
+    is its place or number as a network has it.
+role: what a column of a table is: number, words, date, id, label, constant, empty or dropped; found, if not stated.
+preparation: what makes inputs of a network from columns, by scaling, filling and one-hot; fitted on training rows.
+doubt: what may be wrong with a table, a split or a verdict, with the key that helps.
+task: what a network is trained for, classes or numbers, with its loss and metrics; metric: what ranks candidates and is
+    judged, with its unit and direction; engine: how a job is trained; executor: where; allocation: who trains on.
+baseline: a reference candidate: quoted (a reported baseline), run again, or tuned with an equal budget; the tuned
+    constant is the best constant rate that is known after the race.
 finalist: a candidate that races after the search on run seeds that nothing was chosen by (the leaderboard's top).
 confirmation: the final runs of winner and baselines on seeds that neither found nor chose them.
 re-split: another random division of all rows (repeated holdout, Monte Carlo cross-validation).
 ladder: from the quoted setting to the winner, one change at a time (an ablation).
 luck, optimism: what choosing the maximum flatters it by (selection bias, the winner's curse).
-verdict: better, no better, not resolved or worse, with the interval that it follows from.
+verdict: better, no better, not resolved or worse, with the interval that it follows from; or nothing learned or all
+    perfect, where there is nothing to compare.
+set aside: said of a trial that the search space of now could not have drawn; it is kept, and does not rank.
 diverged: said of a run that ended in NaN or infinity.
 """
 
