@@ -19,6 +19,7 @@ from sweep.files import replace_file
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 SCHEDULES = ("constant", "time", "step", "exponential", "cosine", "one_cycle", "inverse_sqrt")
 MOST_LISTED = 8  # classes or columns in a comment
+LONGEST_NAME = 48  # which leaves room for the names of its tuned baselines
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
 
 def _name(target: Path) -> str:
     """Return a study's name made of a file's."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", target.stem).strip("-._")[:64]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", target.stem).strip("-._")[:LONGEST_NAME]
     return name if re.fullmatch(NAME_PATTERN, name) else "study"
 
 

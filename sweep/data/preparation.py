@@ -82,6 +82,15 @@ class Preparation(StrictModel):
         """The number of inputs of the network."""
         return sum(1 + number.indicator for number in self.numbers) + sum(words.width for words in self.words)
 
+    @property
+    def spare(self) -> list[int]:
+        """The places of rare words among the inputs, which are kept even if no row has one."""
+        places, after = [], len(self.numbers) + sum(number.indicator for number in self.numbers)
+        for words in self.words:
+            places += [after + len(words.categories)] * words.rare
+            after += words.width
+        return places
+
     def names(self) -> list[str]:
         """Return a name for each input of the network."""
         names = [number.name for number in self.numbers]

@@ -97,7 +97,7 @@ class SplitCheck:
     blocks_p_value: float  # of equal class shares in consecutive blocks of the file
     duplicates: int  # validation rows whose inputs occur among the training rows
     contradictions: int  # those of them whose class does not occur with these inputs among the training rows
-    constant_columns: tuple[int, ...]  # with one value in all rows
+    constant_columns: tuple[int, ...]  # with one value in all rows, but for places of rare words
     unlearnable_columns: tuple[int, ...]  # with one value in the training rows and others in the validation rows
     one_row: float  # what one validation row is of the accuracy, from 0 to 1
     last_rows: bool  # whether the validation rows are the file's last ones
@@ -157,6 +157,7 @@ def check_split(split: Split) -> SplitCheck:
     tested, trained = map(_row_keys, whole)
     alike = np.isin(tested, trained)
     constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0
+    told = constant & ~np.isin(np.arange(len(constant)), split.preparation.spare)
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
     sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
     names = split.preparation.names()
@@ -168,7 +169,7 @@ def check_split(split: Split) -> SplitCheck:
         blocks_p_value=same_shares_p_value(block_table(in_file)),
         duplicates=int(repeated.sum()),
         contradictions=int((repeated & ~alike).sum()) if has_classes else 0,
-        constant_columns=tuple(np.flatnonzero(constant).tolist()),
+        constant_columns=tuple(np.flatnonzero(told).tolist()),
         unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
         one_row=1 / len(validation) if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),

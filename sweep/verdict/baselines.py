@@ -6,9 +6,11 @@ stopped and continued like any other. Its name is the study's name and a suffix.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from sweep.candidate import Candidate
+from sweep.config.registry import NAME_PATTERN
 from sweep.config.study_file import Plan, read_plan, recipe_candidate
 from sweep.errors import BadInput
 from sweep.space import Value, extremes
@@ -51,7 +53,10 @@ def tuning_plans(plan: Plan) -> dict[Role, Plan]:
     plans = {}
     for role, values in fixed.items():
         search = tables["search"] | values | {"schedules": {"constant": {}}}
-        plans[role] = read_plan(tables | {"name": f"{plan.name}.{SUFFIXES[role]}", "search": search})
+        name = f"{plan.name}.{SUFFIXES[role]}"
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise BadInput("name", f"must leave room for `.{SUFFIXES[role]}` in 64 characters, got {plan.name!r}.")
+        plans[role] = read_plan(tables | {"name": name, "search": search})
     return plans
 
 

@@ -16,6 +16,7 @@ from sweep.data.description import describe_table
 from sweep.data.form import Form
 from sweep.data.table import DataKeys, read_dataset
 from sweep.errors import BadInput
+from sweep.verdict.baselines import tuning_plans
 
 TABLES = Path(__file__).parents[1] / "data" / "tables"
 
@@ -23,6 +24,12 @@ TABLES = Path(__file__).parents[1] / "data" / "tables"
 def draft(table: Path, target: Path, stated: Stated = NOTHING_STATED) -> dict[str, Any]:
     write_study(describe_table(table, Form(), stated), target)
     return tomllib.loads(target.read_text(encoding="utf-8"))
+
+
+def test_a_long_name_leaves_room_for_tuned_baselines(tmp_path: Path) -> None:
+    target = tmp_path / f"{'long-' * 20}.toml"
+    draft(TABLES / "crlf.csv", target)
+    assert len(tuning_plans(read_study_file(target).plan)) == 2
 
 
 def test_it_states_what_was_found(tmp_path: Path) -> None:

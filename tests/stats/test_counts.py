@@ -193,6 +193,17 @@ def test_a_sound_split_has_no_warnings() -> None:
     assert checked(inputs, targets, 600).warnings(("a", "b")) == ()
 
 
+def test_inputs_of_words_are_named_but_for_empty_places_of_rare_words(tmp_path: Path) -> None:
+    rows = [f"{number},{word},{label}" for number, (word, label) in enumerate([("u", "a"), ("v", "b")] * 20)]
+    (tmp_path / "t.csv").write_text("\n".join(["7,w,a", *rows]) + "\n")
+    dataset = read_dataset(tmp_path / "t.csv", DataKeys(header=False, rare=0.2))
+    split = Split.of(dataset, np.arange(1, 30, dtype=np.int32), np.arange(30, 41, dtype=np.int32))
+    assert split.preparation.names()[split.preparation.spare[0]] == "column 2 is rare"
+    found = check_split(split)
+    assert found.names == ("column 1", "column 2 = u", "column 2 = v", "column 2 is rare")
+    assert not any("one value" in warning for warning in found.warnings(("a", "b")))
+
+
 def test_a_tiny_split_says_what_one_row_is_worth() -> None:
     inputs, targets = np.random.default_rng(6).normal(size=(30, 3)), [0, 1, 1, 0, 1] * 6
     assert "one validation row is 10.00 points" in checked(inputs, targets, 20).warnings(("a", "b"))

@@ -38,5 +38,5 @@ def test_without_a_quoted_recipe_keras_defaults_are_run_again() -> None:
 
 
 def test_a_name_that_leaves_no_room_for_theirs_is_refused() -> None:
-    with pytest.raises(BadInput, match="name: must be 1 to 64 letters"):
+    with pytest.raises(BadInput, match=r"name: must leave room for `\.constant` in 64 characters, got .xxx"):
         tuning_plans(make_plan(name="x" * 60))
