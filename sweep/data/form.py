@@ -36,6 +36,7 @@ DRESSED = re.compile(
     re.IGNORECASE,
 )
 SIGNS = re.compile(r"[$€£¥%\s]")
+UNIT_BEHIND = re.compile(r"(?<=\d)[A-Za-z]{1,4}\.?$")
 NUMBERS_APART = re.compile(r"[-+]?[\d.]+(?: +[-+]?[\d.]+)+")
 COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
 
@@ -296,19 +297,27 @@ def _find_delimiter(lines: Sequence[str], quote: str) -> str:
         cells = [cell for row in (rows[1:] or rows) for cell in row]
         others = [other for other in ",;\t|" if other != delimiter]
         apart = [cell for cell in cells if NUMBERS_APART.fullmatch(cell)] if delimiter == "\t" else []
-        clean = sum(bool(COMMA_NUMBER.fullmatch(cell)) or not any(map(cell.count, others)) for cell in cells) - len(
-            apart
-        )
+        clean = sum(not any(map(cell.count, others)) or bool(COMMA_NUMBER.fullmatch(_bare(cell))) for cell in cells)
+        clean -= len(apart)
         return round(count / len(rows), 2), round(clean / max(1, len(cells)), 2), delimiter != " ", width
 
     fits = {delimiter: fitness(delimiter) for delimiter in ("\t", ";", "|", ",", " ")}
+    tabs = _parse(lines, "\t", quote)
+    apart = any(NUMBERS_APART.fullmatch(cell) for row in tabs for cell in row)
+    if len(set(map(len, tabs))) == 1 and len(tabs[0]) > 1 and not apart:  # a blank is then part of a cell
+        fits[" "] = (0.0,)
     found = max(fits, key=lambda delimiter: fits[delimiter])
     return found if fits[found][0] > 0 else ","
 
 
+def _bare(cell: str) -> str:
+    """Return a number without its currency, percent or unit."""
+    return UNIT_BEHIND.sub("", SIGNS.sub("", cell))
+
+
 def _find_decimal(rows: Sequence[Sequence[str]]) -> Literal[".", ","]:
     """Return a comma if numbers are written with it and never with a point."""
-    cells = [SIGNS.sub("", cell) for row in rows[1:] for cell in row]
+    cells = [_bare(cell) for row in rows[1:] for cell in row]
     commas = sum(bool(COMMA_NUMBER.fullmatch(cell)) and not THOUSANDS.fullmatch(cell) for cell in cells)
     points = sum(bool(PLAIN_NUMBER.fullmatch(cell)) and "." in cell for cell in cells)
     return "," if commas and not points else "."
