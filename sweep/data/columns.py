@@ -28,6 +28,7 @@ ID_NAME = re.compile(
 )
 CAMEL_ID = re.compile(r".*[a-z](?:Id|ID|No|Nr|Num|Number|Code|Key|Index)")
 NUMBERS_ROWS = "it numbers the rows"
+DIFFERENT_WORDS = "different words"
 
 
 class ColumnRole(StrEnum):
@@ -175,8 +176,11 @@ def _with_an_input(columns: list[Column], values: dict[int, pd.Series], table: T
             values[column.position] = table.columns[column.position]
             number = replace(column, role=ColumnRole.NUMBER, why=f"{NUMBERS_ROWS}, and there is no other input")
             return [number if each is column else each for each in columns]
-    reasons = "; ".join(f"{each.shown} is {each.role} ({each.why})" for each in columns[:5] if each.role not in USED)
-    raise BadInput("data.file", f"must have a column that a network can read, got none: {reasons}.")
+    others = [each for each in columns if each.role not in USED]
+    reasons = "; ".join(f"{each.shown} is {each.role} ({each.why})" for each in others[:5])
+    texts = [each.shown for each in others if DIFFERENT_WORDS in each.why]
+    cure = f"; a text such as {texts[0]} must become numbers first, as counts of words or an embedding" if texts else ""
+    raise BadInput("data.file", f"must have a column that a network can read, got none: {reasons}{cure}.")
 
 
 def _role(table: Table, position: int, stated: StatedRole | None, distinct: int) -> tuple[ColumnRole, str, pd.Series]:
@@ -321,7 +325,7 @@ def _identifies(table: Table, position: int, present: pd.Series) -> str:
         sample, decimal = some(present.astype("str")), table.form.decimal or "."
         is_named = is_named and read_numbers(sample, decimal).notna().mean() < 0.5 and read_dates(sample) is None
         if not is_named and _are_words(sample, decimal):
-            return f"{different} different words in {len(present)} cells"
+            return f"{different} {DIFFERENT_WORDS} in {len(present)} cells"
     return "its name says so, and all cells differ" if is_named else ""
 
 
