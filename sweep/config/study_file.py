@@ -375,22 +375,25 @@ def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) ->
 
 def read_as_written(path: Path, overrides: Mapping[str, Value] | None = None) -> Plan:
     """Read a study file as `read_study_file`, but for the names that a registry explains, which may be a server's."""
+    table = (
+        "" if path.suffix in (".toml", ".json") else f"; `sweep data {path} --write study.toml` makes one of a table"
+    )
     try:
         tables = parse_tables(path.read_text(encoding="utf-8"), "JSON" if path.suffix == ".json" else "TOML")
     except FileNotFoundError as error:
         near = nearest(str(path), map(str, path.parent.glob("*.toml")))
         raise BadInput("study", f"there is no file `{path}`{near}") from error
     except UnicodeDecodeError as error:
-        raise BadInput("study", f"`{path}` cannot be read: it is not UTF-8 text.") from error
+        raise BadInput("study", f"`{path}` cannot be read: it is not UTF-8 text{table}.") from error
     except OSError as error:
         raise BadInput("study", f"`{path}` cannot be read: {error.strerror or error}.") from error
     except BadInput as error:
-        raise BadInput("study", f"`{path}` {error.reason}") from error
+        raise BadInput("study", f"`{path}` {error.reason.removesuffix('.')}{table}.") from error
     for dotted, value in (overrides or {}).items():
-        table, key = dotted.split(".")
-        given = tables.get(table, {})
+        name, key = dotted.split(".")
+        given = tables.get(name, {})
         if isinstance(given, Mapping):  # or the plan will say
-            tables[table] = {**given, key: value}
+            tables[name] = {**given, key: value}
     return read_plan(tables)
 
 

@@ -19,6 +19,7 @@ FEWEST_ROWS = 10  # that show a correlation
 SAME = 0.9995  # correlation of a column with numbers to be predicted
 MOST_VALUES = 50  # of a column that is looked at value by value
 MOST_CLASSES = 10  # of a first column that may be the label
+RARE = 0.05  # of the rows, that a class has
 COMMON = 0.9  # of the rows, that one class has
 SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
 MOST_LISTED = 5
@@ -120,9 +121,10 @@ def _tells_classes(values: pd.Series, target: NDArray[np.float64], classes: int)
 
 
 def _is_one_class(by_value: NDArray[np.int64]) -> bool:
-    """Say whether one of two values goes with one class, which has no other value."""
+    """Say whether one of two values goes with one class, which has no other value and is not rare."""
     present = by_value > 0
-    return bool(((present.sum(axis=1) == 1) & ~(present & present[::-1]).any(axis=1)).any())
+    common = by_value.sum(axis=1) >= RARE * by_value.sum()  # a rare class may well have a sign of its own
+    return bool((common & (present.sum(axis=1) == 1) & ~(present & present[::-1]).any(axis=1)).any())
 
 
 def _right_by_cuts(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -381,6 +381,13 @@ class TestRefusedFiles:
         with pytest.raises(BadInput, match=rf"^study: `.*radar\.toml` is not valid TOML: .*({place}).*\.$"):
             read_study_file(written(tmp_path, content))
 
+    @pytest.mark.parametrize("content", [b"a,b,y\n1,2,no\n", b"a,b,y\n1,\xe4,no\n"], ids=["text", "bytes"])
+    def test_of_a_table_it_says_what_makes_a_study_file(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "mine.csv").write_bytes(content)
+        cure = "; `sweep data .*mine.csv --write study.toml` makes one of a table"
+        with pytest.raises(BadInput, match=rf"^study: `.*mine\.csv` .*{cure}\.$"):
+            read_study_file(tmp_path / "mine.csv")
+
     def test_an_empty_file_lacks_a_name(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"^name: is missing"):
             read_study_file(written(tmp_path, ""))

@@ -49,6 +49,12 @@ def test_a_column_that_tells_the_label_is_named(data: pd.DataFrame, tmp_path: Pa
     assert doubt.startswith(f"column 1 ('leak') gives the label away: {how}; leave it out by drop")
 
 
+def test_the_sign_of_a_rare_class_is_no_doubt(data: pd.DataFrame, tmp_path: Path) -> None:
+    data.loc[:19, "y"] = "charcoal rot"
+    data.insert(0, "sclerotia", np.where(data["y"] == "charcoal rot", "present", "absent"))
+    assert doubts(data, tmp_path) == ()
+
+
 def test_a_twin_of_numbers_is_named_and_a_good_input_is_not(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     price = draw.gamma(2, 100, ROWS)
