@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sweep.config.study_file import Plan, StudyFile, check_rates, read_as_written, read_study_file
+from sweep.config.plan import Plan, check_rates
+from sweep.config.study_file import StudyFile, read_as_written, read_study_file
 from sweep.errors import BadInput
 from sweep.search.finite import count_wanted
 from sweep.space import Value

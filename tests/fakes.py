@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan, read_plan
+from sweep.config.plan import Plan
+from sweep.config.study_file import read_plan
 from sweep.data.table import Split
 from sweep.execution.batches import Outcome
 from sweep.schedules import Timeline

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.data.table import Dataset, split_tail
 from sweep.execution.batches import Trainer
 from sweep.search.loop import SearchProgress

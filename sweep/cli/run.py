@@ -18,7 +18,7 @@ from rich.progress import Progress as RichBar
 
 from sweep.api import Preparation, RunListener, Study
 from sweep.cli.tables import show_end, show_verdict
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import NOTHING_TO_COMPARE
 from sweep.jobs.queue import Progress
 from sweep.search.loop import SearchProgress

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from sweep.candidate import Candidate
 from sweep.cli.schedules import as_option, schedule_in
-from sweep.config.study_file import LARGEST_SEED, Plan, read_study_file
+from sweep.config.plan import LARGEST_SEED, Plan
+from sweep.config.study_file import read_study_file
 from sweep.errors import BadInput, TrainingFailed, first_problem
 from sweep.execution.worker import environment
 from sweep.files import check_place, make_folder

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from sweep.client.http import Client, Unavailable, path_of
+from sweep.config.plan import Plan
 from sweep.config.registry import RegisteredData, RegisteredModel, Registry
-from sweep.config.study_file import Plan, StudyFile, read_as_written, resolve
+from sweep.config.study_file import StudyFile, read_as_written, resolve
 from sweep.errors import BadInput, Conflict, NotFound
 from sweep.jobs.admission import DatasetAnswer, named_data
 from sweep.jobs.queue import KEY_HEADER, JobState

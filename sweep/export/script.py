@@ -10,7 +10,8 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sweep.candidate import AdaptiveMoments, Candidate
-from sweep.config.study_file import Plan, StudyFile
+from sweep.config.plan import Plan
+from sweep.config.study_file import StudyFile
 from sweep.data.table import Dataset, Split
 from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput, NotFound

@@ -11,8 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sweep.config.plan import DataPlan, Plan, corners
 from sweep.config.registry import Registry
-from sweep.config.study_file import DataPlan, Plan, corners, read_plan, resolve
+from sweep.config.study_file import StudyFile, read_plan, resolve
 from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
 from sweep.errors import BadInput, NotFound
 from sweep.model import Answer
@@ -70,10 +71,15 @@ def require_ours(schedule: Schedule, field: str) -> None:
         raise BadInput(field, "a function of one's own cannot be given to a server; use schedules of the catalogue.")
 
 
-def check_rows(plan: Plan, registry: Registry) -> None:
-    """Raise `BadInput` if the plan's registered data cannot be read, or not be split as it says."""
-    split = plan.split
-    split_rows(read_registered(registry, str(plan.data.name)), split.kind, split.fraction, split.split_seed)
+def settle(plan: Plan, registry: Registry) -> Plan:
+    """Return the plan with what was found in its registered data stated.
+
+    Raises:
+        BadInput: if the data cannot be read, or not be split or scored as the plan says.
+    """
+    dataset, split = read_registered(registry, str(plan.data.name)), plan.split
+    split_rows(dataset, split.kind, split.fraction, split.split_seed)
+    return StudyFile(Path("-"), plan, registry).settled(dataset).plan
 
 
 def read_registered(registry: Registry, name: str) -> Dataset:

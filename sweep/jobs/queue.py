@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Connection, RowMapping
 
-from sweep.config.study_file import Plan, read_plan_text
+from sweep.config.plan import Plan
+from sweep.config.study_file import read_plan_text
 from sweep.errors import EXIT_CODES, BadInput, Conflict, Locked, NotFound, StorageFailed, nearest, without_paths
 from sweep.store.database import Database
 from sweep.store.optuna_schema import delete_studies

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sweep.api import Study
+from sweep.config.plan import Plan
 from sweep.config.registry import Registry, read_registry
-from sweep.config.study_file import Plan, StudyFile
+from sweep.config.study_file import StudyFile
 from sweep.errors import BadInput, Conflict, NotFound, NotYet
-from sweep.jobs.admission import DatasetAnswer, admit, check_rows, named_data, read_registered
+from sweep.jobs.admission import DatasetAnswer, admit, named_data, read_registered, settle
 from sweep.jobs.queue import Job, JobQueue, JobState, Progress, RequestedAction, Submitted, with_trials
 from sweep.model import Answer
 from sweep.search.finite import count_wanted
@@ -97,8 +98,7 @@ class StudyService:
             Conflict: if the name is taken.
         """
         registry = self.registry()
-        plan = admit(tables, registry)
-        check_rows(plan, registry)
+        plan = settle(admit(tables, registry), registry)
         document = json.dumps(tables, sort_keys=True, default=str)
         return self.queue.submit(plan, key, hashlib.sha256(document.encode()).hexdigest())
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.report import theme
 from sweep.report.theme import SERIES, Mark, Plot
 from sweep.report.trials import families_plot, known_trials, settings_plot

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import product
 from typing import TypeAlias, get_args
 
-from sweep.config.study_file import Plan, SearchPlan
+from sweep.config.plan import Plan, SearchPlan
 from sweep.schedules import CATALOGUE, Schedule
 from sweep.space import Range, Space, Value
 from sweep.store.queries import StoredStudy, StudyReader

@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import BadInput
 from sweep.execution.batches import Outcome, Trainer
 from sweep.search.finite import FiniteSpace, Point, Untried

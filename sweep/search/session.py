@@ -13,7 +13,8 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate, layer_factors
-from sweep.config.study_file import ClassWeight, StudyFile, check_rates, read_study_file
+from sweep.config.plan import ClassWeight, check_rates
+from sweep.config.study_file import StudyFile, read_study_file
 from sweep.data.table import Dataset, Split, read_dataset, split_rows
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.errors import BadInput, nearest

@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import BaseTrial
 
 from sweep.candidate import Candidate, from_params
-from sweep.config.study_file import SearchPlan
+from sweep.config.plan import SearchPlan
 from sweep.schedules import CATALOGUE, read_schedule
 from sweep.search.finite import is_whole
 from sweep.space import Range, Space, Value

@@ -17,7 +17,8 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from sweep.config.study_file import Plan, check_recipe, read_plan
+from sweep.config.plan import Plan, check_recipe
+from sweep.config.study_file import read_plan
 from sweep.errors import BadInput, NotFound, nearest
 from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.queue import KEY_HEADER, Job

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import BadInput, NotFound, nearest
 from sweep.jobs.admission import require_ours
 from sweep.jobs.studies import DatasetsAnswer, ModelsAnswer

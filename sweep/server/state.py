@@ -20,7 +20,8 @@ from prometheus_client.process_collector import ProcessCollector
 from pydantic import BaseModel
 
 from sweep.api import Study
-from sweep.config.study_file import Plan, read_study_file
+from sweep.config.plan import Plan
+from sweep.config.study_file import read_study_file
 from sweep.errors import NotYet, SweepError
 from sweep.jobs.admission import admit, named_data
 from sweep.jobs.queue import ExitStatus, Job

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
+from sweep.config.plan import Plan
 from sweep.config.registry import NAME_PATTERN
-from sweep.config.study_file import Plan, parse_tables
+from sweep.config.study_file import parse_tables
 from sweep.errors import BadInput, NotFound
 from sweep.jobs.queue import KEY_HEADER
 from sweep.jobs.studies import MOVING, StudyAnswer

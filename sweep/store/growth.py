@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweep.candidate import from_params
-from sweep.config.study_file import Plan, SearchPlan
+from sweep.config.plan import Plan, SearchPlan
 from sweep.errors import BadInput
 from sweep.model import Answer
 from sweep.schedules import read_schedule

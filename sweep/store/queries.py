@@ -14,7 +14,8 @@ import pandas as pd
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import BaselinePlan, Plan, read_plan_text
+from sweep.config.plan import BaselinePlan, Plan
+from sweep.config.study_file import read_plan_text
 from sweep.errors import BadInput, NotFound, NotYet, StorageFailed, nearest
 from sweep.space import Value
 from sweep.store import optuna_schema as schema

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweep.config.study_file import Plan, read_kept_plan
+from sweep.config.plan import Plan
+from sweep.config.study_file import read_kept_plan
 from sweep.errors import BadInput
 from sweep.seeds import Stage, run_seeds
 from sweep.store.database import Database

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import NotYet
 from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_new_rows, judge_these_rows, pairs_needed

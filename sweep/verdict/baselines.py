@@ -10,8 +10,9 @@ import re
 from enum import StrEnum
 
 from sweep.candidate import Candidate
+from sweep.config.plan import Plan, recipe_candidate
 from sweep.config.registry import NAME_PATTERN
-from sweep.config.study_file import Plan, read_plan, recipe_candidate
+from sweep.config.study_file import read_plan
 from sweep.errors import BadInput
 from sweep.space import Value, extremes
 

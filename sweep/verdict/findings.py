@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.curves import LossCurve, guessing_loss
 from sweep.space import extremes
 from sweep.stats.comparison import is_above

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.data.table import Split, split_stratified
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sweep.candidate import Candidate, describe
-from sweep.config.study_file import BaselinePlan, Plan, VerdictPlan
+from sweep.config.plan import BaselinePlan, Plan, VerdictPlan
 from sweep.curves import guessing_loss
 from sweep.schedules import read_schedule
 from sweep.search.finite import count_wanted

@@ -11,7 +11,8 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan, StudyFile, read_study_file
+from sweep.config.plan import Plan
+from sweep.config.study_file import StudyFile, read_study_file
 from sweep.data.table import Split
 from sweep.engines.spec import TrainingSpec, batch_order, initial_weights
 from sweep.execution.batches import Outcome, Trainer

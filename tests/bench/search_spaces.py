@@ -17,7 +17,7 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from sweep.candidate import Candidate, from_params
-from sweep.config.study_file import SearchPlan
+from sweep.config.plan import SearchPlan
 from sweep.engines.spec import TrainingSpec
 from sweep.search.loop import Memory, propose, window
 from sweep.search.space import SearchSpace, distribution

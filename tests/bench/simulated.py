@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.data.table import Dataset, Split
 from sweep.execution.batches import Outcome
 from sweep.stats.estimate import Numbers

@@ -20,7 +20,8 @@ from rich.console import Console
 from sweep.api import Preparation
 from sweep.cli import app, main
 from sweep.cli.run import Interruption, RunProgress, progress_view
-from sweep.config.study_file import Plan, read_study_file
+from sweep.config.plan import Plan
+from sweep.config.study_file import read_study_file
 from sweep.search.loop import SearchProgress
 from sweep.search.session import read_data
 from sweep.stats.verdict import Word

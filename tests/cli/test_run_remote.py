@@ -19,8 +19,9 @@ from sweep.cli import run_remote
 from sweep.cli.run_remote import Watcher
 from sweep.client import submit
 from sweep.client.http import Client
+from sweep.config.plan import DataPlan, Plan
 from sweep.config.registry import Registry
-from sweep.config.study_file import DataPlan, Plan, read_study_file
+from sweep.config.study_file import read_study_file
 from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound, StorageFailed
 from sweep.jobs.admission import DatasetAnswer

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweep.candidate import from_params
-from sweep.config.study_file import read_as_written, read_kept_plan, read_plan, read_study_file, settle_metric
+from sweep.config.plan import settle_metric
+from sweep.config.study_file import read_as_written, read_kept_plan, read_plan, read_study_file
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE
 from sweep.space import Range, Value

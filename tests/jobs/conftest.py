@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.jobs.queue import Job, JobQueue
 from sweep.jobs.supervisor import Launcher, Supervisor
 from sweep.store.database import Database

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from sweep.config.plan import DataPlan, SplitPlan
 from sweep.config.registry import Registry, read_registry
-from sweep.config.study_file import DataPlan, SplitPlan
 from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound
-from sweep.jobs.admission import DatasetAnswer, admit, check_rows, named_data
+from sweep.jobs.admission import DatasetAnswer, admit, named_data, settle
 from tests.fakes import make_plan
 
 ROOT = Path(__file__).parents[2]
@@ -73,14 +73,14 @@ def test_everything_else_is_refused_by_its_field() -> None:
 def test_rows_that_cannot_be_split_are_refused_before_anything_runs() -> None:
     plan = admit(tables(), REGISTRY).model_copy(update={"split": SplitPlan(fraction=0.999)})
     with pytest.raises(BadInput, match="must leave rows to train") as raised:
-        check_rows(plan, REGISTRY)
+        settle(plan, REGISTRY)
     assert raised.value.field == "split.fraction"
 
 
 def test_a_registered_file_that_is_gone_is_refused() -> None:
     registry = Registry(path=ROOT / "nowhere" / "registry.toml", datasets=REGISTRY.datasets)
     with pytest.raises(BadInput, match="must exist") as raised:
-        check_rows(admit(tables(), registry), registry)
+        settle(admit(tables(), registry), registry)
     assert raised.value.field == "data.file"
 
 

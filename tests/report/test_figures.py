@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.config.study_file import recipe_candidate
+from sweep.config.plan import recipe_candidate
 from sweep.errors import BadInput
 from sweep.report.figures import (
     all_plots,

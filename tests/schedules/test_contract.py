@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from sweep.candidate import Candidate, from_params
-from sweep.config.study_file import read_plan, resolve_spaces
+from sweep.config.plan import resolve_spaces
+from sweep.config.study_file import read_plan
 from sweep.errors import BadInput
 from sweep.schedules import (
     CATALOGUE,

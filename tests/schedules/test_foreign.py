@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sweep.candidate import from_params
-from sweep.config.study_file import read_plan, resolve_spaces
+from sweep.config.plan import resolve_spaces
+from sweep.config.study_file import read_plan
 from sweep.errors import BadInput, nearest
 from sweep.schedules import CATALOGUE, Schedule, Timeline, read_schedule
 from sweep.schedules.catalogue import make_schedule

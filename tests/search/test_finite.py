@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.search.finite import FiniteSpace, Untried, count_wanted
 from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database

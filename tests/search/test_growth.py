@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from sweep.config.study_file import Plan, VerdictPlan
+from sweep.config.plan import Plan, VerdictPlan
 from sweep.errors import BadInput, NotYet
 from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database

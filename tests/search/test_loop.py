@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.execution.batches import Outcome
 from sweep.search import loop
 from sweep.search.loop import Coordinator, SearchProgress, missing_positions

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from sweep.config.study_file import ClassWeight
+from sweep.config.plan import ClassWeight
 from sweep.data.table import split_tail
 from sweep.errors import BadInput
 from sweep.search.loop import to_record

@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FixedTrial
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.schedules import CATALOGUE
 from sweep.search.finite import is_whole
 from sweep.search.space import SearchSpace

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.config.study_file import DataPlan
+from sweep.config.plan import DataPlan
 from sweep.jobs.queue import ExitStatus, JobQueue
 from sweep.store.database import Database
 from sweep.store.queries import find_study

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.config.study_file import DataPlan, ModelPlan, Plan, read_plan
+from sweep.config.plan import DataPlan, ModelPlan, Plan
+from sweep.config.study_file import read_plan
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE
 from sweep.server.new_study import LABELS, TEXTS, Filled, blamed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import BadInput
 from sweep.report.theme import DARK, SERIES
 from sweep.schedules import CATALOGUE, Timeline

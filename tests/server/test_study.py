@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweep.config.study_file import DataPlan
+from sweep.config.plan import DataPlan
 from sweep.jobs.queue import ExitStatus, JobState, Progress
 from sweep.report import plotly_version
 from sweep.store.database import Database

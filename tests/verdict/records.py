@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config.study_file import BaselinePlan, Plan, read_study_file, recipe_candidate
+from sweep.config.plan import BaselinePlan, Plan, recipe_candidate
+from sweep.config.study_file import read_study_file
 from sweep.seeds import Stage, run_seeds, split_seeds
 from sweep.space import Value
 from sweep.store.database import Database

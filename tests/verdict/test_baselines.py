@@ -1,6 +1,6 @@
 import pytest
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import BadInput
 from sweep.verdict.baselines import Role, reruns, tuning_plans
 from tests.fakes import make_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.errors import StorageFailed
 from sweep.store.database import Database
 from sweep.store.queries import Best

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweep.cli.tables import show_verdict
-from sweep.config.study_file import Plan, VerdictPlan
+from sweep.config.plan import Plan, VerdictPlan
 from sweep.dashboard.notes import VerdictNotes
 from sweep.report import render
 from sweep.report.figures import all_plots

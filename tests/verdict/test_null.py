@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
 from sweep.verdict.analysis import StudyResult

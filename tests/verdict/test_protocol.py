@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate
-from sweep.config.study_file import Plan
+from sweep.config.plan import Plan
 from sweep.data.table import Split
 from sweep.execution.batches import Outcome
 from sweep.seeds import STRIDE, Stage, run_seeds
