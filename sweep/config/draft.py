@@ -13,6 +13,7 @@ from typing import Any
 from sweep.config.registry import NAME_PATTERN
 from sweep.data.columns import ColumnRole
 from sweep.data.description import TableAnswer
+from sweep.data.doubts import COMMON
 from sweep.errors import BadInput
 from sweep.files import replace_file
 
@@ -81,12 +82,19 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield from ("fraction = 0.33", "split_seed = 0", "", "[model]")
     yield f"hidden = [{_units(found)}]"
     yield from ('activation = "relu"', "", "[training]")
-    yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}", "", "[search]")
+    yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}")
+    metric, others = (
+        found.metric,
+        '"balanced_accuracy", "auc", "f1", "log_loss", ...' if found.classes else '"mae", "r2"',
+    )
+    if found.classes and found.baseline > COMMON:
+        yield f'class_weight = "balanced"     # since one label has {found.baseline:.1%} of the rows'
+        metric, others = "balanced_accuracy", '"accuracy", "auc", "average_precision", "log_loss", ...'
+    yield from ("", "[search]")
     yield f"trials = {budget.trials}                  # candidates in all; more find more"
     yield f"replicates = {budget.replicates}               # run seeds for each"
     yield f"round_size = {min(64, budget.trials)}"
-    others = '"balanced_accuracy", "auc", "f1", "log_loss", ...' if found.classes else '"mae", "r2"'
-    yield f"metric = {_value(found.metric)}         # or {others}"
+    yield f"metric = {_value(metric)}         # or {others}"
     yield f"learning_rate = {{ low = 0.001, high = {1.0 if found.classes else 0.3}, log = true }}"
     yield "momentum = { low = 0.0, high = 0.99 }"
     yield from (

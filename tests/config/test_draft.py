@@ -32,6 +32,13 @@ def test_a_long_name_leaves_room_for_tuned_baselines(tmp_path: Path) -> None:
     assert len(tuning_plans(read_study_file(target).plan)) == 2
 
 
+def test_where_nearly_all_rows_have_one_label_accuracy_does_not_rank(tmp_path: Path) -> None:
+    study = draft(TABLES / "imbalanced.csv", tmp_path / "mine.toml")
+    assert study["search"]["metric"] == "balanced_accuracy"
+    assert study["training"]["class_weight"] == "balanced"
+    assert read_study_file(tmp_path / "mine.toml").plan.metric == "balanced_accuracy"
+
+
 def test_it_states_what_was_found(tmp_path: Path) -> None:
     study = draft(TABLES / "mixed_german.csv", tmp_path / "mine.toml")
     assert study["name"] == "mine"
