@@ -121,15 +121,16 @@ def auc(shares: Predictions, targets: Targets) -> Scores:
 
 
 def average_precision(shares: Predictions, targets: Targets) -> Scores:
-    """Return the mean precision over the recalls; with more than 2 classes the mean of each against the rest."""
+    """Return the mean precision over the recalls: of the rarer of 2 classes; of more, of each against the rest."""
     return _mean_over_classes(_average_precision, shares, targets)
 
 
 def _mean_over_classes(
     score: Callable[[Predictions, NDArray[np.bool_]], Scores], shares: Predictions, targets: Targets
 ) -> Scores:
-    """Score the second of two classes, or each of several against the rest."""
-    ones = range(1, 2) if shares.shape[2] == 2 else range(shares.shape[2])
+    """Score the rarer of two classes, the second of equals, or each of several against the rest."""
+    rarer = int(2 * np.count_nonzero(targets == 1) <= len(targets))
+    ones = range(rarer, rarer + 1) if shares.shape[2] == 2 else range(shares.shape[2])
     present = [one for one in ones if 0 < (targets == one).sum() < len(targets)]
     if not present:
         return np.full(len(shares), np.nan)

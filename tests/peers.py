@@ -21,7 +21,7 @@ from sweep.data.description import describe_table
 from sweep.data.form import Form
 from sweep.data.table import Split
 from sweep.search.session import make_spec, read_data
-from sweep.task import METRICS
+from sweep.task import METRICS, MetricName
 from sweep.verdict.analysis import read_result
 
 PEER_SEEDS = range(5)
@@ -52,7 +52,7 @@ class Compared:
     """
 
     name: str
-    metric: str
+    metric: MetricName
     ours: float
     peer: float
     error: float
@@ -60,7 +60,7 @@ class Compared:
     @property
     def behind(self) -> float:
         """How many standard errors the study is behind; negative if it is ahead."""
-        lead = self.ours - self.peer if METRICS[self.metric].rises else self.peer - self.ours  # type: ignore[index]
+        lead = self.ours - self.peer if METRICS[self.metric].rises else self.peer - self.ours
         return -lead / self.error if self.error else (0.0 if lead >= 0 else math.inf)
 
 
@@ -82,24 +82,22 @@ def compare(path: Path, folder: Path, budget: dict[str, int] = BUDGET) -> Compar
     split, metric = make_spec(study_file, dataset).split, result.record.metric
     runs = result.record.winner.confirmation.by_metric(metric, split.validation_rows)
     ours = METRICS[metric].mean(runs)
-    scores = list(peer_scores(split))
+    scores = list(peer_scores(split, metric))
     return Compared(path.stem, metric, ours, float(np.mean(scores)), standard_error(split, float(np.mean(scores))))
 
 
-def peer_scores(split: Split) -> Iterator[float]:
-    """Yield the accuracy, or the root mean squared error, of scikit-learn's network by seed."""
-    inputs, held = split.train_inputs, split.validation_inputs
-    scale = split.target_unit[1]
+def peer_scores(split: Split, metric: MetricName) -> Iterator[float]:
+    """Yield the score of scikit-learn's network by seed."""
+    shift, scale = split.target_unit
+    targets = split.dataset.targets[split.validation_index]
     for seed in PEER_SEEDS:
+        kind = MLPClassifier if split.dataset.classes else MLPRegressor
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            if split.dataset.classes:
-                network = MLPClassifier(max_iter=500, random_state=seed).fit(inputs, split.train_targets)
-                yield float(network.score(held, split.validation_targets))
-            else:
-                network = MLPRegressor(max_iter=500, random_state=seed).fit(inputs, split.train_targets)
-                wrong = network.predict(held) - split.validation_targets
-                yield float(scale * np.sqrt((wrong**2).mean()))
+            network = kind(max_iter=500, random_state=seed).fit(split.train_inputs, split.train_targets)
+        inputs = split.validation_inputs
+        found = network.predict_proba(inputs) if split.dataset.classes else shift + scale * network.predict(inputs)
+        yield float(METRICS[metric].score(found.reshape(1, len(targets), -1), targets)[0])
 
 
 def standard_error(split: Split, score: float) -> float:

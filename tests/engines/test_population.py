@@ -223,13 +223,14 @@ def by_scikit_learn(split: Split, outputs: Float32) -> dict[str, float]:
         }
     shares = np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
     shares, taken, real = shares.astype(np.float64), shares.argmax(axis=1), np.eye(shares.shape[1])[targets]
-    last = slice(1 if shares.shape[1] == 2 else 0, None)  # one of two classes says all
+    rarer = int(2 * (targets == 1).sum() <= len(targets))
+    scored = slice(rarer, rarer + 1) if shares.shape[1] == 2 else slice(None)
     squares = ((shares - real) ** 2).sum(axis=1).mean()
     return {
         "accuracy": reference.accuracy_score(targets, taken),
         "balanced_accuracy": reference.balanced_accuracy_score(targets, taken),
-        "auc": reference.roc_auc_score(real[:, last], shares[:, last]),
-        "average_precision": reference.average_precision_score(real[:, last], shares[:, last]),
+        "auc": reference.roc_auc_score(real[:, scored], shares[:, scored]),
+        "average_precision": reference.average_precision_score(real[:, scored], shares[:, scored]),
         "f1": reference.f1_score(targets, taken, average="macro"),
         "log_loss": -np.log(shares[np.arange(len(targets)), targets]).mean(),
         "brier": squares / 2 if shares.shape[1] == 2 else squares,
