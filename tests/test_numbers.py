@@ -78,7 +78,7 @@ def test_trials_are_ranked_by_the_root_mean_squared_error_in_the_targets_unit(pr
     deviation = float(split_of(prices).dataset.targets.std())
     for each in best:
         assert each.record.scores.keys() == {metric.name for metric in FOR_NUMBERS}
-        assert each.value == pytest.approx(np.mean(each.record.scores["rmse"]), rel=1e-6)
+        assert each.value == pytest.approx(np.mean(np.array(each.record.scores["rmse"], np.float64)), rel=1e-6)
         assert 1_000 < each.value < 3 * deviation
         assert each.record.curves is not None
         assert each.record.curves.validation_accuracy[-1] == pytest.approx(each.value, rel=1e-5)

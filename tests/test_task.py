@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from sweep.task import METRICS
+from sweep.task import METRICS, MetricName
 
 RNG = np.random.default_rng(5)
 
@@ -25,7 +27,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn(classes: int) -> None:
     scored = slice(rarer, rarer + 1) if classes == 2 else slice(None)
     for place, network in enumerate(given):
         found = network.argmax(axis=1)
-        wanted = {
+        wanted: dict[MetricName, Any] = {
             "accuracy": reference.accuracy_score(targets, found),
             "balanced_accuracy": reference.balanced_accuracy_score(targets, found),
             "f1": reference.f1_score(targets, found, average="macro"),

@@ -100,7 +100,7 @@ def sweep_once(search: dict[str, int], world: int, *, planted: float, drawn: boo
         found = simulate(database, study_file.plan, read_data(study_file)[1], trainer, drawn=drawn)
     truth, answers = true_effect(found, trainer), found.verdict.judgements
     assert set(answers) == set(Question)
-    return {question: (answer.word, holds(answer.effect_rows, truth)) for question, answer in answers.items()}
+    return {question: (answer.word, holds(answer.effect, truth)) for question, answer in answers.items()}
 
 
 def true_effect(found: StudyResult, trainer: SimulatedTrainer) -> float:
@@ -159,7 +159,7 @@ def share(verdicts: Sequence[Judgement], word: Word) -> float:
 
 def coverage(verdicts: Sequence[Judgement], truth: float) -> float:
     """Return how often the intervals hold the true effect."""
-    return float(np.mean([holds(verdict.effect_rows, truth) for verdict in verdicts]))
+    return float(np.mean([holds(verdict.effect, truth) for verdict in verdicts]))
 
 
 def holds(effect: Effect, truth: float) -> bool:
@@ -198,7 +198,7 @@ def add_resplits(section: Section, number: int) -> None:
 
 def add_words(section: Section, what: str, verdicts: Sequence[Judgement], truth: float) -> tuple[str, ...]:
     """Note how often the verdicts said each word and held the true effect; return the row of a table."""
-    words, held = [verdict.word for verdict in verdicts], [holds(verdict.effect_rows, truth) for verdict in verdicts]
+    words, held = [verdict.word for verdict in verdicts], [holds(verdict.effect, truth) for verdict in verdicts]
     return note(section, what, words, held)
 
 

@@ -240,7 +240,7 @@ class TestCounts:
     def test_power_and_the_doubts_about_the_split_are_told(self) -> None:
         text = said(parsed(), "li")
         assert (
-            f"find a true lead of {VERDICT.on_these_rows.effect_rows.smallest_detectable:.2f} rows four times in five"
+            f"find a true lead of {VERDICT.on_these_rows.effect.smallest_detectable:.2f} rows four times in five"
             in text
         )
         assert f"p = {VERDICT.mcnemar_limit:.3g} (McNemar's exact test)" in text

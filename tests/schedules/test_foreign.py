@@ -15,6 +15,7 @@ from sweep.errors import BadInput, nearest
 from sweep.schedules import CATALOGUE, Schedule, Timeline, read_schedule
 from sweep.schedules.catalogue import make_schedule
 from sweep.schedules.foreign import PARAMETERS, SCHEDULES, explain_schedule, explain_word
+from sweep.space import Value
 
 KEYS = {
     *CATALOGUE,
@@ -62,7 +63,7 @@ def test_a_word_of_nobody_is_not_explained() -> None:
     assert explain_word("zzz") is None
 
 
-STEP = {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 3}
+STEP: dict[str, Value] = {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 3}
 STUDY: dict[str, Any] = {
     "name": "tiny",
     "data": {"file": "rows.csv"},

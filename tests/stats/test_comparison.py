@@ -150,7 +150,7 @@ class TestSplits:
 def on_splits(differences: list[float], train_rows: int, test_rows: int) -> Effect:
     """Return the effect of one run on each split."""
     runs = np.array(differences)[:, None]
-    return judge_new_rows(runs, np.zeros_like(runs), train_rows, test_rows).effect_rows
+    return judge_new_rows(runs, np.zeros_like(runs), train_rows, test_rows).effect
 
 
 def noisy(means: list[float], runs: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -73,8 +73,9 @@ class TestTheseRows:
 
     def test_points_are_rows_of_a_hundred(self) -> None:
         verdict = judge_these_rows([10, 9] * 8, [9, 9] * 8, 10)
+        assert verdict.effect_points is not None
         assert verdict.effect_points.mean == pytest.approx(5.0)
-        assert verdict.effect_points.interval.low == pytest.approx(10 * verdict.effect_rows.interval.low)
+        assert verdict.effect_points.interval.low == pytest.approx(10 * verdict.effect.interval.low)
 
     def test_a_real_lead_of_less_than_a_row_says_so(self) -> None:
         verdict = judge_these_rows([115, 114, 114, 114] * 16, [114] * 64, 116)
@@ -87,22 +88,22 @@ class TestNewRows:
         winner, constant = np.full((30, 4), 108), np.full((30, 4), 105)
         winner[:, 0] += 4
         verdict = judge_new_rows(winner, constant, 235, 116)
-        assert verdict.effect_rows.mean == pytest.approx(4.0)
-        assert verdict.effect_rows.samples == 30
+        assert verdict.effect.mean == pytest.approx(4.0)
+        assert verdict.effect.samples == 30
 
     def test_a_tiny_set_resolves_nothing(self) -> None:
         generator = np.random.default_rng(0)
         winner, constant = generator.integers(6, 10, (2, 30, 4))
         verdict = judge_new_rows(winner, constant, 20, 10)
         assert verdict.word is Word.NOT_RESOLVED
-        assert verdict.effect_rows.smallest_detectable > 0.9
+        assert verdict.effect.smallest_detectable > 0.9
 
     @pytest.mark.parametrize("rows", [60, 351, 5000])
     def test_equal_splits_leave_open_what_so_many_rows_may_have_missed(self, rows: int) -> None:
         right = np.full((1000, 4), rows // 6)
         verdict = judge_new_rows(right, right, rows - rows // 3, rows // 3, smallest_of_interest=rows / 1000)
-        assert verdict.effect_rows.interval.high == pytest.approx(1.23, abs=0.05)
-        assert verdict.effect_rows.smallest_detectable == verdict.effect_rows.interval.high
+        assert verdict.effect.interval.high == pytest.approx(1.23, abs=0.05)
+        assert verdict.effect.smallest_detectable == verdict.effect.interval.high
 
     def test_other_shapes_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"must share their runs, got \(2, 2\) and \(3, 2\)"):

@@ -14,6 +14,7 @@ from sweep.errors import BadInput, StorageFailed
 from sweep.schedules.open_loop import cosine
 from sweep.search.loop import propose, to_record
 from sweep.search.space import SearchSpace
+from sweep.space import Value
 from sweep.store.database import Database
 from sweep.store.queries import find_study
 from sweep.store.study import PACKAGES, cpu_name, git_commit, open_study, read_documents, write_documents
@@ -221,7 +222,8 @@ def test_other_default_spaces_set_aside_what_they_do_not_hold(
         return make_plan(recipes=(), schedules={"constant": {}, "cosine": {}})
 
     open_study(database, plan(), DATA_SHA256)
-    space, tried = SearchSpace(plan().search), {"schedule": "cosine", "learning_rate": 0.1, "cosine.final_ratio": 0.1}
+    space = SearchSpace(plan().search)
+    tried: dict[str, Value] = {"schedule": "cosine", "learning_rate": 0.1, "cosine.final_ratio": 0.1}
     trials = [finished(from_params(each), space=space) for each in (tried, tried | {"cosine.final_ratio": 0.25})]
     store(database, database.storage.get_study_id_from_name("tiny"), trials)
     assert "set_aside" not in open_study(database, plan(), DATA_SHA256).user_attrs

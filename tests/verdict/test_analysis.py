@@ -53,7 +53,10 @@ def test_the_verdict_is_about_winner_minus_tuned_constant(record: VerdictRecord)
     found = compute_verdict(PLAN, record)
     effect = compare(record.winner.confirmation.correct, record.constant.confirmation.correct).effect
     assert found.on_these_rows.effect_rows == found.ladder[-1].change == effect
-    assert effect.mean == pytest.approx(found.winner.correct_mean - found.tuned_constant.correct_mean)
+    ours, theirs = found.winner.correct_mean, found.tuned_constant.correct_mean
+    assert ours is not None
+    assert theirs is not None
+    assert effect.mean == pytest.approx(ours - theirs)
 
 
 @pytest.mark.parametrize(("lead", "word"), [(2, Word.BETTER), (0, Word.NO_BETTER), (-2, Word.WORSE)])
@@ -161,7 +164,9 @@ def test_what_no_single_model_can_show_is_told(record: VerdictRecord) -> None:
 
 def test_runs_far_more_spread_than_trained_ones_are_flagged(record: VerdictRecord) -> None:
     wild = changed(record, Role.CONSTANT, correct=(60, 110, 80, 112, 70, 111, 90, 100))
-    assert compute_verdict(PLAN, wild).tuned_constant.spread.flagged
+    spread = compute_verdict(PLAN, wild).tuned_constant.spread
+    assert spread is not None
+    assert spread.flagged
 
 
 def test_equal_differences_need_no_number_of_seeds(record: VerdictRecord) -> None:

@@ -16,6 +16,8 @@ def test_three_classes_come_to_a_verdict(tmp_path: Path) -> None:
     assert wine.split.class_rows == {"class_0": 20, "class_1": 23, "class_2": 16}
     assert wine.split.warnings == ("one validation row is 1.69 points",)
     assert wine.winner.recall.keys() == {"class_0", "class_1", "class_2"}
+    assert wine.winner.correct_mean is not None
     assert wine.winner.correct_mean > 40
+    assert wine.majority is not None
     assert (wine.majority.label, wine.majority.rows) == ("class_1", 23)
     assert [judged.rows for judged in wine.judgements.values()] == [59, 59]

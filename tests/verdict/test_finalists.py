@@ -46,7 +46,8 @@ def test_of_every_schedule_within_noise_the_best_races_too() -> None:
 
 
 def test_within_noise_is_judged_by_the_metric() -> None:
-    losses = {"leader": [0.1, 0.2, 0.1, 0.2, 0.1, 0.3], "near": [0.2, 0.1, 0.2, 0.1, 0.2, 0.3], "far": [3.0] * 6}
+    losses: dict[str, list[float | None]] = {"leader": [0.1, 0.2, 0.1, 0.2, 0.1, 0.3], "far": [3.0] * 6}
+    losses["near"] = [0.2, 0.1, 0.2, 0.1, 0.2, 0.3]
     losses["wild"] = [0.1, 0.1, 0.1, 0.1, 0.1, None]
     trials = {
         name: Best(0, 0.1, {"schedule": name}, TrialRecord(scores={"rmse": tuple(by_run)}, run_seeds=tuple(range(6))))

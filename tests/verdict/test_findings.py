@@ -42,7 +42,7 @@ class Knowing(FakeTrainer):
         rows = self.class_rows if split is None else np.bincount(split.validation_targets)
         right = np.array([self.answers(rows, seed) for seed in run_seeds], np.int32)
         losses = np.full(len(run_seeds), self.loss, np.float32)
-        kept = {"validation_rows": int(rows.sum()), "loss": np.array(self.train_loss)}
+        kept: dict[str, Any] = {"validation_rows": int(rows.sum()), "loss": np.array(self.train_loss)}
         return replace(outcome, correct=right.sum(axis=1), class_correct=right, log_loss=losses, **kept)
 
 
@@ -57,7 +57,9 @@ def judged(
     search = options.pop("search", {})
     targets = np.repeat(np.arange(len(shares)), np.round(3 * ROWS * np.array(shares)).astype(int)).astype(np.int32)
     targets = np.random.default_rng(3).permutation(targets)
-    inputs = np.random.default_rng(0).normal(size=(len(targets), 3)).astype(np.float32) * np.float32([wide, 1, 1])
+    inputs = np.random.default_rng(0).normal(size=(len(targets), 3)).astype(np.float32) * np.array(
+        [wide, 1, 1], np.float32
+    )
     names = tuple("abcdefgh"[: len(shares)])
     split = split_stratified(Dataset.of_arrays(inputs, targets, names, DATA_SHA256), 1 / 3, 0)
     trainer = Knowing(answers=answers, class_rows=np.bincount(split.validation_targets), **options)

@@ -24,7 +24,7 @@ from tests.verdict import records
 def by_log_loss(**verdict: float) -> Plan:
     plan = records.make_plan(trials=20)
     search = plan.search.model_copy(update={"metric": "log_loss"})
-    return plan.model_copy(update={"search": search, "verdict": VerdictPlan(**verdict)})
+    return plan.model_copy(update={"search": search, "verdict": VerdictPlan.model_validate(verdict)})
 
 
 @pytest.fixture(scope="module")

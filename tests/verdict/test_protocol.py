@@ -126,7 +126,7 @@ class TestStages:
         constant = record_of(database).constant.contender
         assert (constant.study, constant.schedule["learning_rate"], constant.momentum) == ("tiny", 0.1, 0.0)
         verdict = read_result(StoredStudy(database, "tiny")).verdict
-        assert verdict.on_these_rows.effect_rows.mean == 2
+        assert verdict.on_these_rows.effect.mean == 2
 
     def test_re_splits_are_drawn_without_the_study_s_own(self, made: Database) -> None:
         new = record_of(made).new_rows

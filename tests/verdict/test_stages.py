@@ -95,7 +95,7 @@ def test_of_numbers_the_split_tells_what_the_mean_scores() -> None:
 
 @pytest.mark.parametrize("metric", ["rmse", "r2"])
 def test_numbers_are_ranked_by_their_own_scores(metric: MetricName) -> None:
-    errors = {"good": [3.0, 3.1], "wild": [1.0, None], "bad": [4.0, 4.4]}
+    errors: dict[str, list[float | None]] = {"good": [3.0, 3.1], "wild": [1.0, None], "bad": [4.0, 4.4]}
     contenders = {
         name: Contender.of(STEP).model_copy(
             update={
