@@ -228,7 +228,7 @@ def _refuse_unbounded(found: Columns, layout: Layout, values: NDArray[np.float64
     for place, number in enumerate(layout.numbers):
         column = values[:, place]
         low, high = np.fmin.reduce(column), np.fmax.reduce(column)
-        if not max(-low, high) <= most:
+        if max(-low, high) > most:  # not so where every cell is missing
             row = int(np.flatnonzero(np.abs(column) > most)[0])
             shown = next(each for each in found.inputs if each.position == number.column).shown
             reason = (

@@ -125,6 +125,10 @@ class TestReading:
         assert (dataset.values.ravel().tolist(), dataset.classes) == ([1, 3], ("a", "b"))
         assert any("2 rows without a label left out" in note for note in dataset.notes)
 
+    def test_a_column_may_be_empty_where_there_is_a_label(self, tmp_path: Path) -> None:
+        dataset = read(tmp_path, "1,,a\n2,,b\n3,7,\n4,,a\n")
+        assert dataset.layout.fit(dataset.values).apply(dataset.values).tolist() == [[1, 0, 1], [2, 0, 1], [4, 0, 1]]
+
     def test_features_may_share_a_name(self, tmp_path: Path) -> None:
         assert read(tmp_path, "x,x,kind\n1,2,a\n3,4,b\n", header=True).values.tolist() == [[1, 2], [3, 4]]
 
