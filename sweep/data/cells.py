@@ -63,6 +63,15 @@ def some(cells: pd.Series, count: int = SAMPLE) -> pd.Series:
     return cells if len(cells) <= count else cells.iloc[:: -(-len(cells) // count)]
 
 
+def written_by_type(cells: pd.Series) -> str:
+    """Return how cells are written that are no text: `truth`, `date` or `plain` numbers; empty for text."""
+    if pd.api.types.is_bool_dtype(cells):
+        return "truth"
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return "date"
+    return "plain" if pd.api.types.is_numeric_dtype(cells) else ""
+
+
 def by_value(text: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
     """Change every cell, each different one once."""
     codes, different = pd.factorize(text)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from reprlib import repr as shortened
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from sweep.data.cells import as_text, days, is_whole, read_dates, read_numbers, read_units, some, text_of, unlike_a_date
+from sweep.data.cells import (
+    as_text,
+    days,
+    is_whole,
+    read_dates,
+    read_numbers,
+    read_units,
+    some,
+    text_of,
+    unlike_a_date,
+    written_by_type,
+)
 from sweep.data.label import AS_STATED, ID_ROWS, ID_SHARE, LONGEST_CLASS_LIST, LOOKED_AT, find_label, read_label
 from sweep.data.reading import Table
 from sweep.errors import BadInput
@@ -113,6 +125,22 @@ class Columns:
         return next(column for column in self.columns if column.role is ColumnRole.LABEL)
 
 
+class Cells(NamedTuple):
+    """What the cells of a column were read as.
+
+    Attributes:
+        role: what the column is used as.
+        why: the reason, where it is not plain.
+        values: numbers, or words.
+        written: how they are written, as `Column` has it.
+    """
+
+    role: ColumnRole
+    why: str
+    values: pd.Series
+    written: str = "words"
+
+
 @dataclass(frozen=True)
 class Stated:
     """What a study file says of the columns.
@@ -152,28 +180,28 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
         cells = table.columns[position]
         distinct = int(cells.iloc[:LOOKED_AT].nunique())
         if position == label:
-            role, why = ColumnRole.LABEL, why_label
+            found = Cells(ColumnRole.LABEL, why_label, cells)
         elif position in dropped:
-            role, why = ColumnRole.DROPPED, AS_STATED
+            found = Cells(ColumnRole.DROPPED, AS_STATED, cells)
         else:
-            role, why, values[position] = _role(table, position, roles.get(position), distinct)
-        name = table.names[position] if table.names else ""
-        missing, written = table.missing.get(position, {}), _written(cells, role, table.form.decimal or ".")
-        columns.append(Column(position, name, role, why, distinct, missing, written))
-    columns = _with_an_input(columns, values, table)
-    task, why, values[label], classes = read_label(table, label, stated.task, stated.labels)
-    _refuse_infinite(table, label, values[label])
+            found = _read_column(table, position, roles.get(position), distinct)
+        name, missing = table.names[position] if table.names else "", table.missing.get(position, {})
+        columns.append(Column(position, name, found.role, found.why, distinct, missing, found.written))
+        values[position] = found.values
+    columns = _with_an_input(columns)
+    target = read_label(table, label, stated.task, stated.labels)
+    values[label], columns[label] = target.values, replace(columns[label], written=target.written)
+    refuse_beyond(table.shown(label), target.values)
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
-    return Columns(pd.DataFrame(kept, copy=False), tuple(columns), task, why, classes)
+    return Columns(pd.DataFrame(kept, copy=False), tuple(columns), target.task, target.why, target.classes)
 
 
-def _with_an_input(columns: list[Column], values: dict[int, pd.Series], table: Table) -> list[Column]:
+def _with_an_input(columns: list[Column]) -> list[Column]:
     """Return the columns, of which one must be an input: a column that counts, if there is no other."""
     if any(column.role in INPUTS for column in columns):
         return columns
     for column in columns:
         if column.why == NUMBERS_ROWS and not _is_named_id(column.name):
-            values[column.position] = table.columns[column.position]
             number = replace(column, role=ColumnRole.NUMBER, why=f"{NUMBERS_ROWS}, and there is no other input")
             return [number if each is column else each for each in columns]
     others = [each for each in columns if each.role not in USED]
@@ -183,63 +211,66 @@ def _with_an_input(columns: list[Column], values: dict[int, pd.Series], table: T
     raise BadInput("data.file", f"must have a column that a network can read, got none: {reasons}{cure}.")
 
 
-def _role(table: Table, position: int, stated: StatedRole | None, distinct: int) -> tuple[ColumnRole, str, pd.Series]:
-    """Return what an input column is, the reason, and its values: numbers, or words."""
+def _read_column(table: Table, position: int, stated: StatedRole | None, distinct: int) -> Cells:
+    """Return what an input column is, and its cells as that."""
     cells = table.columns[position]
     if stated is not None:
         return _as_stated(table, position, stated)
     if table.kinds.get(position) == "words" and not cells.isna().all():
-        return ColumnRole.WORDS, "the file says so", as_text(cells)
+        return Cells(ColumnRole.WORDS, "the file says so", as_text(cells), written_by_type(cells) or "words")
     present = cells.dropna() if cells.hasnans else cells
     if present.empty:
-        return ColumnRole.EMPTY, "no cell has a value", cells
+        return Cells(ColumnRole.EMPTY, "no cell has a value", cells)
     if distinct == min(len(cells), LOOKED_AT) or not pd.api.types.is_numeric_dtype(cells):
         identifies = _identifies(table, position, present)
         if identifies:
-            return ColumnRole.ID, identifies, cells
-    role, why, values = _read_cells(table, position, present)
-    if role is ColumnRole.NUMBER:
-        _refuse_infinite(table, position, values)
+            return Cells(ColumnRole.ID, identifies, cells, written_by_type(cells) or "words")
+    found = _read_cells(table, position, present)
+    if found.role is ColumnRole.NUMBER:
+        refuse_beyond(table.shown(position), found.values)
     if distinct == 1 and len(present) == len(cells) and bool((cells == cells.iloc[0]).all()):
-        why = f"every cell is {shortened(text_of(present.iloc[0]))}"
-        role = ColumnRole.CONSTANT if role is ColumnRole.WORDS else role
-    return role, why, values
+        role = ColumnRole.CONSTANT if found.role is ColumnRole.WORDS else found.role
+        return found._replace(role=role, why=f"every cell is {shortened(text_of(present.iloc[0]))}")
+    return found
 
 
-def _refuse_infinite(table: Table, position: int, values: pd.Series) -> None:
+def refuse_beyond(shown: str, values: pd.Series, most: float = sys.float_info.max) -> None:
+    """Raise `BadInput` for the first number of a column beyond `most`; its row counts from 1."""
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iub":
         return
-    infinite = np.isinf(values.to_numpy("float64"))
-    if infinite.any():
-        row = int(infinite.argmax())
-        rule = f"row {row + 1}, {table.shown(position)} must be finite as a 32-bit float, got {values.iloc[row]:g}"
-        raise BadInput("data.file", f"{rule}.")
+    beyond = np.abs(values.to_numpy("float64")) > most
+    if beyond.any():
+        place = int(beyond.argmax())
+        where = f"row {values.index[place] + 1}, {shown}"
+        raise BadInput("data.file", f"{where} must be finite as a 32-bit float, got {values.iloc[place]:g}.")
 
 
-def _read_cells(table: Table, position: int, present: pd.Series) -> tuple[ColumnRole, str, pd.Series]:
-    """Read a column as numbers, else as numbers with signs and units, else as dates, else as words."""
-    cells = table.columns[position]
-    if pd.api.types.is_numeric_dtype(cells):
-        return ColumnRole.NUMBER, "", _plain(cells)
-    if pd.api.types.is_datetime64_any_dtype(cells):
-        return ColumnRole.DATE, "days since 1970", days(cells)
+def _read_cells(table: Table, position: int, present: pd.Series) -> Cells:
+    """Read a column as numbers, else as dates, else as numbers with signs and units, else as words."""
+    cells, written = table.columns[position], written_by_type(table.columns[position])
+    if written == "date":
+        return Cells(ColumnRole.DATE, "days since 1970", days(cells), written)
+    if written:
+        return Cells(ColumnRole.NUMBER, "", _plain(cells), written)
     text, decimal = cells.astype("str").where(cells.notna()), table.form.decimal or "."
     dates = read_dates(text)
     if dates is not None:
-        return ColumnRole.DATE if dates.are_days else ColumnRole.NUMBER, dates.how, dates.values
+        role = ColumnRole.DATE if dates.are_days else ColumnRole.NUMBER
+        return Cells(role, dates.how, dates.values, dates.written)
     if read_numbers(some(present.astype("str")), decimal).notna().any():
         numbers = read_numbers(text, decimal)
         if numbers.notna().sum() == len(present):
-            return ColumnRole.NUMBER, f"written like {shortened(str(present.iloc[0]))}", numbers
+            how = f"written like {shortened(str(present.iloc[0]))}"
+            return Cells(ColumnRole.NUMBER, how, numbers, "dressed")
         _refuse_mixture(table, position, text, numbers)
     measures = read_units(text, decimal)
     if measures is not None:
-        return ColumnRole.NUMBER, measures.how, measures.values
+        return Cells(ColumnRole.NUMBER, measures.how, measures.values, measures.written)
     unlike = unlike_a_date(text)
     if unlike is not None:
         rule = f"{table.shown(position)} must hold dates that are written alike, got {shortened(unlike)}"
         raise BadInput("data.file", f'{rule}; leave it out by data.drop, or set data.roles to "words" for it.')
-    return ColumnRole.WORDS, "", text
+    return Cells(ColumnRole.WORDS, "", text)
 
 
 def _refuse_mixture(table: Table, position: int, text: pd.Series, numbers: pd.Series) -> None:
@@ -256,54 +287,34 @@ def _refuse_mixture(table: Table, position: int, text: pd.Series, numbers: pd.Se
     raise BadInput("data.file", f"{rule}; {cure}.")
 
 
-def _as_stated(table: Table, position: int, role: StatedRole) -> tuple[ColumnRole, str, pd.Series]:
-    cells = table.columns[position]
+def _as_stated(table: Table, position: int, role: StatedRole) -> Cells:
+    cells, written = table.columns[position], written_by_type(table.columns[position])
     if role == "id":
-        return ColumnRole.ID, AS_STATED, cells
+        return Cells(ColumnRole.ID, AS_STATED, cells, written or "words")
     text = as_text(cells)
     if role == "words":
-        return ColumnRole.WORDS, AS_STATED, text
+        return Cells(ColumnRole.WORDS, AS_STATED, text, written or "words")
     first = text.dropna()
     if first.empty:
         raise BadInput("data.roles", f"{table.shown(position)} must hold {role}s, got no value at all.")
     if role == "date":
-        if pd.api.types.is_datetime64_any_dtype(cells):
-            return ColumnRole.DATE, AS_STATED, days(cells)
+        if written == "date":
+            return Cells(ColumnRole.DATE, AS_STATED, days(cells), written)
         found = read_dates(text)
         if found is None:
             raise BadInput("data.roles", f"{table.shown(position)} must hold dates, got {shortened(first.iloc[0])}.")
-        return ColumnRole.DATE, AS_STATED, found.values
+        return Cells(ColumnRole.DATE, AS_STATED, found.values, found.written)
     if pd.api.types.is_numeric_dtype(cells):
-        return ColumnRole.NUMBER, AS_STATED, _plain(cells)
+        return Cells(ColumnRole.NUMBER, AS_STATED, _plain(cells), written)
     decimal = table.form.decimal or "."
-    numbers = read_numbers(text, decimal)
+    numbers, written = read_numbers(text, decimal), "dressed"
     wrong = text[numbers.isna() & text.notna()]
     if len(wrong):
         measures = read_units(text, decimal)
         if measures is None:
             raise BadInput("data.roles", f"{table.shown(position)} must hold numbers, got {shortened(wrong.iloc[0])}.")
-        numbers = measures.values
-    return ColumnRole.NUMBER, AS_STATED, numbers
-
-
-def _written(cells: pd.Series, role: ColumnRole, decimal: str) -> str:
-    """Return how the cells of a column are written: `Column.written`."""
-    for word, is_so in (
-        ("truth", pd.api.types.is_bool_dtype),
-        ("date", pd.api.types.is_datetime64_any_dtype),
-        ("plain", pd.api.types.is_numeric_dtype),
-    ):
-        if is_so(cells):
-            return word
-    if role not in (ColumnRole.NUMBER, ColumnRole.DATE, ColumnRole.LABEL):
-        return "words"
-    text = as_text(cells)
-    dates = read_dates(text) if role is not ColumnRole.LABEL else None
-    if dates is not None:
-        return dates.written
-    if read_numbers(text, decimal).notna().sum() == cells.notna().sum():
-        return "dressed"
-    return "words" if role is ColumnRole.LABEL else "units"
+        numbers, written = measures.values, measures.written
+    return Cells(ColumnRole.NUMBER, AS_STATED, numbers, written)
 
 
 def _identifies(table: Table, position: int, present: pd.Series) -> str:

@@ -15,7 +15,7 @@ from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
 from sweep.data.table import SplitKind
 from sweep.model import Answer
-from sweep.task import MetricName, TaskName
+from sweep.task import DEFAULT_METRICS, MetricName, TaskName
 
 MOST_WORDS = 8  # that are listed
 
@@ -114,7 +114,7 @@ def describe_table(path: Path, form: Form, stated: Stated) -> TableAnswer:
         unlabelled=int(target.isna().sum()),
         inputs=len(found.inputs),
         split="stratified",
-        metric="accuracy" if found.classes else "rmse",
+        metric=DEFAULT_METRICS[found.task],
         baseline=share if found.classes else float(target.std(ddof=0)),
         data=state_all(path.name, table, found, stated),
         notes=table.notes,

@@ -235,10 +235,10 @@ def _form(found: Columns) -> Iterator[str]:
         yield "pairs of columns look like the two halves of numbers with a decimal comma, which need quotes around them"
 
 
-def listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str], between: str = ", ") -> str:
     """Return items in one sentence, at most 5."""
     more = [f"{len(items) - MOST_LISTED:,} more"] if len(items) > MOST_LISTED else []
-    return ", ".join([*items[:MOST_LISTED], *more])
+    return between.join([*items[:MOST_LISTED], *more])
 
 
 def _quoted(label: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from sweep.data.cells import as_text, is_whole, read_dates, read_numbers, read_units, some, text_of
+from sweep.data.cells import as_text, is_whole, read_dates, read_numbers, read_units, some, text_of, written_by_type
 from sweep.data.reading import Table
 from sweep.errors import BadInput, nearest
 from sweep.task import TaskName
@@ -63,15 +64,31 @@ def _may_be_label(table: Table, position: int) -> bool:
     return read_dates(text) is None
 
 
-def read_label(
-    table: Table, label: int, task: TaskName | None, renamed: Mapping[str, str]
-) -> tuple[TaskName, str, pd.Series, tuple[str, ...]]:
-    """Return what the label holds, why, its values (class indices or numbers; NaN where missing), and the classes."""
+class Target(NamedTuple):
+    """What a label holds.
+
+    Attributes:
+        task: classes or numbers.
+        why: the reason.
+        values: class indices or numbers; NaN where missing.
+        classes: sorted as text; empty for numbers.
+        written: how its cells are written, as `Column` has it.
+    """
+
+    task: TaskName
+    why: str
+    values: pd.Series
+    classes: tuple[str, ...]
+    written: str
+
+
+def read_label(table: Table, label: int, task: TaskName | None, renamed: Mapping[str, str]) -> Target:
+    """Return what the label holds."""
     cells = table.columns[label]
     present = cells.dropna()
     if present.empty:
         raise BadInput("data.label", f"must name a column with values, got {table.shown(label)}.")
-    numbers = _numbers_of_label(table, cells)
+    numbers, written = _numbers_of_label(table, cells)
     are_numbers = numbers.notna().sum() == len(present)
     different, why = int(present.nunique()), AS_STATED
     if task is None and label in table.kinds and different > 2:
@@ -90,7 +107,7 @@ def read_label(
             raise BadInput(
                 "data.label", f"must name a column of different numbers, got only {text_of(present.iloc[0])}."
             )
-        return task, why, numbers, ()
+        return Target(task, why, numbers, (), written)
     words = as_text(cells)
     unknown = [word for word in renamed if not (words == word).any()]
     if unknown:
@@ -108,16 +125,17 @@ def read_label(
             f"{len(classes)} different words in {len(present)} rows{dates}.",
         )
     codes = pd.Series(pd.Categorical(words, categories=classes).codes, index=words.index).astype("float64")
-    return task, why, codes.where(words.notna()), classes
+    return Target(task, why, codes.where(words.notna()), classes, written_by_type(cells) or "words")
 
 
-def _numbers_of_label(table: Table, cells: pd.Series) -> pd.Series:
+def _numbers_of_label(table: Table, cells: pd.Series) -> tuple[pd.Series, str]:
+    """Return a label's cells as numbers, NaN where they are none, and how these are written."""
     if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
-        return cells.astype("float64")
+        return cells.astype("float64"), written_by_type(cells)
     text, decimal = cells.astype("str").where(cells.notna()), table.form.decimal or "."
     numbers = read_numbers(text, decimal)
     measures = read_units(text, decimal) if numbers.isna().all() and text.nunique() > LONGEST_CLASS_LIST else None
-    return numbers if measures is None else measures.values
+    return (numbers, "dressed") if measures is None else (measures.values, measures.written)
 
 
 def _are_codes(numbers: pd.Series) -> bool:

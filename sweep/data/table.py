@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from sweep.data.columns import Column, ColumnRole, Columns, Stated, StatedRole, find_columns
+from sweep.data.columns import Column, ColumnRole, Columns, Stated, StatedRole, find_columns, refuse_beyond
+from sweep.data.doubts import listed
 from sweep.data.form import Form
 from sweep.data.label import AS_STATED
 from sweep.data.preparation import Layout, Preparation, Scale
@@ -27,7 +28,6 @@ Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
 SplitKind: TypeAlias = Literal["stratified", "random", "tail"]
 MOST_GROUPS = 10  # of numbers, whose shares a stratified split keeps
 LARGEST = 1e150  # whose square is finite in double precision
-MOST_LISTED = 5  # columns in one sentence
 
 
 class DataKeys(Form):
@@ -200,7 +200,9 @@ def read_dataset(path: Path, keys: DataKeys) -> Dataset:
     found, missing = _complete_rows(found, keys)
     layout, values = Layout.of(found, scale=keys.scale, words=keys.words, rare=keys.rare)
     targets = found.values[found.label.position].to_numpy(np.int32 if found.classes else np.float64)
-    _refuse_unbounded(found, layout, values)
+    most = float(np.finfo(np.float32).max) if keys.scale == "none" else LARGEST
+    for column in (column for column in found.inputs if column.role is not ColumnRole.WORDS):
+        refuse_beyond(column.shown, found.values[column.position], most)
     if keys.header:
         _refuse_header_of_data(found)
     notes = (*table.notes, *_column_notes(found), *missing, *found.doubts)
@@ -220,21 +222,6 @@ def read_dataset(path: Path, keys: DataKeys) -> Dataset:
         arrays=table.arrays,
         notes=notes,
     )
-
-
-def _refuse_unbounded(found: Columns, layout: Layout, values: NDArray[np.float64]) -> None:
-    """Refuse a number that is infinite, or becomes so in a network's single precision."""
-    most = float(np.finfo(np.float32).max) if layout.scale == "none" else LARGEST
-    for place, number in enumerate(layout.numbers):
-        column = values[:, place]
-        low, high = np.fmin.reduce(column), np.fmax.reduce(column)
-        if max(-low, high) > most:  # not so where every cell is missing
-            row = int(np.flatnonzero(np.abs(column) > most)[0])
-            shown = next(each for each in found.inputs if each.position == number.column).shown
-            reason = (
-                f"row {found.values.index[row] + 1}, {shown} must be finite as a 32-bit float, got {column[row]:g}."
-            )
-            raise BadInput("data.file", reason)
 
 
 def _refuse_header_of_data(found: Columns) -> None:
@@ -258,18 +245,18 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
     if not holes:
         return found, notes
     cells = sum(int(found.values[column.position].isna().sum()) for column in holes)
-    listed = _listed([f"{column.shown}: {_tokens(column)}" for column in holes], "; ")
+    where = listed([f"{column.shown}: {_tokens(column)}" for column in holes], "; ")
     if keys.missing == "refuse":
         cure = 'state missing = "median" or "drop", or leave columns out by data.drop'
-        raise BadInput("data.missing", f"is refuse, and {cells} cells are missing, in {listed}; {cure}.")
+        raise BadInput("data.missing", f"is refuse, and {cells} cells are missing, in {where}; {cure}.")
     if keys.missing == "drop":
         whole = found.values[[column.position for column in found.inputs]].notna().all(axis=1)
         if not whole.any():
-            raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {listed}.")
-        notes.append(f"{_rows(int((~whole).sum()))} with a missing cell left out, in {listed}")
+            raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {where}.")
+        notes.append(f"{_rows(int((~whole).sum()))} with a missing cell left out, in {where}")
         return replace(found, values=found.values[whole]), notes
     told = "a number gets the median and an input that says so, a word is a category of its own"
-    notes.append(f"{cells} cells are missing, in {listed}; {told}")
+    notes.append(f"{cells} cells are missing, in {where}; {told}")
     return found, notes
 
 
@@ -286,7 +273,7 @@ def _column_notes(found: Columns) -> list[str]:
         columns = [column for column in found.columns if column.role is role]
         if columns:
             words = one if len(columns) == 1 else many
-            shown.append(f"{_listed([column.shown for column in columns], ', ')} {words}")
+            shown.append(f"{listed([column.shown for column in columns])} {words}")
     if not found.classes:
         why = found.why if found.why == AS_STATED else f"since {found.why}"
         shown.append(f"{found.label.shown} is predicted as a number, {why}")
@@ -295,11 +282,6 @@ def _column_notes(found: Columns) -> list[str]:
 
 def _tokens(column: Column) -> str:
     return ", ".join(f"{count} {token!r}" if token else f"{count} empty" for token, count in column.missing.items())
-
-
-def _listed(items: list[str], between: str) -> str:
-    more = [f"{len(items) - MOST_LISTED} more"] if len(items) > MOST_LISTED else []
-    return between.join(items[:MOST_LISTED] + more)
 
 
 def _rows(number: int) -> str:
@@ -383,8 +365,6 @@ def _checked(split: Split, kind: SplitKind) -> Split:
     without = [classes[place] for place in np.flatnonzero(trained == 0)]
     if without:
         cure = "" if kind == "stratified" else '; kind = "stratified" keeps the shares of the classes'
-        reason = (
-            f"must leave rows of every class to train on, got none of {_listed(list(map(shortened, without)), ', ')}"
-        )
+        reason = f"must leave rows of every class to train on, got none of {listed(list(map(shortened, without)))}"
         raise BadInput("split.kind", f"{reason}{cure}.")
     return split
