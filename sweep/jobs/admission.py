@@ -84,9 +84,13 @@ def settle(plan: Plan, registry: Registry) -> Plan:
 
 def read_registered(registry: Registry, name: str) -> Dataset:
     """Read a registered data set, once for each state of its file; raise `BadInput` if it cannot be read."""
-    path, known = registry.data_path(name), registry.data(name)
+    return read_once(registry.data_path(name), registry.data(name))
+
+
+def read_once(path: Path, keys: DataKeys) -> Dataset:
+    """Read a file, once for each state of it and each way to read it; raise `BadInput` if it cannot be read."""
     modified = path.stat().st_mtime_ns if path.exists() else 0
-    return _read(str(path), modified, known.keys.model_dump_json())
+    return _read(str(path), modified, keys.keys.model_dump_json())
 
 
 @lru_cache(maxsize=64)

@@ -23,11 +23,10 @@ from sweep.api import Study
 from sweep.config.plan import Plan
 from sweep.config.study_file import read_study_file
 from sweep.errors import NotYet, SweepError
-from sweep.jobs.admission import admit, named_data
+from sweep.jobs.admission import admit, named_data, read_once
 from sweep.jobs.queue import ExitStatus, Job
 from sweep.jobs.studies import StudyAnswer, StudyService
 from sweep.jobs.supervisor import Supervisor
-from sweep.search.session import read_data
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
@@ -196,7 +195,8 @@ class AppState:
                     datasets = self.service.datasets()
                     if all(known.sha256 != digest for known in datasets):
                         continue
-                    named = named_data(read_data(study_file)[0].plan, digest, datasets)
+                    dataset = read_once(study_file.data_path, study_file.plan.data)
+                    named = named_data(study_file.settled(dataset).plan, digest, datasets)
                     found.append(admit(named.model_dump(mode="json"), self.service.registry()))
                 except (SweepError, OSError):
                     continue
