@@ -18,9 +18,9 @@ from sweep.errors import BadInput
 from sweep.model import Answer
 from sweep.schedules import read_schedule
 from sweep.space import contains
-from sweep.store.queries import Best, StoredStudy, StudyReader
+from sweep.store.queries import SET_ASIDE, Best, StoredStudy, StudyReader
 
-GROWTH, SET_ASIDE, TRAINED_AGAIN = "growth", "set_aside", "trained_again"
+GROWTH, TRAINED_AGAIN = "growth", "trained_again"
 SPACE = ("learning_rate", "momentum", "schedules")
 # What decides which candidates come next; a change of any of it begins an era.
 PROPOSING = (*SPACE, "replicates", "round_size", "sampler_seed")

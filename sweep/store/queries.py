@@ -24,6 +24,7 @@ from sweep.store.trials import BRIEF, TrialRecord, read_record
 from sweep.task import METRICS, MetricName
 
 VALUED_BY = "valued_by"  # the study's attribute that says which metric its trials' values are
+SET_ASIDE = "set_aside"  # and that with the numbers of the trials that do not rank
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class StudyReader:
     @property
     def set_aside(self) -> frozenset[int]:
         """The numbers of the trials that lie outside the search space since the study has grown, and do not rank."""
-        kept = self.attributes.get("set_aside")
+        kept = self.attributes.get(SET_ASIDE)
         return frozenset(each for each in kept if isinstance(each, int)) if isinstance(kept, list) else frozenset()
 
     def standings(self, top: int | None = None, *, aside: bool = False) -> pd.DataFrame:

@@ -19,8 +19,8 @@ from sweep.seeds import STRIDE
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
-from sweep.store.growth import SET_ASIDE, TRAINED_AGAIN, has_grown
-from sweep.store.queries import StoredStudy
+from sweep.store.growth import TRAINED_AGAIN, has_grown
+from sweep.store.queries import SET_ASIDE, StoredStudy
 from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role, searches

@@ -22,9 +22,7 @@ from sweep.client.http import Client
 from sweep.config.plan import DataPlan, Plan
 from sweep.config.registry import Registry
 from sweep.config.study_file import read_study_file
-from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound, StorageFailed
-from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.queue import JOBS, JobQueue, JobState, Progress
 from sweep.jobs.studies import StudyAnswer
 from sweep.search.session import read_data
@@ -32,7 +30,7 @@ from sweep.store.database import Database
 from tests.cli import fake_sweep
 from tests.cli.conftest import Run
 from tests.cli.serving import ROOT, TOKENS, Serving, reply, scripted, serving, stream
-from tests.fakes import make_coordinator
+from tests.fakes import READING, dataset_answer, make_coordinator
 from tests.protocols import FEW
 
 SMOKE = ROOT / "studies" / "smoke.toml"
@@ -94,23 +92,6 @@ def named(path: Path) -> Plan:
     return settled.model_copy(update={"data": DataPlan(name="ionosphere", **settled.data.keys.model_dump())})
 
 
-READING = DataKeys(header=False, label=-1, task="classes", scale="none")
-
-
-def dataset(name: str, sha256: str) -> DatasetAnswer:
-    return DatasetAnswer(
-        name=name,
-        about="",
-        sha256=sha256,
-        header=False,
-        label=-1,
-        reading=READING,
-        rows=1,
-        features=1,
-        classes=("b", "g"),
-    )
-
-
 class TestOrder:
     def test_a_study_is_followed_to_its_verdict_then_trains_nothing_and_a_larger_budget_goes_on(
         self, run: Run, service: Serving, write: Write, book: JobQueue
@@ -147,7 +128,7 @@ class TestOrder:
         """A server with two data sets: the stored study has the one, the file here is the other."""
         wanted = named(write())
         stored = wanted.model_copy(update={"data": DataPlan(name="other", **READING.model_dump())})
-        known = [dataset("ionosphere", "0"), dataset("other", "1")]
+        known = [dataset_answer("ionosphere", "0"), dataset_answer("other", "1")]
         taken = b'{"detail": "there is a study `smoke` already.", "field": "name"}'
         answers = (
             reply(taken, "application/problem+json", "409 Conflict"),

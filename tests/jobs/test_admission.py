@@ -11,10 +11,9 @@ import pytest
 
 from sweep.config.plan import DataPlan, SplitPlan
 from sweep.config.registry import Registry, read_registry
-from sweep.data.table import DataKeys
 from sweep.errors import BadInput, NotFound
-from sweep.jobs.admission import DatasetAnswer, admit, named_data, settle
-from tests.fakes import make_plan
+from sweep.jobs.admission import admit, named_data, settle
+from tests.fakes import READING, dataset_answer, make_plan
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = read_registry(ROOT / "data" / "registry.toml")
@@ -86,28 +85,15 @@ def test_a_registered_file_that_is_gone_is_refused() -> None:
 
 class TestNamedData:
     SHA256 = hashlib.sha256((ROOT / "data" / "ionosphere.csv").read_bytes()).hexdigest()
-    READING = DataKeys(header=False, label=-1, task="classes", scale="none")
-    KNOWN = DatasetAnswer(
-        name="known",
-        about="",
-        sha256=SHA256,
-        header=False,
-        label=-1,
-        reading=READING,
-        rows=351,
-        features=34,
-        classes=("b", "g"),
-    )
+    KNOWN = dataset_answer("known", SHA256)
 
     def test_a_file_is_known_by_what_it_holds(self) -> None:
-        plan = make_plan().model_copy(
-            update={"data": DataPlan(file="/somewhere/else.csv", **self.READING.model_dump())}
-        )
-        assert named_data(plan, self.SHA256, [self.KNOWN]).data == DataPlan(name="known", **self.READING.model_dump())
+        plan = make_plan().model_copy(update={"data": DataPlan(file="/somewhere/else.csv", **READING.model_dump())})
+        assert named_data(plan, self.SHA256, [self.KNOWN]).data == DataPlan(name="known", **READING.model_dump())
 
     def test_other_bytes_or_another_reading_are_other_data(self) -> None:
         for sha256, key in (("0" * 64, {}), (self.SHA256, {"header": True}), (self.SHA256, {"scale": "standard"})):
-            data = DataPlan(file="rows.csv", **self.READING.model_dump() | key)
+            data = DataPlan(file="rows.csv", **READING.model_dump() | key)
             with pytest.raises(NotFound, match=r"the same file, read in the same way; it has: known\."):
                 named_data(make_plan().model_copy(update={"data": data}), sha256, [self.KNOWN])
 
