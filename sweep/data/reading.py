@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO, TextIOWrapper
@@ -23,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.data.arff import arff_columns
+from sweep.data.blocks import THREADS, read_blocks
 from sweep.data.cells import by_value, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
 from sweep.data.form import (
@@ -138,7 +140,7 @@ class _Source:
     """A regular file: its digest and its first bytes."""
 
     path: Path
-    sha256: str
+    digest: Future[str]
     start: bytes
     rewritten: bytes | None = None
 
@@ -152,10 +154,16 @@ class _Source:
                 raise BadInput("data.file", f"must be a regular file, got {found}: {str(path)!r}.")
             with path.open("rb") as stream:
                 start = stream.read(8)
-                stream.seek(0)
-                return cls(path, hashlib.file_digest(stream, "sha256").hexdigest(), start)
+            beside = ThreadPoolExecutor(1)
+            digest = beside.submit(_digest, path)
+            beside.shutdown(wait=False)
+            return cls(path, digest, start)
         except OSError as error:
             raise BadInput("data.file", f"must be readable, got {error}.") from error
+
+    @property
+    def sha256(self) -> str:
+        return self.digest.result()
 
     @property
     def kind(self) -> Literal["csv", "arff", "parquet", "npz"]:
@@ -192,6 +200,11 @@ class _Source:
             return stream.read(size)
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _read_rows(source: _Source, stated: Form) -> Table:
     head = source.head()
     refuse_foreign(head)
@@ -214,7 +227,6 @@ def _read_text(source: _Source, text: Text) -> Table:
     options: dict[str, Any] = {
         "header": None,
         "sep": r"\s+" if form.delimiter == " " else form.delimiter,
-        "skiprows": text.begin,
         "keep_default_na": False,
         "decimal": form.decimal,
         "comment": form.comment,
@@ -223,18 +235,21 @@ def _read_text(source: _Source, text: Text) -> Table:
         "skipinitialspace": True,
         "low_memory": False,
     }
-    options |= {"chunksize": max(1_000, CHUNK_CELLS // len(text.rows[0])), "na_values": list(form.na_values or ())}
+    na_values = list(form.na_values or ())
 
-    def as_text(which: list[int], *, missing: bool = False) -> Iterator[pd.DataFrame]:
-        apart = options if missing else options | {"na_values": []}
+    def chunks(**more: Any) -> Iterator[pd.DataFrame]:
         with source.open() as stream:
-            yield from pd.read_csv(stream, usecols=which, dtype="object", **apart)
+            rows = max(1_000, CHUNK_CELLS // len(text.rows[0]))
+            yield from read_blocks(stream, options | more, begin=text.begin, rows=rows)
+
+    def as_text(which: list[int]) -> Iterator[pd.DataFrame]:
+        return chunks(usecols=which, dtype="object", na_values=[])
 
     try:
-        with source.open() as stream:
-            columns, mixed = _joined(pd.read_csv(stream, **options))
+        columns, mixed = _joined(chunks(na_values=na_values))
         if mixed:
-            columns[mixed] = pd.concat(as_text(mixed, missing=True), ignore_index=True)
+            words = chunks(usecols=mixed, dtype="object", na_values=na_values)
+            columns[mixed] = pd.concat(words, ignore_index=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         _refuse_ragged(source, text, len(text.rows[0]))
         raise BadInput("data.file", f"must be well-formed, got {str(error).strip()}.") from error
@@ -265,18 +280,20 @@ def _joined(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
             raise pd.errors.ParserError(f"rows of {len(pieces)} and of {chunk.shape[1]} fields")
         for parts, (_, cells) in zip(pieces, chunk.items(), strict=True):
             parts.append(cells)
-    columns: dict[int, pd.Series] = {}
     mixed = []
-    for position, parts in enumerate(pieces):
+
+    def column(position: int) -> pd.Series:
+        parts, pieces[position] = pieces[position], []
         if all(part.dtype.kind in "iuf" for part in parts):
-            columns[position] = pd.Series(np.concatenate([part.to_numpy() for part in parts]), copy=False)
-        elif len({part.dtype for part in parts}) == 1:
-            columns[position] = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-        else:
-            mixed.append(position)
-            columns[position] = pd.Series(np.zeros(sum(map(len, parts)), np.int8))
-        parts.clear()
-    return pd.DataFrame(columns, copy=False), mixed
+            return pd.Series(np.concatenate([part.to_numpy() for part in parts]), copy=False)
+        if len({part.dtype for part in parts}) == 1:
+            return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+        mixed.append(position)
+        return pd.Series(np.zeros(sum(map(len, parts)), np.int8))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        columns = dict(enumerate(pool.map(column, range(len(pieces)))))
+    return pd.DataFrame(columns, copy=False), sorted(mixed)
 
 
 def _refuse_ragged(source: _Source, text: Text, width: int) -> None:

@@ -17,6 +17,7 @@ ROWS = 5_000  # of 4 columns: five chunks
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweep.data.reading.CHUNK_CELLS", 4_000)
+    monkeypatch.setattr("sweep.data.blocks.BLOCK_BYTES", 10_000)
 
 
 def write(path: Path, rows: list[str]) -> Path:
