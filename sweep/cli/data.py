@@ -15,10 +15,11 @@ from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE, WIDTH
 from sweep.config.study_file import read_study_file
-from sweep.data.columns import ColumnRole
+from sweep.data.columns import ColumnRole, told_missing
 from sweep.data.description import ColumnAnswer, TableAnswer, describe_table
 from sweep.data.table import DataKeys
 from sweep.errors import BadInput, first_problem
+from sweep.task import MetricName
 
 MOST_CLASSES = 12  # that are listed
 MOST_COLUMNS = 40  # lines of the table
@@ -38,10 +39,11 @@ def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
     """
     given: dict[str, Any] = {}
     chosen: dict[str, Any] = {}
+    metric: MetricName | None = None
     if file.suffix == ".toml":
         study = read_study_file(file)
         given = study.plan.data.keys.model_dump(exclude_defaults=True)
-        chosen = {"split": study.plan.split.kind} | ({"metric": metric} if (metric := study.plan.search.metric) else {})
+        chosen, metric = {"split": study.plan.split.kind}, study.plan.search.metric
         file = study.data_path
     roles = dict(given.get("roles", {}))
     for word in options.get("roles", ()):
@@ -53,7 +55,7 @@ def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
         keys = DataKeys.model_validate(given | dict(options) | {"roles": roles})
     except ValidationError as error:
         raise first_problem(error, "data") from error
-    return describe_table(file, keys.form, keys.stated).model_copy(update=chosen)
+    return describe_table(file, keys.form, keys.stated, metric).model_copy(update=chosen)
 
 
 def show_table(found: TableAnswer) -> None:
@@ -139,7 +141,7 @@ def _missing(columns: list[ColumnAnswer]) -> str:
     for column in columns:
         for token, count in column.missing.items():
             counts[token] = counts.get(token, 0) + count
-    return ", ".join(f"{count:,} {token!r}" if token else f"{count:,} empty" for token, count in counts.items())
+    return told_missing(counts)
 
 
 def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +11,7 @@ from functools import lru_cache
 import pandas as pd
 
 EPOCH = pd.Timestamp(1970, 1, 1)
+COMPACT = "%Y%m%d"  # a date as one whole number, from 1900 to 2100
 SAMPLE = 200  # cells that decide what is worth trying
 SIGNS = r"[$€£¥₹%\s\u00a0\u202f]|US\$|R\$|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|Rs\.?)(?![A-Za-z])"
 THOUSANDS = {".": r"(?<=\d)[,'\u2019](?=\d{3}(?:\D|$))", ",": r"(?<=\d)[.'\u2019](?=\d{3}(?:\D|$))"}
@@ -133,6 +134,16 @@ def read_dates(text: pd.Series) -> Read | None:
     return None
 
 
+def read_compact_dates(cells: pd.Series) -> Read | None:
+    """Return days since 1970 if all numbers are dates such as 20200131."""
+    present = cells.dropna()
+    if present.empty or present.min() < 19_000_101 or present.max() > 21_001_231 or not is_whole(present):
+        return None
+    text = as_text(cells)
+    dates = _parsed(text, text.dropna(), COMPACT)
+    return None if dates is None else Read(f"written as {COMPACT}, read as days since 1970", days(dates), COMPACT)
+
+
 def _formats(first: str) -> Iterator[str]:
     """Yield the formats of moments that a cell may have."""
     clock = zone = ""
@@ -224,6 +235,55 @@ def unlike_a_date(text: pd.Series) -> str | None:
 def is_whole(numbers: pd.Series) -> bool:
     """Say whether numbers have no fraction."""
     return pd.api.types.is_integer_dtype(numbers) or bool((numbers == numbers.round()).all())
+
+
+def code_length(text: pd.Series) -> int:
+    """Return how many digits each cell has, if all have equally many and nothing else; 0 otherwise."""
+    length, present = 0, text.dropna()
+    for cells in (some(present), present):
+        lengths = cells.str.len()
+        if lengths.empty or lengths.nunique() > 1 or not cells.str.fullmatch(r"[0-9]+").all():
+            return 0
+        length = int(lengths.iloc[0])
+    return length
+
+
+def are_codes(text: pd.Series) -> bool:
+    """Say whether cells are codes such as 01234: equally many digits in each, some with a leading zero."""
+    return code_length(text) > 1 and bool(text.dropna().str.startswith("0").any())
+
+
+def find_codes(
+    columns: pd.DataFrame, rows: Sequence[Sequence[str]], as_text: Callable[[list[int]], Iterable[pd.DataFrame]]
+) -> dict[int, pd.Series]:
+    """Return the text of the columns of whole numbers that a file writes as codes such as 01234.
+
+    Args:
+        columns: numbers, where all cells of a column are such, or other cells.
+        rows: the first ones, as text.
+        as_text: reads columns again, some rows at a time.
+    """
+    found: dict[int, list[pd.Series]] = {}
+    for place in (int(place) for place in columns.columns if columns[place].dtype.kind in "iuf"):
+        numbers = columns[place].iloc[: len(rows)].notna()
+        first = pd.Series([row[place] for row in rows if len(row) > place], dtype="str")
+        length = code_length(first[numbers[: len(first)].to_numpy()]) if len(first) <= len(numbers) else 0
+        if length > 1 and columns[place].min() < 10 ** (length - 1):
+            found[place] = []
+    begin = 0
+    for chunk in as_text(list(found)) if found else ():
+        for place in tuple(found):
+            numbers = columns[place].iloc[begin : begin + len(chunk)]
+            text = chunk[place].set_axis(numbers.index)[numbers.notna()].astype("str").str.strip()
+            if len(text) and not code_length(text):
+                del found[place]
+            else:
+                found[place].append(text)
+        begin += len(chunk)
+        if not found:
+            break
+    whole = {place: pd.concat(parts).reindex(columns.index) for place, parts in found.items()}
+    return {place: text for place, text in whole.items() if are_codes(text)}
 
 
 def as_text(cells: pd.Series) -> pd.Series:

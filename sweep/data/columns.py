@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
 from reprlib import repr as shortened
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -15,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from sweep.data.cells import (
+    are_codes,
     as_text,
     days,
     is_whole,
+    read_compact_dates,
     read_dates,
     read_numbers,
     read_units,
@@ -26,7 +27,16 @@ from sweep.data.cells import (
     unlike_a_date,
     written_by_type,
 )
-from sweep.data.label import AS_STATED, ID_ROWS, ID_SHARE, LONGEST_CLASS_LIST, LOOKED_AT, find_label, read_label
+from sweep.data.label import (
+    AS_STATED,
+    FILE_SAYS,
+    ID_ROWS,
+    ID_SHARE,
+    LONGEST_CLASS_LIST,
+    LOOKED_AT,
+    find_label,
+    read_label,
+)
 from sweep.data.reading import Table
 from sweep.errors import BadInput
 from sweep.task import TaskName
@@ -72,7 +82,7 @@ class Column:
         distinct: how many different values it has in the first 20,000 rows.
         missing: the number of missing cells by what stands in them.
         written: how its cells are written: `plain` numbers, numbers `dressed` with signs or thousands, `truth` for true
-            and false, `date` for moments, as `Read` has it, or `words`.
+            and false, `date` for moments, as `Read` has it, `codes` of digits, or `words`.
     """
 
     position: int
@@ -89,11 +99,17 @@ class Column:
         return f"column {self.position + 1}" + (f" ({shortened(self.name)})" if self.name else "")
 
 
+def told_missing(counts: Mapping[str, int]) -> str:
+    """Return in words how many cells are missing, by what stands in them."""
+    return ", ".join(f"{count:,} {token!r}" if token else f"{count:,} empty" for token, count in counts.items())
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a table with their roles.
 
     Attributes:
+        table: what was read from the file.
         values: numbers (dates too: days since 1970) and words of the inputs and the label, by position.
         columns: all of them, in their order.
         task: `classes` or `numbers`, what the label holds.
@@ -101,18 +117,12 @@ class Columns:
         classes: the labels, sorted; empty for numbers.
     """
 
+    table: Table
     values: pd.DataFrame
     columns: tuple[Column, ...]
     task: TaskName
     why: str
     classes: tuple[str, ...]
-
-    @cached_property
-    def doubts(self) -> tuple[str, ...]:
-        """Sentences about what may be wrong, each with what helps."""
-        from sweep.data.doubts import find_doubts  # noqa: PLC0415 - which reads these columns
-
-        return find_doubts(self)
 
     @property
     def inputs(self) -> tuple[Column, ...]:
@@ -193,7 +203,7 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
     values[label], columns[label] = target.values, replace(columns[label], written=target.written)
     refuse_beyond(table.shown(label), target.values)
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
-    return Columns(pd.DataFrame(kept, copy=False), tuple(columns), target.task, target.why, target.classes)
+    return Columns(table, pd.DataFrame(kept, copy=False), tuple(columns), target.task, target.why, target.classes)
 
 
 def _with_an_input(columns: list[Column]) -> list[Column]:
@@ -217,7 +227,7 @@ def _read_column(table: Table, position: int, stated: StatedRole | None, distinc
     if stated is not None:
         return _as_stated(table, position, stated)
     if table.kinds.get(position) == "words" and not cells.isna().all():
-        return Cells(ColumnRole.WORDS, "the file says so", as_text(cells), written_by_type(cells) or "words")
+        return Cells(ColumnRole.WORDS, FILE_SAYS, as_text(cells), written_by_type(cells) or "words")
     present = cells.dropna() if cells.hasnans else cells
     if present.empty:
         return Cells(ColumnRole.EMPTY, "no cell has a value", cells)
@@ -225,7 +235,11 @@ def _read_column(table: Table, position: int, stated: StatedRole | None, distinc
         identifies = _identifies(table, position, present)
         if identifies:
             return Cells(ColumnRole.ID, identifies, cells, written_by_type(cells) or "words")
-    found = _read_cells(table, position, present)
+    if position not in table.kinds and not written_by_type(cells) and are_codes(present):
+        code = present[present.str.startswith("0")].iloc[0]
+        found = Cells(ColumnRole.WORDS, f"codes such as {shortened(code)}", cells, "codes")
+    else:
+        found = _read_cells(table, position, present)
     if found.role is ColumnRole.NUMBER:
         refuse_beyond(table.shown(position), found.values)
     if distinct == 1 and len(present) == len(cells) and bool((cells == cells.iloc[0]).all()):
@@ -251,7 +265,9 @@ def _read_cells(table: Table, position: int, present: pd.Series) -> Cells:
     if written == "date":
         return Cells(ColumnRole.DATE, "days since 1970", days(cells), written)
     if written:
-        return Cells(ColumnRole.NUMBER, "", _plain(cells), written)
+        compact = read_compact_dates(cells) if written == "plain" and position not in table.kinds else None
+        number = Cells(ColumnRole.NUMBER, "", _plain(cells), written)
+        return number if compact is None else Cells(ColumnRole.DATE, compact.how, compact.values, compact.written)
     text, decimal = cells.astype("str").where(cells.notna()), table.form.decimal or "."
     dates = read_dates(text)
     if dates is not None:
@@ -293,14 +309,14 @@ def _as_stated(table: Table, position: int, role: StatedRole) -> Cells:
         return Cells(ColumnRole.ID, AS_STATED, cells, written or "words")
     text = as_text(cells)
     if role == "words":
-        return Cells(ColumnRole.WORDS, AS_STATED, text, written or "words")
+        return Cells(ColumnRole.WORDS, AS_STATED, text, written or ("codes" if are_codes(text) else "words"))
     first = text.dropna()
     if first.empty:
         raise BadInput("data.roles", f"{table.shown(position)} must hold {role}s, got no value at all.")
     if role == "date":
         if written == "date":
             return Cells(ColumnRole.DATE, AS_STATED, days(cells), written)
-        found = read_dates(text)
+        found = read_compact_dates(cells) if written else read_dates(text)
         if found is None:
             raise BadInput("data.roles", f"{table.shown(position)} must hold dates, got {shortened(first.iloc[0])}.")
         return Cells(ColumnRole.DATE, AS_STATED, found.values, found.written)
@@ -334,8 +350,10 @@ def _identifies(table: Table, position: int, present: pd.Series) -> str:
             return "whole numbers above 1e15, nearly all different"
     elif is_named or (len(present) >= ID_ROWS and different > ID_SHARE * len(present)):
         sample, decimal = some(present.astype("str")), table.form.decimal or "."
-        is_named = is_named and read_numbers(sample, decimal).notna().mean() < 0.5 and read_dates(sample) is None
-        if not is_named and _are_words(sample, decimal):
+        codes = are_codes(present)
+        numbers = read_numbers(sample, decimal).notna().mean()
+        is_named = is_named and (codes or (numbers < 0.5 and read_dates(sample) is None))
+        if not is_named and (codes or _are_words(sample, decimal)):
             return f"{different} {DIFFERENT_WORDS} in {len(present)} cells"
     return "its name says so, and all cells differ" if is_named else ""
 

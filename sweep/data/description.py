@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_columns
+from sweep.data.doubts import find_doubts
 from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
@@ -91,8 +92,8 @@ class TableAnswer(Answer):
     doubts: tuple[str, ...]
 
 
-def describe_table(path: Path, form: Form, stated: Stated) -> TableAnswer:
-    """Read a file and say what it holds.
+def describe_table(path: Path, form: Form, stated: Stated, metric: MetricName | None = None) -> TableAnswer:
+    """Read a file and say what it holds; `metric` is what ranks, if that is stated.
 
     Raises:
         BadInput: on what is stated wrongly, or on `data.file`.
@@ -114,11 +115,11 @@ def describe_table(path: Path, form: Form, stated: Stated) -> TableAnswer:
         unlabelled=int(target.isna().sum()),
         inputs=len(found.inputs),
         split="stratified",
-        metric=DEFAULT_METRICS[found.task],
+        metric=metric or DEFAULT_METRICS[found.task],
         baseline=share if found.classes else float(target.std(ddof=0)),
         data=state_all(path.name, table, found, stated),
         notes=table.notes,
-        doubts=found.doubts,
+        doubts=find_doubts(found, metric),
     )
 
 

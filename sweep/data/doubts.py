@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sweep.data.cells import read_numbers, some
 from sweep.data.columns import Column, ColumnRole, Columns
-from sweep.data.label import AS_STATED, ID_ROWS, LAST, is_one_hill
+from sweep.data.label import AS_STATED, FILE_SAYS, ID_ROWS, LAST, is_one_hill
+from sweep.task import MetricName
 
 FEW_ROWS, MOST_ROWS = 2_000, 50_000  # to find a column that may tell the label, and to make sure
 NEARLY = 0.995  # of the rows that one column alone gets right
@@ -21,34 +23,48 @@ MOST_VALUES = 50  # of a column that is looked at value by value
 MOST_CLASSES = 10  # of a first column that may be the label
 RARE = 0.05  # of the rows, that a class has
 COMMON = 0.9  # of the rows, that one class has
+FEWEST_VALUES = 20  # different numbers, of a column that is measured rather than counted
+SURELY_ABOVE = 2.5  # standard deviations from 0 to the mean, of measured numbers that are never 0
 SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
 MOST_LISTED = 5
 
 
-def find_doubts(found: Columns) -> tuple[str, ...]:
-    """Return what may be wrong, a sentence each; it names the column and the key of a study file that helps."""
-    return (*_label_column(found), *_tellers(found), *_parts(found), *_sentinels(found), *_labels(found), *_form(found))
+def find_doubts(found: Columns, metric: MetricName | None = None) -> tuple[str, ...]:
+    """Return what may be wrong, a sentence each; it names the column and the key of a study file that helps.
+
+    `metric` is what ranks, if that is stated.
+    """
+    return (
+        *_label_column(found),
+        *_tellers(found),
+        *_parts(found),
+        *_sentinels(found),
+        *_zeros(found),
+        *_nearly_numbers(found),
+        *_labels(found),
+        *(_imbalance(found) if metric in (None, "accuracy") else ()),
+        *_form(found),
+    )
 
 
 def _label_column(found: Columns) -> Iterator[str]:
     """Doubt the choice of the label where nothing names it: a first column of few values, or one label in several."""
     label, inputs = found.label, found.inputs
-    if label.why == AS_STATED:
-        return
     first, target = inputs[0], found.values[label.position]
     cells = found.values[first.position]
     whole = isinstance(cells.dtype, np.dtype) and cells.dtype.kind == "i"
+    whole = whole and first.position == 0 and first.why != AS_STATED
+    if whole and len(cells) >= ID_ROWS and cells.is_unique and len(inputs) > 1:
+        name = _quoted(first.name) if first.name else "0"
+        yield f"{first.shown} has another whole number in each row: drop = [{name}] if it only tells rows apart"
+    if label.why == AS_STATED:
+        return
     if label.why == LAST and not label.name and not found.classes:
         words = [column for column in inputs if column.role is ColumnRole.WORDS]
-        likely = (
-            [first] if first.position == 0 and whole and cells.min() in (0, 1) else words if len(words) == 1 else []
-        )
+        likely = [first] if whole and cells.min() in (0, 1) else words if len(words) == 1 else []
         for column in (column for column in likely if 2 <= column.distinct <= MOST_CLASSES):
             values = f"{column.distinct} different values"
             yield f"{column.shown} has {values}: if it is the label, label = {column.position}"
-    if first.position == 0 and whole and len(cells) >= ID_ROWS and cells.is_unique and len(inputs) > 1:
-        name = _quoted(first.name) if first.name else "0"
-        yield f"{first.shown} has another whole number in each row: drop = [{name}] if it only tells rows apart"
     before: list[Column] = []
     for column in reversed([column for column in inputs if column.position < label.position]):
         cells = found.values[column.position]
@@ -176,7 +192,7 @@ def _parts(found: Columns) -> Iterator[str]:
 
 
 def _sentinels(found: Columns) -> Iterator[str]:
-    by_number: dict[int, list[str]] = {}
+    by_cell: dict[str, list[str]] = {}
     for column in found.inputs:
         if column.role is not ColumnRole.NUMBER:
             continue
@@ -189,10 +205,69 @@ def _sentinels(found: Columns) -> Iterator[str]:
                 continue
             low, high = rest.min(), rest.max()
             if number < 0 <= low or number < low - 3 * (high - low) or number > high + 3 * (high - low) > low:
-                by_number.setdefault(number, []).append(f"{column.shown} {there.sum():,} times")
-    for number, places in by_number.items():
-        cure = f'na_values = ["{number}"] if it stands for a missing value'
-        yield f"{number}, far from all other numbers, is in {listed(places)}: {cure}"
+                cells = found.table.columns[column.position][found.values.index[there]]
+                written = [str(number)] if column.written == "plain" else list(cells.unique())
+                for cell in written:
+                    count = there.sum() if column.written == "plain" else (cells == cell).sum()
+                    by_cell.setdefault(cell, []).append(f"{column.shown} {count:,} times")
+    for cell, places in by_cell.items():
+        cure = f"{_na_values(found, [cell])} if it stands for a missing value"
+        yield f"{cell}, far from all other numbers, is in {listed(places)}: {cure}"
+
+
+def _na_values(found: Columns, cells: Sequence[str]) -> str:
+    """Return the line of a study file by which some cells are missing besides those that are so already."""
+    known = {cell for counts in found.table.missing.values() for cell in counts} - {""}
+    return f"na_values = {json.dumps([*cells, *sorted(known - set(cells))], ensure_ascii=False)}"
+
+
+def _zeros(found: Columns) -> Iterator[str]:
+    """Doubt zeros among measured numbers that lie far above 0, more than 2 standard deviations in the mean."""
+    places = []
+    for column in (column for column in found.inputs if column.role is ColumnRole.NUMBER):
+        every = found.values[column.position].to_numpy("float64")
+        values = every[:: -(-len(every) // MOST_ROWS)]
+        rest = values[(values != 0) & ~np.isnan(values)]
+        zeros = int((values == 0).sum())
+        if not 2 <= zeros <= len(rest) or rest.min() <= 0 or rest.mean() < SURELY_ABOVE * rest.std():
+            continue
+        different = np.unique(rest)
+        step = float(np.median(np.diff(different))) if len(different) > 1 else 0.0
+        if len(different) > FEWEST_VALUES and rest.min() >= max(5 * step, 0.15 * float(np.median(rest))):
+            places.append(f"{column.shown} {(every == 0).sum():,} times")
+    if places:
+        cure = "leave these cells empty in the file if they stand for missing values"
+        yield f"0, far below all other numbers, is in {listed(places)}: {cure}"
+
+
+def _nearly_numbers(found: Columns) -> Iterator[str]:
+    """Say which columns of words, or of classes, hold numbers but for a few cells; codes such as 136A are words."""
+    table, decimal = found.table, found.table.form.decimal or "."
+    for column in found.columns:
+        is_label = column.role is ColumnRole.LABEL
+        cells = table.columns[column.position].dropna()
+        stated = found.why if is_label else column.why
+        if (column.role is not ColumnRole.WORDS and not (is_label and found.classes)) or stated in (
+            AS_STATED,
+            FILE_SAYS,
+        ):
+            continue
+        if (
+            pd.api.types.is_numeric_dtype(cells)
+            or not read_numbers(some(cells.astype("str")), decimal).notna().mean() > 0.5
+        ):
+            continue
+        numbers = read_numbers(cells.astype("str"), decimal)
+        other = cells[numbers.isna()].astype("str")
+        words = other.unique()
+        if other.str.contains(r"\d").all() or len(other) > len(cells) / 3 or numbers.nunique() <= max(2, len(words)):
+            continue
+        shown = "1 cell" if len(other) == 1 else f"{len(other):,} cells"
+        became = "its numbers are read as classes" if is_label else "it is read as words"
+        yield (
+            f"{column.shown} holds numbers but for {shown} ({listed([repr(word) for word in words])}), so {became}: "
+            f"{_na_values(found, words.tolist())} reads it as numbers"
+        )
 
 
 def _labels(found: Columns) -> Iterator[str]:
@@ -210,12 +285,16 @@ def _labels(found: Columns) -> Iterator[str]:
     single = [repr(label) for label in found.classes if rows[label] == 1]
     if single:
         yield f"{listed(single)} {'has' if len(single) == 1 else 'have'} 1 row, which nothing can validate"
-    total, commonest = sum(rows.values()), max(rows, key=lambda label: rows[label])
-    if rows[commonest] > COMMON * total:
-        cure = 'metric = "balanced_accuracy" or "auc" says more than accuracy'
-        yield f"{commonest!r} is the label of {rows[commonest] / total:.1%} of the rows: {cure}"
     if _is_graded(found.classes, rows):
         yield 'the labels look like grades in an order: task = "numbers" would predict them as numbers'
+
+
+def _imbalance(found: Columns) -> Iterator[str]:
+    counts = found.values[found.label.position].value_counts()
+    if found.classes and counts.iloc[0] > COMMON * counts.sum():
+        cure = 'metric = "balanced_accuracy" or "auc" says more than accuracy'
+        commonest = found.classes[int(counts.index[0])]
+        yield f"{commonest!r} is the label of {counts.iloc[0] / counts.sum():.1%} of the rows: {cure}"
 
 
 def _is_graded(classes: Sequence[str], rows: dict[str, int]) -> bool:

@@ -10,7 +10,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sweep.data.cells import as_text, is_whole, read_dates, read_numbers, read_units, some, text_of, written_by_type
+from sweep.data.cells import (
+    as_text,
+    is_whole,
+    read_compact_dates,
+    read_dates,
+    read_numbers,
+    read_units,
+    some,
+    text_of,
+    written_by_type,
+)
 from sweep.data.reading import Table
 from sweep.errors import BadInput, nearest
 from sweep.task import TaskName
@@ -24,6 +34,7 @@ LABEL_NAMES = (  # the first that one column has; those in front leave less doub
 COORDINATES = {"x", "y", "z"}
 IDS = re.compile(r"(?:.*[-_ .])?(?:id|uuid|guid|rownames)", re.IGNORECASE)
 AS_STATED = "as stated"
+FILE_SAYS = "the file says so"
 LAST = "it is the last column"
 ID_ROWS = 20  # below it, cells that are all different prove nothing
 ID_SHARE = 0.5  # of cells of words that are different
@@ -36,7 +47,7 @@ def find_label(table: Table, stated: str | int | None) -> tuple[int, str]:
     if stated is not None:
         return table.find(stated, "data.label"), AS_STATED
     if table.label is not None:
-        return table.label, "the file says so"
+        return table.label, FILE_SAYS
     names = [name.strip().lower() for name in table.names]
     for known in LABEL_NAMES:
         here = set(known) - (COORDINATES if set(names) >= COORDINATES else set())
@@ -57,7 +68,7 @@ def _may_be_label(table: Table, position: int) -> bool:
     if different < 2 or is_id or pd.api.types.is_datetime64_any_dtype(present):
         return False
     if pd.api.types.is_numeric_dtype(present):
-        return True
+        return pd.api.types.is_bool_dtype(present) or read_compact_dates(present) is None
     text, decimal = present.astype("str"), table.form.decimal or "."
     if different > ID_SHARE * len(present) and len(present) >= ID_ROWS:
         return read_numbers(some(text), decimal).notna().mean() > 0.5 or read_units(some(text), decimal) is not None
@@ -92,7 +103,7 @@ def read_label(table: Table, label: int, task: TaskName | None, renamed: Mapping
     are_numbers = numbers.notna().sum() == len(present)
     different, why = int(present.nunique()), AS_STATED
     if task is None and label in table.kinds and different > 2:
-        task, why = ("numbers" if table.kinds[label] == "number" else "classes"), "the file says so"
+        task, why = ("numbers" if table.kinds[label] == "number" else "classes"), FILE_SAYS
     if task is None:
         whole = are_numbers and is_whole(numbers.dropna())
         are_classes = not are_numbers or renamed or different <= 2 or (whole and _are_codes(numbers.dropna()))

@@ -10,7 +10,7 @@ import lzma
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ import pandas as pd
 
 from sweep.data.arff import arff_columns
 from sweep.data.blocks import THREADS, read_blocks
-from sweep.data.cells import by_value, some
+from sweep.data.cells import are_codes, by_value, find_codes, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
 from sweep.data.form import (
     MISSING,
@@ -49,18 +49,8 @@ ARFF_BYTES = 4 * 1024 * 1024  # for the attributes above the rows
 CHUNK_CELLS = 2_000_000  # that are read at once
 COMPRESSED: Mapping[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
-
-ARRAY_NAMES: tuple[tuple[str, ...], ...] = (
-    ("x", "y"),
-    ("X", "y"),
-    ("X", "Y"),
-    ("data", "target"),
-    ("data", "labels"),
-    ("features", "labels"),
-    ("features", "target"),
-    ("inputs", "targets"),
-    ("images", "labels"),
-)
+PAIRS = "x y, X y, X Y, data target, data labels, features labels, features target, inputs targets, images labels"
+ARRAY_NAMES = tuple(tuple(pair.split()) for pair in PAIRS.split(", "))
 NOTHING_STATED = Form()
 
 
@@ -268,7 +258,7 @@ def _read_text(source: _Source, text: Text) -> Table:
         raise BadInput("data.file", "must hold a label and at least 1 feature, got 1 column.")
 
     table = Table(columns, tuple(names), form, source.sha256, notes=tuple(notes), begin=text.begin)
-    return _with_missing(table, as_text)
+    return _with_missing(table, as_text, text.rows[bool(form.header) :])
 
 
 def _joined(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
@@ -319,9 +309,12 @@ def _refuse_ragged(source: _Source, text: Text, width: int) -> None:
                 raise BadInput("data.file", f"{rule}{shown}.")
 
 
-def _with_missing(table: Table, as_text: Callable[[list[int]], Iterable[pd.DataFrame]]) -> Table:
+def _with_missing(
+    table: Table, as_text: Callable[[list[int]], Iterable[pd.DataFrame]], rows: Sequence[Sequence[str]] = ()
+) -> Table:
     """Strip cells of text, and count the missing cells of each column by what stands in them.
 
+    The first `rows` of a text show where whole numbers may be codes, which are read as text.
     In a column of words, `-`, `.` and `none` are words, unless they are stated to stand for a missing value.
     """
     columns, tokens, begin = table.columns.copy(deep=False), list(table.form.na_values or ()), 0
@@ -336,11 +329,13 @@ def _with_missing(table: Table, as_text: Callable[[list[int]], Iterable[pd.DataF
         cells = columns[position].astype("str").where(columns[position].notna())
         cells = by_value(cells, lambda text: (bare := text.str.strip()).mask(bare.isin(tokens)))
         columns[position] = cells
-        if pd.to_numeric(some(cells.dropna()), errors="coerce").notna().any():
+        if pd.to_numeric(some(cells.dropna()), errors="coerce").notna().any() and not are_codes(cells):
             numbers = by_value(cells, lambda text: pd.to_numeric(text, errors="coerce"))
             columns[position] = numbers if numbers.notna().sum() == cells.notna().sum() else cells
         if not looks_measured(cells.dropna().iloc[:SAMPLE_LINES]):
             wordy.add(int(position))
+    for place, codes in find_codes(columns, rows, as_text).items():
+        columns[place] = codes
     absent = [int(position) for position in columns.columns if columns[position].hasnans]
     missing: dict[int, Counter[str]] = {place: Counter() for place in absent}
     words: dict[int, list[pd.Series]] = {}

@@ -15,14 +15,23 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from sweep.data.columns import Column, ColumnRole, Columns, Stated, StatedRole, find_columns, refuse_beyond
-from sweep.data.doubts import listed
+from sweep.data.columns import (
+    Column,
+    ColumnRole,
+    Columns,
+    Stated,
+    StatedRole,
+    find_columns,
+    refuse_beyond,
+    told_missing,
+)
+from sweep.data.doubts import find_doubts, listed
 from sweep.data.form import Form
 from sweep.data.label import AS_STATED
 from sweep.data.preparation import Layout, Preparation, Scale
 from sweep.data.reading import NOTHING_STATED, read_table
 from sweep.errors import BadInput
-from sweep.task import TaskName
+from sweep.task import MetricName, TaskName
 
 Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
 SplitKind: TypeAlias = Literal["stratified", "random", "tail"]
@@ -189,8 +198,10 @@ class Split:
         return ((targets - shift) / scale).astype(np.float32)
 
 
-def read_dataset(path: Path, keys: DataKeys) -> Dataset:
+def read_dataset(path: Path, keys: DataKeys, metric: MetricName | None = None) -> Dataset:
     """Read a file and prepare its columns; what is not stated is found, and said in the data set's notes.
+
+    `metric` is what ranks, if that is stated: some doubts are about another one.
 
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if the file cannot be read as a table.
@@ -205,7 +216,7 @@ def read_dataset(path: Path, keys: DataKeys) -> Dataset:
         refuse_beyond(column.shown, found.values[column.position], most)
     if keys.header:
         _refuse_header_of_data(found)
-    notes = (*table.notes, *_column_notes(found), *missing, *found.doubts)
+    notes = (*table.notes, *_column_notes(found), *missing, *find_doubts(found, metric))
     place, name = found.label.position, found.label.name
     label = keys.label if keys.label is not None else -1 if place == len(found.columns) - 1 else name or place
     settled = keys.model_copy(update={"header": table.form.header, "label": label, "task": found.task})
@@ -244,11 +255,12 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
     holes = [column for column in found.inputs if found.values[column.position].isna().any()]
     if not holes:
         return found, notes
-    cells = sum(int(found.values[column.position].isna().sum()) for column in holes)
-    where = listed([f"{column.shown}: {_tokens(column)}" for column in holes], "; ")
+    count = sum(int(found.values[column.position].isna().sum()) for column in holes)
+    cells = "1 cell is" if count == 1 else f"{count:,} cells are"
+    where = listed([f"{column.shown}: {told_missing(column.missing)}" for column in holes], "; ")
     if keys.missing == "refuse":
         cure = 'state missing = "median" or "drop", or leave columns out by data.drop'
-        raise BadInput("data.missing", f"is refuse, and {cells} cells are missing, in {where}; {cure}.")
+        raise BadInput("data.missing", f"is refuse, and {cells} missing, in {where}; {cure}.")
     if keys.missing == "drop":
         whole = found.values[[column.position for column in found.inputs]].notna().all(axis=1)
         if not whole.any():
@@ -256,7 +268,7 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
         notes.append(f"{_rows(int((~whole).sum()))} with a missing cell left out, in {where}")
         return replace(found, values=found.values[whole]), notes
     told = "a number gets the median and an input that says so, a word is a category of its own"
-    notes.append(f"{cells} cells are missing, in {where}; {told}")
+    notes.append(f"{cells} missing, in {where}; {told}")
     return found, notes
 
 
@@ -274,14 +286,12 @@ def _column_notes(found: Columns) -> list[str]:
         if columns:
             words = one if len(columns) == 1 else many
             shown.append(f"{listed([column.shown for column in columns])} {words}")
+    codes = [column for column in found.inputs if column.written == "codes" and column.why != AS_STATED]
+    shown += [f"{column.shown} holds {column.why}, and is no number" for column in codes]
     if not found.classes:
         why = found.why if found.why == AS_STATED else f"since {found.why}"
         shown.append(f"{found.label.shown} is predicted as a number, {why}")
     return shown
-
-
-def _tokens(column: Column) -> str:
-    return ", ".join(f"{count} {token!r}" if token else f"{count} empty" for token, count in column.missing.items())
 
 
 def _rows(number: int) -> str:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from sweep.data.cells import CLOCKS, MAGNITUDES, QUARTER, SIGNS, THOUSANDS, WEEK, WITH_UNIT
+from sweep.data.cells import CLOCKS, COMPACT, MAGNITUDES, QUARTER, SIGNS, THOUSANDS, WEEK, WITH_UNIT
 from sweep.data.columns import Column, ColumnRole
 from sweep.data.form import MISSING, WORDS_TOO
 from sweep.data.preparation import NumberInput, WordsInput
@@ -238,6 +238,7 @@ def _conversion(written: str, decimal: str) -> tuple[str, ...]:
         ),
         "weeks": (weeks, IN_DAYS),
         "quarters": (f"{parts}({_raw(QUARTER)}).astype(float)", quarters, IN_DAYS),
+        COMPACT: (WHOLE.replace("words", "text"), moments, IN_DAYS),
         **dict.fromkeys(CLOCKS, (moments, IN_HOURS)),
     }
     return known.get(written, (moments, IN_DAYS))

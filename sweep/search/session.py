@@ -28,7 +28,8 @@ from sweep.task import METRICS, MetricName
 
 def read_data(study_file: StudyFile) -> tuple[StudyFile, Dataset]:
     """Read the study file's data; return it behind the study file, in which what was found in the data is stated."""
-    dataset = read_dataset(study_file.data_path, study_file.plan.data.keys)
+    plan = study_file.plan
+    dataset = read_dataset(study_file.data_path, plan.data.keys, plan.search.metric)
     return study_file.settled(dataset), dataset
 
 

@@ -60,7 +60,10 @@ def test_it_states_what_was_found(tmp_path: Path) -> None:
     assert study["search"]["metric"] == "accuracy"
 
 
-@pytest.mark.parametrize("name", ["mixed_german.csv", "houses.csv", "passengers.csv", "semicolon.csv", "weather.arff"])
+READ_AGAIN = ("mixed_german", "houses", "passengers", "semicolon", "codes_zero", "dates_compact")
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.csv" for name in READ_AGAIN), "weather.arff"])
 def test_what_it_states_reads_the_same_table(name: str, tmp_path: Path) -> None:
     draft(TABLES / name, tmp_path / "s.toml")
     study = read_study_file(tmp_path / "s.toml")

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from sweep.data.cells import read_dates, read_numbers, read_units, unlike_a_date
+from sweep.data.cells import are_codes, read_compact_dates, read_dates, read_numbers, read_units, unlike_a_date
 
 
 def text(*cells: str | None) -> pd.Series:
@@ -94,3 +94,27 @@ def test_dates_in_two_forms_are_none_and_the_odd_one_is_named() -> None:
     assert read_dates(cells) is None
     assert unlike_a_date(cells) == "07.03.2021"
     assert unlike_a_date(text("red", "blue")) is None
+
+
+def test_whole_numbers_are_dates_if_every_one_is() -> None:
+    found = read_compact_dates(pd.Series([20200131, None, 19700102]))
+    assert found is not None
+    assert found.values.tolist() == pytest.approx([18292, math.nan, 1], nan_ok=True)
+    for numbers in ([20200131, 20200231], [18991231], [21010101], [20200131.5], [20200131, -1]):
+        assert read_compact_dates(pd.Series(numbers)) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_code"),
+    [
+        (("01234", "90210", None), True),
+        (("00", "01"), True),
+        (("0", "1"), False),
+        (("01234", "9021"), False),
+        (("1234", "9021"), False),
+        (("01.23", "90.21"), False),
+        (("01a", "902"), False),
+    ],
+)
+def test_codes_have_equally_many_digits_and_a_leading_zero(cells: tuple[str | None, ...], is_code: bool) -> None:
+    assert are_codes(text(*cells)) is is_code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +11,17 @@ import pandas as pd
 import pytest
 
 from sweep.data.columns import Stated, find_columns
+from sweep.data.doubts import find_doubts
+from sweep.data.form import Form
 from sweep.data.reading import read_table
+from sweep.task import MetricName
 
 ROWS = 600
 
 
 def doubts(data: pd.DataFrame, folder: Path, stated: Stated | None = None) -> tuple[str, ...]:
     data.to_csv(folder / "t.csv", index=False)
-    return find_columns(read_table(folder / "t.csv"), stated or Stated()).doubts
+    return find_doubts(find_columns(read_table(folder / "t.csv"), stated or Stated()))
 
 
 @pytest.fixture
@@ -88,5 +93,35 @@ def test_what_is_stated_of_the_label_is_not_doubted(tmp_path: Path) -> None:
     data = pd.DataFrame({0: np.arange(90) % 3, 1: draw.normal(size=90), 2: draw.integers(100, 2000, 90)})
     data.to_csv(tmp_path / "t.data", index=False, header=False)
     table = read_table(tmp_path / "t.data")
-    assert find_columns(table).doubts == ("column 1 has 3 different values: if it is the label, label = 0",)
-    assert find_columns(table, Stated(label=-1)).doubts == ()
+    assert find_doubts(find_columns(table)) == ("column 1 has 3 different values: if it is the label, label = 0",)
+    assert find_doubts(find_columns(table, Stated(label=-1))) == ()
+
+
+def test_a_number_of_each_row_is_doubted_whether_or_not_the_label_is_stated(data: pd.DataFrame, tmp_path: Path) -> None:
+    data.insert(0, "ticket", np.random.default_rng(2).permutation(ROWS) + 500)
+    told = "column 1 ('ticket') has another whole number in each row: drop = [\"ticket\"] if it only tells rows apart"
+    assert doubts(data, tmp_path) == doubts(data, tmp_path, Stated(label="y")) == (told,)
+    assert doubts(data, tmp_path, Stated(roles={"ticket": "number"})) == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "says"), [(None, True), ("accuracy", True), ("balanced_accuracy", False), ("log_loss", False)]
+)
+def test_a_common_class_is_doubted_where_accuracy_ranks(tmp_path: Path, metric: MetricName | None, says: bool) -> None:
+    noise = np.random.default_rng(0).normal(size=ROWS)
+    pd.DataFrame({"noise": noise, "y": np.where(noise > 2, "yes", "no")}).to_csv(tmp_path / "t.csv", index=False)
+    found = find_doubts(find_columns(read_table(tmp_path / "t.csv")), metric)
+    assert any("says more than accuracy" in doubt for doubt in found) is says
+
+
+@pytest.mark.parametrize("cells", ["-999 EUR", "-999.0 €", "(999)", "-999", "-999.00"])
+def test_the_cure_of_a_sentinel_makes_it_missing(data: pd.DataFrame, tmp_path: Path, cells: str) -> None:
+    prices = [f"{row % 40 + 10}{cells.lstrip('-(9,0').rstrip(')')}" for row in range(ROWS)]
+    prices[3] = prices[9] = cells
+    data.insert(0, "price", prices)
+    data.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    (doubt,) = find_doubts(find_columns(read_table(tmp_path / "t.csv")))
+    line = re.findall(r"na_values = (\[.*\]) if", doubt)[0]
+    table = read_table(tmp_path / "t.csv", Form(na_values=tuple(json.loads(line))))
+    assert table.missing == {0: {cells: 2}}
+    assert find_doubts(find_columns(table)) == ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweep.data.columns import find_columns
+from sweep.data.columns import Stated, find_columns
 from sweep.data.reading import read_table
 from sweep.errors import BadInput
 
@@ -85,3 +85,18 @@ def test_a_dash_is_a_word_among_words_and_missing_among_numbers(tmp_path: Path) 
     table = read_table(write(tmp_path / "t.csv", rows))
     assert table.missing == {0: {"-": 7}}
     assert find_columns(table).classes == ("none", "some")
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_codes_keep_their_leading_zeros_wherever_the_first_one_is(tmp_path: Path) -> None:
+    rows = [
+        f"{'00417' if row == 4_800 else 10_000 + row % 90},{row},{row % 3 + 10},{'ab'[row % 2]}" for row in range(ROWS)
+    ]
+    table = read_table(write(tmp_path / "t.csv", rows))
+    assert table.columns[0].iloc[[0, 4_800]].tolist() == ["10000", "00417"]
+    assert find_columns(table).columns[0].why == "codes such as '00417'"
+    stated = find_columns(table, Stated(roles={"a": "number"}))
+    assert stated.values[0].iloc[[0, 4_800]].tolist() == [10_000, 417]
+    rows[2_000] = "417,1,10,a"  # not as long as the others
+    table = read_table(write(tmp_path / "t.csv", rows))
+    assert table.columns[0].iloc[[2_000, 4_800]].tolist() == [417, 417]

@@ -335,3 +335,18 @@ def test_a_split_leaves_the_dataset_unchanged() -> None:
     dataset = table("abab")
     split_tail(dataset, 0.5).train_inputs[:] = 9
     assert dataset.values.ravel().tolist() == [0, 1, 2, 3]
+
+
+def test_what_was_found_of_columns_is_said_in_notes(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{['01234', '90210', '-'][row % 3]},{20200101 + row % 28},{'?' if row == 5 else row + 0.5},{'ab'[row % 2]}\n"
+        for row in range(40)
+    )
+    notes = read(tmp_path, "zip,day,x,y\n" + rows, header=True).notes
+    assert notes[:4] == (
+        "column 1 ('zip') is read as categories",
+        "column 2 ('day') is read as days since 1970",
+        "column 1 ('zip') holds codes such as '01234', and is no number",
+        "14 cells are missing, in column 1 ('zip'): 13 '-'; column 3 ('x'): 1 '?'; a number gets the median and an "
+        "input that says so, a word is a category of its own",
+    )

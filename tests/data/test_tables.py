@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sweep.data.columns import ColumnRole, find_columns
+from sweep.data.doubts import find_doubts
 from sweep.data.reading import read_table
 from sweep.errors import BadInput
 
@@ -51,9 +52,9 @@ def test_a_table_is_read_as_its_owner_means_it(name: str) -> None:
     assert {key: got[key] for key in wanted if key in got} == {key: wanted[key] for key in wanted if key in got}
     assert any(wanted.get("note", "") in note for note in ("", *table.notes))
     if "doubt" in wanted:
-        assert any(wanted["doubt"] in doubt for doubt in found.doubts)
+        assert any(wanted["doubt"] in doubt for doubt in find_doubts(found))
     else:
-        assert found.doubts == ()
+        assert find_doubts(found) == ()
     if "cell" in wanted:
         row, column, value = wanted["cell"]
         assert found.values[column].iloc[row] == pytest.approx(value)
