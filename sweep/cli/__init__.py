@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from sweep.errors import NOTHING_TO_COMPARE, BadInput, SweepError, exit_code
+from sweep.errors import BadInput, SweepError, exit_code
 from sweep.store import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
@@ -142,13 +142,12 @@ def compare(
 
     Ends with status 5 if there is nothing to compare: no candidate learned, or every one is perfect.
     """
-    from sweep.cli.tables import show_verdict
+    from sweep.cli.tables import end_if_void, show_verdict
 
     with opened(context, study, storage, server, token_file) as source:
         found = source.verdict()
     emit(found, as_json, show_verdict)
-    if not found.comparable:
-        raise typer.Exit(NOTHING_TO_COMPARE)
+    end_if_void(found)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from sweep.data.columns import ColumnRole, told_missing
 from sweep.data.description import ColumnAnswer, TableAnswer, describe_table
 from sweep.data.table import DataKeys
 from sweep.errors import BadInput, first_problem
+from sweep.stats.verdict import told
 from sweep.task import MetricName
 
 MOST_CLASSES = 12  # that are listed
@@ -131,7 +132,7 @@ def _range(columns: list[ColumnAnswer]) -> str:
 
 def _number(value: float, role: ColumnRole) -> str:
     if role is not ColumnRole.DATE:
-        return f"{value:.6g}"
+        return told(value, 6)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=value)
     return moment.strftime("%Y-%m-%d" if value == int(value) else "%Y-%m-%d %H:%M")
 
@@ -163,7 +164,7 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
         commonest = max(found.classes, key=lambda label: found.classes[label])
         yield "to beat", f"always `{_short(commonest)}` is right in {found.baseline:.2%} of the rows"
     else:
-        yield "to beat", f"always the mean has a root mean squared error of {found.baseline:.6g}"
+        yield "to beat", f"always the mean has a root mean squared error of {told(found.baseline, 6)}"
     if found.unlabelled:
         yield "left out", f"{found.unlabelled:,} rows have no label and cannot be used"
     if any(column.missing for column in found.columns if column.is_input):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sweep.api import Study, schedule_json
 from sweep.cli.train import quiet_start
 from sweep.errors import BadInput, nearest
 from sweep.export.script import choose, read_stored
 from sweep.files import check_place, make_folder, replace_file
+from sweep.stats.verdict import Unit
+from sweep.task import METRICS, OF_THE_TARGET
 
 if TYPE_CHECKING:
     from sweep.client.http import Source
@@ -51,22 +55,28 @@ def write_trial(source: Source, form: str, out: Path | None, trial: int | None) 
 
 
 def train_again(study: Study, out: Path, trial: int | None) -> None:
-    """Train a trial once more by Keras' `fit`, write the network, and print its validation accuracy."""
+    """Train a trial once more by Keras' `fit`, write the network, and print its score and what it takes."""
     stored = read_stored(study.stored, trial)
     chosen, spec = choose(study.study_file(), stored)
     with quiet_start():
-        from sweep.fit.raw_rows import for_raw_rows  # noqa: PLC0415
+        from sweep.fit.raw_rows import for_raw_rows, told_inputs  # noqa: PLC0415
         from sweep.fit.training import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    run_seed, rows = stored.run_seeds[0], spec.split.validation_rows
+    run_seed, rows, split = stored.run_seeds[0], spec.split.validation_rows, spec.split
     training = Training(spec, chosen.candidate, run_seed)
     found = training.run(0, spec.epochs)
-    replace_file(out, for_raw_rows(training.model, spec.split).save, "out")
-    if spec.split.dataset.classes:
+    raw = for_raw_rows(training.model, split)
+    replace_file(out, raw.save, "out")
+    if chosen.metric == "accuracy":
         accuracy = found["val_accuracy"][-1]
         print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
     else:
-        error = found["val_loss"][-1] ** 0.5 * spec.split.target_unit[1]
-        print(f"root mean squared error: {error:.6g} on {rows} rows, by the seed {run_seed}")
+        unit = Unit(METRICS[chosen.metric], rows)
+        outputs = training.model.predict(split.validation_inputs, verbose=0)
+        outputs = np.column_stack([1 - outputs, outputs]) if len(split.dataset.classes) == 2 else outputs
+        score = float(unit.metric.score(outputs[None], split.validation_targets)[0])
+        score *= split.target_unit[1] if unit.metric.unit == OF_THE_TARGET else 1
+        print(f"{unit.name}: {unit.plain(score)} on {rows} validation rows, by the seed {run_seed}")
+    print(f"it takes {told_inputs(split)}")
 
 
 def write_report(source: Source, out: Path | None) -> None:

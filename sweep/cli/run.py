@@ -17,11 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichBar
 
 from sweep.api import Preparation, RunListener, Study
-from sweep.cli.tables import show_end, show_verdict
+from sweep.cli.tables import end_if_void, show_end, show_verdict
 from sweep.config.plan import Plan
-from sweep.errors import NOTHING_TO_COMPARE
 from sweep.jobs.queue import Progress
 from sweep.search.loop import SearchProgress
+from sweep.stats.verdict import Unit
 from sweep.task import METRICS
 from sweep.verdict.result import Verdict
 
@@ -70,10 +70,9 @@ def run_study(study: Study, *, supervised: bool, search_only: bool, **limits: An
 
 
 def show_answer(found: Verdict) -> None:
-    """Show a verdict, and end with a status of its own if there was nothing to compare."""
+    """Show a verdict, and end as `end_if_void` does."""
     show_verdict(found)
-    if not found.comparable:
-        raise typer.Exit(NOTHING_TO_COMPARE)
+    end_if_void(found)
 
 
 def end_with_supervisor() -> None:
@@ -272,7 +271,8 @@ class RunProgress(RunListener):
         if progress.best is not None and self._plan.metric == "accuracy":
             best = f"best {progress.best:.2%}" + (f" (quoted {quoted.accuracy:.2%})" if quoted else "")
         elif progress.best is not None:
-            best = f"best {METRICS[self._plan.metric].title} {progress.best:#.4g}"
+            unit = Unit(METRICS[self._plan.metric], 0)
+            best = f"best {unit.metric.title} {unit.plain(progress.best)}"
         self._update(self.now, done=(progress.finished - progress.lacking) * self._plan.search.replicates, best=best)
         if self.trainings:
             self.view.draw(self.now)

@@ -9,10 +9,12 @@ from statistics import stdev
 from typing import Any
 
 import numpy as np
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from sweep.candidate import describe
+from sweep.errors import NOTHING_TO_COMPARE
 from sweep.space import Value
 from sweep.stats.estimate import Chances, Effect
 from sweep.stats.verdict import MOST_LISTED, Judgement, Unit, listed
@@ -137,6 +139,12 @@ def show_verdict(found: Verdict) -> None:
     console.print(table)
 
 
+def end_if_void(found: Verdict) -> None:
+    """End the command with a status of its own if there was nothing to compare."""
+    if not found.comparable:
+        raise typer.Exit(NOTHING_TO_COMPARE)
+
+
 def _ladder(found: Verdict) -> Table:
     """Return quoted, re-run, tuned and winning settings, each with what it has over the one before."""
     table, unit = Table(**TABLE_STYLE), found.unit
@@ -199,17 +207,18 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
         f"the winner{had} when found, best of {found.candidates[found.study]}, "
         f"{told[1]} in the race, {told[2]} confirmed{blind}",
     )
-    yield (
-        "as good",
-        f"{len(found.as_good)} of {found.raced} finalists cannot be told from the winner; "
-        f"the simplest is {found.simplest.label}",
-    )
-    single = ""
-    if found.mcnemar_limit is not None:
-        one = f"one model with every row right would beat {found.whom_to_beat}"
-        single = f"; {one} by p = {found.mcnemar_limit:.2g} (McNemar)"
-    lead = f"{unit.told(these.smallest_detectable)} {unit.noun}".strip()
-    yield "power", f"{these.samples} run seeds find a lead of {lead} four times in five{splits}{single}"
+    if found.comparable:
+        yield (
+            "as good",
+            f"{len(found.as_good)} of {found.raced} finalists cannot be told from the winner; "
+            f"the simplest is {found.simplest.label}",
+        )
+        single = ""
+        if found.mcnemar_limit is not None:
+            one = f"one model with every row right would beat {found.whom_to_beat}"
+            single = f"; {one} by p = {found.mcnemar_limit:.2g} (McNemar)"
+        lead = f"{unit.told(these.smallest_detectable)} {unit.noun}".strip()
+        yield "power", f"{these.samples} run seeds find a lead of {lead} four times in five{splits}{single}"
     if doubts := (*found.split.warnings, *found.falling, *found.at_an_end, *found.unstable):
         yield "doubts", listed(doubts, between="; ")
 

@@ -120,6 +120,10 @@ class VerdictNotes:
         new_rows = (
             f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
         )
+        as_good = (
+            f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
+            f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}"
+        )
         lines = [
             f"## Verdict {verdict.confirmations}",
             *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
@@ -128,8 +132,7 @@ class VerdictNotes:
             f"- winner: {escaped(winner.label)}, trial {winner.trial}, {told(unit, winner.score)}",
             f"- tuned constant rate: {escaped(constant.label)}, {told(unit, constant.score)}",
             *self._uninformed(),
-            f"- {len(verdict.as_good)} finalists cannot be told apart in the race; the simplest is "
-            f"{escaped(verdict.simplest.label)}, trial {verdict.simplest.trial}",
+            *([as_good] if verdict.comparable else []),
             *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
             *(f"- doubtful about the search: {escaped(doubt)}" for doubt in (*verdict.falling, *verdict.at_an_end)),
         ]

@@ -20,7 +20,7 @@ from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
 from sweep.search.session import class_weights, make_spec, read_data
 from sweep.search.space import SearchSpace
-from sweep.stats.verdict import form_of_number
+from sweep.stats.verdict import Unit, form_of_number, told
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role
@@ -192,6 +192,7 @@ def write_script(chosen: Chosen) -> str:
     imports = ["import argparse", "import json", "import math", "from pathlib import Path", *code.imports]
     if dataset.form.format == "arff":
         imports += ["import re", "from io import StringIO"]
+    unit = Unit(METRICS[chosen.metric], split.validation_rows)
     rows = sorted(split.validation_index.tolist()) if plan.split.kind != "tail" else []
     return TEMPLATES.get_template("script.py.jinja").render(
         title=textwrap.fill(title, LINE),
@@ -211,6 +212,9 @@ def write_script(chosen: Chosen) -> str:
         made=Call(f"keras.optimizers.{KERAS_NAMES[plan.optimizer.name]}", made),
         momentum_name=momentum_name,
         followed_momentum=class_text(FollowedMomentum),
+        metric=chosen.metric,
+        metric_title=unit.name,
+        form=".4f" if dataset.classes or chosen.metric == "r2" else form_of_number(10 * split.target_unit[1], 6),
     )
 
 
@@ -218,7 +222,7 @@ def _provenance(chosen: Chosen) -> str:
     if chosen.valued_by == "accuracy":
         scored = f"got {chosen.value:.2%} of the validation rows right"
     else:
-        value = format(chosen.value, form_of_number(chosen.value))
+        value = told(chosen.value)
         scored = f"has a mean {METRICS[chosen.valued_by].title} of {value} on the validation rows"
     runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
     if chosen.standing == "winner":

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from sweep.data.doubts import listed
 from sweep.data.preparation import NumberInput, Preparation, WordsInput
 from sweep.data.table import Split
 
@@ -20,8 +21,12 @@ def is_prepared(split: Split) -> bool:
     """Say whether the network's inputs and outputs are other than the file's numbers as they are."""
     preparation, target = split.preparation, split.target_unit
     moved = any((number.shift, number.scale, number.indicator) != (0.0, 1.0, False) for number in preparation.numbers)
-    alphabets = any(number.alphabet is not None for number in preparation.numbers)
-    return moved or alphabets or bool(preparation.words) or target != (0.0, 1.0)
+    return moved or takes_names(preparation) or target != (0.0, 1.0)
+
+
+def takes_names(preparation: Preparation) -> bool:
+    """Say whether a network for raw rows takes columns by their names, since some are texts."""
+    return bool(preparation.words) or any(number.alphabet is not None for number in preparation.numbers)
 
 
 def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
@@ -34,7 +39,7 @@ def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
     preparation = split.preparation
     if not is_prepared(split):
         return model
-    if preparation.words or any(number.alphabet is not None for number in preparation.numbers):
+    if takes_names(preparation):
         inputs, prepared = _by_name(preparation)
     else:
         inputs = keras.Input((len(preparation.numbers),), name="rows")
@@ -48,18 +53,44 @@ def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
     return keras.Model(inputs, output)
 
 
-def _by_name(preparation: Preparation) -> tuple[dict[str, Any], Any]:
-    """Return an input for each column by its name, and the prepared inputs of the network."""
+def told_inputs(split: Split) -> str:
+    """Return in words what a network of `for_raw_rows` takes: which columns of the file, in which order."""
+    preparation = split.preparation
+    dates = {column.position for column in split.dataset.columns if column.role == "date"}
+    kinds = {number.column: "days since 1970" for number in preparation.numbers if number.column in dates}
+    if takes_names(preparation):
+        names = [
+            f"{name} ({'text' if _is_text(column) else kinds.get(column.column, 'number')})"
+            for name, column in _named(preparation).items()
+        ]
+        return f"a dictionary of arrays [rows, 1] with the file's cells: {listed(names)}"
+    names = [each.name + (f" ({kinds[each.column]})" if each.column in kinds else "") for each in preparation.numbers]
+    absent = ", NaN where missing" if any(number.indicator for number in preparation.numbers) else ""
+    width = len(names) or split.dataset.features
+    return f"an array [rows, {width}] with the file's numbers{absent}: {listed(names) or 'all'}"
+
+
+def _named(preparation: Preparation) -> dict[str, NumberInput | WordsInput]:
+    """Return each column by the name of its input, which Keras must be able to keep."""
     columns: list[NumberInput | WordsInput] = [*preparation.numbers, *preparation.words]
     named = [each.name for each in columns]
-    inputs: dict[str, Any] = {}
-    for each in columns:
-        is_text = isinstance(each, WordsInput) or each.alphabet is not None
-        usual = INPUT_NAME.fullmatch(each.name) and named.count(each.name) == 1
-        name = each.name if usual else f"column_{each.column + 1}"
-        inputs[name] = keras.Input((1,), name=name, dtype="string" if is_text else "float32")
+    usual = [bool(INPUT_NAME.fullmatch(name)) and named.count(name) == 1 for name in named]
+    return {each.name if kept else f"column_{each.column + 1}": each for each, kept in zip(columns, usual, strict=True)}
+
+
+def _is_text(column: NumberInput | WordsInput) -> bool:
+    return isinstance(column, WordsInput) or column.alphabet is not None
+
+
+def _by_name(preparation: Preparation) -> tuple[dict[str, Any], Any]:
+    """Return an input for each column by its name, and the prepared inputs of the network."""
+    columns = _named(preparation)
+    inputs: dict[str, Any] = {
+        name: keras.Input((1,), name=name, dtype="string" if _is_text(each) else "float32")
+        for name, each in columns.items()
+    }
     numbers = []
-    for each, given in zip(columns, inputs.values(), strict=True):
+    for each, given in zip(columns.values(), inputs.values(), strict=True):
         if isinstance(each, NumberInput):
             numbers.append(given if each.alphabet is None else _places(given, each.alphabet))
     parts = [_numbers(_joined(numbers), preparation.numbers)] if numbers else []

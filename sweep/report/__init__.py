@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -29,6 +29,8 @@ from sweep.store.queries import Best, StoredStudy
 from sweep.task import METRICS, MetricName
 from sweep.verdict.analysis import StudyResult, read_result, scored
 from sweep.verdict.result import Verdict
+
+Form: TypeAlias = Callable[[Any], str]
 
 # The text of plotly and its version; the library itself has no types.
 plotly_script: Callable[[], str] = get_plotlyjs
@@ -234,7 +236,9 @@ def _count_rows(found: StudyResult, classes: Sequence[str]) -> Iterator[dict[str
 
 
 def _power(verdict: Verdict) -> list[str]:
-    """Return what the number of runs and rows allows to be found."""
+    """Return what the number of runs and rows allows to be found; nothing if there is nothing to compare."""
+    if not verdict.comparable:
+        return []
     these, new, needed, unit = verdict.on_these_rows, verdict.on_new_rows, verdict.seeds_needed, verdict.unit
     differences = {Question.THESE_ROWS: "seeds", Question.NEW_ROWS: "re-splits"}
     lines = [
@@ -267,11 +271,11 @@ def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
     columns = list(_columns(verdict))
     ranks = "right rows" if verdict.unit.counts_rows else verdict.unit.short
 
-    def cell(value: Any, form: str) -> dict[str, Any]:
-        if not form:
+    def cell(value: Any, form: Form | None) -> dict[str, Any]:
+        if form is None:
             return {"value": value, "shown": value, "number": False}
         missing = not isinstance(value, int | float) or not math.isfinite(value)
-        return {"value": "" if missing else value, "shown": "-" if missing else format(value, form), "number": True}
+        return {"value": "" if missing else value, "shown": "-" if missing else form(value), "number": True}
 
     part = "" if shown == number else f" The table holds the best {shown:,} of them."
     return {
@@ -280,7 +284,7 @@ def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
         "columns": [
             {
                 "title": title,
-                "number": bool(form),
+                "number": form is not None,
                 "sorted": "" if title != ranks else "descending" if verdict.unit.metric.rises else "ascending",
             }
             for title, form, _ in columns
@@ -289,10 +293,9 @@ def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
     }
 
 
-def _columns(verdict: Verdict) -> Iterator[tuple[str, str, Callable[[Best], Any]]]:
-    """Yield a title, a format, empty for text, and what is read from a trial for each column of the candidates."""
+def _columns(verdict: Verdict) -> Iterator[tuple[str, Form | None, Callable[[Best], Any]]]:
+    """Yield a title, how a number is written, and what is read from a trial for each column of the candidates."""
     unit, classes = verdict.unit, verdict.unit.metric.task == "classes"
-    share = unit.counts_rows or unit.noun == "points"
 
     def accuracy(trial: Best) -> float | None:
         counts = list(trial.correct.values())
@@ -302,20 +305,20 @@ def _columns(verdict: Verdict) -> Iterator[tuple[str, str, Callable[[Best], Any]
         own = {key: value for key, value in trial.params.items() if "." in key}
         return describe({"schedule": trial.schedule} | own).removeprefix(trial.schedule).removeprefix(", ")
 
-    yield "trial", "d", lambda trial: trial.trial
-    yield "schedule", "", lambda trial: trial.schedule
+    yield "trial", "{:d}".format, lambda trial: trial.trial
+    yield "schedule", None, lambda trial: trial.schedule
     if unit.counts_rows:
-        yield "right rows", ".2f", lambda trial: trial.value * unit.rows
+        yield "right rows", "{:.2f}".format, lambda trial: trial.value * unit.rows
     elif unit.metric.name != "log_loss":
-        yield unit.short, ".2%" if share else ".4g", lambda trial: trial.value
-    yield "learning rate", ".3g", lambda trial: trial.params.get("learning_rate")
-    yield "momentum", ".3g", lambda trial: trial.params.get("momentum")
+        yield unit.short, unit.plain, lambda trial: trial.value
+    yield "learning rate", "{:.3g}".format, lambda trial: trial.params.get("learning_rate")
+    yield "momentum", "{:.3g}".format, lambda trial: trial.params.get("momentum")
     if classes:
-        yield "accuracy", ".2%", accuracy
-        yield "sd", ".2f", lambda trial: stdev(trial.correct.values()) if len(trial.correct) > 1 else None
-        yield "log-loss", ".4f", lambda trial: trial.record.log_loss
-    yield "diverged", "d", lambda trial: trial.record.diverged
-    yield "own parameters", "", described
+        yield "accuracy", "{:.2%}".format, accuracy
+        yield "sd", "{:.2f}".format, lambda trial: stdev(trial.correct.values()) if len(trial.correct) > 1 else None
+        yield "log-loss", "{:.4f}".format, lambda trial: trial.record.log_loss
+    yield "diverged", "{:d}".format, lambda trial: trial.record.diverged
+    yield "own parameters", None, described
 
 
 def _facts(found: StudyResult, attributes: Mapping[str, Any]) -> list[tuple[str, str]]:

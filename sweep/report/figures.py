@@ -19,7 +19,7 @@ from sweep.report.theme import SERIES, Mark, Plot
 from sweep.report.trials import families_plot, known_trials, settings_plot
 from sweep.schedules import Numbers, OpenLoop, Schedule, Timeline, read_schedule
 from sweep.schedules.rules import Join
-from sweep.stats.verdict import Unit, Word
+from sweep.stats.verdict import Unit, Word, told
 from sweep.verdict.analysis import StudyResult
 from sweep.verdict.record import Contender
 from sweep.verdict.result import Confirmed, Verdict
@@ -193,9 +193,7 @@ def learning_plot(found: StudyResult) -> Plot:
     shown = [found.record.winner, found.record.constant, found.record.reruns[0]]
     unit, figure = found.verdict.unit, theme.new_figure(400)
     classes = unit.metric.task == "classes"
-    factor, what, form = (unit.rows, f"right rows of {unit.rows}", ".1f")
-    if not classes:
-        factor, what, form = (1, "root mean squared error", ".4g")
+    factor, what = (unit.rows, f"right rows of {unit.rows}") if classes else (1, "root mean squared error")
     epochs = list(range(1, len(shown[0].curves.rate) + 1))
 
     def drawn(curve: Sequence[float]) -> list[float]:
@@ -226,17 +224,15 @@ def learning_plot(found: StudyResult) -> Plot:
         figure.update_yaxes(
             title_text=what, range=[0, max(max(entry.curves.high[late:], default=0) for entry in shown)]
         )
-    ends = ", ".join(
-        f"{entry.role} {format(factor * entry.curves.accuracy[-1], form) if entry.curves.accuracy else '-'}"
-        for entry in shown
-    )
-    told = f"{'Right rows' if classes else 'The error'} after the last epoch: {ends}."
+    last = [(entry.role, factor * entry.curves.accuracy[-1] if entry.curves.accuracy else None) for entry in shown]
+    ends = ", ".join(f"{role} {'-' if end is None else f'{end:.1f}' if classes else told(end)}" for role, end in last)
+    answer = f"{'Right rows' if classes else 'The error'} after the last epoch: {ends}."
     if curve := shown[0].curves.accuracy:
         within, way = (1 / unit.rows, 1) if classes else (0.01 * curve[-1], -1)
         settled = next(epoch for epoch, share in enumerate(curve, 1) if way * share >= way * curve[-1] - within)
         nearly = "one row" if classes else "one percent"
-        told = f"The winner comes within {nearly} of where it ends at epoch {settled} of {len(curve)}. {told}"
-    return Plot("learning", "How does the training go?", told, figure)
+        answer = f"The winner comes within {nearly} of where it ends at epoch {settled} of {len(curve)}. {answer}"
+    return Plot("learning", "How does the training go?", answer, figure)
 
 
 def rates_plot(found: StudyResult, most_points: int = MOST_POINTS) -> Plot:
@@ -262,7 +258,9 @@ def rates_plot(found: StudyResult, most_points: int = MOST_POINTS) -> Plot:
         f"{len(equals)} finalists cannot be told from each other in the race, of {len(names)} "
         f"schedule{'s'[: len(names) != 1]}: {', '.join(names)}. The simplest of them is {found.verdict.simplest.label}."
     )
-    if len(equals) == 1:
+    if not found.verdict.comparable:
+        answer = "They are rates of the finalists, of which none is known to be good."
+    elif len(equals) == 1:
         answer = f"The race can tell the winner, {found.verdict.as_good[0].label}, from every other finalist."
     return Plot("rates", "What do the good schedules look like?", answer, figure, note)
 

@@ -12,7 +12,8 @@ from scipy import stats
 
 from sweep.data.table import Split
 from sweep.stats.estimate import FEWEST_DIFFERENCES, SIGNIFICANCE, Dispersion, Numbers, checked
-from sweep.stats.verdict import listed
+from sweep.stats.verdict import listed, told
+from sweep.task import MetricName
 
 FAR_ABOVE = 2.0
 # Tests of a split warn at 1 %: it is checked in several ways at once, and what is often wrong is soon ignored.
@@ -120,14 +121,14 @@ class SplitCheck:
             return f"{what}: {listed((self.names[place] for place in places), most=5)}"
         return f"{what}, from 1: {listed((str(place + 1) for place in places), most=5)}"
 
-    def warnings(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+    def warnings(self, classes: tuple[str, ...], metric: MetricName = "accuracy") -> tuple[str, ...]:
         """Return one sentence for each finding that a reader should know; `classes` are the labels by index."""
         shares = listed(
             f"{label} {100 * train:.0f} % then {100 * validation:.0f} %"
             for label, (train, validation) in zip(classes, self.class_shares, strict=True)
         )
         if self.target_means is not None:
-            shares = "a mean target of {:.4g}, then {:.4g}".format(*self.target_means)
+            shares = "a mean target of {}, then {}".format(*map(told, self.target_means))
         what = "class" if self.target_means is None else "the target"
         found = [
             (self.unlike, f"validation rows are unlike the training rows: {shares}"),
@@ -142,7 +143,7 @@ class SplitCheck:
                 bool(self.unlearnable_columns),
                 self._told("constant until validation", self.unlearnable_columns),
             ),
-            (self.one_row >= 0.005, f"one validation row is {100 * self.one_row:.2f} points"),
+            (self.one_row >= 0.005 and metric == "accuracy", f"one validation row is {100 * self.one_row:.2f} points"),
         ]
         return tuple(sentence for warned, sentence in found if warned)
 

@@ -141,7 +141,7 @@ class Unit:
         """Return a difference in words: `1 row`, `0.5 points`, `0.005`."""
         if self.counts_rows:
             return in_rows(number)
-        return f"{format(number, '.0f' if 999.5 <= abs(number) < 1e9 else '.3g')} {self.noun}".strip()
+        return f"{told(number, 3)} {self.noun}".strip()
 
     def smallest_of_interest(self, stated: float | None, reference: float) -> float:
         """Return the smallest lead worth having, in this unit, if none is stated.
@@ -281,13 +281,22 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     return Word.NO_BETTER if high < smallest_of_interest else Word.NOT_RESOLVED
 
 
-def form_of_number(number: float) -> str:
-    """Return how to write a number of any size: four digits, and no exponent where people write none.
+def form_of_number(number: float, digits: int = 4) -> str:
+    """Return how to write a number of any size: so many digits, and no exponent where people write none.
 
     >>> [format(number, form_of_number(number)) for number in (0.12345, 1234.56, 65129.4)]
     ['0.1235', '1235', '65129']
     """
-    return ".0f" if 9999.5 <= abs(number) < 1e9 else ".4g"
+    return ".0f" if 10**digits - 0.5 <= abs(number) < 1e9 else f".{digits}g"
+
+
+def told(number: float, digits: int = 4) -> str:
+    """Return a number of any size as text.
+
+    >>> told(1_234_567.8), told(0.000123456, 3)
+    ('1234568', '0.000123')
+    """
+    return format(number, form_of_number(number, digits))
 
 
 def in_rows(number: float) -> str:

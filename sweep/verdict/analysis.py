@@ -311,11 +311,13 @@ class _Analysis:
 
     def _unstable(self) -> Iterator[str]:
         """Yield whose confirmation runs spread far more than those of well-trained networks."""
+        rows = sum(self.record.split.class_rows)
+        factor, noun = (1, "rows") if self._unit.counts_rows else (100 / rows, "points of accuracy")
         for entry in self.record.entries:
-            spread = dispersion(entry.confirmation.correct, sum(self.record.split.class_rows))
+            spread = dispersion(entry.confirmation.correct, rows)
             if spread.flagged:
-                found = f"{entry.role} {entry.contender.label}: a spread of {spread.deviation:.2f} rows"
-                yield f"{found} is far above the {spread.expected:.2f} of well-trained networks"
+                found = f"{entry.role} {entry.contender.label}: a spread of {factor * spread.deviation:.2f} {noun}"
+                yield f"{found} is far above the {factor * spread.expected:.2f} of well-trained networks"
 
     def _near_bounds(self) -> Iterator[str]:
         """Yield what of winner and tuned baselines lies in the outer fiftieth of its range; 0 has nothing below it."""

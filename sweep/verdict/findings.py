@@ -18,7 +18,7 @@ from sweep.space import extremes
 from sweep.stats.comparison import is_above
 from sweep.stats.counts import recalls, recognises
 from sweep.stats.estimate import Numbers
-from sweep.stats.verdict import Word, form_of_number, listed
+from sweep.stats.verdict import Word, listed, told
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.record import Runs, SplitFacts, VerdictRecord
 from sweep.verdict.result import Finding
@@ -120,8 +120,7 @@ class _Findings:
         if self._metric.name == "accuracy":
             guess = f"{known * rows:.2f}".removesuffix(".00")
             return f"the winner has {mean * rows:.2f} of {rows} rows right, {of_whom} has {guess}"
-        told, guess = (format(score, form_of_number(score)) for score in (mean, known))
-        return f"the winner's {self._metric.title} is {told}, that of {of_whom} {guess}"
+        return f"the winner's {self._metric.title} is {told(mean)}, that of {of_whom} {told(known)}"
 
     def all_perfect(self) -> Finding | None:
         """Say so if every finalist, the winner and the tuned constant have the best score there is in every run."""
@@ -158,10 +157,16 @@ class _Findings:
             word=None,
             headline=f"{f'Class {names} is' if len(missed) == 1 else which} never recognised",
             detail=f"the winner has none of {rows} such rows right, of {total}, in any of {runs} runs, {sees}",
-            why=f"{rows / total:.1%} of the rows are few to learn from, and weigh little in the loss",
-            cure='training.class_weight = "balanced"'
-            + (', with search.metric = "balanced_accuracy"' if self._metric.name == "accuracy" else ""),
+            why=f"{rows / total:.1%} of the rows are few to learn from"
+            + (", and weigh little in the loss" if self.plan.training.class_weight is None else ""),
+            cure=self._balance() or "more rows of it, or inputs that tell it from others",
         )
+
+    def _balance(self) -> str:
+        """Return what gives a rare class more weight, and is not stated already; empty if all is."""
+        weight = 'training.class_weight = "balanced"' if self.plan.training.class_weight is None else ""
+        metric = 'search.metric = "balanced_accuracy"' if self._metric.name == "accuracy" else ""
+        return ", with ".join(filter(None, (weight, metric)))
 
     def _scores(self, runs: Runs) -> Numbers:
         """Return the scores of the runs that have one, higher is better."""
@@ -177,28 +182,31 @@ class _Findings:
         shares = classes / max(1.0, classes.sum())
         training = curves.training_loss or curves.loss
         loss = LossCurve(np.array(training, np.float64), guessing_loss(shares) if split.classes else 1.0)
+        level, guessing = told(loss.level, 3), told(loss.guessing, 3)
         if split.widest is not None and split.widest[1] > WIDE:
             name, size = split.widest
-            yield f"{name} has values of about {size:.2g}, and nothing is scaled", 'data.scale = "standard"'
+            yield (
+                f"{name} has values of about {told(float(f'{size:.2g}'))}, and nothing is scaled",
+                'data.scale = "standard"',
+            )
         epoch = loss.broken()
         if epoch is not None:
             yield f"the loss is no number from epoch {epoch} on: rates or momenta are too high", self._rates(lower=True)
             return
         if how := loss.unsteady():
-            why = f"the training loss {how} ({loss.level:.3g}; guessing has {loss.guessing:.3g})"
+            why = f"the training loss {how} ({level}; guessing has {guessing})"
             yield f"{why}: rates or momenta are too high", self._rates(lower=True)
-        if split.classes and shares.max() > COMMON:
-            label = split.classes[int(shares.argmax())]
-            cure = 'training.class_weight = "balanced", with search.metric = "balanced_accuracy"'
-            yield f"{shares.max():.1%} of the rows are `{label}`, so that accuracy hardly sees the others", cure
+        if split.classes and shares.max() > COMMON and (cure := self._balance()):
+            label, blind = split.classes[int(shares.argmax())], "accuracy" if "metric" in cure else "the loss"
+            yield f"{shares.max():.1%} of the rows are `{label}`, so that {blind} hardly sees the others", cure
         if loss.level < LEARNED * loss.guessing:
-            why = f"the {split.train_rows} training rows are learned (a loss of {loss.level:.3g}; guessing has "
+            why = f"the {split.train_rows} training rows are learned (a loss of {level}; guessing has {guessing})"
             cure = "more rows, fewer units (model.hidden = [4]), or another data.label"
-            yield f"{why}{loss.guessing:.3g}) and no others: too few rows, or inputs that do not tell the answer", cure
+            yield f"{why} and no others: too few rows, or inputs that do not tell the answer", cure
         if loss.falls:
-            why = f"the training loss still falls at the end ({loss.level:.3g}; guessing has {loss.guessing:.3g})"
+            why = f"the training loss still falls at the end ({level}; guessing has {guessing})"
             yield f"{why}: rates are too low, or epochs too few", self._rates(lower=False)
-        why = f"the training loss ends at {loss.level:.3g}, and guessing has {loss.guessing:.3g}"
+        why = f"the training loss ends at {level}, and guessing has {guessing}"
         yield f"{why}: the inputs may not tell the answer, or rates are too low", self._rates(lower=False)
 
     def _rates(self, *, lower: bool) -> str:

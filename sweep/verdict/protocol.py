@@ -122,7 +122,7 @@ class Protocol:
         record = VerdictRecord(
             basis=Basis.now(self.database, self.plan),
             confirmations=1 if before is None else before.confirmations + 1,
-            split=split_facts(self.split),
+            split=split_facts(self.split, self.plan.metric),
             new_rows=new_rows,
             race=tuple(raced[Role.WINNER]),
             entries=tuple(tested),
@@ -331,7 +331,7 @@ def ranked(contenders: Sequence[Contender], metric: MetricName) -> list[Contende
     return sorted(contenders, key=standing)
 
 
-def split_facts(split: Split) -> SplitFacts:
+def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
     """Return what the study's own split is, what is doubtful about it, and what is known without its inputs."""
     classes, found = split.dataset.classes, check_split(split)
     sides = (split.train_targets, split.validation_targets)
@@ -352,7 +352,7 @@ def split_facts(split: Split) -> SplitFacts:
         class_rows=tuple(validation.tolist()),
         train_rows=split.train_rows,
         validation_rows=split.validation_rows,
-        warnings=found.warnings(classes),
+        warnings=found.warnings(classes, metric),
         train_class_rows=tuple(train.tolist()),
         unlike=found.unlike,
         uninformed={name: score for name, score in known.items() if math.isfinite(score)},

@@ -62,6 +62,13 @@ def test_options_state_what_would_be_found(run: Run) -> None:
     assert list(found.classes) == ["1", "2", "3"]
 
 
+def test_large_numbers_have_no_exponent(run: Run, tmp_path: Path) -> None:
+    rows = [f"{1_234_567 + 70_001 * row},{3_456_789 * (row % 7 + 1) + row}" for row in range(40)]
+    _, out, _ = run("data", write(tmp_path / "t.csv", "a,price", rows))
+    assert "1234567 to 3964606" in out
+    assert "e+" not in out
+
+
 @pytest.mark.parametrize("columns", [41, 3000])
 def test_a_wide_table_is_grouped(run: Run, tmp_path: Path, columns: int) -> None:
     names = ",".join(f"x{place}" for place in range(columns)) + ",y"

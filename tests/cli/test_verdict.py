@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sweep.cli.tables import WIDTH, histogram, show_verdict
-from sweep.verdict.result import Verdict
+from sweep.stats.verdict import Word
+from sweep.verdict.result import Finding, Verdict
 from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan(trials=20)
@@ -75,3 +76,12 @@ def test_of_many_classes_and_doubts_the_first_ten_are_told(capsys: pytest.Captur
     assert "class9 50.0% and 219 more" in " ".join(drawn.split())
     assert "and 31 more" in drawn
     assert len(drawn.splitlines()) < 50
+
+
+def test_where_nothing_was_learned_power_and_equals_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    void = Finding(word=Word.NOTHING_LEARNED, headline="No candidate learned", detail="d", why="w", cure="c")
+    for finding, there in ((None, True), (void, False), (void.model_copy(update={"word": None}), True)):
+        show_verdict(answer().model_copy(update={"finding": finding}))
+        drawn = capsys.readouterr().out
+        assert ("four times in five" in drawn.partition("luck")[2]) is there
+        assert ("cannot be told from the winner" in drawn) is there

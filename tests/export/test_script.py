@@ -6,9 +6,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sweep.candidate import Candidate
@@ -18,6 +20,7 @@ from sweep.engines.spec import Architecture
 from sweep.export.script import Chosen, write_script
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
 from sweep.search.session import read_data
+from sweep.task import METRICS, MetricName
 from tests.schedules.examples import an_example
 
 ROOT = Path(__file__).parent.parent.parent
@@ -246,6 +249,11 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in MIXED:
         chosen = choose(STEP, data={"file": str(TABLES / name)}, split={"kind": "random"})
         (folder / f"{name}.py").write_text(write_script(chosen), encoding="utf-8")
+    for name, task in (("mixed_german.csv", "classes"), ("grades.csv", "classes"), ("houses.csv", "numbers")):
+        chosen = choose(STEP, data={"file": str(TABLES / name), "task": task}, split={"kind": "random"})
+        for metric in (each.name for each in METRICS.values() if each.task == task):
+            script = write_script(replace(chosen, metric=metric))
+            (folder / f"{name}.{metric}.py").write_text(script, encoding="utf-8")
     return folder
 
 
@@ -297,3 +305,38 @@ class TestText:
         told = " ".join(write_script(replace(choose(STEP), standing="one", runs=1)).partition("import")[0].split())
         assert "Trial 61, one of 200, got 98.71% of the validation rows right." in told
         assert "best" not in told
+
+
+@pytest.mark.parametrize("metric", [each.name for each in METRICS.values() if each.name not in ("accuracy", "rmse")])
+@pytest.mark.parametrize("labels", [2, 4])
+def test_it_prints_the_studys_metric(
+    metric: MetricName, labels: int, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, draw = METRICS[metric], np.random.default_rng(5)
+    rows = [f"{a:.3f},{b:.3f},{f'c{int(abs(a * 3)) % labels}'}" for a, b in draw.normal(size=(90, 2)).tolist()]
+    if known.task == "numbers":
+        rows = [f"{a:.3f},{b:.3f},{1e7 * a:.0f}" for a, b in draw.normal(size=(90, 2)).tolist()]
+    table.write_text("a,b,y\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    chosen = replace(choose(STEP, data={"file": str(table)}, split={"kind": "random"}), metric=metric)
+    split, beginning = chosen.split, write_script(chosen).partition("if options.json:")
+    predicted = draw.random((split.validation_rows, 4)).round(1)[
+        :, : 1 if labels == 2 or known.task == "numbers" else 4
+    ]
+    shares = np.column_stack([1 - predicted, predicted]) if known.task == "classes" and labels == 2 else predicted
+    targets = split.validation_targets
+    wanted = known.score(shares[None], targets)[0] * (split.target_unit[1] if metric == "mae" else 1)
+    names = {
+        "np": np,
+        "pd": pd,
+        "options": SimpleNamespace(json=False),
+        "classes": chosen.dataset.classes,
+        "model": SimpleNamespace(predict=lambda *_, **__: predicted),
+        "validation_inputs": split.validation_inputs,
+        "validation_targets": targets,
+        "TARGET_SCALE": split.target_unit[1],
+    }
+    exec("".join(beginning[1:]).replace("print(json.dumps(history))", "pass"), names)
+    told = capsys.readouterr().out
+    assert told.startswith(f"{known.title.partition(',')[0]} of {split.validation_rows} validation rows: ")
+    assert "e+" not in told
+    assert float(told.rpartition(" ")[2]) == pytest.approx(wanted, rel=1e-3, abs=1e-4)

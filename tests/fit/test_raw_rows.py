@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sweep.data.table import DataKeys, Dataset, Split, read_dataset, split_rows
-from sweep.fit.raw_rows import for_raw_rows
+from sweep.fit.raw_rows import for_raw_rows, told_inputs
 
 # Keras' own variables, as NumPy 2 sees them.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -67,6 +67,10 @@ def test_a_table_with_words_is_a_dictionary_of_columns(words: Any, mixed: Path, 
     shift, scale = split.target_unit
     wanted = shift + scale * network.predict(split.preparation.apply(dataset.values), verbose=0)
     np.testing.assert_allclose(raw.predict(cells_by_column(mixed, dataset), verbose=0), wanted, rtol=1e-4)
+    assert told_inputs(split) == (
+        "a dictionary of arrays [rows, 1] with the file's cells: "
+        "age (number), column_2 (number), town (text), kind (text)"
+    )
 
 
 def test_a_table_of_numbers_is_an_array_of_its_columns(tmp_path: Path) -> None:
@@ -75,9 +79,12 @@ def test_a_table_of_numbers_is_an_array_of_its_columns(tmp_path: Path) -> None:
     network, raw = saved_and_loaded(split, tmp_path)
     wanted = network.predict(split.preparation.apply(dataset.values), verbose=0)
     np.testing.assert_allclose(raw.predict(dataset.values.astype(np.float32), verbose=0), wanted, rtol=1e-4)
+    assert told_inputs(split) == "an array [rows, 2] with the file's numbers, NaN where missing: a, b"
 
 
 def test_numbers_as_they_are_need_no_layers_in_front() -> None:
     dataset = Dataset.of_arrays(GENERATOR.normal(size=(9, 2)), [0, 1, 0] * 3, ("a", "b"))
     network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    assert for_raw_rows(network, split_rows(dataset, "stratified", 0.4, 0)) is network
+    split = split_rows(dataset, "stratified", 0.4, 0)
+    assert for_raw_rows(network, split) is network
+    assert told_inputs(split) == "an array [rows, 2] with the file's numbers: all"

@@ -397,3 +397,5 @@ def test_a_study_in_which_nothing_was_learned_says_so_first() -> None:
     page.feed(render(StudyResult(plan, record, compute_verdict(plan, record)), searched()))
     assert "".join(page.texts["h1"]).strip() == "No candidate learned."
     assert not re.search(r"\bbetter\b", page.texts["h1"][0])
+    for beside_the_point in ("four times in five", "cannot be told from each other", "could so many runs"):
+        assert beside_the_point not in "".join(page.texts["section"])

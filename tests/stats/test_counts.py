@@ -96,6 +96,7 @@ class TestIonosphere:
         assert self.CHECK.one_row == pytest.approx(0.0086, abs=1e-4)
 
     def test_its_warnings_name_the_classes(self) -> None:
+        assert not [each for each in self.CHECK.warnings(IONOSPHERE.classes, "auc") if "points" in each]
         warnings = self.CHECK.warnings(IONOSPHERE.classes)
         assert "validation rows are unlike the training rows: b 50 % then 8 %, g 50 % then 92 %" in warnings
         assert "columns with one value, from 1: 2" in warnings

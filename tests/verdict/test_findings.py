@@ -19,6 +19,7 @@ from sweep.stats.verdict import Word
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import compute_verdict, read_result
+from sweep.verdict.findings import find
 from sweep.verdict.result import Finding, Verdict
 from tests.fakes import DATA_SHA256, FakeTrainer, make_plan, outcome_of
 from tests.protocols import few, make_protocol
@@ -83,7 +84,7 @@ class TestNothingLearned:
         assert {answer.word for answer in verdict.judgements.values()} == {Word.NOTHING_LEARNED}
         assert found.headline == "No candidate learned"
         assert found.detail == "the winner has 60.00 of 120 rows right, always answering `a` has 60"
-        assert found.why == "input 1 has values of about 9.7e+05, and nothing is scaled"
+        assert found.why == "input 1 has values of about 970000, and nothing is scaled"
         assert found.cure == 'data.scale = "standard"'
         assert not [sentence for sentence in verdict.sentences if "better" in sentence]
 
@@ -93,13 +94,33 @@ class TestNothingLearned:
         guess = lambda rows, seed: [int(rows[0]) * (seed % 2), int(rows[1]) * (1 - seed % 2)]  # noqa: E731
         found = first(judged(database, guess, train_loss=wild, loss=1398.0, search={"recipes": (), **search}))
         assert found.headline == "No candidate learned"
-        assert found.why.startswith("the training loss stays above that of guessing (1.28e+03; guessing has 0.693)")
+        assert found.why.startswith("the training loss stays above that of guessing (1279; guessing has 0.693)")
         assert found.cure == "search.learning_rate = { low = 0.001, high = 1, log = true }"
 
     def test_a_rare_class_that_accuracy_hardly_sees_is_told(self, database: Database) -> None:
         found = first(judged(database, always_first, (0.95, 0.05), train_loss=[0.2] * 20))
         assert found.why == "95.0% of the rows are `a`, so that accuracy hardly sees the others"
         assert found.cure.startswith('training.class_weight = "balanced"')
+
+    @pytest.mark.parametrize(
+        ("metric", "weight", "cure"),
+        [
+            ("accuracy", "balanced", 'search.metric = "balanced_accuracy"'),
+            ("balanced_accuracy", None, 'training.class_weight = "balanced"'),
+            ("auc", "balanced", None),
+        ],
+    )
+    def test_what_is_balanced_already_is_no_cure(self, metric: str, weight: str | None, cure: str | None) -> None:
+        plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
+        plan = plan.model_copy(update={"training": plan.training.model_copy(update={"class_weight": weight})})
+        runs = {"correct": (107,) * 64, "class_correct": (0, 107 * 64), "scores": {metric: (0.5,) * 64}}
+        blind = record.winner.model_copy(update={"confirmation": record.winner.confirmation.model_copy(update=runs)})
+        facts = {"train_class_rows": (5, 230), "unlike": False, "uninformed": {metric: 0.5}}
+        split = record.split.model_copy(update=facts)
+        update = {"entries": (blind, *record.entries[1:]), "split": split, "metric": metric}
+        found = find(plan, record.model_copy(update=update))
+        assert found is not None
+        assert (found.cure == cure) if cure else ("balanced" not in found.cure + found.why)
 
     def test_who_recognises_a_class_but_is_no_more_often_right_is_told_so(self, database: Database) -> None:
         traded = lambda rows, _seed: [int(rows[0]) - 5, 5]  # noqa: E731

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,6 +148,19 @@ def judged(request: pytest.FixtureRequest) -> StudyResult:
     return StudyResult(plan, record, compute_verdict(plan, record))
 
 
+def test_the_spread_of_rows_is_told_in_accuracy_where_another_metric_ranks() -> None:
+    plan = by_log_loss()
+    record = records.make_record(plan)
+    rows = tuple(60 + 50 * (place % 2) for place in range(64))
+    wild = record.winner.model_copy(
+        update={"confirmation": record.winner.confirmation.model_copy(update={"correct": rows})}
+    )
+    told = compute_verdict(plan, record.model_copy(update={"entries": (wild, *record.entries[1:])})).unstable[0]
+    assert ": a spread of 21.72 points of accuracy is far above the 3.39 of well-trained networks" in told
+    by_rows = record.model_copy(update={"entries": (wild, *record.entries[1:]), "metric": "accuracy"})
+    assert ": a spread of 25.20 rows is far above the 3.94" in compute_verdict(plan, by_rows).unstable[0]
+
+
 class TestNumbers:
     def test_there_are_no_classes_in_it(self, judged: StudyResult) -> None:
         verdict = judged.verdict
@@ -174,6 +188,19 @@ class TestNumbers:
         text = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
         for word in ("recall", "accuracy", "right more often", "Right rows", "right rows", "class", "cross-entropy"):
             assert word not in re.sub(r'class="[^"]*"', "", text), word
+
+    def test_large_errors_are_written_without_exponent(self) -> None:
+        plan, record = records.of_numbers(records.make_plan(trials=20))
+        of_winner = record.winner.curves
+        curves = of_winner.model_copy(update={"accuracy": tuple(123_456 * each for each in of_winner.accuracy)})
+        large = record.winner.model_copy(update={"curves": curves})
+        record = record.model_copy(update={"entries": (large, *record.entries[1:])})
+        best = searched()
+        found = StudyResult(plan, record, compute_verdict(plan, record))
+        page = render(found, replace(best, best=[replace(each, value=123_456.7 * each.value) for each in best.best]))
+        text = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
+        assert not re.search(r"\d[eE]\+\d", text)
+        assert ">121328</td>" in text
 
     def test_no_better_than_the_mean_is_nothing_learned(self) -> None:
         plan, record = records.of_numbers(records.make_plan(trials=20))
