@@ -140,6 +140,9 @@ class Study:
         """
         if self.path is None:
             raise BadInput("study", f"`{self.name}` was opened without a study file.")
+        if self.path.suffix != ".toml" and not self.path.exists() and self.exists():
+            where = f"its study file is needed too, and is not {STUDIES / self.name}.toml"
+            raise BadInput("study", f"`{self.name}` is in the database; {where}: give that file in place of the name.")
         return read_study_file(self.path, self.overrides)
 
     def run(

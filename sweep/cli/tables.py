@@ -53,7 +53,8 @@ def show_end(found: BestAnswer, by_schedule: FamiliesAnswer) -> None:
 def show_best(found: BestAnswer, title: str = "") -> None:
     """Show the best candidates."""
     described = [(trial, describe(trial.params, momentum=False)) for trial in found.best]
-    _print_ranking(found, title or f"study {found.study}: best of {found.trials} candidates", described)
+    aside = f", {found.set_aside} more set aside, outside the search space" if found.set_aside else ""
+    _print_ranking(found, title or f"study {found.study}: best of {found.trials} candidates{aside}", described)
 
 
 def show_status(found: StatusAnswer) -> None:

@@ -17,7 +17,7 @@ from sweep.model import StrictModel
 from sweep.schedules import CATALOGUE, Timeline, schedule_class
 from sweep.schedules.base import explain_parameter
 from sweep.space import Range, Space, Value, contains, extremes
-from sweep.task import METRICS, MetricName, Task
+from sweep.task import DEFAULT_METRICS, METRICS, MetricName, Task, TaskName
 
 LARGEST_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED + 1)]
@@ -234,10 +234,14 @@ class Plan(StrictModel):
             raise BadInput("search.nesterov", f"only the optimizer sgd can look ahead, not {self.optimizer.name}.")
         return self
 
+    def metric_of(self, task: TaskName) -> MetricName:
+        """Return what ranks where the label holds classes, or numbers: what is stated, or else the task's default."""
+        return self.search.metric or DEFAULT_METRICS[task]
+
     @property
     def metric(self) -> MetricName:
-        """What ranks: accuracy, unless something else is stated or settled."""
-        return self.search.metric or "accuracy"
+        """What ranks, by what the study file says of the label: classes, if it says nothing."""
+        return self.metric_of(self.data.task or "classes")
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -266,7 +270,7 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
     Raises:
         BadInput: for a metric, a class weight or a schedule's monitor that the task does not have.
     """
-    chosen = METRICS[plan.search.metric or task.default.name]
+    chosen = METRICS[plan.metric_of(task.name)]
     if chosen.task != task.name:
         rule = f"must be one for {task.name}, as the label holds them: {', '.join(each.name for each in task.metrics)}"
         raise BadInput("search.metric", f"{rule}; got {chosen.name!r}.")

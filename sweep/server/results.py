@@ -26,7 +26,17 @@ router = APIRouter(prefix="/v1/studies/{name}", tags=["results"])
 
 PAGE_ROWS = 500
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")  # begin what a spreadsheet would run
-FACTS = ("trial", "state", "value", "log_loss", "correct_mean", "validation_rows", "replicates", "diverged")
+FACTS = (
+    "trial",
+    "state",
+    "set_aside",
+    "value",
+    "log_loss",
+    "correct_mean",
+    "validation_rows",
+    "replicates",
+    "diverged",
+)
 TIMES = ("began", "ended")
 
 

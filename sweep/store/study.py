@@ -28,7 +28,7 @@ from sweep.store.database import Database
 from sweep.store.growth import PROPOSING, grow
 from sweep.store.optuna_schema import STUDY_SYSTEM
 from sweep.store.queries import VALUED_BY, StoredStudy
-from sweep.task import DEFAULT_METRICS, METRICS
+from sweep.task import METRICS
 
 if TYPE_CHECKING:
     import optuna
@@ -114,9 +114,8 @@ def check_same_plan(
 def document_of(plan: Plan, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return a plan as a study keeps it: a metric that is not settled is the default of the stored plan's task."""
     document = plan.model_dump(mode="json")
-    if document["search"]["metric"] is None:
-        before = METRICS.get((stored or {}).get("search", {}).get("metric"))
-        document["search"]["metric"] = plan.metric if before is None else DEFAULT_METRICS[before.task]
+    before = METRICS.get((stored or {}).get("search", {}).get("metric"))
+    document["search"]["metric"] = plan.metric if before is None else plan.metric_of(before.task)
     return document
 
 

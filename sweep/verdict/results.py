@@ -65,7 +65,8 @@ class Ranking(Answer):
 
     Attributes:
         study: the study's name.
-        trials: how many have finished.
+        trials: how many have finished and rank.
+        set_aside: how many more lie outside the search space since the study has grown, and do not rank.
         metric: what ranks them.
         valued_by: which metric their `value` is: what ranks, but accuracy in an older study by log-loss.
         quoted_baseline: the accuracy that the study file quotes from elsewhere.
@@ -74,6 +75,7 @@ class Ranking(Answer):
 
     study: str
     trials: int
+    set_aside: int = 0
     metric: MetricName
     valued_by: MetricName = "accuracy"
     quoted_baseline: float | None
@@ -130,9 +132,13 @@ class StatusAnswer(Answer):
 
 
 class ListedTrial(TrialFacts):
-    """A trial in any of Optuna's states, in small letters, and its time in UTC."""
+    """A trial in any of Optuna's states, in small letters, and its time in UTC.
+
+    `set_aside` says that it lies outside the search space since the study has grown, and does not rank.
+    """
 
     state: str
+    set_aside: bool = False
     began: datetime | None
     ended: datetime | None
 
@@ -234,7 +240,7 @@ def read_trials(stored: StoredStudy, after: int | None = None, limit: int = 100)
     page = found[:limit]
     return TrialsAnswer(
         study=study.name,
-        trials=tuple(ListedTrial(**_listed(trial)) for trial in page),
+        trials=tuple(ListedTrial(**_listed(study, trial)) for trial in page),
         next_after=page[-1].number if len(found) > limit else None,
     )
 
@@ -247,7 +253,7 @@ def read_trial(stored: StoredStudy, number: int) -> TrialAnswer:
         raise NotFound("trial", f"the study `{stored.name}` has no trial {number}.")
     record = trial.record
     return TrialAnswer(
-        **_listed(trial),
+        **_listed(study, trial),
         study=study.name,
         position=record.position,
         runs=record.runs,
@@ -262,6 +268,7 @@ def _ranking(study: StudyReader, finished: int) -> dict[str, Any]:
     return {
         "study": study.name,
         "trials": finished,
+        "set_aside": len(study.set_aside),
         "metric": study.metric,
         "valued_by": study.valued_by,
         "quoted_baseline": study.baseline and study.baseline.accuracy,
@@ -273,8 +280,9 @@ def _ranked(best: Best) -> RankedTrial:
     return RankedTrial(**_facts(best.trial, best.value, best.params, best.record))
 
 
-def _listed(trial: AnyTrial) -> dict[str, Any]:
-    own = {"state": trial.state, "began": trial.began, "ended": trial.ended}
+def _listed(study: StudyReader, trial: AnyTrial) -> dict[str, Any]:
+    own = {"state": trial.state, "set_aside": trial.number in study.set_aside}
+    own |= {"began": trial.began, "ended": trial.ended}
     return _facts(trial.number, trial.value, trial.params, trial.record) | own
 
 

@@ -218,7 +218,8 @@ class TestBest:
         ended = sweep("best", "smoke", "--storage", filled.url, "--top", 12, "--json")
         assert (ended.code, ended.err) == (0, "")
         found = ended.document
-        assert found.keys() == {"study", "trials", "metric", "valued_by", "best", "quoted_baseline", "quoted_source"}
+        quoted = {"quoted_baseline", "quoted_source"}
+        assert found.keys() == {"study", "trials", "set_aside", "metric", "valued_by", "best"} | quoted
         assert (found["study"], found["trials"], found["quoted_baseline"]) == ("smoke", 12, 0.9569)
         assert found["metric"] == "accuracy"
         for trial in found["best"]:

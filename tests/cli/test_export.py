@@ -236,6 +236,14 @@ class TestErrors:
         code, out, err = run("export", "new.toml", "--storage", filled.database.url)
         assert (code, out, err) == (3, "", "error: the study `new` has no finished trial yet.\n")
 
+    def test_a_name_without_its_study_file_says_what_to_give(self, run: Run, filled: Filled) -> None:
+        code, out, err = run("export", "smoke", "--storage", filled.database.url)
+        assert (code, out) == (2, "")
+        assert err == (
+            "error: study: `smoke` is in the database; its study file is needed too, and is not studies/smoke.toml: "
+            "give that file in place of the name.\n"
+        )
+
     def test_a_missing_database_says_so(self, run: Run, filled: Filled) -> None:
         code, out, err = run("export", str(filled.study_file.path), "--storage", "sqlite:///none.db")
         assert (code, out) == (3, "")

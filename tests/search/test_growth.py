@@ -19,7 +19,7 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import tuning_plans
 from sweep.verdict.protocol import finalists
 from sweep.verdict.record import Basis, work_left
-from sweep.verdict.results import read_best
+from sweep.verdict.results import read_best, read_trial, read_trials
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 from tests.protocols import few
 
@@ -100,6 +100,11 @@ class TestNarrowerSpaces:
         assert held(after)[:16] == before
         aside, told, ranked = read(database, plan)
         assert aside == outside
+        stored = StoredStudy(database, plan.name)
+        listed = {trial.trial for trial in read_trials(stored).trials if trial.set_aside}
+        assert listed == aside == {number for number in range(20) if read_trial(stored, number).set_aside}
+        best = read_best(stored, 3)
+        assert (best.trials, best.set_aside) == (len(ranked), len(aside))
         where = f"{len(outside)} trials lie outside the search space of now"
         assert told == [f"{where}; kept, and counted in the budget, but not ranked."]
         assert sorted(ranked) == [number for number in range(24) if number not in outside]

@@ -113,9 +113,9 @@ class TestTable:
         answer = site.get("/v1/studies/odd/trials.csv")
         assert answer.headers["content-disposition"] == 'attachment; filename="odd.csv"'
         rows = list(csv.DictReader(io.StringIO(answer.text)))
-        assert [(row["trial"], row["kind"], row["rate"], row["value"]) for row in rows] == [
-            ("0", "'=1+1", "-0.5", "-0.5"),
-            ("1", "step", "0.5", "0.5"),
+        assert [(row["trial"], row["kind"], row["rate"], row["value"], row["set_aside"]) for row in rows] == [
+            ("0", "'=1+1", "-0.5", "-0.5", "False"),
+            ("1", "step", "0.5", "0.5", "False"),
         ]
         assert site.get("/v1/studies/none/trials.csv").status_code == 404
 
