@@ -239,13 +239,13 @@ def is_whole(numbers: pd.Series) -> bool:
 
 def code_length(text: pd.Series) -> int:
     """Return how many digits each cell has, if all have equally many and nothing else; 0 otherwise."""
-    length, present = 0, text.dropna()
-    for cells in (some(present), present):
+    lengths = pd.Series(dtype="int64")
+    for part in (some, pd.Series.dropna):
+        cells = part(text).dropna()
         lengths = cells.str.len()
-        if lengths.empty or lengths.nunique() > 1 or not cells.str.fullmatch(r"[0-9]+").all():
+        if len(lengths) and (lengths.nunique() > 1 or not cells.str.fullmatch(r"[0-9]+").all()):
             return 0
-        length = int(lengths.iloc[0])
-    return length
+    return int(lengths.iloc[0]) if len(lengths) else 0
 
 
 def are_codes(text: pd.Series) -> bool:

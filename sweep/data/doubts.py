@@ -244,21 +244,16 @@ def _nearly_numbers(found: Columns) -> Iterator[str]:
     """Say which columns of words, or of classes, hold numbers but for a few cells; codes such as 136A are words."""
     table, decimal = found.table, found.table.form.decimal or "."
     for column in found.columns:
-        is_label = column.role is ColumnRole.LABEL
-        cells = table.columns[column.position].dropna()
-        stated = found.why if is_label else column.why
-        if (column.role is not ColumnRole.WORDS and not (is_label and found.classes)) or stated in (
-            AS_STATED,
-            FILE_SAYS,
-        ):
+        cells, is_label = table.columns[column.position], column.role is ColumnRole.LABEL
+        is_words = bool(found.classes) if is_label else column.role is ColumnRole.WORDS
+        stated = (found.why if is_label else column.why) in (AS_STATED, FILE_SAYS)
+        if not is_words or stated or pd.api.types.is_numeric_dtype(cells):
             continue
-        if (
-            pd.api.types.is_numeric_dtype(cells)
-            or not read_numbers(some(cells.astype("str")), decimal).notna().mean() > 0.5
-        ):
+        if not read_numbers(some(cells.dropna()).astype("str"), decimal).notna().mean() > 0.5:
             continue
-        numbers = read_numbers(cells.astype("str"), decimal)
-        other = cells[numbers.isna()].astype("str")
+        cells = cells.dropna().astype("str")
+        numbers = read_numbers(cells, decimal)
+        other = cells[numbers.isna()]
         words = other.unique()
         if other.str.contains(r"\d").all() or len(other) > len(cells) / 3 or numbers.nunique() <= max(2, len(words)):
             continue
