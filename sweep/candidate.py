@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, SerializeAsAny, Tag, ValidationError,
 
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
-from sweep.schedules import Schedule, build, schedule_class
+from sweep.schedules import ClosedLoop, Schedule, build, schedule_class
 from sweep.schedules.base import MODIFIERS, explain_parameter
 from sweep.space import Value
 
@@ -24,6 +24,12 @@ class Candidate(StrictModel):
     schedule: SerializeAsAny[Schedule]
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _watches_what_is_recorded(self) -> Self:
+        if isinstance(self.schedule, ClosedLoop):
+            self.schedule.require_recorded()
+        return self
 
     @property
     def params(self) -> dict[str, Value]:

@@ -120,7 +120,11 @@ class TestParams:
                 "at",
                 "must ascend, got 0.5",
             ),
-            ({"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "auc"}, "monitor", "'val_accuracy', got"),
+            (
+                {"schedule": "plateau", "learning_rate": 0.1, "plateau.monitor": "auc"},
+                "monitor",
+                "'val_accuracy', which a study records .* got 'auc'",
+            ),
             (STEP | {"step.epochs_dorp": 10}, "epochs_dorp", "unknown key, did you mean `step.epochs_drop`"),
             (CONSTANT | {"step.drop": 0.5}, "step.drop", "unknown key"),
             (CONSTANT | {"name": "constant"}, "name", "unknown key"),
@@ -146,7 +150,8 @@ class TestCandidate:
 
     def test_a_record_of_it_holds_the_schedules_own_parameters(self) -> None:
         recorded = from_params(STEP).model_dump()["schedule"]
-        assert recorded == {"learning_rate": 0.1, "warmup": 0.0, "floor": 0.0, "drop": 0.5, "epochs_drop": 10}
+        modifiers = {"warmup": 0.0, "warmup_from": None, "floor": 0.0}
+        assert recorded == {"learning_rate": 0.1, **modifiers, "drop": 0.5, "epochs_drop": 10}
 
 
 class TestScheduleClass:

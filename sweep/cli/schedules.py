@@ -16,7 +16,6 @@ from sweep.errors import BadInput, nearest
 from sweep.schedules import CATALOGUE, ClosedLoop, Schedule, Timeline, schedule_class
 from sweep.schedules.base import MODIFIERS
 from sweep.schedules.catalogue import (
-    LEARNING_RATE,
     Kind,
     Named,
     Shown,
@@ -28,6 +27,7 @@ from sweep.schedules.catalogue import (
     read_value,
     require_known,
     typed,
+    usual_rate,
 )
 from sweep.space import Value
 
@@ -231,7 +231,7 @@ def read_shown(words: Sequence[str], epochs: int, steps_per_epoch: int, momentum
     for name in names:
         if name in kinds:
             own = {key: value for key, value in options.items() if key in kinds[name].model_fields}
-            schedule = make_schedule(name, {"learning_rate": LEARNING_RATE} | own, as_option)
+            schedule = make_schedule(name, usual_rate(kinds[name]) | own, as_option)
         else:
             schedule = schedule_from_file(Path(name), timeline)
         named.append(Named(name, schedule))

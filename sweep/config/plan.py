@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Annotated, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from sweep.candidate import Candidate, Optimizer, Sgd, from_params
 from sweep.config.registry import FunctionName, Name
 from sweep.data.table import DataKeys, SplitKind
-from sweep.errors import BadInput, first_problem
+from sweep.errors import BadInput
 from sweep.model import StrictModel
-from sweep.schedules import CATALOGUE, Timeline, schedule_class
+from sweep.schedules import CATALOGUE, ClosedLoop, Timeline, build, closed_loop_class, schedule_class
 from sweep.schedules.base import explain_parameter
 from sweep.space import Range, Space, Value, contains, extremes
 from sweep.task import DEFAULT_METRICS, METRICS, MetricName, Task, TaskName
@@ -145,11 +145,11 @@ def resolve_spaces(name: str, spaces: Mapping[str, Space]) -> dict[str, Space]:
             raise BadInput(f"{field}.{key}", f"unknown key{explain_parameter(key, [kind], f'{field}.{{}}'.format)}")
     chosen = kind.default_space | dict(spaces)
     first = next(corners(chosen))
-    for values in corners(chosen):
-        try:
-            kind.model_validate({"learning_rate": 0.1, **values})
-        except ValidationError as error:
-            raise first_problem(error, field) from error
+    with _named_within(field):
+        for values in corners(chosen):
+            made = build(kind, {"learning_rate": 0.1, **values})
+            if isinstance(made, ClosedLoop):
+                made.require_recorded()
 
     def as_the_schedule_writes_it(key: str, value: Value) -> Value:  # one list of points has many texts
         return kind.model_validate({"learning_rate": 0.1, **first, key: value}).parameters.get(key, value)
@@ -294,7 +294,7 @@ def _check_numbers(plan: Plan) -> None:
             continue
         watched = [each for each in extremes(followed.get("monitor", monitor.default)) if "accuracy" in str(each)]
         if watched:
-            able = [each for each in get_args(monitor.annotation) if "accuracy" not in each]
+            able = [each for each in closed_loop_class(name).recorded if "accuracy" not in each]
             cure = f"choose {' or '.join(able)}" if able else "leave the schedule out"
             raise BadInput(f"{field}.monitor", f"`{watched[0]}` needs classes, and the label holds numbers; {cure}.")
 

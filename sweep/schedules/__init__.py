@@ -4,16 +4,15 @@ import sweep.schedules.open_loop  # noqa: F401 - its formulas come first in the 
 from sweep.schedules.base import (
     CATALOGUE,
     MODIFIERS,
-    Numbers,
     OpenLoop,
     Schedule,
-    Timeline,
     build,
     read_schedule,
     schedule,
     schedule_class,
 )
 from sweep.schedules.rules import ClosedLoop, closed_loop_class
+from sweep.schedules.timeline import Numbers, Timeline
 
 __all__ = [
     "CATALOGUE",

@@ -8,166 +8,22 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_origin, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    WithJsonSchema,
-    create_model,
-    model_validator,
-)
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
 from sweep.schedules.foreign import explain_schedule, explain_word
+from sweep.schedules.timeline import Numbers, Timeline
 from sweep.space import Range, Space, Value
 
-Numbers: TypeAlias = NDArray[np.float64]
-MODIFIERS = ("warmup", "floor")
+MODIFIERS = ("warmup", "warmup_from", "floor")
 HIGHEST = 1e30  # rates, and what is compared with losses, must stay finite in single precision
-
-
-class Timeline(StrictModel):
-    """A training of `epochs` epochs with `steps_per_epoch` batches each; both count from 0.
-
-    A part of it, from batch `begin` to before batch `end`, has its own time: 0 before it begins, and its last value
-    after it ends. Arrays always have the shape of the whole training, `[epochs, steps_per_epoch]`.
-    """
-
-    epochs: int = Field(ge=1)
-    steps_per_epoch: int = Field(ge=1)
-    begin: int = Field(default=0, ge=0)
-    end: int | None = None
-
-    @model_validator(mode="after")
-    def _has_a_batch(self) -> Self:
-        if not self.begin < self.last <= self.epochs * self.steps_per_epoch:
-            raise ValueError(f"a part must hold at least one batch of the training, got {self.begin} to {self.last}.")
-        return self
-
-    def part(self, begin: int, end: int) -> Timeline:
-        """Return the time of the batches from `begin` to before `end`, counted within this timeline's own part."""
-        return Timeline(
-            epochs=self.epochs, steps_per_epoch=self.steps_per_epoch, begin=self.begin + begin, end=self.begin + end
-        )
-
-    @property
-    def last(self) -> int:
-        """The batch at which this part ends, counted in the whole training."""
-        return self.epochs * self.steps_per_epoch if self.end is None else self.end
-
-    @property
-    def batches(self) -> int:
-        """The number of batches."""
-        return self.last - self.begin
-
-    @property
-    def budget(self) -> float:
-        """The number of epochs; a part may hold a fraction of one."""
-        return self.batches / self.steps_per_epoch
-
-    @property
-    def batch(self) -> Numbers:
-        """The number of finished batches at each step."""
-        counted = np.arange(self.epochs * self.steps_per_epoch, dtype=np.float64) - self.begin
-        return np.clip(counted, 0, self.batches - 1).reshape(self.epochs, self.steps_per_epoch)
-
-    @property
-    def epoch(self) -> Numbers:
-        """The number of finished epochs at each step."""
-        return np.floor(self.batch / self.steps_per_epoch)
-
-    @property
-    def fraction(self) -> Numbers:
-        """The finished share of the batches at each step, from 0 to just below 1."""
-        return self.batch / self.batches
-
-
-def read_fractions(given: Any) -> tuple[float, ...]:
-    """Read ascending fractions from text such as `0.5 0.75`, or from a list of numbers; `ValueError` for others."""
-    fractions = tuple(_number(entry) for entry in _entries(given, "fractions such as `0.5 0.75`"))
-    for fraction in fractions:
-        if not 0 <= fraction <= 1:
-            raise ValueError(f"fractions must lie between 0 and 1, got {fraction:g}.")
-    for before, after in pairwise(fractions):
-        if not before < after:
-            raise ValueError(f"fractions must ascend, got {after:g} after {before:g}.")
-    return fractions
-
-
-def read_points(given: Any) -> tuple[tuple[float, float], ...]:
-    """Read points `fraction:share` from text such as `0:1 0.5:0.1 1:0.01`, or from a list of pairs.
-
-    The fractions must ascend from 0 to 1; `ValueError` otherwise.
-    """
-    points = []
-    for entry in _entries(given, "points such as `0:1 0.5:0.1 1:0.01`"):
-        pair = entry.split(":") if isinstance(entry, str) else entry
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise ValueError(f"a point must be `fraction:share`, got {entry!r}.")
-        points.append((_number(pair[0]), _number(pair[1])))
-    fractions = read_fractions([fraction for fraction, _share in points])
-    if fractions[0] != 0 or fractions[-1] != 1:
-        raise ValueError(f"must begin at fraction 0 and end at 1, got {write_points(points)!r}.")
-    for _fraction, share in points:
-        if not 0 <= share <= 1e6:
-            raise ValueError(f"a point's share must lie between 0 and 1e6, got {share:g}.")
-    return tuple(points)
-
-
-def write_fractions(fractions: Sequence[float]) -> str:
-    """Return the text that `read_fractions` reads."""
-    return " ".join(repr(fraction).removesuffix(".0") for fraction in fractions)
-
-
-def write_points(points: Sequence[tuple[float, float]]) -> str:
-    """Return the text that `read_points` reads."""
-    return " ".join(write_fractions(point).replace(" ", ":") for point in points)
-
-
-def _entries(given: Any, what: str) -> Sequence[Any]:
-    """Split text, or take a list as it is; a lone number is refused, as a list of them would mean choices."""
-    entries = given.split() if isinstance(given, str) else given
-    if not isinstance(entries, list | tuple) or not entries:
-        raise ValueError(f"must hold {what}, got {given!r}.")
-    return entries
-
-
-def _number(entry: Any) -> float:
-    """Return a finite number; what only Python takes for one, such as True or `1_0`, is refused."""
-    refused = isinstance(entry, bool) or not isinstance(entry, str | int | float) or "_" in str(entry)
-    try:
-        number = math.nan if refused else float(entry)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"must hold finite numbers, got {entry!r}; only spaces go between them.")
-    return number
-
-
-# Numbers to a schedule's formula, and one line of text to study files, command lines and categories of a search.
-Fractions: TypeAlias = Annotated[
-    tuple[float, ...],
-    BeforeValidator(read_fractions),
-    PlainSerializer(write_fractions, return_type=str),
-    WithJsonSchema({"type": "string"}),
-]
-Points: TypeAlias = Annotated[
-    tuple[tuple[float, float], ...],
-    BeforeValidator(read_points),
-    PlainSerializer(write_points, return_type=str),
-    WithJsonSchema({"type": "string"}),
-]
 
 
 def span(low: float, high: float, *, log: bool = False) -> Range:
@@ -175,7 +31,9 @@ def span(low: float, high: float, *, log: bool = False) -> Range:
     return Range(low=low, high=high, log=log)
 
 
-Warmup = Annotated[float, Field(ge=0, lt=1, description="share of the batches in which the rate rises from 0")]
+Warmup = Annotated[
+    float, Field(ge=0, lt=1, description="share of the batches in which the rate rises, from 0 or from warmup_from")
+]
 
 
 class Schedule(StrictModel, ABC):
@@ -191,10 +49,15 @@ class Schedule(StrictModel, ABC):
     source: ClassVar[str]
     default_space: ClassVar[dict[str, Space]] = {}
 
+    async_safe: ClassVar[bool] = True  # Keras asks it of a callback, and if it is True nothing before `set_model`
+
     learning_rate: float = Field(
         gt=0, le=HIGHEST, description="the rate of which all others are multiples; the first or highest"
     )
     warmup: Warmup = 0.0
+    warmup_from: float | None = Field(
+        default=None, ge=0, le=1, description="rate at which the warm-up begins, a share of learning_rate; default 0"
+    )
     floor: float = Field(default=0.0, ge=0, le=1, description="lowest rate after the warm-up, a share of learning_rate")
 
     @classmethod
@@ -206,6 +69,16 @@ class Schedule(StrictModel, ABC):
             cls.formula = stated[1]
         if "name" in vars(cls):
             CATALOGUE[cls.name] = cls
+
+    def __str__(self) -> str:
+        """Return what it is and what Keras takes, since Keras says what it got where a learning rate must be."""
+        return f"schedule `{self.name}`, for Keras by `to_keras(steps_per_epoch=..., epochs=...)`: {self.document}"
+
+    def set_model(self, model: object) -> None:
+        """Raise `BadInput`: Keras calls it if the schedule itself is among `callbacks`."""
+        del model
+        reason = "is no callback itself; give Keras what its `to_keras(steps_per_epoch=..., epochs=...)` returns"
+        raise BadInput("callbacks", f"the schedule `{self.name}` {reason}.")
 
     @abstractmethod
     def rates(self, timeline: Timeline) -> Numbers:
@@ -285,11 +158,17 @@ class Schedule(StrictModel, ABC):
         return read_schedule(document) if found is None else read_serialised(*found, timeline)
 
     def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
-        """Return the schedule for any Keras 3 model: a `LearningRateSchedule`, or a `Callback` if it is closed-loop."""
-        from sweep.schedules.keras import RateTable  # noqa: PLC0415 - Keras takes seconds to load
+        """Return the schedule for any Keras 3 model: a `LearningRateSchedule`, or a `Callback` if it is closed-loop.
 
-        timeline = Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch)
-        return RateTable(self, timeline, self.rates(timeline))
+        The `LearningRateSchedule` is of Keras' own class where one has these rates at every step of the training, so
+        that a model that is saved with it loads without `sweep`; any other loads after `import sweep.schedules.keras`.
+
+        Raises:
+            BadInput: for epochs or steps per epoch that are no integer of at least 1; NumPy's integers are.
+        """
+        from sweep.schedules.keras import make_keras_schedule  # noqa: PLC0415 - Keras takes seconds to load
+
+        return make_keras_schedule(self, Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch))
 
     def momentum_to_keras(self, *, steps_per_epoch: int, epochs: int, momentum: float) -> Any:
         """Return the `Callback` by which the momentum, or Adam's `beta_1`, follows; `momentum` is the highest."""
@@ -299,8 +178,10 @@ class Schedule(StrictModel, ABC):
 
     def ramp(self, timeline: Timeline) -> Numbers:
         """Return the share of the rate that the warm-up lets through, `[epochs, steps_per_epoch]`."""
-        batches = self.warmup_batches(timeline)
-        return np.minimum(1.0, timeline.batch / batches) if batches else np.ones_like(timeline.batch)
+        batches, first = self.warmup_batches(timeline), self.warmup_from or 0.0
+        if not batches:
+            return np.ones_like(timeline.batch)
+        return np.where(timeline.batch < batches, first + (1.0 - first) * (timeline.batch / batches), 1.0)
 
     def warmup_batches(self, timeline: Timeline) -> int:
         """Return the number of batches of the warm-up; at least one batch follows it."""
@@ -410,6 +291,7 @@ def schedule(
     space: Mapping[str, Space] | None = None,
     warmup: float = 0.0,
     momentum: Callable[..., Numbers] | None = None,
+    check: Callable[[Any], Any] | None = None,
     name: str = "",
 ) -> Callable[[Callable[..., Numbers]], type[OpenLoop]]:
     """Make an open-loop schedule's class from its formula, `function(time, learning_rate, ...)`.
@@ -419,7 +301,8 @@ def schedule(
     the function's and leaves with exported code; the others are the class's: the formula in backquotes, notes and an
     example. The class takes the function's place in its module, so that it can be pickled. `source` says where the
     schedule comes from, `space` what a search draws parameters from by default, `warmup` the default share of the
-    warm-up, and `name` its name if that is not the function's.
+    warm-up, `check` raises `BadInput` for parameters that do not go together, and `name` is the schedule's name if that
+    is not the function's.
     """
 
     def make(function: Callable[..., Numbers]) -> type[OpenLoop]:
@@ -432,7 +315,10 @@ def schedule(
                     fields.setdefault(key, (hints[key], parameter.default) if given else hints[key])
         title = (name or function.__name__).title().replace("_", "")
         function.__doc__, _, about = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
-        made = create_model(title, __base__=OpenLoop, __module__=function.__module__, __doc__=about, **fields)
+        checks: dict[str, Any] = {"check": model_validator(mode="after")(check)} if check else {}
+        made = create_model(
+            title, __base__=OpenLoop, __module__=function.__module__, __doc__=about, __validators__=checks, **fields
+        )
         made.__qualname__ = function.__name__
         made.name, made.source, made.default_space = name or function.__name__, source, dict(space or {})
         made.function, made.momentum_function = function, momentum

@@ -150,12 +150,10 @@ class Shown:
 
 def read_timeline(epochs: int, steps_per_epoch: int, most_steps: int = MOST_STEPS) -> Timeline:
     """Return the time of a training that can be shown; `BadInput` without batches, or for more than `most_steps`."""
-    for field, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
-        if value < 1:
-            raise BadInput(field, f"must be at least 1, got {value}.")
-    if epochs * steps_per_epoch > most_steps:
-        raise BadInput("epochs", f"must be at most {most_steps} batches in all, got {epochs * steps_per_epoch}.")
-    return Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch)
+    timeline = Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch)
+    if timeline.batches > most_steps:
+        raise BadInput("epochs", f"must be at most {most_steps} batches in all, got {timeline.batches}.")
+    return timeline
 
 
 def read_momentum(momentum: float) -> float:
@@ -168,7 +166,12 @@ def read_momentum(momentum: float) -> float:
 def schedule_from_texts(name: str, texts: Mapping[str, str]) -> Schedule:
     """Make the schedule called `name` from its parameters as texts, as a query string has them."""
     values = {key: read_value(text) for key, text in texts.items()}
-    return make_schedule(name, {"learning_rate": LEARNING_RATE} | values)
+    return make_schedule(name, usual_rate(schedule_class(name, "schedule")) | values)
+
+
+def usual_rate(kind: type[Schedule]) -> dict[str, Value]:
+    """Return the learning rate of a schedule that is shown without one, unless it has a default of its own."""
+    return {"learning_rate": LEARNING_RATE} if kind.model_fields["learning_rate"].is_required() else {}
 
 
 def make_schedule(name: str, values: Mapping[str, Value], written: Callable[[str], str] = str) -> Schedule:
@@ -186,7 +189,10 @@ def make_schedule(name: str, values: Mapping[str, Value], written: Callable[[str
     schemas = kind.model_json_schema()["properties"]
     # The 0.5 of `at=0.5` may be a list of one, which is text.
     texts = {key: str(value) for key, value in values.items() if schemas[key].get("type") == "string"}
-    return build(kind, {**values, **texts})
+    made = build(kind, {**values, **texts})
+    if isinstance(made, ClosedLoop):
+        made.require_recorded()
+    return made
 
 
 def require_known(

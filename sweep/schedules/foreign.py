@@ -32,7 +32,7 @@ ONE_CYCLE = (
     "`final_ratio` = 1 / (div_factor * final_div_factor)"
 )
 WARMUP = "`warmup` = num_warmup_steps / num_training_steps"
-PLATEAU = "`plateau`, with the same `factor`, `patience` and `cooldown`, and `floor` = min_lr / `learning_rate`"
+PLATEAU = "`plateau`, with the same `mode`, `factor`, `patience` and `cooldown`, and `floor` = min_lr / `learning_rate`"
 FRACTION = "a share of the training"
 
 SCHEDULES: dict[str, Foreign] = {
@@ -47,17 +47,15 @@ SCHEDULES: dict[str, Foreign] = {
             "of one epoch `time`, with `decay` = decay_rate",
             "PolynomialDecay": "`polynomial`, with `final_ratio` = end_learning_rate / initial_learning_rate and the "
             "same `power`; it takes the whole training, as decay_steps = training steps does",
-            "CosineDecay": "`cosine`, with `final_ratio` = alpha and `warmup` = warmup_steps / training steps; "
-            "it takes the whole "
+            "CosineDecay": "`cosine`, with `final_ratio` = alpha, `warmup` = warmup_steps / training steps and "
+            "`warmup_from` = initial_learning_rate / warmup_target; it takes the whole "
             "training, as decay_steps = training steps - warmup_steps does",
             "CosineDecayRestarts": RESTARTS.format("first_decay_steps / training steps", "alpha"),
             "SGDRDecay": RESTARTS.format("first_decay_steps / training steps", "alpha"),
-            "PiecewiseConstantDecay": "`milestones`, with `at` = (boundary + 1) / training steps for each "
-            "boundary and `drop` = "
-            "each value / the one before it; for values of any other kind `piecewise_linear`",
-            "PiecewiseConstant": "`milestones`, with `at` = (boundary + 1) / training steps for each boundary "
-            "and `drop` = "
-            "each value / the one before it; for values of any other kind `piecewise_linear`",
+            "PiecewiseConstantDecay": "`piecewise_constant`, with `values` = each value / `learning_rate`, "
+            "`boundaries` = boundary + 1 for each and `unit` = batches",
+            "PiecewiseConstant": "`piecewise_constant`, with `values` = each value / `learning_rate`, "
+            "`boundaries` = boundary + 1 for each and `unit` = batches",
             "LearningRateScheduler": "`function`, with `function` = module:name; it is called in the same way",
         },
     ),
@@ -100,8 +98,8 @@ SCHEDULES: dict[str, Foreign] = {
             "OneCycleLR": ONE_CYCLE.format("max_lr"),
             "CyclicLR": "`triangular`, with `learning_rate` = max_lr, `low_ratio` = base_lr / max_lr and `cycles` = "
             "training steps / (step_size_up + step_size_down); with mode triangular2 `peak_decay` = 0.5",
-            "LinearLR": "`piecewise_linear`, with `points` from 0:start_factor to 1:end_factor; a rise from 0 "
-            "is `warmup`",
+            "LinearLR": "`constant`, with `warmup` = total_iters / epochs and `warmup_from` = start_factor where "
+            "end_factor is 1; `piecewise_linear`, with `points` from 0:start_factor to 1:end_factor, elsewhere",
             "PolynomialLR": "`polynomial`, with the same `power`; it takes the whole training, as total_iters = "
             "epochs "
             "does",
@@ -181,8 +179,6 @@ SCHEDULES: dict[str, Foreign] = {
             "reduce_lr_on_plateau": PLATEAU,
             "get_wsd_schedule": f"`warmup_stable_decay`, with {WARMUP}",
             "wsd": f"`warmup_stable_decay`, with {WARMUP}",
-            "piecewise_constant": "`milestones`, with `at` = each step / training steps and `drop` = each "
-            "factor / the one before",
         },
     ),
 }
@@ -236,9 +232,11 @@ PARAMETERS: dict[str, Foreign] = {
     "end_learning_rate": Foreign(KERAS, "`final_ratio` = end_learning_rate / initial_learning_rate"),
     "initial_learning_rate": Foreign(KERAS, "`learning_rate` is the same number"),
     "boundaries": Foreign(
-        f"{KERAS} and {OPTAX}", "`at` of `milestones` holds fractions of the training: (boundary + 1) / training steps"
+        f"{KERAS} and {OPTAX}",
+        "`piecewise_constant` has them, with `unit` = batches; `at` of `milestones` holds fractions of the training: "
+        "(boundary + 1) / training steps",
     ),
-    "values": Foreign(KERAS, "`drop` of `milestones` = each value / the one before; `piecewise_linear` takes any"),
+    "values": Foreign(KERAS, "`piecewise_constant` has them; `drop` of `milestones` = each value / the one before"),
     "warmup_target": Foreign(KERAS, "`learning_rate` is what the `warmup` reaches"),
     "warmup_steps": Foreign(f"{KERAS} and {OPTAX}", f"`warmup` is {FRACTION}: warmup_steps / training steps"),
     "cycle": Foreign(KERAS, "`cosine_restarts` and `triangular` have cycles; `polynomial` falls once"),
@@ -253,7 +251,6 @@ PARAMETERS: dict[str, Foreign] = {
     "factor": Foreign(
         f"{KERAS} and {TORCH}", "`drop` is the factor of `step_from_zero` and `milestones`; `plateau` has a `factor`"
     ),
-    "mode": Foreign(f"{KERAS} and {TORCH}", "`monitor` says what is watched, and that says which way is better"),
     "threshold": Foreign(TORCH, "`min_delta` is the least change of `monitor`; PyTorch's is a share of it"),
     "lr": Foreign(f"{TORCH} and {KERAS}", "`learning_rate` is the same number"),
     "max_lr": Foreign(TORCH, "`learning_rate` is the highest rate"),
@@ -291,11 +288,14 @@ PARAMETERS: dict[str, Foreign] = {
     "step_size_down": Foreign(TORCH, "`cycles` of `triangular` = training steps / (step_size_up + step_size_down)"),
     "total_steps": Foreign(TORCH, "`epochs` says how long a training is, and a schedule takes all of it"),
     "total_iters": Foreign(TORCH, "`epochs` says how long a training is, and a schedule takes all of it"),
-    "start_factor": Foreign(TORCH, "`points` of `piecewise_linear` = 0:start_factor 1:end_factor"),
+    "start_factor": Foreign(TORCH, "`warmup_from` is the same share, at which the `warmup` begins"),
     "end_factor": Foreign(TORCH, "`points` of `piecewise_linear` = 0:start_factor 1:end_factor"),
     "lr_lambda": Foreign(TORCH, "`function` of `function` is module:name, and returns the rate itself"),
     "schedulers": Foreign(TORCH, "`first` and `second` of `join` are two schedules"),
-    "init_value": Foreign(OPTAX, "`learning_rate` is the first or highest rate; a `warmup` rises from 0"),
+    "init_value": Foreign(
+        OPTAX,
+        "`learning_rate` is the first or highest rate; a `warmup` rises from `warmup_from` = init_value / peak_value",
+    ),
     "peak_value": Foreign(OPTAX, "`learning_rate` is the highest rate"),
     "end_value": Foreign(OPTAX, "`final_ratio` = end_value / `learning_rate`"),
     "transition_steps": Foreign(
@@ -314,8 +314,8 @@ PARAMETERS: dict[str, Foreign] = {
     "lr_min": Foreign(TIMM, "`final_ratio` = lr_min / `learning_rate`"),
     "warmup_epochs": Foreign(TIMM, f"`warmup` is {FRACTION}: warmup_epochs / epochs"),
     "warmup_t": Foreign(TIMM, f"`warmup` is {FRACTION}: warmup_t / epochs"),
-    "warmup_lr": Foreign(TIMM, "`warmup` rises from 0"),
-    "warmup_lr_init": Foreign(TIMM, "`warmup` rises from 0"),
+    "warmup_lr": Foreign(TIMM, "`warmup_from` = warmup_lr / lr"),
+    "warmup_lr_init": Foreign(TIMM, "`warmup_from` = warmup_lr_init / lr"),
     "decay_epochs": Foreign(TIMM, "`epochs_drop` of `step_from_zero` is the same number of epochs"),
     "decay_milestones": Foreign(TIMM, "`at` of `milestones` holds fractions of the training: each / epochs"),
     "patience_epochs": Foreign(TIMM, "`patience` of `plateau` is the same number of epochs"),

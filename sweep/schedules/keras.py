@@ -1,23 +1,46 @@
 """Schedules as Keras 3 takes them, for models that know nothing of us.
 
 An open-loop schedule becomes a `LearningRateSchedule`; one that watches the training becomes a `Callback`, and so
-does a momentum that changes.
+does a momentum that changes. To import this module is what it takes to load a model that was saved with a `RateTable`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 
 from sweep.errors import BadInput
-from sweep.schedules.base import Numbers, Schedule, Timeline
-from sweep.schedules.rules import ClosedLoop
+from sweep.schedules.base import Schedule
+from sweep.schedules.keras_documents import find_keras_form
+from sweep.schedules.rules import ClosedLoop, Direction
 from sweep.schedules.source import FollowedMomentum
+from sweep.schedules.timeline import Numbers, Timeline
+
+MARK = ">sweep>"  # between the name that an optimizer has and what a schedule remembers
+
+
+def make_keras_schedule(schedule: Schedule, timeline: Timeline) -> Any:
+    """Return an open-loop schedule as a `LearningRateSchedule`, of Keras' own class if one has its rates."""
+    rates = schedule.rates(timeline)
+    theirs = find_keras_form(schedule, timeline, rates)
+    if theirs is None:
+        return RateTable(schedule, timeline, rates)
+    made = getattr(keras.optimizers.schedules, type(theirs).__name__)(**theirs.arguments)
+    made.async_safe, made.set_model = True, refuse_model
+    return made
+
+
+def refuse_model(model: object) -> NoReturn:
+    """Raise `BadInput`: Keras calls it if a `LearningRateSchedule` is among `callbacks`."""
+    del model
+    reason = "a schedule that depends on time alone is no callback; give it to the optimizer"
+    raise BadInput("callbacks", f"{reason}, e.g. `keras.optimizers.SGD(learning_rate=...)`.")
 
 
 @keras.saving.register_keras_serializable(package="sweep")
@@ -27,6 +50,9 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
     A saved model holds the schedule's document, from which the rates come again; with a function of the user's own
     it holds the rates as well, since to load a model must not mean to call whatever function it names.
     """
+
+    async_safe = True  # Keras asks it of a callback, and if it is True nothing before `set_model`
+    set_model = staticmethod(refuse_model)
 
     def __init__(self, schedule: Schedule, timeline: Timeline, rates: Numbers) -> None:
         super().__init__()
@@ -57,7 +83,16 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
         return cls(schedule, timeline, np.array(config["rates"]))
 
 
-class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+class Follower(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """A callback that says what it is for where Keras says what it got in place of a learning rate."""
+
+    def __repr__(self) -> str:
+        """Return where it belongs."""
+        own = f"a callback ({type(self).__name__}), which belongs into `fit(callbacks=[...])`"
+        return f"<{own}; `learning_rate` takes a number beside it>"
+
+
+class RatesByStep(Follower):
     """Set the learning rate of every step from a table `[epochs, steps_per_epoch]`; past its ends, its last entries.
 
     `rates` holds the rate of every step so far, a list for each epoch. `set_rate(rate)` says how a rate is set, if
@@ -121,7 +156,11 @@ class RatesByStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
 
 
 class ClosedLoopRates(RatesByStep):
-    """Set the learning rate by a schedule that watches the training, for `Model.fit`."""
+    """Set the learning rate by a schedule that watches the training, for `Model.fit`.
+
+    What the schedule remembers is in the name of the optimizer, which `model.save` keeps and everybody can load:
+    a `fit(initial_epoch=...)` of the loaded model goes on from it. A fit from epoch 0 begins anew.
+    """
 
     def __init__(
         self, schedule: ClosedLoop, timeline: Timeline, set_rate: Callable[[float], None] | None = None
@@ -130,7 +169,7 @@ class ClosedLoopRates(RatesByStep):
         self.schedule = schedule
         self._first_watched = schedule.first_watched(timeline)
         self._state = dict(schedule.initial_state)
-        self._continues = False
+        self._continues, self._begins = False, True
 
     @property
     def state(self) -> dict[str, float | str]:
@@ -144,10 +183,22 @@ class ClosedLoopRates(RatesByStep):
         self._continues = True
 
     def on_train_begin(self, logs: object = None) -> None:
-        """Begin with the initial state, as Keras' own callbacks do, unless a state was set to continue from."""
+        """Forget the last training, unless a state was set to continue from."""
         super().on_train_begin(logs)
-        self._state = self._state if self._continues else dict(self.schedule.initial_state)
-        self._continues = False
+        self._begins = True
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Set the rate that the epoch begins with; the first goes on from what the model remembers, if not epoch 0."""
+        if self._begins and not self._continues:
+            self._state = self._remembered(epoch) if epoch else dict(self.schedule.initial_state)
+        self._begins = self._continues = False
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Set the rate of the step; the first batch has shown which way the metric is better, if it says so."""
+        super().on_train_batch_begin(batch, logs)
+        if batch == 1 and self.schedule.direction is None:
+            self._find_direction()
 
     def row(self, epoch: int) -> Numbers:
         """Return the rate of each step of an epoch, `[steps_per_epoch]`."""
@@ -159,12 +210,74 @@ class ClosedLoopRates(RatesByStep):
         if monitor not in shown:
             known = ", ".join(sorted(shown)) or "nothing"
             raise BadInput("monitor", f"`{monitor}` must be among what `fit` reports after each epoch, got {known}.")
+        if self.schedule.direction is None:
+            self._find_direction()
         if epoch >= self._first_watched:
             self._state = self.schedule.next(self._state, float(shown[monitor]))
+        if self.model is not None:
+            write_memory(self.model, self.schedule.name, epoch + 1, self._state)
         super().on_epoch_end(epoch, logs)
 
+    def _remembered(self, epoch: int) -> dict[str, float]:
+        """Return the state that the model holds; with a warning if it is of another epoch, or there is none."""
+        name, epochs, state = read_memory(self.model)
+        if name != self.schedule.name or state.keys() != self.schedule.initial_state.keys():
+            told = f"`{self.schedule.name}` begins anew at epoch {epoch + 1}, since the model does not hold its state"
+            warnings.warn(f"{told}; `model.save` after a fit with it keeps it.", stacklevel=2)
+            return dict(self.schedule.initial_state)
+        if epochs != epoch:
+            told = f"the model holds the state of `{name}` after {epochs} epochs, and the fit goes on after {epoch}"
+            warnings.warn(f"{told}; let the schedule stand before `ModelCheckpoint` in `callbacks`.", stacklevel=2)
+        return state
 
-class MomentumTable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    def _find_direction(self) -> None:
+        monitor, direction = self.schedule.monitor, find_direction(self.model, self.schedule.monitor)
+        if direction is None:
+            reason = f"must be given, since no metric of the model says whether `{monitor}` is better low or high"
+            raise BadInput("mode", f"{reason}: 'min' or 'max'.")
+        self.schedule = self.schedule.model_copy(update={"mode": direction})
+        if (self.params or {}).get("verbose"):
+            better = "higher" if direction == "max" else "lower"
+            print(f"{self.schedule.name}: {monitor} is better the {better}, as its metric says; `mode` states it.")
+
+
+def find_direction(model: Any, monitor: str) -> Direction | None:
+    """Return in which way a model's metric is better, as Keras' own callbacks find it; None if they cannot."""
+    groups = [getattr(group, "metrics", None) or [] for group in model.metrics]  # what `compile` was given
+    named = [metric for group in groups for metric in group if metric.name == monitor.removeprefix("val_")]
+    ways = [getattr(metric, "_direction", None) for metric in named]
+    known: dict[str, Direction] = {"up": "max", "down": "min"}
+    return next((known[way] for way in ways if way in known), None)
+
+
+def write_memory(model: Any, schedule: str, epochs: int, state: Mapping[str, float]) -> None:
+    """Keep the state of a schedule after so many epochs in the model, by the name of its optimizer.
+
+    An optimizer's name is what Keras saves of it, loads in every process and does not compute with; a variable more, or
+    a class of ours, could not be loaded without us.
+    """
+    optimizer = innermost(model.optimizer)
+    numbers = [f"{name}_{value!r}".replace("+", "") for name, value in state.items()]  # a name scope takes no plus
+    optimizer.name = optimizer.name.partition(MARK)[0] + MARK + ">".join([schedule, str(epochs), *numbers])
+
+
+def read_memory(model: Any) -> tuple[str, int, dict[str, float]]:
+    """Return the schedule whose state a model holds, after how many epochs, and the state; empty if it holds none."""
+    schedule, *rest = innermost(model.optimizer).name.partition(MARK)[2].split(">")
+    try:
+        epochs, *numbers = rest
+        parts = [number.rpartition("_") for number in numbers]
+        return schedule, int(epochs), {name: float(value) for name, _, value in parts}
+    except ValueError:  # a name that somebody else wrote
+        return "", 0, {}
+
+
+def innermost(optimizer: Any) -> Any:
+    """Return the optimizer that `compile` was given, which Keras wraps for mixed precision."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+class MomentumTable(Follower):
     """Set the momentum of every step, Adam's `beta_1`, from a table `[epochs, steps_per_epoch]`.
 
     A momentum above 0 must have been there when the optimizer was made, since Keras leaves its slots out otherwise.

@@ -1,4 +1,4 @@
-"""Keras' serialised schedules, read without Keras: each becomes the schedule of ours with the same rates."""
+"""Keras' serialised schedules, read and written without Keras: each has the rates of a schedule of ours, and back."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from sweep.errors import BadInput, first_problem
 from sweep.model import StrictModel
-from sweep.schedules.base import CATALOGUE, Numbers, Schedule, Timeline, read_schedule, write_fractions, write_points
+from sweep.schedules.base import CATALOGUE, Schedule, read_schedule
 from sweep.schedules.foreign import explain_schedule
+from sweep.schedules.timeline import Numbers, Timeline, write_fractions, write_points
 
 Document: TypeAlias = dict[str, Any]
 Rate = Annotated[float, Field(ge=0)]
 Steps = Annotated[float, Field(gt=0)]
 MOST_POINTS = 2000  # of the straight lines that stand for a schedule which has no form here
+MOST_PIECES = 100  # of a piecewise constant schedule of Keras', which asks for each piece at every step; two steps long
+SINGLE = 1e-6  # share of the highest rate up to which rates in single precision are equal
 ZERO: Document = {"name": "piecewise_linear", "points": "0:0 1:0"}
 
 
@@ -27,6 +30,28 @@ class KerasSchedule(StrictModel, ABC):
     """A schedule of Keras' own, by its configuration."""
 
     name: str | None = None
+
+    @property
+    def arguments(self) -> Document:
+        """What Keras' class is called with, as JSON has it; a whole number of steps is an integer."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        for key in given.keys() & {"decay_steps", "warmup_steps", "first_decay_steps"}:
+            given[key] = int(given[key]) if given[key].is_integer() else given[key]
+        return given
+
+    def gives(self, wanted: Numbers) -> bool:
+        """Say whether it has these rates at every step, `[steps]`, also in single precision, as Keras computes."""
+        steps, highest = np.arange(wanted.size, dtype=np.float64), float(wanted.max())
+        if not np.allclose(self.rates(steps), wanted, rtol=1e-9, atol=1e-12 * highest):
+            return False
+        single: Any = steps.astype(np.float32)
+        near = np.abs(self.rates(single) - wanted).max() <= SINGLE * highest
+        return bool(near and self.counts_alike(single))
+
+    def counts_alike(self, step: Any) -> bool:
+        """Say whether what it rounds down, as the number of stairs, comes out the same in single precision."""
+        del step
+        return True
 
     @abstractmethod
     def rates(self, step: Numbers) -> Numbers:
@@ -51,11 +76,21 @@ class Decay(KerasSchedule):
         return _joined(form, rest, self.decay_steps / steps)
 
 
-class ExponentialDecay(Decay):
-    """`initial_learning_rate * decay_rate ** (step / decay_steps)`."""
+class Staircase(Decay):
+    """What decays by a rate, step by step or in stairs of `decay_steps`."""
 
     decay_rate: Rate
     staircase: bool = False
+
+    def counts_alike(self, step: Any) -> bool:
+        """Say whether every stair begins at its step."""
+        return not self.staircase or divides_alike(
+            step, self.decay_steps, np.floor(step.astype(float) / self.decay_steps)
+        )
+
+
+class ExponentialDecay(Staircase):
+    """`initial_learning_rate * decay_rate ** (step / decay_steps)`."""
 
     def rates(self, step: Numbers) -> Numbers:
         """Return the rate of each step."""
@@ -77,11 +112,8 @@ class ExponentialDecay(Decay):
             yield {"name": "milestones", **rate, "drop": self.decay_rate, "at": write_fractions(at)}
 
 
-class InverseTimeDecay(Decay):
+class InverseTimeDecay(Staircase):
     """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`."""
-
-    decay_rate: Rate
-    staircase: bool = False
 
     def rates(self, step: Numbers) -> Numbers:
         """Return the rate of each step."""
@@ -147,8 +179,8 @@ class CosineDecay(Decay):
         if not (peak and warmup < timeline.batches):
             return
         form, share = self.then(cosine, peak * self.alpha, timeline.batches - warmup), warmup / timeline.batches
-        if not warmup or not first:
-            yield {**form, "warmup": share}
+        if not warmup or form is cosine:
+            yield {**form, "warmup": share, **({"warmup_from": first / peak} if warmup and first else {})}
         else:
             line = {"name": "piecewise_linear", "learning_rate": peak, "points": f"0:{first / peak!r} 1:1"}
             yield _joined(line, form, share)
@@ -170,17 +202,31 @@ class CosineDecayRestarts(KerasSchedule):
     m_mul: Rate = 1.0
     alpha: Rate = 0.0
 
+    def counts_alike(self, step: Any) -> bool:
+        """Say whether every restart comes at its step."""
+        exact = np.searchsorted(self._ends(step), step + 1e-9, side="right")
+        if self.t_mul == 1:
+            return divides_alike(step, self.first_decay_steps, exact)
+        passed = step / np.float32(self.first_decay_steps)
+        lengths = np.log(np.float32(1) - passed * np.float32(1 - self.t_mul))
+        return divides_alike(lengths, float(np.log(np.float32(self.t_mul))), exact)
+
     def rates(self, step: Numbers) -> Numbers:
         """Return the rate of each step."""
-        ends = [self.first_decay_steps]
-        while ends[-1] <= step[-1] and len(ends) <= len(step):
-            ends.append(ends[-1] + self.first_decay_steps * self.t_mul ** len(ends))
+        ends = self._ends(step)
         cycle = np.searchsorted(ends, step + 1e-9, side="right")
         lengths = self.first_decay_steps * self.t_mul ** np.arange(len(ends) + 1.0)
         share = (step - np.concatenate([[0.0], ends])[cycle]) / lengths[cycle]
         height = self.m_mul**cycle * (1 + np.cos(np.pi * share)) / 2
         rates: Numbers = self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha)
         return rates
+
+    def _ends(self, step: Numbers) -> list[float]:
+        """Return the steps at which the cycles end, past the last of `step`."""
+        ends = [self.first_decay_steps]
+        while ends[-1] <= step[-1] and len(ends) <= len(step):
+            ends.append(ends[-1] + self.first_decay_steps * self.t_mul ** len(ends))
+        return ends
 
     def forms(self, timeline: Timeline) -> Iterator[Document]:
         """Yield the cosine with restarts."""
@@ -197,7 +243,7 @@ class CosineDecayRestarts(KerasSchedule):
 class PiecewiseConstantDecay(KerasSchedule):
     """The first of `values` up to and including the first of `boundaries`, then the second, and so on."""
 
-    boundaries: Annotated[tuple[float, ...], Field(strict=False)]
+    boundaries: Annotated[tuple[int | float, ...], Field(strict=False)]
     values: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1)]
 
     @model_validator(mode="after")
@@ -211,12 +257,17 @@ class PiecewiseConstantDecay(KerasSchedule):
         return np.array(self.values)[np.searchsorted(self.boundaries, step, side="left")]
 
     def forms(self, timeline: Timeline) -> Iterator[Document]:
-        """Yield milestones for values that all fall by the same factor."""
-        begins = [(math.floor(boundary) + 1) / timeline.batches for boundary in self.boundaries]
-        at = write_fractions([begin for begin in begins if 0 < begin < 1])
+        """Yield milestones for values that all fall by the same factor, and the values themselves."""
+        begins = [math.floor(boundary) + 1 for boundary in self.boundaries]
+        kept = [place for place, begin in enumerate(begins) if 0 < begin < timeline.batches]
+        at = write_fractions([begins[place] / timeline.batches for place in kept])
         if at and self.values[0]:
             rate = {"learning_rate": self.values[0]}
             yield {"name": "milestones", **rate, "drop": self.values[1] / self.values[0], "at": at}
+        if kept:
+            values = [self.values[place] for place in (*kept, kept[-1] + 1)]
+            boundaries = [begins[place] for place in kept]
+            yield {"name": "piecewise_constant", "values": values, "boundaries": boundaries, "unit": "batches"}
 
 
 CLASSES: dict[str, type[KerasSchedule]] = {
@@ -299,6 +350,87 @@ def read_serialised(kind: str, config: Mapping[str, Any], timeline: Timeline | N
         reason = f"Keras' {kind} has no form here unless it takes the whole training, {timeline.batches} steps."
         raise BadInput("schedule", reason)
     return read_schedule({"name": "piecewise_linear", "learning_rate": highest, "points": write_points(points)})
+
+
+def find_keras_form(schedule: Schedule, timeline: Timeline, rates: Numbers) -> KerasSchedule | None:
+    """Return Keras' schedule that has the `rates` of one of ours at every step of a training; None if there is none."""
+    wanted = rates.ravel()
+    for name, arguments in (
+        *by_parameters(schedule, timeline.batches, timeline.steps_per_epoch),
+        *by_rates(wanted),
+    ):
+        try:
+            theirs = CLASSES[name].model_validate(arguments)
+        except ValidationError:  # a parameter of ours lies outside their range
+            continue
+        if theirs.gives(wanted):
+            return theirs
+    return None
+
+
+def by_parameters(schedule: Schedule, steps: int, steps_per_epoch: int) -> Iterator[tuple[str, Document]]:
+    """Yield classes of Keras', with arguments, that may have the rates of a schedule over so many steps."""
+    rate, values = schedule.learning_rate, schedule.settings
+    first: Document = {"initial_learning_rate": rate}
+    warmup = min(round(schedule.warmup * steps), steps - 1)
+    stairs: Document = {**first, "decay_steps": steps_per_epoch, "staircase": True}
+    match schedule.name:
+        case "constant" if not warmup:
+            yield "ExponentialDecay", {**first, "decay_steps": steps, "decay_rate": 1.0}
+        case "constant" | "cosine":
+            own = {"decay_steps": steps - warmup, "alpha": values.get("final_ratio", 1.0)}
+            rise = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+            begin = rate * (schedule.warmup_from or 0.0) if warmup else rate
+            yield "CosineDecay", {"initial_learning_rate": begin, **own, **rise}
+        case "cosine_restarts":
+            own = {"first_decay_steps": values["first_cycle"] * steps, "alpha": values["final_ratio"]}
+            yield "CosineDecayRestarts", {**first, **own, "t_mul": values["t_mul"], "m_mul": values["m_mul"]}
+        case "exponential_by_batch":
+            yield "ExponentialDecay", {**first, "decay_steps": steps, "decay_rate": values["final_ratio"]}
+        case "exponential":
+            yield "ExponentialDecay", {**stairs, "decay_rate": values["final_ratio"] ** (steps_per_epoch / steps)}
+        case "exponential_staircase":
+            own = {
+                "decay_steps": steps / values["stairs"],
+                "decay_rate": values["final_ratio"] ** (1 / values["stairs"]),
+            }
+            yield "ExponentialDecay", {**stairs, **own}
+        case "step_from_zero":
+            own = {"decay_steps": steps_per_epoch * values["epochs_drop"], "decay_rate": values["drop"]}
+            yield "ExponentialDecay", {**stairs, **own}
+        case "time" | "time_by_batch":
+            decay = rate * steps_per_epoch / steps if values["decay"] is None else values["decay"]
+            own = {"decay_steps": 1, "staircase": False} if schedule.name == "time_by_batch" else {}
+            yield "InverseTimeDecay", {**stairs, **own, "decay_rate": decay}
+        case "linear" | "polynomial":
+            own = {"end_learning_rate": rate * values["final_ratio"], "power": values.get("power", 1.0)}
+            yield "PolynomialDecay", {**first, "decay_steps": steps, **own}
+        case "join":  # a curve that stays at its end
+            yield from by_parameters(schedule.first, round(values["at"] * steps), steps_per_epoch)  # type: ignore[attr-defined]
+
+
+def by_rates(rates: Numbers) -> Iterator[tuple[str, Document]]:
+    """Yield classes of Keras', with arguments, that may have the rates of each step, `[steps]`: a line, and pieces."""
+    changes = np.flatnonzero(np.diff(rates))
+    if not len(changes):
+        return
+    reached = int(changes[-1]) + 1
+    for steps, end in ((reached, rates[reached]), (rates.size, rates[0] + rates.size * (rates[1] - rates[0]))):
+        line = {
+            "initial_learning_rate": float(rates[0]),
+            "decay_steps": steps,
+            "end_learning_rate": max(0.0, float(end)),
+        }
+        yield "PolynomialDecay", line
+    if len(changes) < min(MOST_PIECES, rates.size // 2):
+        values = rates[[0, *(changes + 1)]].tolist()
+        yield "PiecewiseConstantDecay", {"boundaries": changes.tolist(), "values": values}
+
+
+def divides_alike(dividend: Any, divisor: float, wanted: Numbers) -> bool:
+    """Say whether quotients in single precision round down to what is wanted; XLA multiplies by 1 / divisor instead."""
+    single = np.float32(divisor)
+    return all((np.floor(each) == wanted).all() for each in (dividend / single, dividend * (np.float32(1) / single)))
 
 
 def straight_lines(shares: Numbers) -> list[tuple[float, float]]:

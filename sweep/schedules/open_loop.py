@@ -5,12 +5,14 @@ A further schedule is one more function here: the catalogue, the command line, t
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
 
-from sweep.schedules.base import Fractions, Numbers, Points, Timeline, schedule, span
+from sweep.errors import BadInput
+from sweep.schedules.base import HIGHEST, schedule, span
+from sweep.schedules.timeline import Boundaries, Fractions, Numbers, Points, Timeline, Values
 
 
 def within(description: str, **bounds: float) -> Any:
@@ -177,6 +179,48 @@ def milestones(
     """
     passed = np.sum([time.fraction >= mark for mark in at], axis=0)
     rates: Numbers = learning_rate * drop**passed
+    return rates
+
+
+def has_a_value_for_each_piece(pieces: Any) -> Any:
+    """Raise `BadInput` unless boundaries part the values, and lie within the time if they are fractions of it."""
+    values, boundaries = len(pieces.values), len(pieces.boundaries)
+    if values != boundaries + 1:
+        raise BadInput("values", f"must be one more than boundaries, got {values} values and {boundaries} boundaries.")
+    if pieces.unit == "fraction" and pieces.boundaries[-1] >= 1:
+        reason = "must lie below 1 where unit is fraction; where it is epochs, they count epochs"
+        raise BadInput("boundaries", f"{reason}, got {pieces.boundaries[-1]:g}.")
+    return pieces
+
+
+@schedule(
+    source="Keras' PiecewiseConstantDecay",
+    space={"values": ("1 0.1 0.01", "1 0.3 0.1"), "boundaries": ("0.5 0.75", "0.2 0.7"), "unit": "fraction"},
+    check=has_a_value_for_each_piece,
+)
+def piecewise_constant(
+    time: Timeline,
+    learning_rate: Annotated[
+        float, Field(default=1.0, gt=0, le=HIGHEST, description="the rate of which the values are multiples")
+    ],
+    values: Annotated[Values, Field(description="value of each piece; multiples of learning_rate, which may be 1")],
+    boundaries: Annotated[Boundaries, Field(description="times at which the next piece begins, one fewer than values")],
+    unit: Annotated[
+        Literal["epochs", "batches", "fraction"], Field(description="what boundaries count, or their share of the time")
+    ] = "epochs",
+) -> Numbers:
+    """Return the rate of the piece that each step lies in.
+
+    `rate: learning_rate times the value of the piece, of which each after the first begins at its boundary`.
+
+    Without a `learning_rate`, which is 1 then, the values are the rates. A boundary of 30 epochs ends the first 30.
+
+    >>> piecewise_constant(values=[0.1, 0.01, 0.001], boundaries=[2, 3]).by_epoch(5)
+    [0.1, 0.1, 0.01, 0.001, 0.001]
+    """
+    batches = {"epochs": time.batches / time.budget, "batches": 1.0, "fraction": time.batches}[unit]
+    begins = np.ceil(np.array(boundaries) * batches - 1e-6)
+    rates: Numbers = learning_rate * np.array(values)[np.searchsorted(begins, time.batch, side="right")]
     return rates
 
 

@@ -8,17 +8,19 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_serializer, field_validator
 
 from sweep.errors import BadInput
-from sweep.schedules.base import CATALOGUE, HIGHEST, Numbers, OpenLoop, Schedule, Timeline, read_schedule, span
+from sweep.schedules.base import CATALOGUE, HIGHEST, OpenLoop, Schedule, read_schedule, span
+from sweep.schedules.timeline import Numbers, Timeline
 from sweep.space import Space
 from sweep.user_code import call, check_name, find_function
 
-Monitor: TypeAlias = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
+Monitor: TypeAlias = Literal["loss", "accuracy", "val_loss", "val_accuracy"]  # what a study records of each epoch
+Direction: TypeAlias = Literal["min", "max"]
 State: TypeAlias = dict[str, Any]
 RateFunction: TypeAlias = Callable[[Timeline], Numbers]
 DEEPEST = 3  # each level doubles the text of a join
@@ -201,22 +203,45 @@ class ClosedLoop(Schedule):
     of the last and the watched quantity, which counts as better the lower it is. The state is a dict of numbers or
     arrays, `gain` among them; `schedule` has the fields as attributes, numbers or arrays; `xp` is NumPy or
     TensorFlow, of which it uses `where`, `minimum`, `maximum`, `exp` and the `logical_` functions only.
+
+    In Keras code of one's own it may watch any metric of the model; of what a study records, `recorded` names those
+    that fit the rule.
     """
 
     advance: ClassVar[Callable[..., State]]
     initial_state: ClassVar[Mapping[str, float]]
+    recorded: ClassVar[tuple[str, ...]] = get_args(Monitor)
 
-    monitor: Monitor = Field(default="val_loss", description="what is watched")
+    monitor: str = Field(default="val_loss", min_length=1, description="what is watched")
+    mode: Literal["auto", "min", "max"] | None = Field(
+        default=None, description="whether monitor is better low or high; by default auto, as its metric says"
+    )
+
+    @property
+    def direction(self) -> Direction | None:
+        """The way in which the watched quantity is better; None if the model alone that has the metric can tell."""
+        stated: dict[str | None, Direction] = {"min": "min", "max": "max"}
+        known: dict[str, Direction] = {"loss": "min", "accuracy": "max"}
+        return stated.get(self.mode) or known.get(self.monitor.removeprefix("val_"))
 
     @property
     def sign(self) -> float:
-        """1 if the watched quantity is better the lower it is, and -1 otherwise."""
-        return -1.0 if self.monitor.endswith("accuracy") else 1.0
+        """-1 if the watched quantity is better the higher it is, and 1 otherwise."""
+        return -1.0 if self.direction == "max" else 1.0
+
+    def require_recorded(self) -> None:
+        """Raise `BadInput` for a monitor that a study does not record."""
+        if self.monitor not in self.recorded:
+            *others, last = (repr(name) for name in self.recorded)
+            rule = f"must be {', '.join(others)} or {last}, which a study records"
+            elsewhere = "in Keras code of your own, by `to_keras`, it may be any metric"
+            raise BadInput("monitor", f"{rule} ({elsewhere}), got {self.monitor!r}.")
 
     @classmethod
     def numbers(cls) -> tuple[str, ...]:
         """Return the names of the fields that `advance` may read."""
-        return tuple(name for name in cls.model_fields if name not in ("learning_rate", "monitor", "warmup"))
+        others = ("learning_rate", "monitor", "mode", "warmup", "warmup_from")
+        return tuple(name for name in cls.model_fields if name not in others)
 
     def next(self, state: State, shown: float) -> State:
         """Return the next epoch's state from the value of `monitor` after the last."""
@@ -249,7 +274,7 @@ class ClosedLoop(Schedule):
         return self.base_rates(timeline) * self.gains(watched, self.first_watched(timeline))[:, None]
 
     def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
-        """Return the `Callback` that sets the rate in any Keras 3 model."""
+        """Return the `Callback` that sets the rate in any Keras 3 model, and keeps its state in the model."""
         from sweep.schedules.keras import ClosedLoopRates  # noqa: PLC0415 - Keras takes seconds to load
 
         return ClosedLoopRates(self, Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch))
@@ -287,7 +312,7 @@ class Plateau(ClosedLoop):
 
     factor: float = Field(default=0.1, gt=0, lt=1, description="factor of the rate at each reduction")
     patience: int = Field(
-        default=10, ge=1, le=1_000_000, description="number of epochs without improvement before a reduction"
+        default=10, ge=0, le=1_000_000, description="number of epochs without improvement before a reduction; 0 is as 1"
     )
     cooldown: int = Field(
         default=0, ge=0, le=1_000_000, description="number of epochs after a reduction in which none is counted"
@@ -320,7 +345,9 @@ class AccuracyDrop(ClosedLoop):
     advance = accuracy_drop
     initial_state: ClassVar[dict[str, float]] = {"gain": 1.0, "last": math.inf}
 
-    monitor: Literal["accuracy", "val_accuracy"] = Field(default="val_accuracy", description="what is watched")
+    recorded: ClassVar[tuple[str, ...]] = ("accuracy", "val_accuracy")
+
+    monitor: str = Field(default="val_accuracy", min_length=1, description="what is watched")
     factor: float = Field(default=0.5, gt=0, lt=1, description="factor of the rate at each reduction")
     min_delta: float = Field(default=0.0, ge=0, le=HIGHEST, description="fall of monitor up to which the rate stays")
 
@@ -398,7 +425,9 @@ class CostDriven(ClosedLoop):
     advance = cost_driven
     initial_state: ClassVar[dict[str, float]] = {"gain": 1.0}
 
-    monitor: Literal["loss", "val_loss"] = Field(default="loss", description="what is watched")
+    recorded: ClassVar[tuple[str, ...]] = ("loss", "val_loss")
+
+    monitor: str = Field(default="loss", min_length=1, description="what is watched")
     highest: float = Field(default=10.0, ge=1, le=1e6, description="highest rate, a multiple of learning_rate")
 
 

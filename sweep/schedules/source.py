@@ -18,8 +18,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from sweep.schedules.base import OpenLoop, Schedule, Timeline, accepted
+from sweep.schedules.base import OpenLoop, Schedule, accepted
 from sweep.schedules.rules import ClosedLoop, Function, takes_rate
+from sweep.schedules.timeline import Timeline
 from sweep.user_code import find_function
 
 LINE = 100
@@ -162,13 +163,17 @@ class Writer:
         floor = 0 if isinstance(schedule, ClosedLoop) else schedule.floor
         if not schedule.warmup and not floor:
             return plain
-        what = f"the rate {'that rises from 0, then follows' if schedule.warmup else 'of'} `{schedule.name}`"
+        first = schedule.warmup_from or 0
+        begins = f"that rises from {literal(first)}{' of its highest' if first else ''}, then follows"
+        what = f"the rate {begins if schedule.warmup else 'of'} `{schedule.name}`"
         what += ", but never less than the floor" if floor else ""
         raised = f"np.maximum(rate, {literal(floor)} * {rate})"
         if not schedule.warmup:
             return self._curve(name, what, plain, "rate = ", f"    return {raised}")
         ends = [f"    rate = {raised}"] if floor else []
-        ends.append("    return rate * np.minimum(1, time.batch / warm_up) if warm_up else rate")
+        risen = "np.minimum(1, time.batch / warm_up)"
+        risen = f"({literal(first)} + {literal(1 - first)} * {risen})" if first else risen
+        ends.append(f"    return rate * {risen} if warm_up else rate")
         return self._curve(name, what, plain, "rate = ", *ends, warmup=schedule.warmup)
 
     def momenta(self, schedule: Schedule, name: str) -> Call:

@@ -23,7 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 STEP = ("step", "--learning-rate", 0.1, "--drop", 0.5, "--epochs-drop", 10)
 TERMINAL = Page(columns=100, colours=True)
-REQUIRED = {"drop": "0.5", "epochs_drop": "10", "function": "math:exp2"}
+REQUIRED = {"drop": "0.5", "epochs_drop": "10", "function": "math:exp2", "values": "0.1 0.01", "boundaries": "5"}
 
 
 def shown(run: Run, *words: object) -> Any:

@@ -43,7 +43,11 @@ def _from_space(space: Space) -> st.SearchStrategy[Value]:
 
 def drawn(kind: type[Schedule], **fixed: st.SearchStrategy[Value]) -> st.SearchStrategy[Schedule]:
     """Return a strategy for schedules as a search draws them when the study file says nothing, with modifiers."""
-    modifiers = {"warmup": st.just(0.0) | st.floats(0, 0.9), "floor": st.just(0.0) | st.floats(0, 1)}
+    modifiers = {
+        "warmup": st.just(0.0) | st.floats(0, 0.9),
+        "warmup_from": st.none() | st.floats(0, 1),
+        "floor": st.just(0.0) | st.floats(0, 1),
+    }
     own = {key: _from_space(space) for key, space in kind.default_space.items()}
     values = {"learning_rate": st.floats(1e-6, 10), **modifiers, **own, **fixed}
     return st.fixed_dictionaries(values).map(

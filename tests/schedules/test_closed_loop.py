@@ -47,7 +47,7 @@ class TestPlateau:
     def compare(self, monitor: str, draws: np.random.Generator) -> None:
         values = {
             "factor": draws.uniform(0.3, 0.9),
-            "patience": int(draws.integers(1, 5)),
+            "patience": int(draws.integers(0, 5)),
             "cooldown": int(draws.integers(0, 4)),
             "min_delta": draws.uniform(0, 0.05),
             "floor": draws.choice([0.0, 0.05, 0.3]).item(),

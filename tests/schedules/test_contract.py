@@ -30,7 +30,7 @@ from sweep.schedules import (
     read_schedule,
     schedule,
 )
-from sweep.schedules.catalogue import Named, Shown, list_catalogue
+from sweep.schedules.catalogue import Named, Shown, list_catalogue, make_schedule
 from sweep.schedules.open_loop import constant
 from sweep.search.space import SearchSpace
 from sweep.space import Range, Space, Value
@@ -64,6 +64,11 @@ OUTSIDE: dict[str, dict[str, list[Any]]] = {
         "at": ["", "0.75 0.5", "0.5 0.5", "1.5", "half", 0.5, [True], None],
         "drop": [0.0, -0.1, 1.1],
     },
+    "piecewise_constant": {
+        "values": ["", "1 -1 1", "1 x 1", 0.5, [True, 1, 1], None],
+        "boundaries": ["", "0 0.5", "0.5 0.5", "0.75 0.5", "-1 2", "half", 0.5, [True], None],
+        "unit": ["steps", "", 1, None],
+    },
     "piecewise_linear": {
         "points": ["", "0:1", "0:1 0.5:1", "0.1:1 1:0", "0:1 0.6:1 0.5:1 1:0", "0:1 1:-1", "0 1", 1],
     },
@@ -88,18 +93,21 @@ OUTSIDE: dict[str, dict[str, list[Any]]] = {
     "join": {"at": [0.0, 1.0, -0.1]},
     "plateau": {
         "factor": [0.0, 1.0, -0.1],
-        "patience": [0, -1, 1.5],
+        "patience": [-1, 1.5],
         "cooldown": [-1, 1.5],
         "min_delta": [-0.1],
-        "monitor": ["val_auc", "auc", "", "Loss", 1, None],
+        "monitor": ["", 1, None],
+        "mode": ["", "Max", "lower", 1],
     },
     "accuracy_drop": {
-        "monitor": ["loss", "val_loss", "auc", "", 1, None],
+        "monitor": ["", 1, None],
+        "mode": ["", "Max", "lower", 1],
         "factor": [0.0, 1.0, -0.1],
         "min_delta": [-0.1],
     },
     "cost_driven": {
-        "monitor": ["accuracy", "val_accuracy", "cost", "", 1, None],
+        "monitor": ["", 1, None],
+        "mode": ["", "Max", "lower", 1],
         "highest": [0.9, 0.0, -1.0],
     },
 }
@@ -135,7 +143,8 @@ class TestEverySchedule:
         if issubclass(kind, OpenLoop):
             assert (rates <= schedule.learning_rate * (1 + 1e-12)).all()
         bare = schedule.model_copy(update={"warmup": 0.0}).base_rates(schedule.own_time(timeline)).ravel()
-        ramp = np.minimum(1.0, np.arange(len(bare)) / max(batches, 1e-9))
+        first = schedule.warmup_from or 0.0
+        ramp = first + (1 - first) * np.arange(len(bare)) / max(batches, 1e-9)
         ramp[batches:] = 1.0
         np.testing.assert_allclose(schedule.base_rates(timeline).ravel(), bare * ramp, rtol=1e-12)
 
@@ -235,8 +244,8 @@ class TestEverySchedule:
 
 @pytest.mark.parametrize("field", ["learning_rate", *MODIFIERS])
 def test_a_bad_shared_parameter_is_named(field: str) -> None:
-    outside = {"learning_rate": 0.0, "warmup": 1.0, "floor": 1.1}[field]
-    for value in (-0.1, math.nan, math.inf, "0.1", True, None, outside):
+    outside = {"learning_rate": 0.0, "warmup": 1.0, "warmup_from": 1.1, "floor": 1.1}[field]
+    for value in (-0.1, math.nan, math.inf, "0.1", True, outside, *([] if field == "warmup_from" else [None])):
         assert f"\n{field}\n" in complaint(constant, {"learning_rate": 0.1, field: value}), value
 
 
@@ -330,9 +339,16 @@ class TestEveryClosedLoopSchedule:
         assert gains.tolist() == [1.0] * 4 + schedule.gains(shown[4:]).tolist()
 
     @each_closed_loop
-    def test_an_unknown_monitor_is_named(self, kind: type[ClosedLoop]) -> None:
-        with pytest.raises(BadInput, match=r"^monitor: must be .* got 'auc'\.$"):
-            read_schedule({"name": kind.name, "learning_rate": 0.1, "monitor": "auc"})
+    def test_it_may_watch_anything_but_in_a_study_what_that_records(self, kind: type[ClosedLoop]) -> None:
+        schedule = read_schedule({"name": kind.name, "learning_rate": 0.1, "monitor": "val_auc", "mode": "max"})
+        assert (schedule.parameters["monitor"], schedule.parameters["mode"]) == ("val_auc", "max")
+        told = r"monitor: must be .* or 'val_\w+', which a study records \(in Keras code .*\), got 'val_auc'\.$"
+        with pytest.raises(BadInput, match=rf"^{told}"):
+            Candidate(schedule=schedule)
+        with pytest.raises(BadInput, match=rf"^{told}"):
+            make_schedule(kind.name, {"learning_rate": 0.1, "monitor": "val_auc"})
+        with pytest.raises(BadInput, match=rf"^search\.schedules\.{kind.name}\.{told}"):
+            resolve_spaces(kind.name, {"monitor": (kind.recorded[0], "val_auc")})
 
 
 @schedule(source="these tests", space={"half_life": Range(low=1.0, high=50.0, log=True)})
@@ -394,5 +410,5 @@ class TestAFurtherSchedule:
 
 
 def test_the_catalogue_is_whole() -> None:
-    assert len(CATALOGUE) == 26
+    assert len(CATALOGUE) == 27
     assert json.loads(list_catalogue().model_dump_json())["shared"].keys() == {"learning_rate"}

@@ -173,6 +173,23 @@ CONVERTED: list[tuple[str, Any, dict[str, Any]]] = [
         {"name": "exponential_by_batch", "warmup": 14 / STEPS, "final_ratio": 0.5 ** ((STEPS - 14) / 20)},
     ),
     (
+        "LinearLR",
+        LR * (0.25 + 0.75 * np.minimum(1, step / 28)),
+        {"name": "constant", "warmup": 28 / STEPS, "warmup_from": 0.25},
+    ),
+    (
+        "CosineDecay",
+        np.where(
+            step < 14, 0.02 + (LR - 0.02) * step / 14, LR * (0.9 * (1 + np.cos(np.pi * (step - 14) / 126)) / 2 + 0.1)
+        ),
+        {"name": "cosine", "warmup": 14 / STEPS, "warmup_from": 0.02 / LR, "final_ratio": 0.1},
+    ),
+    (
+        "PiecewiseConstantDecay",
+        np.select([step <= 20, step <= 62], [LR, 0.5], 0.02),
+        {"name": "piecewise_constant", "values": [1, 0.5 / LR, 0.02 / LR], "boundaries": [21, 63], "unit": "batches"},
+    ),
+    (
         "piecewise_constant_schedule",
         LR * 0.5 ** ((step >= 21).astype(float) + (step >= 63)),
         {"name": "milestones", "at": f"{21 / STEPS} {63 / STEPS}", "drop": 0.5},

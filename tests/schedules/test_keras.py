@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
+import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +27,14 @@ os.environ.update(environment())  # TensorFlow reads it when it is imported, whi
 import keras
 import tensorflow as tf
 
-from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep, RateTable
+from sweep.schedules.keras import (
+    ClosedLoopRates,
+    MomentumTable,
+    RatesByStep,
+    RateTable,
+    read_memory,
+    write_memory,
+)
 
 CLOCK = Timeline(epochs=5, steps_per_epoch=3)
 OPEN_LOOP = [kind for kind in CATALOGUE.values() if not issubclass(kind, ClosedLoop)]
@@ -68,19 +78,107 @@ class RateSpy(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self.seen.append(float(self.model.optimizer.learning_rate))
 
 
+def table(schedule: Schedule, timeline: Timeline = CLOCK) -> RateTable:
+    return RateTable(schedule, timeline, schedule.rates(timeline))
+
+
+def compiled(schedule: Any, steps: int) -> Numbers:
+    """Return the rate of each step, computed by one program of XLA."""
+    at_all = tf.function(lambda each: tf.map_fn(schedule, each, fn_output_signature=tf.float32), jit_compile=True)
+    rates: Numbers = at_all(tf.range(steps, dtype=tf.int64)).numpy()
+    return rates
+
+
+# What becomes of Keras' own classes; all else is a table of ours.
+JOINED: dict[str, Any] = {
+    "name": "join",
+    "first": {"name": "polynomial", "final_ratio": 0.1},
+    "second": {"name": "constant", "learning_rate": 0.01},
+    "at": 0.4,
+}
+GIVEN: list[tuple[str, dict[str, Any]]] = [
+    ("ExponentialDecay", {"name": "constant"}),
+    ("ExponentialDecay", {"name": "exponential"}),
+    ("ExponentialDecay", {"name": "exponential_by_batch"}),
+    ("ExponentialDecay", {"name": "exponential_staircase", "stairs": 4}),
+    ("ExponentialDecay", {"name": "step_from_zero", "drop": 0.5, "epochs_drop": 3}),
+    ("InverseTimeDecay", {"name": "time", "decay": 0.3}),
+    ("InverseTimeDecay", {"name": "time_by_batch"}),
+    ("PolynomialDecay", {"name": "linear", "final_ratio": 0.1}),
+    ("PolynomialDecay", {"name": "polynomial", "power": 3.0}),
+    ("PolynomialDecay", {"name": "piecewise_linear", "points": "0:1 0.5:0.1 1:0.1"}),
+    ("PolynomialDecay", {"name": "warmup_stable_decay", "warmup": 0.0, "decay_from": 0.0}),
+    ("PolynomialDecay", JOINED),
+    ("CosineDecay", {"name": "cosine", "final_ratio": 0.1}),
+    ("CosineDecay", {"name": "cosine", "warmup": 0.25}),
+    ("CosineDecay", {"name": "cosine", "warmup": 0.25, "warmup_from": 0.1}),
+    ("CosineDecay", {"name": "constant", "warmup": 0.5, "warmup_from": 0.3}),
+    ("CosineDecayRestarts", {"name": "cosine_restarts", "first_cycle": 0.25, "t_mul": 1.0, "m_mul": 0.7}),
+    ("CosineDecayRestarts", {"name": "cosine_restarts", "first_cycle": 0.25, "t_mul": 2.0}),
+    ("PiecewiseConstantDecay", {"name": "piecewise_constant", "values": [1, 0.5, 0.7], "boundaries": [2, 3]}),
+    ("PiecewiseConstantDecay", {"name": "milestones"}),
+    ("PiecewiseConstantDecay", {"name": "step", "drop": 0.5, "epochs_drop": 3}),
+    ("PiecewiseConstantDecay", {"name": "time_compounding"}),
+    ("PiecewiseConstantDecay", {"name": "function", "function": "tests.schedules.callables:shrinking"}),
+    ("RateTable", {"name": "one_cycle"}),
+    ("RateTable", {"name": "triangular"}),
+    ("RateTable", {"name": "rex"}),
+    ("RateTable", {"name": "linear", "warmup": 0.25}),
+    ("RateTable", {"name": "cosine", "floor": 0.1}),
+]
+
+
+class TestKerasOwn:
+    """A schedule is of Keras' own class where that has its rates at every step, however Keras computes them."""
+
+    @pytest.mark.parametrize(("kind", "document"), GIVEN, ids=str)
+    def test_its_class_is_the_one_that_is_told(self, kind: str, document: dict[str, Any]) -> None:
+        timeline = Timeline(epochs=8, steps_per_epoch=5)
+        ours = to_keras(read_schedule({"learning_rate": 0.1, **document}), timeline)
+        assert type(ours).__name__ == kind
+        assert (kind == "RateTable") == (type(ours).__module__ == "sweep.schedules.keras")
+
+    @pytest.mark.parametrize("steps_per_epoch", [7, 41])  # XLA multiplies by 1 / 41, and rounds 41 of them to below 1
+    def test_its_rates_are_ours_at_every_step_of_a_training(self, steps_per_epoch: int) -> None:
+        timeline = Timeline(epochs=5, steps_per_epoch=steps_per_epoch)
+        examples = [an_example(kind, end) for kind in OPEN_LOOP for end in (0, -1)]
+        examples += [read_schedule({"learning_rate": 0.1, **document}) for _, document in GIVEN]
+        for schedule in dict.fromkeys(examples):
+            ours, wanted = to_keras(schedule, timeline), schedule.rates(timeline).ravel()
+            if isinstance(ours, RateTable):
+                continue
+            starts = range(0, wanted.size, steps_per_epoch)
+            for rates, at in (
+                (compiled(ours, wanted.size), wanted),
+                ([float(ours(step)) for step in starts], wanted[starts]),
+            ):
+                np.testing.assert_allclose(rates, at, rtol=0, atol=1e-6 * wanted.max(), err_msg=str(schedule))
+
+    def test_stairs_that_xla_would_round_otherwise_are_pieces(self) -> None:
+        schedule = read_schedule({"name": "exponential", "learning_rate": 0.1})
+        assert type(to_keras(schedule, Timeline(epochs=6, steps_per_epoch=41))).__name__ == "PiecewiseConstantDecay"
+        assert type(to_keras(schedule, Timeline(epochs=600, steps_per_epoch=41))) is RateTable
+
+    def test_its_arguments_are_numbers_that_keras_documents_and_reads_back(self) -> None:
+        schedule = read_schedule({"name": "cosine", "learning_rate": 0.1, "warmup": 0.2, "warmup_from": 0.5})
+        config = keras.optimizers.schedules.serialize(schedule.to_keras(steps_per_epoch=5, epochs=8))
+        assert (config["module"], config["class_name"]) == ("keras.optimizers.schedules", "CosineDecay")
+        own = {"initial_learning_rate": 0.05, "warmup_target": 0.1, "warmup_steps": 8, "decay_steps": 32, "alpha": 0.0}
+        assert config["config"] == own | {"name": "CosineDecay"}
+        assert Schedule.from_json(json.dumps(config), Timeline(epochs=8, steps_per_epoch=5)) == schedule
+
+
 class TestRateTable:
     @pytest.mark.parametrize("kind", OPEN_LOOP, ids=lambda kind: kind.name)
     def test_each_step_has_the_rate_of_the_table(self, kind: type[Schedule]) -> None:
         schedule = an_example(kind, warmup=0.2)
-        ours = schedule.to_keras(steps_per_epoch=3, epochs=5)
-        compiled = tf.function(ours, jit_compile=True)
-        wanted = schedule.rates(CLOCK).ravel()
-        np.testing.assert_allclose([float(compiled(tf.constant(step))) for step in range(15)], wanted, rtol=1e-6)
+        ours, wanted = table(schedule), schedule.rates(CLOCK).ravel()
+        np.testing.assert_allclose(compiled(ours, 15), wanted, rtol=1e-6)
         assert float(ours(15)) == float(ours(1_000_000)) == np.float32(wanted[-1])
 
     @pytest.mark.parametrize("kind", OPEN_LOOP, ids=lambda kind: kind.name)
     def test_it_is_built_again_from_its_config(self, kind: type[Schedule]) -> None:
-        ours = to_keras(an_example(kind, floor=0.1), CLOCK)
+        ours = table(an_example(kind, floor=0.1))
         config = json.loads(json.dumps(keras.optimizers.schedules.serialize(ours)))
         again = keras.optimizers.schedules.deserialize(config)
         assert isinstance(again, RateTable)
@@ -89,12 +187,13 @@ class TestRateTable:
 
     def test_its_config_is_the_schedules_document(self) -> None:
         schedule = an_example(CATALOGUE["step"])
-        config = to_keras(schedule, CLOCK).get_config()
+        config = table(schedule).get_config()
         assert config == {"schedule": json.loads(schedule.to_json()), "epochs": 5, "steps_per_epoch": 3}
 
     @reads_variables
-    def test_fit_steps_through_it_and_a_loaded_model_goes_on(self, tmp_path: Path) -> None:
-        schedule = an_example(CATALOGUE["time_by_batch"], decay=0.1)
+    @pytest.mark.parametrize("name", ["time_by_batch", "rex"])
+    def test_fit_steps_through_it_and_a_loaded_model_goes_on(self, name: str, tmp_path: Path) -> None:
+        schedule = an_example(CATALOGUE[name])
         whole, half, spy, later = *(network(sgd(schedule), jit="auto") for _ in range(2)), RateSpy(), RateSpy()
         fit(whole, 4, spy)
         fit(half, 2)
@@ -107,21 +206,89 @@ class TestRateTable:
         assert_equal(whole.get_weights(), loaded.get_weights())
 
     def test_a_saved_model_calls_no_function_that_it_names(self) -> None:
-        config = to_keras(an_example(CATALOGUE["function"], function="math:exp"), CLOCK).get_config()
+        config = table(an_example(CATALOGUE["function"], function="math:exp")).get_config()
         np.testing.assert_allclose(RateTable.from_config(config).rates[:, 0], np.exp(np.arange(5)))
         del config["rates"]
         with pytest.raises(BadInput, match="schedule: must hold the rates of a function"):
             RateTable.from_config(config)
 
-    @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is an extra")
-    def test_it_works_under_another_backend(self) -> None:
-        script = (
-            "import jax, numpy as np; from sweep.schedules import *; timeline = Timeline(epochs=5, steps_per_epoch=3)\n"
-            "s = read_schedule({'name': 'time_by_batch', 'learning_rate': 0.1, 'decay': 0.1}); r = s.rates(timeline)\n"
-            "f = jax.jit(s.to_keras(steps_per_epoch=3, epochs=5))\n"
-            "np.testing.assert_allclose([float(f(n)) for n in range(16)], [*r.ravel(), r[-1, -1]], rtol=1e-6)\n"
-        )
-        subprocess.run([sys.executable, "-c", script], env={**os.environ, "KERAS_BACKEND": "jax"}, check=True)
+
+# A new process loads what this one saved, under either backend: the first without our package, the second after the
+# import that its documentation names, the third to go on with a schedule that watches the training.
+ELSEWHERE = """
+import json, sys, warnings
+from pathlib import Path
+import numpy as np, keras
+
+warnings.simplefilter("error")
+warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+folder, rates = Path(sys.argv[1]), {}
+inputs, targets = np.load(folder / "rows.npy"), np.ones(30, "float32")
+
+
+def rest(model, *callbacks):
+    data = {"validation_data": (inputs, targets), "batch_size": 10, "verbose": 0}
+    return model.fit(inputs, targets, epochs=6, initial_epoch=3, callbacks=list(callbacks), **data).history
+
+
+sys.modules["sweep"] = None  # as if it were not installed
+model = keras.models.load_model(folder / "cosine.keras")
+rates["cosine"] = float(model.optimizer.learning_rate)
+watched = keras.models.load_model(folder / "plateau.keras")
+rest(model)
+del sys.modules["sweep"]
+try:
+    keras.models.load_model(folder / "rex.keras")
+except TypeError as error:
+    rates["refused"] = "'sweep.schedules.keras'" in str(error)
+import sweep.schedules.keras
+model = keras.models.load_model(folder / "rex.keras")
+rates["rex"] = float(model.optimizer.learning_rate)
+rest(model)
+plateau = sweep.read_schedule(json.loads((folder / "plateau.json").read_text()))
+rates["plateau"] = rest(watched, plateau.to_keras(steps_per_epoch=3, epochs=6))["learning_rate"]
+print(json.dumps(rates))
+"""
+STILL: dict[str, Any] = {"name": "plateau", "learning_rate": 0.1, "factor": 0.5, "patience": 1, "min_delta": 10.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hold a model with a class of Keras' own, one with ours, and one that a schedule watched, all after 3 epochs."""
+    folder, timeline = tmp_path_factory.mktemp("saved"), Timeline(epochs=6, steps_per_epoch=3)
+    rates = {
+        name: to_keras(read_schedule({"name": name, "learning_rate": 0.1}), timeline) for name in ("cosine", "rex")
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # as `reads_variables` for tests
+        for name, rate in rates.items():
+            model = network(keras.optimizers.SGD(rate))
+            fit(model, 3)
+            model.save(folder / f"{name}.keras")
+        model = network(keras.optimizers.SGD(0.1, momentum=0.9))
+        shown = fit(model, 3, to_keras(read_schedule(STILL), timeline), validate=True)
+        model.save(folder / "plateau.keras")
+    assert shown["learning_rate"] == [0.1, 0.1, 0.05]
+    (folder / "plateau.json").write_text(json.dumps(STILL))
+    np.save(folder / "rows.npy", rows()[0])
+    return folder
+
+
+class TestAnotherProcess:
+    @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+    def test_a_saved_model_goes_on_there(self, folder: Path, backend: str) -> None:
+        if importlib.util.find_spec(backend) is None:
+            pytest.skip(f"{backend} is not installed")
+        command, own = [sys.executable, "-c", ELSEWHERE, str(folder)], {"KERAS_BACKEND": backend}
+        found = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stderr
+        rates = json.loads(found.stdout.splitlines()[-1])
+        assert rates.pop("refused")
+        assert rates.pop("plateau") == [0.025, 0.0125, 0.00625]
+        timeline = Timeline(epochs=6, steps_per_epoch=3)
+        for name, rate in rates.items():
+            wanted = read_schedule({"name": name, "learning_rate": 0.1}).rates(timeline)[3, 0]
+            assert rate == pytest.approx(wanted, rel=1e-6)
 
 
 def sgd(schedule: Schedule) -> Any:
@@ -206,6 +373,32 @@ class TestClosedLoopRates:
         with pytest.raises(BadInput, match=known):
             fit(network("sgd", eager=True), 1, to_keras(plateau(), CLOCK))
 
+    @reads_variables
+    @pytest.mark.parametrize("monitor", ["val_auc", "mae", "val_precision"])
+    def test_any_metric_is_watched_in_its_own_direction(self, monitor: str, capsys: pytest.CaptureFixture[str]) -> None:
+        own = {"monitor": monitor, "factor": 0.5, "patience": 1, "min_delta": 0.06}
+        ours = to_keras(plateau(**own), Timeline(epochs=5, steps_per_epoch=3))
+        shown = [
+            fit_watched(keras.metrics.AUC(name="auc"), "mae", keras.metrics.Precision(name="precision"), callback=each)
+            for each in (ours, keras.callbacks.ReduceLROnPlateau(**own))
+        ]
+        np.testing.assert_allclose(shown[0]["learning_rate"], shown[1]["learning_rate"], rtol=1e-6)
+        assert len(set(shown[0]["learning_rate"])) > 1
+        better = "lower" if monitor == "mae" else "higher"
+        said = f"plateau: {monitor} is better the {better}, as its metric says; `mode` states it.\n"
+        assert capsys.readouterr().out.count(said) == 1
+
+    def test_a_metric_that_does_not_say_which_way_is_better_needs_a_mode(self, capsys: Any) -> None:
+        own = {"monitor": "val_mine", "factor": 0.5, "patience": 1, "min_delta": 10.0}
+        with pytest.raises(
+            BadInput, match=r"^mode: must be given, since no metric .* whether `val_mine` .* 'min' or 'max'"
+        ):
+            fit_watched(Mine(name="mine"), callback=ClosedLoopRates(plateau(**own), CLOCK))
+        capsys.readouterr()
+        shown = fit_watched(Mine(name="mine"), callback=ClosedLoopRates(plateau(**own, mode="max"), CLOCK))
+        assert shown["learning_rate"] == [0.5, 0.5, 0.25, 0.125, 0.0625]
+        assert "plateau" not in capsys.readouterr().out
+
     def test_an_optimizer_with_a_schedule_of_its_own_is_refused(self) -> None:
         with pytest.raises(BadInput, match=r"optimizer\.learning_rate: must be a number"):
             fit(network(sgd(an_example(CATALOGUE["step"]))), 1, to_keras(plateau(), CLOCK))
@@ -216,7 +409,120 @@ class TestClosedLoopRates:
         assert ours.rates == [[0.1, 0.2, 0.2], [0.3, 0.4, 0.4], [0.3, 0.4, 0.4]]
 
 
+class Mine(keras.metrics.Mean):  # type: ignore[misc]  # Keras ships no types
+    """A metric that does not say whether it is better low or high."""
+
+    _direction = None
+
+    def update_state(self, targets: Any, outputs: Any, sample_weight: Any = None) -> None:
+        super().update_state(keras.ops.abs(targets - keras.ops.squeeze(outputs, -1)))
+
+
+def fit_watched(*metrics: Any, callback: Any) -> Any:
+    model = network("sgd", eager=True)
+    model.compile(keras.optimizers.SGD(0.5), "binary_crossentropy", metrics=list(metrics), run_eagerly=True)
+    data = {"validation_data": rows(), "batch_size": 10, "shuffle": False, "verbose": 2}
+    return model.fit(*rows(), epochs=5, callbacks=[callback], **data).history
+
+
 MOMENTA = np.linspace(0.95, 0.6, 9).reshape(3, 3)
+
+
+class TestMemory:
+    """What a closed-loop schedule remembers is in the model that it trains."""
+
+    STATE: ClassVar[dict[str, float]] = {"gain": 1e-05, "best": -0.25, "waited": 1e22, "resting": math.inf}
+
+    @reads_variables
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda optimizer: optimizer,
+            keras.optimizers.LossScaleOptimizer,
+            lambda optimizer: keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(optimizer)),
+        ],
+        ids=["alone", "scaling the loss", "for some layers"],
+    )
+    def test_it_is_saved_with_the_model(self, wrap: Any, tmp_path: Path) -> None:
+        model = network(wrap(keras.optimizers.SGD(0.1, name="mine")), eager=True)
+        fit(model, 1)
+        assert read_memory(model) == ("", 0, {})
+        for epochs in (2, 3):
+            write_memory(model, "plateau", epochs, self.STATE)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        assert read_memory(loaded) == ("plateau", 3, self.STATE)
+        fit(loaded, 1)
+
+    def test_a_name_that_somebody_wrote_holds_none(self) -> None:
+        model = network("sgd")
+        for name in ("sgd>sweep>", "sgd>sweep>plateau", "sgd>sweep>plateau>x>gain_1", "sgd>sweep>plateau>1>gain"):
+            model.optimizer.name = name
+            assert read_memory(model)[2] == {}
+
+    def test_a_fit_from_the_first_epoch_begins_anew(self) -> None:
+        model, ours = network("sgd", eager=True), ClosedLoopRates(read_plateau(), CLOCK)
+        for _ in range(2):
+            assert fit(model, 3, ours, validate=True)["learning_rate"] == [0.1, 0.1, 0.05]
+        assert re.match(r"sgd(_\d+)?>sweep>plateau>3>gain_0\.25>best_", model.optimizer.name)
+
+    def test_a_model_without_it_is_told_of(self) -> None:
+        model = network("sgd", eager=True)
+        write_memory(model, "cost_driven", 3, {"gain": 0.5})
+        with pytest.warns(
+            UserWarning, match="`plateau` begins anew at epoch 4, since the model does not hold its state"
+        ):
+            shown = fit(model, 5, ClosedLoopRates(read_plateau(), CLOCK), first=3, validate=True)
+        assert shown["learning_rate"] == [0.1, 0.1]
+
+    @reads_variables
+    def test_a_checkpoint_that_came_before_the_decision_is_told_of(self, tmp_path: Path) -> None:
+        model, path = network("sgd", eager=True), tmp_path / "model.keras"
+        fit(model, 3, keras.callbacks.ModelCheckpoint(path), ClosedLoopRates(read_plateau(), CLOCK), validate=True)
+        loaded = keras.models.load_model(path)
+        with pytest.warns(
+            UserWarning, match="holds the state of `plateau` after 2 epochs, .* before `ModelCheckpoint`"
+        ):
+            shown = fit(loaded, 5, ClosedLoopRates(read_plateau(), CLOCK), first=3, validate=True)
+        assert shown["learning_rate"] == [0.05, 0.025]
+
+
+def read_plateau() -> Any:
+    return read_schedule(STILL)
+
+
+class TestSlots:
+    """Whatever of ours lies in the wrong place says where it belongs."""
+
+    @pytest.mark.parametrize("name", ["cosine", "rex"])
+    def test_a_learning_rate_is_no_callback(self, name: str) -> None:
+        rate = to_keras(read_schedule({"name": name, "learning_rate": 0.1}), CLOCK)
+        told = (
+            r"^callbacks: a schedule that depends on time alone is no callback; give it to the optimizer, e\.g\. `keras"
+        )
+        with pytest.raises(BadInput, match=told):
+            fit(network("sgd"), 1, rate)
+
+    @pytest.mark.parametrize("name", ["cosine", "plateau"])
+    def test_a_schedule_becomes_keras_first(self, name: str) -> None:
+        schedule = read_schedule({"name": name, "learning_rate": 0.1})
+        told = rf"schedule `{name}`.* `to_keras\(steps_per_epoch=\.\.\., epochs=\.\.\.\)`"
+        with pytest.raises(BadInput, match=rf"^callbacks: the {told} returns"):
+            fit(network("sgd"), 1, schedule)
+        with pytest.raises(ValueError, match=rf"learning_rate={told}"):
+            keras.optimizers.SGD(schedule)
+
+    @pytest.mark.parametrize(
+        "make", [lambda: ClosedLoopRates(plateau(), CLOCK), lambda: MomentumTable(MOMENTA)], ids=["rate", "momentum"]
+    )
+    def test_a_callback_is_no_learning_rate(self, make: Callable[[], Any]) -> None:
+        told = r"a callback \(\w+\), which belongs into `fit\(callbacks=\[\.\.\.\]\)`; `learning_rate` takes a number"
+        with pytest.raises(ValueError, match=told):
+            keras.optimizers.SGD(make())
+        with pytest.raises(ValueError, match=told):
+            network("sgd").optimizer.learning_rate = make()
+
+
 OPTIMIZERS: dict[str, tuple[str, Callable[[], Any]]] = {
     "SGD": ("momentum", lambda: keras.optimizers.SGD(0.1, momentum=0.95, nesterov=True)),
     "RMSprop": ("momentum", lambda: keras.optimizers.RMSprop(0.01, momentum=0.95)),

@@ -40,7 +40,9 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("CosineDecay", {"decay_steps": 45, "alpha": 0.1}, "join"),
     ("CosineDecay", {"decay_steps": 45}, "join"),
     ("CosineDecay", {"decay_steps": 90}, "piecewise_linear"),
-    ("CosineDecay", RATE | {"decay_steps": 50, "warmup_target": 0.4, "warmup_steps": 10}, "join"),
+    ("CosineDecay", RATE | {"decay_steps": 50, "warmup_target": 0.4, "warmup_steps": 10}, "cosine"),
+    ("CosineDecay", RATE | {"decay_steps": 40, "warmup_target": 0.4, "warmup_steps": 10}, "join"),
+    ("CosineDecay", RATE | {"decay_steps": 50, "warmup_target": 0.04, "warmup_steps": 10}, "piecewise_linear"),
     (
         "CosineDecay",
         {"initial_learning_rate": 0.0, "decay_steps": 48, "warmup_target": 0.4, "warmup_steps": 12, "alpha": 0.05},
@@ -57,7 +59,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("CosineDecayRestarts", {"first_decay_steps": 100}, "piecewise_linear"),
     ("CosineDecayRestarts", {"first_decay_steps": 10, "m_mul": 1.5}, "piecewise_linear"),
     ("PiecewiseConstantDecay", {"boundaries": [20, 40], "values": [0.1, 0.01, 0.001]}, "milestones"),
-    ("PiecewiseConstantDecay", {"boundaries": [20, 40], "values": [0.1, 0.5, 0.02]}, "piecewise_linear"),
+    ("PiecewiseConstantDecay", {"boundaries": [20, 40], "values": [0.1, 0.5, 0.02]}, "piecewise_constant"),
+    ("PiecewiseConstantDecay", {"boundaries": [-1, 20, 99], "values": [9.0, 0.1, 0.5, 0.02]}, "piecewise_constant"),
     ("PiecewiseConstantDecay", {"boundaries": [100], "values": [0.1, 0.01]}, "constant"),
 ]
 
@@ -105,7 +108,7 @@ def test_what_keras_writes_is_read_whatever_is_around_it(kind: str) -> None:
 def test_one_of_ours_in_keras_clothes_is_ours() -> None:
     import keras
 
-    ours = Schedule.from_json('{"name": "cosine", "learning_rate": 0.1, "warmup": 0.1}')
+    ours = Schedule.from_json('{"name": "one_cycle", "learning_rate": 0.1, "warmup": 0.1}')
     serialized = keras.optimizers.schedules.serialize(ours.to_keras(steps_per_epoch=10, epochs=6))
     assert Schedule.from_json(json.dumps(serialized)) == ours
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sweep.errors import BadInput
 from sweep.schedules import Timeline
-from sweep.schedules.base import read_fractions, read_points, write_fractions, write_points
+from sweep.schedules.catalogue import read_timeline
+from sweep.schedules.open_loop import constant
+from sweep.schedules.timeline import read_fractions, read_points, write_fractions, write_points
 
 clocks = st.builds(Timeline, epochs=st.integers(1, 100), steps_per_epoch=st.integers(1, 20))
 
@@ -34,11 +39,31 @@ def test_an_epoch_is_finished_when_all_its_batches_are(timeline: Timeline) -> No
     assert (timeline.epoch == timeline.batch // timeline.steps_per_epoch).all()
 
 
+NO_COUNTS = [0, -1, 9.0, 9.5, math.nan, True, "9", None, [9], np.float64(9.5), np.int64(0), np.array([9]), np.True_]
+COUNTS = [9, np.int64(9), np.uint8(9), np.int32(9), np.array(9)]
+
+
 @pytest.mark.parametrize("field", ["epochs", "steps_per_epoch"])
-@pytest.mark.parametrize("count", [0, -1, 1.0, True, "1"])
+@pytest.mark.parametrize("count", NO_COUNTS, ids=repr)
 def test_a_training_without_a_whole_number_of_steps_is_refused(field: str, count: Any) -> None:
-    with pytest.raises(ValidationError, match=rf"\n{field}\n"):
-        Timeline.model_validate({"epochs": 1, "steps_per_epoch": 1, field: count})
+    told = rf"^{field}: must be (an integer of )?at least 1, got {re.escape(repr(count))}"
+    counts = {"epochs": 1, "steps_per_epoch": 1, field: count}
+    for take in (Timeline, constant(learning_rate=0.1).by_epoch, read_timeline):
+        with pytest.raises(BadInput, match=told):
+            take(**counts)
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=repr)
+def test_integers_of_numpy_are_taken_everywhere(count: Any) -> None:
+    wanted = Timeline(epochs=9, steps_per_epoch=9)
+    assert wanted == Timeline(epochs=count, steps_per_epoch=count) == read_timeline(count, count)
+    assert (type(wanted.epochs), type(Timeline(epochs=count, steps_per_epoch=count).epochs)) == (int, int)
+    assert len(constant(learning_rate=0.1).by_epoch(count, count)) == 9
+
+
+def test_who_divides_rows_by_batches_is_told_how() -> None:
+    with pytest.raises(BadInput, match=r"got 9\.5; `math\.ceil\(rows / batch_size\)` is one\.$"):
+        Timeline(epochs=1, steps_per_epoch=9.5)  # type: ignore[arg-type]  # what this is about
 
 
 @st.composite

@@ -43,7 +43,7 @@ def test_a_trial_holds_what_all_schedules_share_and_the_chosen_schedules_own_par
 def test_a_drawn_trial_holds_no_parameter_of_another_schedule() -> None:
     space = space_of(schedules=EVERY_SCHEDULE)
     seen = set()
-    for candidate, trial in drawn(space, 60):
+    for candidate, trial in drawn(space, 120):
         seen.add(candidate.schedule.name)
         assert trial.distributions == space.distributions(candidate.schedule.name)
     assert seen == set(CATALOGUE)
