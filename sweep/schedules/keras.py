@@ -117,7 +117,10 @@ class RatesByStep(Follower):
 
     def on_train_begin(self, logs: object = None) -> None:
         """Raise `BadInput` if the optimizer was made with a schedule of its own, or several steps are one call."""
-        if isinstance(self.model.optimizer.get_config().get("learning_rate"), Mapping):
+        optimizer = innermost(self.model.optimizer)
+        if self._set_rate == self._set_learning_rate and hasattr(optimizer, "optimizers"):
+            raise BadInput("optimizer", "must be a single one, whose rate a schedule can set, got a MultiOptimizer.")
+        if isinstance(optimizer.get_config().get("learning_rate"), Mapping):
             raise BadInput("optimizer.learning_rate", "must be a number to be set by a callback, got a schedule.")
         require_single_steps(self.model, self._table)
         self.rates.clear()

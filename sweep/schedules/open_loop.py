@@ -188,8 +188,8 @@ def has_a_value_for_each_piece(pieces: Any) -> Any:
     if values != boundaries + 1:
         raise BadInput("values", f"must be one more than boundaries, got {values} values and {boundaries} boundaries.")
     if pieces.unit == "fraction" and pieces.boundaries[-1] >= 1:
-        reason = "must lie below 1 where unit is fraction; where it is epochs, they count epochs"
-        raise BadInput("boundaries", f"{reason}, got {pieces.boundaries[-1]:g}.")
+        reason = f"must lie below 1 where unit is fraction, got {pieces.boundaries[-1]:g}"
+        raise BadInput("boundaries", f"{reason}; unit may be epochs or batches.")
     return pieces
 
 

@@ -120,6 +120,8 @@ GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("PiecewiseConstantDecay", {"name": "step", "drop": 0.5, "epochs_drop": 3}),
     ("PiecewiseConstantDecay", {"name": "time_compounding"}),
     ("PiecewiseConstantDecay", {"name": "function", "function": "tests.schedules.callables:shrinking"}),
+    ("RateTable", {"name": "cosine_restarts", "first_cycle": 0.25, "t_mul": 3.0}),
+    ("RateTable", {"name": "join", "first": "exponential", "second": "cosine", "at": 0.01}),
     ("RateTable", {"name": "one_cycle"}),
     ("RateTable", {"name": "triangular"}),
     ("RateTable", {"name": "rex"}),
@@ -402,6 +404,14 @@ class TestClosedLoopRates:
     def test_an_optimizer_with_a_schedule_of_its_own_is_refused(self) -> None:
         with pytest.raises(BadInput, match=r"optimizer\.learning_rate: must be a number"):
             fit(network(sgd(an_example(CATALOGUE["step"]))), 1, to_keras(plateau(), CLOCK))
+
+    def test_several_optimizers_are_refused_unless_one_says_how_their_rates_are_set(self) -> None:
+        parts = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {".*kernel": keras.optimizers.SGD(0.2)})
+        model, seen = network(keras.optimizers.MultiOptimizer(parts), eager=True), list[float]()
+        with pytest.raises(BadInput, match=r"^optimizer: must be a single one, .* got a MultiOptimizer\.$"):
+            fit(model, 1, ClosedLoopRates(read_plateau(), CLOCK), validate=True)
+        fit(model, 3, ClosedLoopRates(read_plateau(), CLOCK, seen.append), validate=True)
+        assert seen == [0.1, 0.1, 0.05]
 
     def test_past_its_budget_the_rate_stays(self) -> None:
         ours = RatesByStep(np.array([[0.1, 0.2], [0.3, 0.4]]))

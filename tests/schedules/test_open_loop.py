@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sweep.schedules import OpenLoop, Schedule, Timeline
+from sweep.errors import BadInput
+from sweep.schedules import OpenLoop, Schedule, Timeline, read_schedule
 from sweep.schedules.open_loop import (
     constant,
     cosine,
@@ -484,3 +485,69 @@ class TestWarmupStableDecay:
     def test_its_warm_up_is_told_because_it_has_one_by_default(self) -> None:
         assert warmup_stable_decay(learning_rate=0.1).used_parameters["warmup"] == 0.05
         assert "warmup" not in warmup_stable_decay(learning_rate=0.1, warmup=0).used_parameters
+
+
+class TestPiecewiseConstant:
+    """Values of one's own, each from its boundary on; Keras' class is in the tests of its documents."""
+
+    OWN: ClassVar[dict[str, Any]] = {"name": "piecewise_constant", "values": [0.1, 0.5, 0.001]}
+
+    def test_boundaries_count_epochs_and_may_lie_within_one(self) -> None:
+        schedule = read_schedule({**self.OWN, "boundaries": [2, 3.5]})
+        assert schedule.rates(Timeline(epochs=5, steps_per_epoch=4))[1:4].tolist() == [
+            [0.1] * 4,
+            [0.5] * 4,
+            [0.5, 0.5, 0.001, 0.001],
+        ]
+
+    @pytest.mark.parametrize(("unit", "boundaries"), [("batches", [8, 14]), ("fraction", [0.4, 0.7])])
+    def test_they_may_count_batches_or_shares_of_the_training(self, unit: str, boundaries: list[float]) -> None:
+        timeline = Timeline(epochs=5, steps_per_epoch=4)
+        by_epochs = read_schedule({**self.OWN, "boundaries": [2, 3.5]})
+        assert (
+            read_schedule({**self.OWN, "boundaries": boundaries, "unit": unit}).rates(timeline)
+            == by_epochs.rates(timeline)
+        ).all()
+
+    def test_every_epoch_of_any_length_begins_at_its_boundary(self) -> None:
+        schedule = read_schedule({**self.OWN, "boundaries": [30, 60]})
+        for steps_per_epoch in range(1, 400):
+            starts = schedule.rates(Timeline(epochs=70, steps_per_epoch=steps_per_epoch))
+            assert starts[29, -1] == 0.1 != starts[30, 0] == starts[59, -1] == 0.5 != starts[60, 0] == 0.001
+
+    def test_values_are_multiples_of_a_learning_rate(self) -> None:
+        schedule = read_schedule({**self.OWN, "boundaries": "1 2", "learning_rate": 10})
+        assert schedule.by_epoch(4) == [1.0, 5.0, 0.01, 0.01]
+        assert schedule.used_parameters == {"values": "0.1 0.5 0.001", "boundaries": "1 2", "unit": "epochs"}
+
+    @pytest.mark.parametrize(
+        ("given", "complaint"),
+        [
+            ({"boundaries": [1, 2, 3]}, "values: must be one more than boundaries, got 3 values and 3 boundaries."),
+            ({"boundaries": [3, 2]}, "boundaries: boundaries must ascend from above 0, got 2 after 3."),
+            ({"boundaries": [0, 2]}, "boundaries: boundaries must ascend from above 0, got 0 after 0."),
+            (
+                {"boundaries": [0.5, 60], "unit": "fraction"},
+                "boundaries: must lie below 1 where unit is fraction, got 60; unit may be epochs or batches.",
+            ),
+            ({"boundaries": [1, 2], "values": [0.1, -1, 2]}, "values: a value must lie between 0 and 1e6, got -1."),
+        ],
+    )
+    def test_what_does_not_go_together_is_told(self, given: dict[str, Any], complaint: str) -> None:
+        with pytest.raises(BadInput) as raised:
+            read_schedule({**self.OWN, **given})
+        assert str(raised.value) == complaint
+
+
+class TestWarmupFrom:
+    def test_the_rate_rises_from_its_share(self) -> None:
+        schedule = read_schedule({"name": "constant", "learning_rate": 2, "warmup": 0.5, "warmup_from": 0.25})
+        assert schedule.by_epoch(8) == [0.5, 0.875, 1.25, 1.625, 2.0, 2.0, 2.0, 2.0]
+
+    def test_one_that_is_not_given_is_in_no_document(self) -> None:
+        schedule = read_schedule({"name": "constant", "learning_rate": 2, "warmup": 0.5})
+        assert schedule.document == {"name": "constant", "learning_rate": 2.0, "warmup": 0.5, "floor": 0.0}
+
+    def test_what_watches_begins_its_warm_up_there_too(self) -> None:
+        schedule = read_schedule({"name": "plateau", "learning_rate": 2, "warmup": 0.5, "warmup_from": 0.25})
+        assert schedule.by_epoch(4) == [0.5, 1.25, 2.0, 2.0]
