@@ -212,7 +212,9 @@ class ClosedLoopRates(RatesByStep):
         shown, monitor = logs or {}, self.schedule.monitor
         if monitor not in shown:
             known = ", ".join(sorted(shown)) or "nothing"
-            raise BadInput("monitor", f"`{monitor}` must be among what `fit` reports after each epoch, got {known}.")
+            hint = "" if "val_" in known else "; give it `validation_data`, and no `validation_freq`"
+            reason = f"must be among what `fit` reports after each epoch, got {known}"
+            raise BadInput("monitor", f"`{monitor}` {reason}{hint if monitor.startswith('val_') else ''}.")
         if self.schedule.direction is None:
             self._find_direction()
         if epoch >= self._first_watched:
@@ -241,7 +243,9 @@ class ClosedLoopRates(RatesByStep):
         self.schedule = self.schedule.model_copy(update={"mode": direction})
         if (self.params or {}).get("verbose"):
             better = "higher" if direction == "max" else "lower"
-            print(f"{self.schedule.name}: {monitor} is better the {better}, as its metric says; `mode` states it.")
+            print(
+                f"{self.schedule.name}: {monitor} is better the {better} it is, as its metric says; `mode` states it."
+            )
 
 
 def find_direction(model: Any, monitor: str) -> Direction | None:

@@ -203,7 +203,7 @@ def piecewise_constant(
     learning_rate: Annotated[
         float, Field(default=1.0, gt=0, le=HIGHEST, description="the rate of which the values are multiples")
     ],
-    values: Annotated[Values, Field(description="value of each piece; multiples of learning_rate, which may be 1")],
+    values: Annotated[Values, Field(description="value of each piece; multiples of learning_rate, here 1 by default")],
     boundaries: Annotated[Boundaries, Field(description="times at which the next piece begins, one fewer than values")],
     unit: Annotated[
         Literal["epochs", "batches", "fraction"], Field(description="what boundaries count, or their share of the time")

@@ -129,7 +129,7 @@ class Join(OpenLoop):
         """Write what `read_nested` reads back: no more than the name, if that says all."""
         stated = {} if part.learning_rate == self.learning_rate else {"learning_rate": part.learning_rate}
         fields = type(part).model_fields
-        own = {name: value for name, value in part.used_parameters.items() if value != fields[name].default}
+        own = {name: value for name, value in part.parameters.items() if value != fields[name].default}
         return json.dumps({"name": part.name, **stated, **own}) if stated or own else part.name
 
 

@@ -371,7 +371,9 @@ class TestClosedLoopRates:
             ours.state = state
 
     def test_a_monitor_that_fit_does_not_report_is_refused_with_what_there_is(self) -> None:
-        known = "monitor: `val_loss` must be among what `fit` reports after each epoch, got accuracy, loss."
+        known = (
+            "monitor: `val_loss` must be among what `fit` reports after each epoch, got accuracy, loss; give it .*data"
+        )
         with pytest.raises(BadInput, match=known):
             fit(network("sgd", eager=True), 1, to_keras(plateau(), CLOCK))
 
@@ -387,7 +389,7 @@ class TestClosedLoopRates:
         np.testing.assert_allclose(shown[0]["learning_rate"], shown[1]["learning_rate"], rtol=1e-6)
         assert len(set(shown[0]["learning_rate"])) > 1
         better = "lower" if monitor == "mae" else "higher"
-        said = f"plateau: {monitor} is better the {better}, as its metric says; `mode` states it.\n"
+        said = f"plateau: {monitor} is better the {better} it is, as its metric says; `mode` states it.\n"
         assert capsys.readouterr().out.count(said) == 1
 
     def test_a_metric_that_does_not_say_which_way_is_better_needs_a_mode(self, capsys: Any) -> None:
