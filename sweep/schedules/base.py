@@ -11,7 +11,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, SupportsIndex, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import Field, ValidationError, create_model, model_validator
@@ -124,9 +124,9 @@ class Schedule(StrictModel, ABC):
         """What the schedule's formula may take besides time: every field but the modifiers."""
         return {name: getattr(self, name) for name in type(self).model_fields if name not in MODIFIERS}
 
-    def by_epoch(self, epochs: int, steps_per_epoch: int = 1) -> list[float]:
+    def by_epoch(self, epochs: SupportsIndex, steps_per_epoch: SupportsIndex = 1) -> list[float]:
         """Return the rate at the start of each epoch to ten digits, as `sweep schedule show` prints it."""
-        starts = self.rates(Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch))[:, 0]
+        starts = self.rates(Timeline.of(epochs, steps_per_epoch))[:, 0]
         return [float(f"{rate:.10g}") for rate in starts]
 
     def to_json(self) -> str:
@@ -157,7 +157,7 @@ class Schedule(StrictModel, ABC):
         found = find_serialised(document)
         return read_schedule(document) if found is None else read_serialised(*found, timeline)
 
-    def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
+    def to_keras(self, *, steps_per_epoch: SupportsIndex, epochs: SupportsIndex) -> Any:
         """Return the schedule for any Keras 3 model: a `LearningRateSchedule`, or a `Callback` if it is closed-loop.
 
         The `LearningRateSchedule` is of Keras' own class where one has these rates at every step of the training, so
@@ -168,13 +168,13 @@ class Schedule(StrictModel, ABC):
         """
         from sweep.schedules.keras import make_keras_schedule  # noqa: PLC0415 - Keras takes seconds to load
 
-        return make_keras_schedule(self, Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch))
+        return make_keras_schedule(self, Timeline.of(epochs, steps_per_epoch))
 
-    def momentum_to_keras(self, *, steps_per_epoch: int, epochs: int, momentum: float) -> Any:
+    def momentum_to_keras(self, *, steps_per_epoch: SupportsIndex, epochs: SupportsIndex, momentum: float) -> Any:
         """Return the `Callback` by which the momentum, or Adam's `beta_1`, follows; `momentum` is the highest."""
         from sweep.schedules.keras import MomentumTable  # noqa: PLC0415 - Keras takes seconds to load
 
-        return MomentumTable(self.momenta(Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch), momentum))
+        return MomentumTable(self.momenta(Timeline.of(epochs, steps_per_epoch), momentum))
 
     def ramp(self, timeline: Timeline) -> Numbers:
         """Return the share of the rate that the warm-up lets through, `[epochs, steps_per_epoch]`."""

@@ -8,7 +8,7 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, SupportsIndex, TypeAlias, get_args
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_serializer, field_validator
@@ -273,11 +273,11 @@ class ClosedLoop(Schedule):
         watched = [0.0] * timeline.epochs if shown is None else shown
         return self.base_rates(timeline) * self.gains(watched, self.first_watched(timeline))[:, None]
 
-    def to_keras(self, *, steps_per_epoch: int, epochs: int) -> Any:
+    def to_keras(self, *, steps_per_epoch: SupportsIndex, epochs: SupportsIndex) -> Any:
         """Return the `Callback` that sets the rate in any Keras 3 model, and keeps its state in the model."""
         from sweep.schedules.keras import ClosedLoopRates  # noqa: PLC0415 - Keras takes seconds to load
 
-        return ClosedLoopRates(self, Timeline(epochs=epochs, steps_per_epoch=steps_per_epoch))
+        return ClosedLoopRates(self, Timeline.of(epochs, steps_per_epoch))
 
 
 def plateau(xp: Any, state: State, cost: Any, schedule: Any) -> State:

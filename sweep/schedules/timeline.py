@@ -7,7 +7,7 @@ import operator
 import reprlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Self, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,11 @@ class Timeline(StrictModel):
     steps_per_epoch: Count
     begin: int = Field(default=0, ge=0)
     end: int | None = None
+
+    @classmethod
+    def of(cls, epochs: SupportsIndex, steps_per_epoch: SupportsIndex) -> Self:
+        """Return the time of a whole training; NumPy's integers count it too."""
+        return cls.model_validate({"epochs": epochs, "steps_per_epoch": steps_per_epoch})
 
     @model_validator(mode="after")
     def _has_a_batch(self) -> Self:

@@ -163,7 +163,9 @@ class TestKerasOwn:
 
     def test_its_arguments_are_numbers_that_keras_documents_and_reads_back(self) -> None:
         schedule = read_schedule({"name": "cosine", "learning_rate": 0.1, "warmup": 0.2, "warmup_from": 0.5})
-        config = keras.optimizers.schedules.serialize(schedule.to_keras(steps_per_epoch=5, epochs=8))
+        config = keras.optimizers.schedules.serialize(
+            schedule.to_keras(steps_per_epoch=np.int64(5), epochs=np.array(8))
+        )
         assert (config["module"], config["class_name"]) == ("keras.optimizers.schedules", "CosineDecay")
         own = {"initial_learning_rate": 0.05, "warmup_target": 0.1, "warmup_steps": 8, "decay_steps": 32, "alpha": 0.0}
         assert config["config"] == own | {"name": "CosineDecay"}
