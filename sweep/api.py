@@ -25,10 +25,12 @@ from sweep.verdict.record import work_left
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
 
 if TYPE_CHECKING:
+    from sweep.engines.spec import Choice
     from sweep.export.script import Chosen
     from sweep.report import Frame, Report
     from sweep.search.loop import SearchProgress, Seconds
     from sweep.verdict.result import Verdict
+    from sweep.verdict.timing import Part
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STUDIES = Path("studies")
@@ -39,7 +41,8 @@ class Preparation:
     """What a run is about to do: its study file, its rows, its worker processes, and whether work is left.
 
     `trials` is the budget of its search, or fewer if the search space holds no more candidates; `notes` say what the
-    study has besides comparable trials, `data` what was found in its data.
+    study has besides comparable trials, `data` what was found in its data; `choice` is the engine, if work is left,
+    and `parts` how long each part takes, where that was measured.
     """
 
     plan: Plan
@@ -50,6 +53,8 @@ class Preparation:
     work_left: bool
     notes: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+    choice: Choice | None = None
+    parts: tuple[Part, ...] = ()
 
 
 class RunListener:
@@ -152,6 +157,7 @@ class Study:
         timeout_seconds: float | None = None,
         search_only: bool = False,
         keep_programs: bool = True,
+        dry_run: bool = False,
         listener: RunListener | None = None,
     ) -> RunResult:
         """Run or continue the study to its budget and its verdict; what is finished is stored, whatever happens.
@@ -161,6 +167,7 @@ class Study:
             timeout_seconds: no round of a search and no stage of the verdict begins after it.
             search_only: whether to stop before the verdict.
             keep_programs: whether to use the compile cache, which `SWEEP_CACHE` names.
+            dry_run: whether to end once the listener knows the engine and the time of each part.
             listener: receives the progress; may stop the run by an exception.
 
         Raises:
@@ -169,6 +176,7 @@ class Study:
             TrainingFailed: if a trainer cannot train what it was given.
         """
         from sweep.execution.batches import BatchTrainer, tile_shape  # noqa: PLC0415
+        from sweep.execution.choosing import choose_engine, first_backend, with_engine  # noqa: PLC0415
         from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
         from sweep.execution.local import Pool  # noqa: PLC0415
         from sweep.search import session  # noqa: PLC0415
@@ -179,26 +187,35 @@ class Study:
         searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
         with self.database.sole_writer(plan.name), contextlib.ExitStack() as stack:
             cache = default_cache() if keep_programs else CompileCache(None)
-            pool = Pool(workers or session.default_workers(), cache)
+            wanted = plan.training.wanted
+            backend = first_backend(plan.model.is_hidden_layer, wanted)
+            pool = Pool(workers or session.default_workers(), cache, backend=backend)
             left = work_left(self.database, plan, search_only=search_only)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
+            from sweep.verdict.timing import Part, time_plan  # noqa: PLC0415
 
             study_file, dataset = session.read_data(study_file)
             plan, spec = study_file.plan, session.make_spec(study_file, dataset)
-            shape = tile_shape(spec, plan.search.round_size, plan.search.replicates)
+            size, replicates = plan.search.round_size, plan.search.replicates
+            choice = choose_engine(pool, spec, size, replicates, wanted, timed=dry_run) if left else None
+            spec, shape = with_engine(spec, choice) if choice else (spec, tile_shape(spec, size, replicates))
             trainer = BatchTrainer(pool, spec, shape, on_runs=listener.trained)
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)
             if not search_only:  # a search alone does not repay another program
                 trainer = trainer.with_few(narrow)
+            trials, parts = count_wanted(self.stored, plan), list[Part]()
+            if choice is not None and choice.step_seconds:
+                parts = time_plan(plan, trials, spec.timeline, choice, pool.workers, search_only=search_only)
             protocol = Protocol(self.database, plan, spec.split, trainer, narrow, listener.begin, listener.searched)
-            split, trials = spec.split, count_wanted(self.stored, plan)
+            split = spec.split
             rows = split.train_rows, split.validation_rows
             with self.stored.reading() as study:
                 notes = tuple(tell_growth(study, plan))
-            with listener.prepared(Preparation(plan, trials, *rows, pool.workers, left, notes, dataset.notes)):
-                finished = protocol.run(timeout_seconds, search_only=search_only)
+            facts = (*rows, pool.workers, left, notes, dataset.notes, choice, tuple(parts))
+            with listener.prepared(Preparation(plan, trials, *facts)):
+                finished = not dry_run and protocol.run(timeout_seconds, search_only=search_only)
             if finished and left and not search_only:
                 from sweep.dashboard.notes import write_notes  # noqa: PLC0415
                 from sweep.verdict.analysis import read_result  # noqa: PLC0415

@@ -19,7 +19,10 @@ ROOT = Path(__file__).parent.parent
 
 ENGINES = [
     "sweep.engines.dense",
-    "sweep.engines.keras_model",
+    "sweep.engines.keras_fit",
+    "sweep.engines.keras_models",
+    "sweep.engines.keras_population",
+    "sweep.engines.probing",
     "sweep.engines.population",
     "sweep.engines.updates",
     "sweep.fit.raw_rows",

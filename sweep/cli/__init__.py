@@ -77,6 +77,7 @@ def run(
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no round after it.")] = None,
     search_only: Annotated[bool, typer.Option("--search-only", help="Stop before the verdict.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compile anew, and keep no compiled program.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the engine, and how long it takes.")] = False,
     supervised: Annotated[
         bool, typer.Option("--supervised", help="Tell progress as JSON lines, and stop when standard input ends.")
     ] = False,
@@ -102,12 +103,12 @@ def run(
 
         handle = api.Study.open(study, storage=storage, overrides=overrides)
         limits = {"workers": workers, "timeout_seconds": timeout, "keep_programs": not no_cache}
-        run_study(handle, supervised=supervised, search_only=search_only, **limits)
+        run_study(handle, supervised=supervised, search_only=search_only, dry_run=dry_run, **limits)
         return
     from sweep.cli.run_remote import run_on_server
     from sweep.client.http import Client, read_token
 
-    only_here = {"search_only": search_only, "no_cache": no_cache, "supervised": supervised}
+    only_here = {"search_only": search_only, "no_cache": no_cache, "dry_run": dry_run, "supervised": supervised}
     with Client(address, read_token(token_file)) as client:
         run_on_server(client, api.study_path(study), overrides, workers=workers, timeout=timeout, **only_here)
 

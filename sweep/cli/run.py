@@ -24,6 +24,7 @@ from sweep.search.loop import SearchProgress
 from sweep.stats.verdict import Unit
 from sweep.task import METRICS
 from sweep.verdict.result import Verdict
+from sweep.verdict.timing import told_engine, told_parts
 
 PATIENCE_SECONDS = 20.0  # to store what is finished and to end the trainers
 LINE_SECONDS = 5.0
@@ -35,7 +36,7 @@ def make_console() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def run_study(study: Study, *, supervised: bool, search_only: bool, **limits: Any) -> None:
+def run_study(study: Study, *, supervised: bool, search_only: bool, dry_run: bool, **limits: Any) -> None:
     """Run or continue a study to its verdict, and show what it found; `limits` are those of `Study.run`."""
     began, console = time.perf_counter(), make_console()
     view = JsonLines() if supervised else progress_view(console)
@@ -44,7 +45,7 @@ def run_study(study: Study, *, supervised: bool, search_only: bool, **limits: An
     with Interruption() as interruption:
         progress = RunProgress(console, interruption, view, search_only=search_only)
         try:
-            ended = study.run(search_only=search_only, listener=progress, **limits)
+            ended = study.run(search_only=search_only, dry_run=dry_run, listener=progress, **limits)
         except KeyboardInterrupt as interrupt:
             now = progress.now
             if not now.part:
@@ -52,6 +53,8 @@ def run_study(study: Study, *, supervised: bool, search_only: bool, **limits: An
             where = f"in {now.part} after {now.done:,} of {now.wanted:,} trainings"
             console.print(f"stopped {where}; what is finished is stored, run again to continue.")
             raise typer.Exit(1) from interrupt
+        if dry_run:
+            return
         if ended.trained:
             wall, spent = time.perf_counter() - began, ended.seconds
             rest = wall - spent.training - spent.sampling - spent.storage - spent.evidence
@@ -240,6 +243,10 @@ class RunProgress(RunListener):
             )
             for note in preparation.data:
                 self.console.print(f"data: {note}.")
+            if preparation.choice is not None and preparation.parts:
+                told = told_engine(preparation.choice, preparation.parts, workers)
+                self.console.print(f"engine: {told}")
+                self.console.print(f"trainings: {told_parts(preparation.parts)}")
         else:
             made = "" if self.search_only else " and the verdict is made"
             met, more = f"the budget of {trials} candidates is met", "a larger --trials continues it."

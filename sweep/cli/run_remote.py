@@ -25,6 +25,7 @@ REASONS = {  # why a server has no use for an option
     "timeout": "a server goes on to the end of the budget",
     "search_only": "a server always goes on to the verdict",
     "no_cache": "a server has its own cache",
+    "dry_run": "a server times nothing beforehand",
     "supervised": "a server supervises its sweeps itself",
 }
 MOMENTS, MOMENT_SECONDS = 5, 0.5  # until a study counts as queued behind others

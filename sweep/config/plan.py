@@ -91,17 +91,29 @@ class ModelPlan(StrictModel):
             raise BadInput("model.name", "give either `build` or `name`, not both.")
         return self
 
+    @property
+    def is_hidden_layer(self) -> bool:
+        """Whether it is a stack of one hidden layer."""
+        return self.build is None and self.name is None and len(self.hidden) == 1
+
 
 class TrainingPlan(StrictModel):
     """How long each training is, and what its classes weigh.
 
     `class_weight` multiplies the training loss of a row by a weight of its class, as Keras' `fit(class_weight=)` does;
-    a class without one has 1. `balanced` gives each class the same weight in all.
+    a class without one has 1. `balanced` gives each class the same weight in all. `engine` is what trains a model other
+    than one hidden layer: many members at once, or Keras' `fit`, one after the other; `auto` takes the faster.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     batch_size: Count = 28
     class_weight: ClassWeight | None = None
+    engine: Literal["auto", "population", "fit"] = "auto"
+
+    @property
+    def wanted(self) -> Literal["population", "fit"] | None:
+        """The engine that is stated."""
+        return None if self.engine == "auto" else self.engine
 
 
 class SearchPlan(StrictModel):

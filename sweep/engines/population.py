@@ -1,4 +1,4 @@
-"""The engine: one compiled program that trains all members of a batch, epoch after epoch.
+"""Networks of one hidden layer: one compiled program trains all members of a batch, epoch after epoch.
 
 Everything that differs between members (rate, momentum, seed) is an array; everything fixed (architecture,
 optimizer, batch size, the job's shape) is a Python value, so one program serves every job of a study.
@@ -15,11 +15,10 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,16 +29,9 @@ from sweep.engines.dense import HiddenLayerNetwork
 from sweep.engines.scoring import final_scores
 from sweep.engines.spec import Curves, Job, TrainingSpec, batch_order
 from sweep.engines.updates import SLOTS, Rule, score, update
-from sweep.schedules import ClosedLoop, closed_loop_class
-from sweep.schedules.rules import Monitor
+from sweep.engines.watching import MONITORS, State, Watching
+from sweep.schedules import closed_loop_class
 
-if TYPE_CHECKING:
-    from sweep.engines.keras_model import MappedNetwork
-
-    Network: TypeAlias = HiddenLayerNetwork | MappedNetwork
-
-# What a closed-loop schedule may watch, in the order in which the program computes it.
-MONITORS: tuple[str, ...] = get_args(Monitor)
 TRACED: Counter[str] = Counter()  # how often this process has traced each program
 
 
@@ -82,49 +74,6 @@ class Table(NamedTuple):
         return self._replace(rates=rates, momenta=self.momenta[epoch], number=number)
 
 
-class Watching(NamedTuple):
-    """Which candidates of a job follow one closed-loop schedule, and with which settings; all `[candidates]`.
-
-    `monitor` is what one watches, as a place in `MONITORS`; `sign` is 1 if that is better the lower it is, and -1
-    otherwise; `first_epoch`, counted from 0, is the first after which one decides; `settings` are the schedule's own
-    numbers by name.
-    """
-
-    chosen: Any
-    monitor: Any
-    sign: Any
-    first_epoch: Any
-    settings: dict[str, Any]
-
-    @classmethod
-    def of(cls, job: Job, name: str) -> Watching:
-        """Build it for the schedule `name`."""
-        kind, candidates = closed_loop_class(name), job.shape.candidates
-        chosen, (monitor, first_epoch) = np.zeros(candidates, np.bool_), np.zeros((2, candidates), np.int32)
-        sign = np.zeros(candidates, np.float32)
-        settings = {setting: np.zeros(candidates, np.float32) for setting in kind.numbers()}
-        for place, candidate in enumerate(job.candidates):
-            schedule = candidate.schedule
-            if isinstance(schedule, ClosedLoop) and schedule.name == name:
-                chosen[place], sign[place] = True, schedule.sign
-                monitor[place] = MONITORS.index(schedule.monitor)
-                first_epoch[place] = schedule.first_watched(job.spec.timeline)
-                for setting, values in settings.items():
-                    values[place] = getattr(schedule, setting)
-        return cls(chosen, monitor, sign, first_epoch, settings)
-
-    def advance(self, kind: type[ClosedLoop], state: State, shown: Mapping[str, tf.Tensor], epoch: tf.Tensor) -> State:
-        """Let the schedule decide for all members; for those that do not follow it, to no effect."""
-        watched = shown[MONITORS[0]]
-        for place, monitor in enumerate(MONITORS):
-            watched = tf.where(self.monitor == place, shown[monitor], watched)
-        after = kind.advance(tf, state, self.sign * watched, SimpleNamespace(**self.settings))
-        return {name: tf.where(epoch >= self.first_epoch, after[name], before) for name, before in state.items()}
-
-
-State: TypeAlias = dict[str, tf.Tensor]  # what each member remembers between epochs, `[seeds, candidates]` by name
-
-
 class Rows(NamedTuple):
     """Inputs `[..., rows, features]` and targets `[..., rows]`."""
 
@@ -151,14 +100,7 @@ class Population:
 
     def __init__(self, spec: TrainingSpec) -> None:
         self.spec = spec
-        self.weight_count = spec.architecture.weight_count or 0
-        if spec.architecture.is_hidden_layer:
-            self.network: Network = HiddenLayerNetwork(spec.architecture, spec.class_weights)
-        else:
-            from sweep.engines.keras_model import MappedNetwork  # noqa: PLC0415 - it loads Keras, half a second
-
-            self.network = MappedNetwork(spec.architecture, spec.class_weights)
-            self.weight_count = self.network.weight_count
+        self.network = HiddenLayerNetwork(spec.architecture, spec.class_weights)
         layers = self.network.layers
         factors = layer_factors(spec.optimizer, tuple(dict.fromkeys(layers)))
         self._factors = [factors[layer] for layer in layers]
@@ -175,14 +117,8 @@ class Population:
         return spec.is_resplit_of(self.spec)
 
     def train(self, job: Job) -> Curves:
-        """Train every member of `job`, in several calls of the program if they do not fit the memory at once."""
-        shape = job.shape
-        if job.spec.architecture.weight_count is None:  # known since the model is built, and guessed before
-            shape = shape.within_memory(self.weight_count)
-        if shape == job.shape:
-            return self.train_with_weights(job)[0]
-        groups = [[self.train_with_weights(part)[0] for part in parts] for parts in job.divided(shape)]
-        return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
+        """Train every member of `job`."""
+        return self.train_with_weights(job)[0]
 
     def train_with_weights(self, job: Job) -> tuple[Curves, Members]:
         """Train every member of `job`; return its curves, and all members of its shape as they ended.
@@ -278,7 +214,7 @@ class Population:
             accuracies = [tf.cast(count, tf.float32) / of for count, of in ((scores[1], rows), (scores[3], held_rows))]
             shown = dict(zip(MONITORS, (scores[0], accuracies[0], scores[2], accuracies[1]), strict=True))
             after = {
-                name: watching[name].advance(kind, states[name], shown, number)
+                name: watching[name].advance(tf, kind, states[name], shown, number)
                 for name, kind in self._closed_loop.items()
             }
             return number + 1, members, after, written, by_class

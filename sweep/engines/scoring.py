@@ -6,14 +6,16 @@ study's trainings, 6 ms for a job of 128.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.engines.spec import Block, Curves, Float32, Job
+from sweep.engines.spec import Block, Curves, Float32, Int32, Job, TrainingSpec
 from sweep.task import OF_THE_TARGET, MetricName, Scores
+
+Outputs: TypeAlias = Literal["numbers", "probabilities", "logits"]
 
 BYTES_PER_OUTPUT = 64  # of a row: the prediction, its order, and what a metric makes of them
 
@@ -56,6 +58,35 @@ def final_scores(
     return {metric.name: np.where(curves.diverged, np.nan, by_name[metric.name]) for metric in task.metrics}
 
 
+def scores_of(
+    job: Job, predicted: Callable[[int], Float32], targets: NDArray[Any], diverged: NDArray[np.bool_]
+) -> tuple[dict[MetricName, Scores], Int32]:
+    """Return the scores of the runs that were asked for, and their right rows of each class.
+
+    Args:
+        job: what was trained.
+        predicted: what the members of a run seed, by its place, predict on the validation rows: `[candidates, rows,
+            outputs]`, a share for each class or the number.
+        targets: the validation rows', as `predicted` has them.
+        diverged: `[candidates, seeds]`; such runs have NaN for scores.
+
+    Returns:
+        Scores `[candidates, seeds]` by metric; right rows `[candidates, seeds, classes]`.
+    """
+    architecture, scale = job.spec.architecture, job.spec.split.target_unit[1]
+    found = {metric.name: np.empty(diverged.shape) for metric in architecture.task.metrics}
+    right = np.zeros((*diverged.shape, architecture.classes), np.int32)
+    for seed in range(diverged.shape[1]):
+        outputs = predicted(seed)[: len(diverged)]
+        with np.errstate(all="ignore"):  # of members that diverged
+            for metric in architecture.task.metrics:
+                scores = metric.score(outputs, targets) * (scale if metric.unit == OF_THE_TARGET else 1)
+                found[metric.name][:, seed] = np.where(diverged[:, seed], np.nan, scores)
+        for one in range(architecture.classes):
+            right[:, seed, one] = (outputs[:, targets == one].argmax(axis=2) == one).sum(axis=1)
+    return found, right
+
+
 def _counted(curves: Curves, targets: Any, scale: float) -> dict[MetricName, Scores]:
     """Return the scores that follow from what the training program counted."""
     loss = curves.validation_loss[..., -1].astype(np.float64)
@@ -76,3 +107,20 @@ def outputs_of(logits: Float32, activation: str) -> Float32:
         return np.concatenate([1 - second, second], axis=-1)
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+
+
+def right_rows(score: Float32, spec: TrainingSpec) -> Int32:
+    """Return the rows that were right, from the sums of what a step logs; none of numbers."""
+    return np.rint(score).astype(np.int32) if spec.architecture.classes else np.zeros(score.shape, np.int32)
+
+
+def class_shares(outputs: Float32, kind: Outputs) -> Float32:
+    """Return what a metric takes, `[..., outputs]`, from what a Keras model puts out."""
+    if kind == "numbers":
+        return outputs
+    if outputs.shape[-1] > 1 and kind == "probabilities":
+        return outputs
+    with np.errstate(all="ignore"):  # of members that diverged
+        if kind == "logits":
+            return outputs_of(outputs, "sigmoid" if outputs.shape[-1] == 1 else "softmax")
+    return np.concatenate([1 - outputs, outputs], axis=-1)

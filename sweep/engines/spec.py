@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Protocol, Self, TypeVar
+from typing import Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from sweep.schedules import Timeline
 from sweep.task import MetricName, Scores, Task
 
 Item = TypeVar("Item")
+EngineName: TypeAlias = Literal["hidden layer", "population", "fit"]
+Backend: TypeAlias = Literal["tensorflow", "jax"]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -29,13 +31,22 @@ WEIGHTS, ORDER = 0, 1  # the streams of a run seed
 
 @dataclass(frozen=True)
 class Architecture:
-    """A dense network by its hidden layers, or the `module:function` that builds a Keras model; no classes: numbers."""
+    """A dense network by its hidden layers, or the `module:function` that builds a Keras model; no classes: numbers.
+
+    `shape` is that of one row, without the axis of rows, where it is not `features` numbers.
+    """
 
     features: int
     classes: int
     hidden: tuple[int, ...] = (34,)
     activation: str = "relu"
     build: str | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return self.shape or (self.features,)
 
     @property
     def task(self) -> Task:
@@ -90,7 +101,7 @@ class TrainingSpec:
     `nesterov` says whether a member may use Nesterov momentum, and `closed_loop` which closed-loop schedules: the
     program then has room for them. It is the study's choice and not the job's, since two programs may round
     differently. `class_weights`, by class index, multiply the training loss of a row, as Keras' `fit(class_weight=)`
-    does; without any, all rows weigh 1.
+    does; without any, all rows weigh 1. `engine` trains them; None chooses by the architecture alone.
     """
 
     split: Split
@@ -101,6 +112,12 @@ class TrainingSpec:
     nesterov: bool = False
     closed_loop: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
+    engine: EngineName | None = None
+
+    @property
+    def engine_name(self) -> EngineName:
+        """The engine that trains it."""
+        return self.engine or ("hidden layer" if self.architecture.is_hidden_layer else "population")
 
     @property
     def timeline(self) -> Timeline:
@@ -148,6 +165,11 @@ class Job:
             for candidates in ranges(len(self.candidates), width)
         ]
 
+    @property
+    def all_run_seeds(self) -> tuple[int, ...]:
+        """As many run seeds as the shape has, filled up with the last one."""
+        return self.run_seeds + self.run_seeds[-1:] * (self.shape.seeds - len(self.run_seeds))
+
     def divided(self, shape: Shape) -> list[list[Job]]:
         """Return jobs of a smaller shape, by candidates and then by run seeds."""
         by_seeds = cut(self.run_seeds, shape.seeds)
@@ -155,6 +177,40 @@ class Job:
             [replace(self, candidates=group, run_seeds=part, shape=shape) for part in by_seeds]
             for group in cut(self.candidates, shape.candidates)
         ]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Asks a trainer which engine is to train jobs like this one; `wanted` is the engine if it is stated."""
+
+    job: Job
+    wanted: EngineName | None = None
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """What the trainings share."""
+        return self.job.spec
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine trains a study's networks, and what a trainer measured of it.
+
+    Attributes:
+        engine: its name.
+        backend: of Keras, or of the hand-written program.
+        shape: how many candidates and run seeds are trained at once.
+        reason: why it is no population, or empty.
+        start_seconds: what building and compiling took.
+        step_seconds: one step of one member, on one core.
+    """
+
+    engine: EngineName
+    backend: Backend
+    shape: Shape
+    reason: str = ""
+    start_seconds: float = 0.0
+    step_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -217,7 +273,7 @@ BY_RUN = tuple(each.name for each in fields(Curves) if each.name not in ("second
 
 
 class Engine(Protocol):
-    """Trains jobs of one spec; `Population` is the only one so far, and Keras' `fit` is what it is tested against."""
+    """Trains jobs of one spec."""
 
     def accepts(self, spec: TrainingSpec) -> bool:
         """Say whether jobs of `spec` can be trained without building another engine."""

@@ -39,6 +39,8 @@ MEMBERS = 128
 NARROW = 8
 NARROW_MEMBERS = 32
 ASSUMED_WEIGHTS = 1_000_000  # of a Keras model; the engine, which builds it, divides jobs that are too large for it
+# Of any model but one hidden layer: wide enough for the processor, and one program for the search and the verdict.
+GENERAL = Shape(8, 4)
 BAND = (10, 90)  # percent of the runs
 
 
@@ -100,6 +102,8 @@ def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
 
     Candidates fill whole vector registers; seeds follow until a job fits the processor's cache no longer.
     """
+    if not spec.architecture.is_hidden_layer:
+        return _bounded(spec, GENERAL.candidates, GENERAL.candidates * GENERAL.seeds, max(GENERAL.seeds, replicates))
     return _bounded(spec, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
 
 
@@ -146,13 +150,15 @@ class BatchTrainer:
 
     def with_few(self, few: BatchTrainer) -> BatchTrainer:
         """Return this trainer with `few` for few candidates, if a member's bits are the same in a job of any shape."""
-        return replace(self, few=few) if self.spec.architecture.is_hidden_layer else self
+        return replace(self, few=few) if self.spec.engine_name == "hidden layer" else self
 
     def narrow(self, run_seeds: int) -> BatchTrainer:
         """Return a trainer on the same executor for few candidates with `run_seeds` runs each, on any rows.
 
         It compiles a program of its own, which on the default study pays from about 80 runs of each candidate on.
         """
+        if self.spec.engine_name != "hidden layer":
+            return self
         return replace(self, shape=_bounded(self.spec, NARROW, NARROW_MEMBERS, run_seeds))
 
     def _train(

@@ -1,8 +1,8 @@
 """The compile cache: programs that earlier runs compiled, kept under the user's cache folder.
 
-TensorFlow fails on an entry that is truncated or altered, and would run one that another processor needs. So each run
-has TensorFlow read and write a folder of its own: entries come into it after their digest was checked, and what
-TensorFlow has added is kept when the run ends. No two runs ever share a file that either of them writes.
+TensorFlow fails on an entry that is truncated or altered, and it and JAX would run one that another processor needs. So
+each run has them read and write a folder of its own: entries come into it after their digest was checked, and what was
+added is kept when the run ends. No two runs ever share a file that either of them writes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 VARIABLE = "SWEEP_CACHE"
 OFF = "off"
 FLAG = "--tf_xla_persistent_cache_directory"
-ENTRIES = "xla_compile_cache__*.pb"  # TensorFlow writes under another name first, and renames
+ENTRIES = ("xla_compile_cache__*.pb", "jit_*-cache")  # of TensorFlow, and of JAX
 LIMIT_BYTES = 128 * 2**20
 FREE_BYTES = 64 * 2**20  # TensorFlow fails where it cannot write, so a disk must have more than this
 STALE_SECONDS = 7 * 24 * 3600  # age at which the folder of a run counts as left behind by one that was killed
@@ -56,7 +56,7 @@ class CompileCache:
             if shutil.disk_usage(place).free < FREE_BYTES:
                 raise OSError("the disk is nearly full")
             run = Path(tempfile.mkdtemp(prefix="run-", dir=place))
-            refused = sum(not _take(entry, run) for entry in sorted(place.glob(f"{ENTRIES}.*")))
+            refused = sum(not _take(entry, run) for entry in sorted(_kept(place)))
         except OSError as error:
             _note(f"the compile cache `{self.folder}` cannot be used: {error}; programs are compiled anew.")
             self.folder = None  # one line is enough
@@ -72,10 +72,10 @@ class CompileCache:
         if run is None or self.folder is None:
             return
         try:
-            for made in run.glob(ENTRIES):
+            for made in (path for pattern in ENTRIES for path in run.glob(pattern)):
                 if not any(run.parent.glob(f"{made.name}.*")):
                     made.replace(run.parent / f"{made.name}.{_digest(made.name, made.read_bytes())}")
-            entries = sorted(self.folder.glob(f"*/{ENTRIES}.*"), key=lambda path: path.stat().st_mtime, reverse=True)
+            entries = sorted(_kept(self.folder, "*/"), key=lambda path: path.stat().st_mtime, reverse=True)
             for entry, total in zip(entries, accumulate(entry.stat().st_size for entry in entries), strict=True):
                 if total > self.limit_bytes:
                     entry.unlink(missing_ok=True)
@@ -102,13 +102,17 @@ def default_cache() -> CompileCache:
 def machine_key() -> str:
     """Return a name for all that a program depends on besides itself: versions, our sources, processor and flags."""
     engines = Path(__file__).parents[1] / "engines"
-    facts = [version("tensorflow"), platform.machine(), platform.processor()]
+    facts = [version("tensorflow"), version("jaxlib"), version("keras"), platform.machine(), platform.processor()]
     facts += [path.read_text(encoding="utf-8") for path in sorted(engines.glob("*.py"))]
     facts += sorted({*os.environ.get("XLA_FLAGS", "").split(), *os.environ.get("TF_XLA_FLAGS", "").split()})
     with contextlib.suppress(OSError):  # not Linux
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         facts += sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
+
+
+def _kept(folder: Path, below: str = "") -> list[Path]:
+    return [entry for pattern in ENTRIES for entry in folder.glob(f"{below}{pattern}.*")]
 
 
 def _take(entry: Path, run: Path) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import IO, Self, cast
 
-from sweep.engines.spec import Curves, Job, TrainingSpec
+from sweep.engines.spec import Backend, Choice, Curves, Job, Probe, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.compile_cache import CompileCache, default_cache
@@ -35,16 +35,16 @@ class WorkerProcess:
     spec: TrainingSpec | None = None
     busy: int | None = None
 
-    def send(self, job: Job, datasets: DatasetFile) -> None:
-        """Send a job; `receive` finds out if the process is dead."""
+    def send(self, job: Job | Probe, datasets: DatasetFile) -> None:
+        """Send a job or a question; `receive` finds out if the process is dead."""
         content = io.BytesIO()
         JobWriter(content, datasets, self.spec).dump(job)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send_bytes(content.getbuffer())
         self.spec = job.spec
 
-    def receive(self) -> Curves | None:
-        """Return the curves, or None if the process is dead; raise what it raised."""
+    def receive(self) -> Curves | Choice | None:
+        """Return the curves or the choice, or None if the process is dead; raise what it raised."""
         try:
             answer = self.pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -52,7 +52,7 @@ class WorkerProcess:
         if isinstance(answer, SweepError):
             self.spec = None  # it may not have it
             raise answer
-        if not isinstance(answer, Curves):
+        if not isinstance(answer, Curves | Choice):
             raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
         return answer
 
@@ -71,6 +71,7 @@ class Pool:
     workers: int
     cache: CompileCache = field(default_factory=default_cache)
     command: Sequence[str] = (sys.executable, "-m", worker.__name__)
+    backend: Backend = "tensorflow"
     restarts: int = field(default=0, init=False)
     _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
     _datasets: DatasetFile | None = field(default=None, init=False)
@@ -107,13 +108,37 @@ class Pool:
                     number, trainer = busy[cast(Connection, pipe)]
                     trainer.busy = None
                     curves = trainer.receive()
-                    if curves is not None:
+                    if isinstance(curves, Curves):
                         yield number, curves
                     else:
                         self._replace(trainer, retry=tries[number] < TRIES)
                         waiting.appendleft(number)
         finally:
             self._end([trainer for _, trainer in self._busy()])
+
+    def use(self, backend: Backend) -> None:
+        """Let all trainers have a backend of Keras; those that have another are ended."""
+        if backend != self.backend:
+            self._end(self._trainers)
+            self.backend = backend
+        self._fill_up()
+
+    def ask(self, probe: Probe) -> Choice:
+        """Return the choice that a trainer makes of an engine.
+
+        Raises:
+            BadInput: for a model that cannot be trained on the pool's backend.
+            TrainingFailed: if the trainer died of it.
+        """
+        datasets = self._fill_up()
+        trainer = self._trainers[0]
+        trainer.send(probe, datasets)
+        answer = trainer.receive()
+        if isinstance(answer, Choice):
+            return answer
+        code, line = trainer.process.wait(STOP_SECONDS), trainer.last_line()
+        self._end([trainer])
+        raise TrainingFailed(f"a trainer died of the model, with exit code {code}. {line}")
 
     def _busy(self) -> list[tuple[int, WorkerProcess]]:
         return [(trainer.busy, trainer) for trainer in self._trainers if trainer.busy is not None]
@@ -158,7 +183,7 @@ class Pool:
             process = subprocess.Popen(
                 [*self.command, *map(str, descriptors)],
                 pass_fds=descriptors,
-                env=worker.environment(self.cache.open()),
+                env=worker.environment(self.cache.open(), self.backend),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

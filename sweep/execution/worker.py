@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sweep.data.table import Dataset
-from sweep.engines.spec import Engine, Job, TrainingSpec
+from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution.compile_cache import FLAG
 
@@ -35,8 +35,9 @@ ENVIRONMENT = {
     "TF_NUM_INTEROP_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "-1",
-    "KERAS_BACKEND": "tensorflow",
+    "JAX_PLATFORMS": "cpu",
 }
+JAX_CACHE = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 SPEC = "the spec of the job before"
 # Where a dataset lies in the file: the offset, the shape of its values, and the size of all else, behind its targets.
@@ -87,15 +88,15 @@ class JobReader:
         self._spec: TrainingSpec | None = None
         self._dataset: tuple[Place, Dataset] | None = None
 
-    def read(self, content: bytes) -> Job:
-        """Return the job that `JobWriter` wrote."""
+    def read(self, content: bytes) -> Job | Probe:
+        """Return the job or question that `JobWriter` wrote."""
         reader = self
 
         class Unpickler(pickle.Unpickler):
             def persistent_load(self, name: Any) -> Any:
                 return reader._spec if name == SPEC else reader._load(name)
 
-        job: Job = Unpickler(io.BytesIO(content)).load()
+        job: Job | Probe = Unpickler(io.BytesIO(content)).load()
         self._spec = job.spec
         return job
 
@@ -112,34 +113,47 @@ class JobReader:
         return self._dataset[1]
 
 
-def environment(cache: Path | None = None) -> dict[str, str]:
-    """Return the environment that a trainer process runs in; `cache` is the folder for compiled programs."""
+def environment(cache: Path | None = None, backend: Backend = "tensorflow") -> dict[str, str]:
+    """Return the environment that a trainer process runs in.
+
+    Args:
+        cache: the folder for compiled programs.
+        backend: what Keras computes with.
+    """
     wanted = {"XLA_FLAGS": XLA_FLAGS} | ({} if cache is None else {"TF_XLA_FLAGS": f"{FLAG}={cache}"})
     flags = {name: " ".join(dict.fromkeys([*os.environ.get(name, "").split(), flag])) for name, flag in wanted.items()}
-    return os.environ | ENVIRONMENT | flags
+    kept = {} if cache is None else JAX_CACHE | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+    return os.environ | ENVIRONMENT | {"KERAS_BACKEND": backend} | flags | kept
 
 
 def main(descriptor: int, datasets: int) -> None:
     """Serve jobs from the pipe `descriptor` until it closes; `datasets` is the file that holds their rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
-    # TensorFlow loads Keras for nothing, in nearly half of its time, and goes on where there is none: so for the moment
-    # there is none, by Python's own mark. Networks that need it import it later.
-    sys.modules["keras"] = None  # type: ignore[assignment]
-    importlib.import_module("sweep.engines.population")  # now, while the coordinator reads the data
-    del sys.modules["keras"]
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        # TensorFlow loads Keras for nothing, in nearly half of its time, and goes on where there is none: so for the
+        # moment there is none, by Python's own mark. Networks that need it import it later.
+        sys.modules["keras"] = None  # type: ignore[assignment]
+        importlib.import_module("sweep.engines.population")  # now, while the coordinator reads the data
+        del sys.modules["keras"]
+    else:
+        importlib.import_module("sweep.engines.keras_population")
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Connection(descriptor) as pipe:
         serve(pipe, JobReader(datasets))
 
 
 def serve(pipe: Any, jobs: JobReader) -> None:
-    """Answer each job with its curves or with the error."""
+    """Answer each job with its curves, each question for an engine with the choice, or with the error."""
     engine: Engine | None = None
     while True:
         content = pipe.recv_bytes()
+        answer: Any
         try:
-            job = jobs.read(content)
-            engine = engine_for(job.spec, engine)
-            answer: Any = engine.train(job)
+            asked = jobs.read(content)
+            if isinstance(asked, Probe):
+                answer, engine = choose(asked)
+            else:
+                engine = engine_for(asked.spec, engine)
+                answer = engine.train(asked)
         except SweepError as error:
             answer = error
         except Exception as error:
@@ -147,13 +161,30 @@ def serve(pipe: Any, jobs: JobReader) -> None:
         pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 
 
+def choose(asked: Probe) -> tuple[Choice, Engine | None]:
+    """Find the engine for a job; return it, too, if it was made on the way."""
+    from sweep.engines.probing import probe  # noqa: PLC0415 - Keras is loaded for models of its own alone
+
+    return probe(asked)
+
+
 def engine_for(spec: TrainingSpec, before: Engine | None) -> Engine:
     """Return what trains `spec`: the engine before, with its compiled programs, if only the rows are new."""
     if before is not None and before.accepts(spec):
         return before
-    from sweep.engines.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s, and only trainers need it
+    match spec.engine_name:
+        case "hidden layer":
+            from sweep.engines.population import Population  # noqa: PLC0415 - TensorFlow takes 3 s
 
-    return Population(spec)
+            return Population(spec)
+        case "population":
+            from sweep.engines.keras_population import KerasPopulation  # noqa: PLC0415
+
+            return KerasPopulation(spec)
+        case "fit":
+            from sweep.engines.keras_fit import KerasFit  # noqa: PLC0415
+
+            return KerasFit(spec)
 
 
 if __name__ == "__main__":

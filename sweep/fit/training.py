@@ -7,9 +7,8 @@ each step. `sweep train` trains by it too: each epoch is printed, kept and can b
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
+from sweep.candidate import Candidate
 from sweep.data.table import Split
-from sweep.engines.keras_model import build_model
-from sweep.engines.spec import Int32, TrainingSpec, batch_order
+from sweep.engines.keras_fit import EpochScores
+from sweep.engines.keras_models import batches, compile_model
+from sweep.engines.spec import Int32, TrainingSpec
 from sweep.errors import BadInput
 from sweep.files import replace_file
 from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
@@ -47,47 +46,6 @@ def shown_after_epochs(task: Task) -> tuple[str, ...]:
     return ("loss", score, "val_loss", f"val_{score}", "learning_rate")
 
 
-def keras_optimizer(
-    optimizer: Optimizer, learning_rate: float, momentum: float, nesterov: bool = False
-) -> keras.optimizers.Optimizer:
-    """Return the same optimizer by Keras; `nesterov` is SGD's alone."""
-    by_name = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "rmsprop": keras.optimizers.RMSprop}
-    if isinstance(optimizer, Sgd):
-        return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=nesterov)
-    rest = optimizer.model_dump(exclude={"name", "layer_rates", "layer_decay"})
-    rest["momentum" if isinstance(optimizer, RMSprop) else "beta_1"] = momentum
-    return by_name[optimizer.name](learning_rate, **rest)
-
-
-def make_optimizer(
-    optimizer: Optimizer, model: keras.Model, momentum: float, nesterov: bool
-) -> tuple[Any, Callable[[float], None] | None]:
-    """Return the same optimizer for a built model, at a rate of 0, and how to set its rate if layers have their own.
-
-    Raises:
-        BadInput: if `layer_rates` names a layer that is not there.
-        ValueError: for a variable that is not named after its layer.
-    """
-    if not optimizer.layered:
-        return keras_optimizer(optimizer, 0.0, momentum, nesterov), None
-    layers = [layer for layer in model.layers if layer.trainable_variables]
-    factors = layer_factors(optimizer, [layer.name for layer in layers])
-    made = {name: keras_optimizer(optimizer, 0.0, momentum, nesterov) for name in factors}
-    # By name and not by path, because a Sequential's paths lose the model's name when it is loaded.
-    by_name = {rf"(.*/)?{re.escape(name)}/.*": inner for name, inner in made.items()}
-    chosen = keras.optimizers.OptimizerMap(next(iter(made.values())), by_name)
-    for layer in layers:
-        for variable in layer.trainable_variables:  # which Keras would give to another layer's optimizer in silence
-            if chosen(variable) is not made[layer.name]:
-                raise ValueError(f"`{variable.path}` is not named after its layer `{layer.name}`.")
-
-    def set_rate(rate: float) -> None:  # which a `MultiOptimizer` refuses to set
-        for name, inner in made.items():
-            inner.learning_rate = rate * factors[name]
-
-    return keras.optimizers.MultiOptimizer(chosen), set_rate
-
-
 class Training:
     """One network, ready for `Model.fit`, whose rate and momentum follow the candidate's schedule.
 
@@ -96,17 +54,15 @@ class Training:
 
     def __init__(self, spec: TrainingSpec, candidate: Candidate, run_seed: int) -> None:
         self.spec = spec
-        self.model = build_model(spec.architecture, run_seed)
-        self._order = batch_order(spec.split.train_rows, spec.epochs, run_seed)
+        self._study = study = compile_model(spec, run_seed, candidate)
+        self.model, self._run_seed = study.model, run_seed
         momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
-        optimizer, set_rate = make_optimizer(spec.optimizer, self.model, float(momenta.max()), candidate.nesterov)
-        task, schedule = spec.architecture.task, candidate.schedule
-        score = "accuracy" if task.name == "classes" else keras.metrics.RootMeanSquaredError(task.default.name)
-        self.model.compile(optimizer=optimizer, loss=task.loss, metrics=[score])
+        study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov or (False if spec.nesterov else None))
+        schedule = candidate.schedule
         if isinstance(schedule, ClosedLoop):
-            self.rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, set_rate)
+            self.rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, study.set_rate)
         else:
-            self.rates = RatesByStep(schedule.rates(spec.timeline), set_rate)
+            self.rates = RatesByStep(schedule.rates(spec.timeline), study.set_rate)
         # A momentum that never changes stays as the optimizer was made with it.
         self._follow = [self.rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
 
@@ -115,14 +71,15 @@ class Training:
     ) -> dict[str, list[float]]:
         """Train from `first_epoch`, counted from 0, to before `end_epoch`; return what each epoch showed."""
         split, spec = self.spec.split, self.spec
+        targets = self._study.targets(split.validation_targets, spec.architecture.classes)
         history: dict[str, list[float]] = self.model.fit(
-            self._batches(first_epoch),
+            batches(spec, self._study, self._run_seed, first_epoch),
             steps_per_epoch=spec.timeline.steps_per_epoch,
             initial_epoch=first_epoch,
             epochs=end_epoch,
             shuffle=False,
-            validation_data=(split.validation_inputs, split.validation_targets),
-            callbacks=[*self._follow, *observers],
+            validation_data=(split.validation_inputs, targets),
+            callbacks=[EpochScores(spec), *self._follow, *observers],
             verbose=0,
         ).history
         return history
@@ -132,15 +89,6 @@ class Training:
         task, unit = self.spec.architecture.task, self.spec.split.target_unit[1]
         given = {name: float((logs or {})[name]) for name in shown_after_epochs(task)}
         return {name: value * unit if name.endswith("rmse") else value for name, value in given.items()}
-
-    def _batches(self, first_epoch: int) -> Iterator[tuple[NDArray[Any], ...]]:
-        inputs, targets, size = self.spec.split.train_inputs, self.spec.split.train_targets, self.spec.batch_size
-        arrays = [inputs, targets]
-        if self.spec.class_weights:  # Keras takes no `class_weight` beside a generator; this is what it makes of it
-            arrays.append(np.array(self.spec.class_weights, np.float32)[targets])
-        for order in self._order[first_epoch:]:
-            for start in range(0, len(order), size):
-                yield tuple(array[order[start : start + size]] for array in arrays)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from sweep.config.study_file import StudyFile, read_study_file
 from sweep.data.table import Dataset, Split, read_dataset, split_rows
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.errors import BadInput, nearest
-from sweep.execution.batches import BatchTrainer, Trainer, tile_shape
+from sweep.execution.batches import BatchTrainer, Trainer
+from sweep.execution.choosing import choose_engine, first_backend, with_engine
 from sweep.execution.local import Pool
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.loop import to_record
@@ -135,7 +136,9 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     read = read_study_file(Path(study_file))
     check_rates(read.plan)
     read, dataset = read_data(read)
-    spec, replicates = make_spec(read, dataset), read.plan.search.replicates
-    with Pool(workers or default_workers()) as pool:
-        trainer = BatchTrainer(pool, spec, tile_shape(spec, 1, replicates))
+    spec, replicates, wanted = make_spec(read, dataset), read.plan.search.replicates, read.plan.training.wanted
+    backend = first_backend(spec.architecture.is_hidden_layer, wanted)
+    with Pool(workers or default_workers(), backend=backend) as pool:
+        spec, shape = with_engine(spec, choose_engine(pool, spec, 1, replicates, wanted))
+        trainer = BatchTrainer(pool, spec, shape)
         yield Objective(SearchSpace(read.plan.search), trainer, range(replicates), read.plan.metric)

@@ -1,7 +1,8 @@
-"""Keras models that a study file could name; `sweep.engines.keras_model` finds them by `module:function`."""
+"""Keras models that a study file could name; `sweep.engines.keras_models` finds them by `module:function`."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import keras
@@ -53,3 +54,201 @@ def no_model(features: int, classes: int) -> Any:
 
 def linear_output(features: int, classes: int) -> Any:
     return keras.Sequential([keras.Input((features,)), layers.Dense(1)])
+
+
+def three_outputs(features: int, classes: int) -> Any:
+    return keras.Sequential([keras.Input((features,)), layers.Dense(3, "softmax")])
+
+
+def a_list(features: int) -> Any:
+    return [layers.Dense(features)]
+
+
+def failing(features: int) -> Any:
+    return features / 0
+
+
+def leaving() -> Any:
+    sys.exit(3)
+
+
+def asking(depth: int) -> Any:
+    return depth
+
+
+def too_wide() -> Any:
+    return keras.Sequential([keras.Input((9,)), layers.Dense(1, "sigmoid")])
+
+
+def _small(width: int) -> Any:
+    return keras.Sequential([keras.Input((width,)), layers.Dense(1, "sigmoid")])
+
+
+def by_name(classes: int, features: int) -> Any:
+    assert classes == 2
+    return _small(features)
+
+
+def by_place(inputs: int, labels: int) -> Any:
+    assert labels == 2
+    return _small(inputs)
+
+
+def by_shape(input_shape: tuple[int, ...], outputs: int, task: str) -> Any:
+    assert (outputs, task) == (1, "classes")
+    return _small(input_shape[0])
+
+
+def without_parameters() -> Any:
+    return _small(34)
+
+
+def with_any(**asked: Any) -> Any:
+    return _small(asked["features"])
+
+
+def with_defaults(features: int, width: int = 8) -> Any:
+    return keras.Sequential([keras.Input((features,)), layers.Dense(width), layers.Dense(1, "sigmoid")])
+
+
+class Subclassed(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.hidden, self.out = layers.Dense(6, "relu"), layers.Dense(classes)
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.softmax(self.out(self.hidden(inputs)))
+
+
+def subclassed(classes: int) -> Any:
+    return Subclassed(classes)
+
+
+def compiled(features: int, classes: int) -> Any:
+    model = branched(features, classes)
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.02, clipnorm=1.0, beta_2=0.98)
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy", "auc"])
+    return model
+
+
+def scheduled(features: int, classes: int) -> Any:
+    model = branched(features, classes)
+    rate = keras.optimizers.schedules.CosineDecay(0.1, 100)
+    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+    return model
+
+
+def noisy(features: int, classes: int) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((features,)),
+            layers.GaussianNoise(0.1),
+            layers.Dense(8, "relu"),
+            layers.Dropout(0.4),
+            layers.Dense(classes, "softmax"),
+        ]
+    )
+
+
+def normalised_three(features: int, classes: int) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((features,)),
+            layers.Dense(8),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.Dense(classes, "softmax"),
+        ]
+    )
+
+
+def regularised(features: int, classes: int) -> Any:
+    hidden = layers.Dense(8, "relu", kernel_regularizer="l2", activity_regularizer="l1", kernel_constraint="max_norm")
+    out = layers.Dense(classes, "softmax", bias_regularizer="l1", kernel_constraint="unit_norm")
+    return keras.Sequential([keras.Input((features,)), hidden, out])
+
+
+def frozen(features: int, classes: int) -> Any:
+    hidden = layers.Dense(8, "relu", trainable=False)
+    return keras.Sequential([keras.Input((features,)), hidden, layers.Dense(classes, "softmax")])
+
+
+class Adding(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    def call(self, inputs: Any) -> Any:
+        self.add_loss(0.1 * keras.ops.mean(keras.ops.square(inputs)))
+        return inputs
+
+
+def adding(features: int, classes: int) -> Any:
+    out = layers.Dense(classes, "softmax")
+    return keras.Sequential([keras.Input((features,)), layers.Dense(8, "relu"), Adding(), out])
+
+
+def recurrent(features: int, classes: int) -> Any:
+    return keras.Sequential(
+        [keras.Input((features,)), layers.Reshape((features, 1)), layers.LSTM(5), layers.Dense(classes, "softmax")]
+    )
+
+
+def averaged(features: int, classes: int) -> Any:
+    model = branched(features, classes)
+    model.compile(keras.optimizers.Adam(use_ema=True, ema_momentum=0.9), "sparse_categorical_crossentropy")
+    return model
+
+
+def _hardened(truth: Any, shares: Any) -> Any:
+    return keras.ops.mean(keras.losses.sparse_categorical_crossentropy(truth, shares) ** 2, axis=-1)
+
+
+def own_loss(features: int, classes: int) -> Any:
+    model = branched(features, classes)
+    model.compile(keras.optimizers.Lion(), _hardened, metrics=[_hardened, "accuracy"])
+    return model
+
+
+class OwnStep(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """Turns its gradients back by half, as only a training step of one's own can; for JAX."""
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        logs, after = super().train_step(state, data)
+        halfway = [(one + other) / 2 for one, other in zip(state[0], after[0], strict=True)]
+        return logs, (halfway, *after[1:])
+
+
+def own_step(features: int, classes: int) -> Any:
+    inputs = keras.Input((features,))
+    model = OwnStep(inputs, layers.Dense(classes, "softmax")(layers.Dense(6, "relu")(inputs)))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def huber(features: int) -> Any:
+    model = regression(features, 0)
+    model.compile("rmsprop", "huber", metrics=["mae"])
+    return model
+
+
+class Eager(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """Asks for a number on the host, which a compiled program does not have."""
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        logs, after = super().train_step(state, data)
+        return logs, after if float(logs["loss"]) < 1e9 else state
+
+
+def eager(features: int, classes: int) -> Any:
+    inputs = keras.Input((features,))
+    model = Eager(inputs, layers.Dense(classes, "softmax")(inputs))
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    return model
+
+
+def embedded(features: int, classes: int) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((features,), dtype="int32"),
+            layers.Embedding(10, 3),
+            layers.Flatten(),
+            layers.Dense(classes, "softmax"),
+        ]
+    )

@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 
 from sweep.candidate import Adam, AdamW, Optimizer, RMSprop, Sgd
+from sweep.engines.keras_models import keras_optimizer, make_optimizer
 from sweep.engines.spec import Float32
 from sweep.engines.updates import SLOTS, Rule, update
-from sweep.fit.training import keras_optimizer, make_optimizer
 
 STEPS = 25
 SHAPES = ((3, 4), (4,), (2, 3, 2))
@@ -182,13 +182,13 @@ def two_layers() -> Any:
 @each_optimizer
 def test_a_layers_share_of_the_rate_is_that_of_keras(optimizer: Optimizer) -> None:
     layered, model = optimizer.model_copy(update={"layer_decay": 0.25}), two_layers()
-    theirs, set_rate = make_optimizer(layered, model, 0.75, nesterov=False)
-    assert set_rate is not None
+    theirs, held = make_optimizer(layered, model, 0.75)
     variables = model.trainable_variables
     training = draw(6, 0.75, [tuple(variable.shape) for variable in variables])
     training = training._replace(starts=[variable.numpy() for variable in variables])
     for number in range(STEPS):
-        set_rate(training.rates[number])
+        for inner, factor in held:
+            inner.learning_rate = training.rates[number] * factor
         theirs.apply([tf.constant(gradients[number]) for gradients in training.gradients], variables)
     hidden = training._replace(rates=training.rates * np.float32(0.25))
     ends = [history[-1] for history in [*ours(layered, hidden)[:2], *ours(layered, training)[2:]]]
@@ -199,9 +199,9 @@ def test_a_layers_share_of_the_rate_is_that_of_keras(optimizer: Optimizer) -> No
 def test_a_layered_optimizer_trains_and_comes_back_from_a_file(tmp_path: Any) -> None:
     inputs, model = np.ones((8, 4), np.float32), two_layers()
     frozen = model.get_layer("hidden").get_weights()
-    optimizer, set_rate = make_optimizer(Sgd(layer_rates={"hidden": 0.0}), model, 0.9, nesterov=False)
-    assert set_rate is not None
-    set_rate(0.1)
+    optimizer, held = make_optimizer(Sgd(layer_rates={"hidden": 0.0}), model, 0.9)
+    for inner, factor in held:
+        inner.learning_rate = 0.1 * factor
     model.compile(optimizer, "mse", run_eagerly=True)
     model.fit(inputs, inputs[:, :1], verbose=0)
     model.save(tmp_path / "model.keras")
@@ -230,4 +230,4 @@ def test_a_variable_that_is_not_named_after_its_layer_is_refused() -> None:
     inner.build((None, 4))
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="first"), Borrowed(inner)])
     with pytest.raises(ValueError, match="`inner/kernel` is not named after its layer `borrowed`"):
-        make_optimizer(Sgd(layer_decay=0.5), model, 0.9, nesterov=False)
+        make_optimizer(Sgd(layer_decay=0.5), model, 0.9)

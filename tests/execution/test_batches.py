@@ -40,8 +40,15 @@ def test_a_narrow_tile_is_as_high_as_there_are_run_seeds_and_bounded(
 
 
 def test_a_large_network_gets_narrow_tiles_narrower_still(small: TrainingSpec) -> None:
-    wide = TrainingSpec(small.split, Architecture(34, 2, (4096, 4096)), 3, 28)
+    wide = TrainingSpec(small.split, Architecture(34, 2, (1_000_000,)), 3, 28)
     assert BatchTrainer(InProcess(), wide, Shape(64, 2)).narrow(4).shape == Shape(1, 2)
+
+
+def test_any_other_model_has_one_shape_for_the_search_and_the_verdict(small: TrainingSpec) -> None:
+    deep = replace(small, architecture=Architecture(34, 2, (16, 8)))
+    shape = tile_shape(deep, 64, replicates=16)
+    assert shape == Shape(8, 4)
+    assert BatchTrainer(InProcess(), deep, shape).narrow(64).shape == shape
 
 
 def test_problems_that_differ_in_their_rows_alone_are_re_splits(small: TrainingSpec, resplits: list[Split]) -> None:

@@ -29,6 +29,7 @@ def test_a_job_is_read_as_it_was_written(
         for split in resplits:
             job = Job(replace(small, split=split), tuple(candidates), (3, 4), Shape(16, 2))
             read = reader.read(written(job, datasets))
+            assert isinstance(read, Job)
             assert replace(read, spec=job.spec) == job
             assert read.spec.is_resplit_of(job.spec)
             for name in ("train_inputs", "train_targets", "validation_inputs", "validation_targets"):

@@ -229,9 +229,15 @@ def fit_ours(chosen: Chosen, script: dict[str, Any], seed: int) -> Any:
 
 
 def our_optimizer(chosen: Chosen, model: Any) -> tuple[Any, Any]:
-    from sweep.fit.training import make_optimizer
+    from sweep.engines.keras_models import make_optimizer
 
-    return make_optimizer(chosen.plan.optimizer, model, chosen.candidate.momentum, chosen.candidate.nesterov)
+    optimizer, held = make_optimizer(chosen.plan.optimizer, model, chosen.candidate.momentum, chosen.candidate.nesterov)
+
+    def set_rate(rate: float) -> None:
+        for inner, factor in held:
+            inner.learning_rate = rate * factor
+
+    return optimizer, set_rate
 
 
 @pytest.fixture(scope="module")

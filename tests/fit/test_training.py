@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from sweep.candidate import Adam, Sgd, from_params
 from sweep.data.table import Dataset, Split
-from sweep.engines.keras_model import build_model
+from sweep.engines.keras_models import build_model
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.fit.checkpoint import Checkpoint, Snapshot
 from sweep.fit.training import (
@@ -232,11 +232,12 @@ def with_targets(problem: TrainingSpec, change: Callable[[Any], Any]) -> Trainin
     return replace(problem, split=replace(split, dataset=replace(split.dataset, targets=targets)))
 
 
-def test_class_weights_are_those_of_fit(tutorial: TrainingSpec) -> None:
+def test_class_weights_are_those_of_fit(tutorial: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras takes no `class_weight` beside a generator, so it is compared on rows in their own order."""
     spec = replace(tutorial, epochs=2, class_weights=(3.0, 0.5))
     training = Training(spec, from_params(FIXED), run_seed=1)
-    training._order = np.tile(np.arange(spec.split.train_rows, dtype=np.int32), (2, 1))
+    as_they_are = np.tile(np.arange(spec.split.train_rows, dtype=np.int32), (2, 1))
+    monkeypatch.setattr("sweep.engines.keras_models.batch_order", lambda *_: as_they_are)
     shown = training.run(0, 2)
     model = build_model(spec.architecture, 1)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "binary_crossentropy")

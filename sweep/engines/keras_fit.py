@@ -1,0 +1,145 @@
+"""Keras' own `fit`, one training at a time: for what no population can train, and what populations are tested against.
+
+Members share with a population what both are given: initial weights, batch order, and the rate and momentum of each
+step. It runs on whichever backend its process has.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from sweep.candidate import Candidate
+from sweep.engines.keras_models import SCORE, batches, compile_model
+from sweep.engines.scoring import class_shares, right_rows, scores_of
+from sweep.engines.spec import Curves, Float32, Job, TrainingSpec
+from sweep.schedules import ClosedLoop
+from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
+
+PREDICTED_ROWS = 1024  # at once
+
+
+class Trained(NamedTuple):
+    """One member: its curves by epoch, what it predicts on the validation rows, `[rows, outputs]`, and its model."""
+
+    curves: dict[str, list[float]]
+    outputs: Float32
+    model: keras.Model
+
+
+class KerasFit:
+    """Trains each candidate from each run seed by `Model.fit`."""
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        self.spec = spec
+
+    def accepts(self, spec: TrainingSpec) -> bool:
+        """Say whether `spec` differs in its rows alone."""
+        return spec.is_resplit_of(self.spec)
+
+    def train(self, job: Job) -> Curves:
+        """Train a job, member after member."""
+        self.spec, spec, began = job.spec, job.spec, time.perf_counter()
+        shape = (len(job.candidates), len(job.run_seeds))
+        shown = {
+            name: np.zeros((*shape, job.spec.epochs), np.float32)
+            for name in ("loss", "val_loss", "score", "val_score", "gain")
+        }
+        outputs: dict[tuple[int, int], Float32] = {}
+        for place, candidate in enumerate(job.candidates):
+            for seed, run_seed in enumerate(job.run_seeds):
+                trained = train_member(job.spec, candidate, run_seed)
+                outputs[place, seed] = trained.outputs
+                for name, curve in trained.curves.items():
+                    shown[name][place, seed] = curve
+        diverged = np.asarray(~(np.isfinite(shown["loss"]) & np.isfinite(shown["val_loss"])).all(axis=-1))
+        scores, class_correct = scores_of(
+            job,
+            lambda seed: np.stack([outputs[place, seed] for place in range(shape[0])]),
+            job.spec.split.validation_targets,
+            diverged,
+        )
+        right = [right_rows(shown[name], spec) for name in ("score", "val_score")]
+        right[1][..., -1] = class_correct.sum(axis=-1)  # the optimizer may leave other weights than the last epoch's
+        seconds = time.perf_counter() - began
+        return Curves(
+            shown["loss"], right[0], shown["val_loss"], right[1], shown["gain"], class_correct, seconds, scores
+        )
+
+
+def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Trained:
+    """Train one member.
+
+    Raises:
+        BadInput: for a momentum that follows a schedule beside another backend than TensorFlow.
+    """
+    study, split, schedule = compile_model(spec, run_seed), spec.split, candidate.schedule
+    model, classes = study.model, spec.architecture.classes
+    momenta = schedule.momenta(spec.timeline, candidate.momentum)
+    study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov if spec.nesterov else None)
+    if isinstance(schedule, ClosedLoop):
+        rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, study.set_rate)
+    else:
+        rates = RatesByStep(schedule.rates(spec.timeline), study.set_rate)
+    follow = [rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
+    scores = EpochScores(spec)
+    held = (split.validation_inputs, study.targets(split.validation_targets, classes))
+    history = model.fit(
+        batches(spec, study, run_seed),
+        steps_per_epoch=spec.timeline.steps_per_epoch,
+        epochs=spec.epochs,
+        shuffle=False,
+        validation_data=held,
+        validation_batch_size=spec.batch_size,
+        callbacks=[scores, *follow],
+        verbose=0,
+    ).history
+    found = {"loss": history["loss"], "val_loss": history["val_loss"], **scores.curves}
+    base = schedule.base_rates(spec.timeline)[:, 0]
+    first = np.array([epoch[0] for epoch in rates.rates])
+    found["gain"] = list(np.divide(first, base, out=np.ones_like(first), where=base > 0))
+    outputs = model.predict(held[0], batch_size=PREDICTED_ROWS, verbose=0)
+    return Trained(found, class_shares(np.asarray(outputs), study.outputs), model)
+
+
+class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Report each epoch's accuracy, or root mean squared error, to train on and to validate on, as Keras' metrics do.
+
+    `curves` holds what they are made of: right rows, or squared errors.
+    """
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        super().__init__()
+        self.curves: dict[str, list[float]] = {"score": [], "val_score": []}
+        self._spec = spec
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Begin to sum up anew."""
+        del epoch, logs
+        for curve in self.curves.values():
+            curve.append(0.0)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Add a batch to train on."""
+        del batch
+        self.curves["score"][-1] += float((logs or {}).get(SCORE, 0.0))
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Add a batch to validate on."""
+        del batch
+        self.curves["val_score"][-1] += float((logs or {}).get(SCORE, 0.0))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add the scores to what `fit` reports."""
+        del epoch
+        split, task = self._spec.split, self._spec.architecture.task
+        for prefix, rows in (("", split.train_rows), ("val_", split.validation_rows)):
+            mean = self.curves[f"{prefix}score"][-1] / rows
+            if logs is not None:
+                logs[f"{prefix}{task.default.name}"] = mean if task.name == "classes" else math.sqrt(mean)
+                logs.pop(f"{prefix}{SCORE}", None)

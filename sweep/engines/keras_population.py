@@ -1,0 +1,433 @@
+"""Any Keras model as a population: Keras' own training step under JAX, mapped over all members and compiled once.
+
+What a step does is the model's `train_step`, the function that Keras' `fit` compiles: its loss with all that layers add
+to it, the optimizer with all its settings, constraints, metrics, and the state of normalisations and random layers.
+A member has variables of its own for all of them; members of one run seed share their minibatches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.engines.convolution import as_matrix_products
+from sweep.engines.keras_models import SCORE, compile_model, initial_state
+from sweep.engines.scoring import class_shares, right_rows, scores_of
+from sweep.engines.spec import Curves, Float32, Job, Shape, TrainingSpec, batch_order
+from sweep.engines.watching import MONITORS, State, Watching
+from sweep.schedules import closed_loop_class
+
+VALIDATED_ROWS = 256  # at once, where the loss is a mean over rows
+PREDICTED_VALUES = 2**22  # at once
+TILE_BYTES = 2**30  # of a program, with all that it is given
+
+
+class Members(NamedTuple):
+    """The variables of every member, `[seeds, candidates, ...]`: Keras' groups, in Keras' order."""
+
+    trained: list[Any]
+    others: list[Any]
+    optimizer: list[Any]
+
+
+class Table(NamedTuple):
+    """Rates without gain and momenta, `[epochs, steps, candidates]`, and who uses Nesterov's, `[candidates]`."""
+
+    rates: Any
+    momenta: Any
+    nesterov: Any
+
+    @classmethod
+    def of(cls, job: Job) -> Table:
+        """Build the table of a job, filled up to its shape with rates of 0."""
+        timeline, candidates = job.spec.timeline, job.shape.candidates
+        rates, momenta = np.zeros((2, timeline.epochs, timeline.steps_per_epoch, candidates), np.float32)
+        nesterov = np.zeros(candidates, np.bool_)
+        for place, candidate in enumerate(job.candidates):
+            rates[:, :, place] = candidate.schedule.base_rates(timeline)
+            momenta[:, :, place] = candidate.schedule.momenta(timeline, candidate.momentum)
+            nesterov[place] = candidate.nesterov
+        return cls(rates, momenta, nesterov)
+
+
+class Rows(NamedTuple):
+    """Inputs and targets, and the weight of each row in the training loss or None, by row."""
+
+    inputs: Any
+    targets: Any
+    weights: Any
+
+    def at(self, places: Any) -> Rows:
+        """Return the rows at `places`."""
+        return Rows(*(None if array is None else array[places] for array in self))
+
+    @property
+    def batch(self) -> tuple[Any, ...]:
+        """What Keras takes as the data of a step."""
+        return (self.inputs, self.targets) if self.weights is None else tuple(self)
+
+
+class Course(NamedTuple):
+    """What steers a training: rates, closed-loop schedules, and the order of rows, `[epochs, seeds, rows]`."""
+
+    table: Table
+    watching: dict[str, Watching]
+    orders: Any
+
+
+class Progress(NamedTuple):
+    """Where a training is: members, closed-loop states, and curves `[epochs, seeds, candidates]`."""
+
+    members: Members
+    states: dict[str, State]
+    curves: dict[str, Any]
+
+
+class Program(NamedTuple):
+    """A compiled training, and the bytes of memory that it needs."""
+
+    run: Any
+    memory: int
+
+
+class KerasPopulation:
+    """The compiled training of one Keras model, on the rows of one spec and of its re-splits.
+
+    Attributes:
+        spec: that of the last job. Rows go into the program as arguments, so re-splits of equal shape compile nothing.
+        weight_count: the number of one member's weights, trained or not.
+    """
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        self.spec = spec
+        self.study = compile_model(spec, run_seed=0)
+        self.model = self.study.model
+        self.weight_count = int(self.model.count_params())
+        self._drawn: dict[int, list[list[NDArray[Any]]]] = {0: list(initial_state(self.study))}
+        variables = self.model.optimizer.variables
+        own = [
+            [variable for variable in inner.variables if variable.name == "learning_rate"]
+            for inner, _ in self.study.optimizers
+        ]
+        self._rates = [
+            (next(place for place, each in enumerate(variables) if each is rate), factor)
+            for (rate,), (_, factor) in zip(own, self.study.optimizers, strict=True)
+        ]
+        self._closed_loop = {name: closed_loop_class(name) for name in spec.closed_loop}
+        self._metrics = self._built_metrics()
+        self._adds_losses = self._finds_losses()
+        self._run = jax.jit(self._epochs, donate_argnums=0)
+        self._programs: dict[tuple[Shape, int, int], Program] = {}
+        self._predict = jax.jit(self._predicted)
+
+    def accepts(self, spec: TrainingSpec) -> bool:
+        """Say whether `spec` differs in its rows alone."""
+        return spec.is_resplit_of(self.spec)
+
+    def train(self, job: Job) -> Curves:
+        """Train every member of `job`, in several calls of a smaller program if they do not fit the memory at once."""
+        shape = self.fitting(job)
+        if shape == job.shape:
+            return self.train_with_weights(job)[0]
+        groups = [[self.train_with_weights(part)[0] for part in parts] for parts in job.divided(shape)]
+        return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
+
+    def fitting(self, job: Job) -> Shape:
+        """Return the largest shape within the job's whose program, as compiled, fits the memory."""
+        shape = job.shape.within_memory(self.weight_count)
+        while True:
+            part = replace(
+                job, candidates=job.candidates[: shape.candidates], run_seeds=job.run_seeds[: shape.seeds], shape=shape
+            )
+            if self._program(part, self._arguments(part)).memory <= TILE_BYTES or shape.candidates * shape.seeds == 1:
+                return shape
+            halved = (
+                Shape(-(-shape.candidates // 2), shape.seeds)
+                if shape.candidates > 1
+                else Shape(1, -(-shape.seeds // 2))
+            )
+            shape = halved
+
+    def train_with_weights(self, job: Job, epochs: int | None = None) -> tuple[Curves, Members]:
+        """Train every member of `job`; return its curves, and all members of its shape as they ended.
+
+        With `epochs`, the training ends after as many, and its curves are zeros from there on.
+        """
+        began = time.perf_counter()
+        arguments = self._arguments(job)
+        program = self._program(job, arguments)
+        progress, *given = arguments
+        end = np.int32(job.spec.epochs if epochs is None else epochs)
+        progress = program.run(progress, np.int32(0), end, *given)
+        members = self._finished(progress.members)
+        shown = {name: np.asarray(curve).transpose(2, 1, 0) for name, curve in progress.curves.items()}
+        return self._curves(job, shown, members, arguments[-1], began), members
+
+    def _arguments(self, job: Job) -> tuple[Progress, Course, Rows, Rows]:
+        self.spec, epochs, run_seeds = job.spec, job.spec.epochs, job.all_run_seeds
+        shape = (job.shape.seeds, job.shape.candidates)
+        curves = {name: np.zeros((epochs, *shape), np.float32) for name in (*MONITORS, "gain")}
+        states = {
+            name: {key: np.full(shape, value, np.float32) for key, value in kind.initial_state.items()}
+            for name, kind in self._closed_loop.items()
+        }
+        progress = Progress(self._initial(run_seeds, job.shape.candidates), states, curves)
+        watching = {name: Watching.of(job, name) for name in self._closed_loop}
+        orders = np.stack([batch_order(job.spec.split.train_rows, epochs, seed) for seed in run_seeds], axis=1)
+        return progress, Course(Table.of(job), watching, orders), *self._rows(job.spec)
+
+    def _program(self, job: Job, arguments: tuple[Any, ...]) -> Program:
+        """Return the program for jobs of this shape and as many rows; compiled if it is new."""
+        split = job.spec.split
+        key = (job.shape, split.train_rows, split.validation_rows)
+        if key not in self._programs:
+            progress, *rest = arguments
+            with as_matrix_products():
+                compiled = self._run.lower(progress, np.int32(0), np.int32(1), *rest).compile()
+            found = compiled.memory_analysis()
+            used = found.temp_size_in_bytes + found.argument_size_in_bytes + found.output_size_in_bytes
+            self._programs[key] = Program(compiled, used - found.alias_size_in_bytes)
+        return self._programs[key]
+
+    def _rows(self, spec: TrainingSpec) -> tuple[Rows, Rows]:
+        split, classes = spec.split, spec.architecture.classes
+        train_targets, held_targets = (
+            self.study.targets(each, classes) for each in (split.train_targets, split.validation_targets)
+        )
+        weights = np.array(spec.class_weights, np.float32)[split.train_targets] if spec.class_weights else None
+        return Rows(split.train_inputs, train_targets, weights), Rows(split.validation_inputs, held_targets, None)
+
+    def _curves(self, job: Job, shown: dict[str, Float32], members: Members, held: Rows, began: float) -> Curves:
+        split, wanted = job.spec.split, np.s_[: len(job.candidates), : len(job.run_seeds)]
+        found = {name: np.asfortranarray(curve[wanted]) for name, curve in shown.items()}
+        loss, held_loss = found["loss"], found["val_loss"]
+        diverged = np.asarray(~(np.isfinite(loss) & np.isfinite(held_loss)).all(axis=-1))
+        scores, class_correct = scores_of(
+            job, lambda seed: self._outputs(members, seed, held.inputs), split.validation_targets, diverged
+        )
+        rows = {"accuracy": split.train_rows, "val_accuracy": split.validation_rows}
+        right = [right_rows(found[name] * count, job.spec) for name, count in rows.items()]
+        right[1][..., -1] = class_correct.sum(axis=-1)  # the optimizer may leave other weights than the last epoch's
+        return Curves(
+            loss, right[0], held_loss, right[1], found["gain"], class_correct, time.perf_counter() - began, scores
+        )
+
+    def _initial(self, run_seeds: Sequence[int], candidates: int) -> Members:
+        """Return what each run seed starts from, `[seeds, candidates, ...]`.
+
+        Building a model takes longer than training a member for an epoch, and jobs of one round share their run
+        seeds; so what the last seeds drew is kept, and no more.
+        """
+        kept, self._drawn = self._drawn, {}
+        for seed in dict.fromkeys(run_seeds):
+            self._drawn[seed] = kept.get(seed) or list(initial_state(compile_model(self.spec, seed)))
+        groups = [
+            [np.repeat(np.stack(arrays)[:, None], candidates, axis=1) for arrays in zip(*group, strict=True)]
+            for group in zip(*(self._drawn[seed] for seed in run_seeds), strict=True)
+        ]
+        return Members(*groups)
+
+    def _epochs(self, progress: Progress, first: Any, end: Any, course: Course, training: Rows, held: Rows) -> Progress:
+        """Train through the epochs from `first` to before `end`."""
+        table, watching, orders = course
+        rows, held_rows = orders.shape[2], held.targets.shape[0]
+        shape = (orders.shape[1], table.rates.shape[-1])
+
+        def epoch(number: Any, progress: Progress) -> Progress:
+            gain = jnp.ones(shape, jnp.float32)
+            for name, followed in watching.items():
+                gain = jnp.where(followed.chosen, progress.states[name]["gain"], gain)
+            members, loss, right = self._epoch(progress.members, table, number, gain, orders[number], training)
+            held_loss, held_right = self._validate(members, held)
+            shown = dict(zip(MONITORS, (loss, right / rows, held_loss, held_right / held_rows), strict=True))
+            curves = {
+                name: progress.curves[name].at[number].set(value) for name, value in (shown | {"gain": gain}).items()
+            }
+            states = {
+                name: watching[name].advance(jnp, kind, progress.states[name], shown, number)
+                for name, kind in self._closed_loop.items()
+            }
+            return Progress(members, states, curves)
+
+        after: Progress = jax.lax.fori_loop(first, end, epoch, progress)
+        return after
+
+    def _epoch(
+        self, members: Members, table: Table, number: Any, gain: Any, order: Any, training: Rows
+    ) -> tuple[Members, Any, Any]:
+        """Train through one epoch; return its loss as Keras reports it, and the rows that were right."""
+        size, (seeds, rows) = self.spec.batch_size, order.shape
+        full, candidates = rows // size, gain.shape[1]
+        train = jax.vmap(jax.vmap(self._step, (0, 0, None, 0, 0, 0)), (0, 0, 0, 0, None, None))
+
+        def step(carried: Any, at: Any, places: Any) -> Any:
+            members, metrics, right, _ = carried
+            rates = table.rates[number, at] * gain
+            members, metrics, logs = train(
+                members, metrics, training.at(places).batch, rates, table.momenta[number, at], table.nesterov
+            )
+            return members, metrics, right + logs.get(SCORE, 0.0), logs["loss"]
+
+        zero = jnp.zeros((seeds, candidates), jnp.float32)
+        carried = (members, self._fresh_metrics(seeds, candidates), zero, zero)
+        if full:
+
+            def full_step(carried: Any, at: Any) -> Any:
+                places = jax.lax.dynamic_slice(order, (0, at * size), (seeds, size))
+                return step(carried, at, places), None
+
+            carried, _ = jax.lax.scan(full_step, carried, jnp.arange(full))
+        if rows % size:
+            carried = step(carried, full, order[:, full * size :])
+        members, _, right, loss = carried
+        return members, loss, right
+
+    def _step(
+        self, members: Members, metrics: list[Any], batch: tuple[Any, ...], rate: Any, momentum: Any, nesterov: Any
+    ) -> tuple[Members, list[Any], dict[str, Any]]:
+        """Do one member's step of the optimizer."""
+        optimizer = list(members.optimizer)
+        for place, factor in self._rates:
+            optimizer[place] = rate * factor
+        state = (members.trained, members.others, optimizer, metrics)
+
+        with self._following(momentum, ahead=False):
+            logs, (trained, others, optimizer, metrics) = self.model.train_step(state, batch)
+        if self.spec.nesterov:  # of two equal steps, which XLA computes once but for the last sum
+            with self._following(momentum, ahead=True):
+                _, (looking_ahead, *_) = self.model.train_step(state, batch)
+            trained = [jnp.where(nesterov, *pair) for pair in zip(looking_ahead, trained, strict=True)]
+        return Members(list(trained), list(others), list(optimizer)), list(metrics), logs
+
+    @contextlib.contextmanager
+    def _following(self, momentum: Any, ahead: bool) -> Iterator[None]:
+        """Let the optimizers read their momentum from a member's, while the step is traced."""
+        name, before = str(self.study.momentum), []
+        for optimizer, _ in self.study.optimizers if self.study.momentum else ():
+            before.append((optimizer, getattr(optimizer, name), getattr(optimizer, "nesterov", None)))
+            setattr(optimizer, name, _Followed(momentum))
+            if self.spec.nesterov:
+                optimizer.nesterov = ahead
+        try:
+            yield
+        finally:
+            for optimizer, value, nesterov in before:
+                setattr(optimizer, name, value)
+                if nesterov is not None:
+                    optimizer.nesterov = nesterov
+
+    def _validate(self, members: Members, held: Rows) -> tuple[Any, Any]:
+        """Return every member's validation loss as Keras reports it, and the rows that are right."""
+        rows = held.targets.shape[0]
+        size = min(self.spec.batch_size if self._adds_losses else VALIDATED_ROWS, rows)
+        seeds, candidates = members.optimizer[0].shape[:2]
+        test = jax.vmap(jax.vmap(self._test, (0, 0, None)), (0, 0, None))
+
+        def step(carried: Any, places: Any) -> Any:
+            metrics, right, _ = carried
+            metrics, logs = test(members, metrics, held.at(places).batch)
+            return metrics, right + logs.get(SCORE, 0.0), logs["loss"]
+
+        zero = jnp.zeros((seeds, candidates), jnp.float32)
+        carried = (self._fresh_metrics(seeds, candidates), zero, zero)
+        full = rows // size
+        if full == 1:
+            carried = step(carried, slice(0, size))
+        else:
+            places = jnp.arange(full * size).reshape(full, size)
+            carried, _ = jax.lax.scan(lambda carried, at: (step(carried, at), None), carried, places)
+        if rows % size:
+            carried = step(carried, slice(full * size, rows))
+        _, right, loss = carried
+        return loss, right
+
+    def _test(self, members: Members, metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
+        logs, (_, _, metrics) = self.model.test_step((members.trained, members.others, metrics), batch)
+        return list(metrics), logs
+
+    def _built_metrics(self) -> list[NDArray[Any]]:
+        """Let the model's metrics make their variables, and return the values that these begin with."""
+        training, _ = self._rows(self.spec)
+        self.model.test_on_batch(*training.at(slice(0, 2)).batch)
+        self.model.reset_metrics()
+        return [np.asarray(variable) for variable in self.model.metrics_variables]
+
+    def _finds_losses(self) -> bool:
+        """Say whether layers add to the loss, and perhaps by batch."""
+        trained, others, _ = self._drawn[0]
+        inputs = self.spec.split.train_inputs[:2]
+        known = {"training": False} if "training" in inspect.signature(self.model.call).parameters else {}
+        losses = jax.eval_shape(
+            lambda *state: self.model.stateless_call(*state, inputs, return_losses=True, **known)[2], trained, others
+        )
+        return bool(losses)
+
+    def _fresh_metrics(self, seeds: int, candidates: int) -> list[Any]:
+        return [jnp.broadcast_to(value, (seeds, candidates, *value.shape)) for value in self._metrics]
+
+    def _finished(self, members: Members) -> Members:
+        """Return the members with the weights that `fit` leaves behind: averaged ones if the optimizer averages."""
+        optimizer = self.model.optimizer
+        if not getattr(optimizer, "use_ema", False):
+            return members
+
+        def averaged(members: Members) -> list[Any]:
+            mapping = [*zip(optimizer.variables, members.optimizer, strict=True)]
+            mapping += [*zip(self.model.trainable_variables, members.trained, strict=True)]
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                optimizer.finalize_variable_values(self.model.trainable_variables)
+            return [scope.get_current_value(variable) for variable in self.model.trainable_variables]
+
+        return members._replace(trained=jax.jit(jax.vmap(jax.vmap(averaged)))(members))
+
+    def _outputs(self, members: Members, seed: int, inputs: Any) -> Float32:
+        """Return what a seed's members predict, `[candidates, rows, outputs]`: a share for each class, or a number."""
+        rows, candidates = len(inputs), members.optimizer[0].shape[1]
+        size = max(
+            1, min(rows, PREDICTED_VALUES // (candidates * max(self.study.width, int(np.prod(inputs.shape[1:])))))
+        )
+        found = []
+        for start in range(0, rows, size):
+            places = np.minimum(np.arange(start, start + size), rows - 1)
+            with as_matrix_products():
+                part = self._predict(members.trained, members.others, seed, inputs[places])
+            found.append(np.asarray(part)[:, : rows - start])
+        return class_shares(np.concatenate(found, axis=1), self.study.outputs)
+
+    def _predicted(self, trained: list[Any], others: list[Any], seed: Any, inputs: Any) -> Any:
+        def member(trained: list[Any], others: list[Any]) -> Any:
+            return self.model.predict_step((trained, others), (inputs,))[0]
+
+        return jax.vmap(member)([each[seed] for each in trained], [each[seed] for each in others])
+
+
+class _Followed:
+    """A member's momentum, as an optimizer reads it: an array, and above 0, so that its slots are used."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __jax_array__(self) -> Any:
+        return self._value
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+    def __rsub__(self, other: Any) -> Any:
+        return other - self._value
+
+    def __hash__(self) -> int:
+        return id(self)

@@ -1,0 +1,68 @@
+"""Choose the engine that trains a study's networks, with the shape of its jobs, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sweep.candidate import from_params
+from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
+from sweep.errors import BadInput
+from sweep.execution.batches import tile_shape
+from sweep.execution.local import Pool
+
+
+def choose_engine(
+    pool: Pool,
+    spec: TrainingSpec,
+    round_size: int,
+    replicates: int,
+    wanted: EngineName | None = None,
+    *,
+    timed: bool = False,
+) -> Choice:
+    """Return the engine for `spec`, and leave the pool with trainers for it.
+
+    One hidden layer has a program of its own. Any other model is tried in a trainer: as a population on Keras' JAX
+    backend, and by Keras' own `fit`, which is taken if it is faster or nothing else works.
+
+    Args:
+        pool: the trainers.
+        spec: what is to be trained.
+        round_size: candidates of a round.
+        replicates: run seeds of each.
+        wanted: the engine, if it is stated.
+        timed: whether the program of one hidden layer is timed, too; that of other models always is.
+
+    Raises:
+        BadInput: for a model that cannot be trained.
+    """
+    shape = tile_shape(spec, round_size, replicates)
+    if first_backend(spec.architecture.is_hidden_layer, wanted) == "tensorflow":
+        pool.use("tensorflow")
+        if not timed:
+            return Choice("hidden layer", "tensorflow", shape)
+    rate = from_params({"schedule": "constant", "learning_rate": 0.01})
+    job = Job(spec, (rate,) * shape.candidates, tuple(range(shape.seeds)), shape)
+    if timed and pool.backend == "tensorflow":
+        return pool.ask(Probe(job))
+    pool.use("jax")
+    try:
+        return pool.ask(Probe(job, wanted))
+    except BadInput as failed:
+        if wanted == "population" or spec.architecture.build is None:
+            raise
+        pool.use("tensorflow")
+        try:
+            return pool.ask(Probe(job, wanted))
+        except BadInput:
+            raise failed from None
+
+
+def first_backend(hidden_layer: bool, wanted: EngineName | None) -> Backend:
+    """Return the backend that trainers begin with: TensorFlow for one hidden layer, and JAX for any other model."""
+    return "tensorflow" if hidden_layer and wanted != "fit" else "jax"
+
+
+def with_engine(spec: TrainingSpec, choice: Choice) -> tuple[TrainingSpec, Shape]:
+    """Return the spec with its engine, and the shape of its jobs."""
+    return replace(spec, engine=choice.engine), choice.shape

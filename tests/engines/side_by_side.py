@@ -1,0 +1,72 @@
+"""The same trainings as a population and by Keras' `fit`, in a process whose Keras computes with JAX."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sweep.engines.spec import Curves, Float32, Job, Probe, Shape
+from sweep.task import MetricName
+
+
+class Both(NamedTuple):
+    """All members as a population; the first one by `fit`: its curves by epoch, its scores, and its weights by both."""
+
+    population: Curves
+    curves: dict[str, Any]
+    scores: dict[MetricName, float]
+    weights: list[tuple[Float32, Float32]]
+
+
+def side_by_side(job: Job) -> Both:
+    """Train a job as a population, and its first member by `fit`."""
+    from sweep.engines.keras_fit import train_member
+    from sweep.engines.keras_population import KerasPopulation
+
+    split, task = job.spec.split, job.spec.architecture.task
+    curves, members = KerasPopulation(job.spec).train_with_weights(job)
+    alone = train_member(job.spec, job.candidates[0], job.run_seeds[0])
+    groups = [(members.trained, alone.model.trainable_variables), (members.others, alone.model.non_trainable_variables)]
+    pairs = [
+        (np.asarray(ours)[0, 0], np.asarray(theirs))
+        for group, variables in groups
+        for ours, theirs in zip(group, variables, strict=True)
+    ]
+    scores = {each.name: float(each.score(alone.outputs[None], split.validation_targets)[0]) for each in task.metrics}
+    return Both(curves, alone.curves, scores, pairs)
+
+
+def trained(jobs: list[Job]) -> list[Curves]:
+    """Train jobs one after the other on one engine."""
+    from sweep.engines.keras_population import KerasPopulation
+
+    population = KerasPopulation(jobs[0].spec)
+    return [population.train(job) for job in jobs]
+
+
+def by_both_engines(job: Job) -> tuple[Curves, Curves]:
+    """Train a job by either engine."""
+    from sweep.engines.keras_fit import KerasFit
+    from sweep.engines.keras_population import KerasPopulation
+
+    return KerasPopulation(job.spec).train(job), KerasFit(job.spec).train(job)
+
+
+def divided(job: Job, tile_bytes: int) -> tuple[Shape, Curves]:
+    """Train a job in so much memory; return the shape that fits it, and the curves."""
+    from sweep.engines import keras_population
+
+    before, keras_population.TILE_BYTES = keras_population.TILE_BYTES, tile_bytes
+    try:
+        population = keras_population.KerasPopulation(job.spec)
+        return population.fitting(job), population.train(job)
+    finally:
+        keras_population.TILE_BYTES = before
+
+
+def choice(question: Probe) -> Any:
+    """Return the engine for a question."""
+    from sweep.engines.probing import probe
+
+    return probe(question)[0]

@@ -1,0 +1,218 @@
+"""The population of any Keras model beside Keras' own `fit` on JAX, NumPy, and the laws of its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from sweep.candidate import Adam, AdamW, Optimizer, RMSprop, Sgd, from_params
+from sweep.data.table import Dataset, Split
+from sweep.engines.spec import BY_RUN, Architecture, Job, Probe, Shape, TrainingSpec
+from sweep.errors import BadInput
+from tests.engines import side_by_side as jax
+from tests.engines.numpy_training import NumpyTraining
+from tests.engines.on_jax import OnJax
+
+CONSTANT: dict[str, Any] = {"schedule": "constant", "learning_rate": 0.05, "momentum": 0.9}
+STEP: dict[str, Any] = {"schedule": "step", "learning_rate": 0.1, "step.drop": 0.5, "step.epochs_drop": 2}
+PLATEAU: dict[str, Any] = {
+    "schedule": "plateau",
+    "learning_rate": 0.05,
+    "momentum": 0.5,
+    "plateau.patience": 1,
+    "plateau.min_delta": 0.2,
+}
+ONE_CYCLE: dict[str, Any] = {
+    "schedule": "one_cycle",
+    "learning_rate": 0.02,
+    "momentum": 0.9,
+    "one_cycle.momentum_dip": 0.5,
+}
+
+
+@pytest.fixture(scope="session")
+def on_jax() -> Iterator[OnJax]:
+    with OnJax() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def few(three_classes: Split) -> Split:
+    """Rows that divide into three whole batches of 16."""
+    return replace(three_classes, train_index=three_classes.train_index[:48])
+
+
+def job(
+    spec: TrainingSpec, *params: dict[str, Any], seeds: tuple[int, ...] = (3, 4), shape: Shape | None = None
+) -> Job:
+    return Job(spec, tuple(from_params(each) for each in params), seeds, shape or Shape(len(params), len(seeds)))
+
+
+class Case(NamedTuple):
+    """What is trained beside `fit`."""
+
+    build: str
+    classes: int = 3
+    params: tuple[dict[str, Any], ...] = (CONSTANT,)
+    optimizer: Optimizer = Sgd()
+    batch_size: int = 16
+    class_weights: tuple[float, ...] = ()
+
+
+CASES = {
+    "dense, closed loop": Case("branched", params=(PLATEAU, CONSTANT)),
+    "a last batch that is smaller": Case("branched", batch_size=20),
+    "nesterov": Case("branched", params=(CONSTANT | {"nesterov": True}, CONSTANT)),
+    "class weights": Case("branched", class_weights=(2.0, 1.0, 0.25)),
+    "adamw": Case("branched", optimizer=AdamW(weight_decay=0.1)),
+    "rmsprop by layer": Case("branched", optimizer=RMSprop(layer_decay=0.7)),
+    "dropout and noise": Case("noisy"),
+    "batch normalisation": Case("normalised_three"),
+    "regularizers, activity losses, constraints": Case("regularised"),
+    "a frozen layer": Case("frozen"),
+    "a subclassed model": Case("subclassed"),
+    "a loss that is added": Case("adding"),
+    "lstm": Case("recurrent"),
+    "compiled: weight decay, clipping, one-hot": Case("compiled"),
+    "compiled: averaged weights": Case("averaged"),
+    "compiled: a loss and a metric of one's own": Case("own_loss"),
+    "compiled: a training step of one's own": Case("own_step"),
+    "numbers": Case("regression", classes=0),
+    "numbers, compiled: huber": Case("huber", classes=0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_members_agree_with_fit(name: str, few: Split, numbers: Split, on_jax: OnJax) -> None:
+    """From the same weights, in the same batches, with the same random masks."""
+    case = CASES[name]
+    split = few if case.classes else replace(numbers, train_index=numbers.train_index[:48])
+    spec = TrainingSpec(
+        split,
+        Architecture(4, case.classes, build=f"tests.engines.models:{case.build}"),
+        3,
+        case.batch_size,
+        case.optimizer,
+        nesterov=any(each.get("nesterov", False) for each in case.params),
+        closed_loop=("plateau",) if PLATEAU in case.params else (),
+        class_weights=case.class_weights,
+    )
+    found = on_jax(jax.side_by_side, job(spec, *case.params))
+    ours = found.population
+    rows = {"correct": "score", "validation_correct": "val_score"} if case.classes else {}
+    for field, curve in {"loss": "loss", "validation_loss": "val_loss", "gain": "gain", **rows}.items():
+        kept = slice(None, -1) if field == "validation_correct" else slice(None)  # its last is of averaged weights
+        our, their = getattr(ours, field)[0, 0][kept], found.curves[curve][kept]
+        np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-5, err_msg=field)
+    for metric, score in found.scores.items():
+        unit = split.target_unit[1] if metric in ("rmse", "mae") else 1.0
+        np.testing.assert_allclose(ours.scores[metric][0, 0], score * unit, rtol=1e-4, atol=1e-5, err_msg=metric)
+    for our, their in found.weights:
+        np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-5)
+
+
+def test_both_engines_give_the_same_curves(few: Split, on_jax: OnJax) -> None:
+    architecture = Architecture(4, 3, build="tests.engines.models:branched")
+    spec = TrainingSpec(few, architecture, 3, 20, nesterov=True, closed_loop=("plateau",))
+    population, fit = on_jax(jax.by_both_engines, job(spec, PLATEAU, STEP | {"nesterov": True}))
+    for field in BY_RUN:
+        ours, theirs = getattr(population, field), getattr(fit, field)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=field)
+    for metric, scores in fit.scores.items():
+        np.testing.assert_allclose(population.scores[metric], scores, rtol=1e-4, atol=1e-5, err_msg=metric)
+
+
+@pytest.mark.parametrize("optimizer", [Sgd(), Adam()])
+def test_a_momentum_that_follows_a_schedule_is_that_of_keras_on_tensorflow(
+    optimizer: Optimizer, few: Split, on_jax: OnJax
+) -> None:
+    from sweep.fit.training import Training
+
+    spec = TrainingSpec(few, Architecture(4, 3, (8, 6), "tanh"), 4, 16, optimizer)
+    (curves,) = on_jax(jax.trained, [job(spec, ONE_CYCLE)])
+    shown = Training(spec, from_params(ONE_CYCLE), 3).run(0, 4)
+    np.testing.assert_allclose(curves.loss[0, 0], shown["loss"], atol=1e-5)
+    np.testing.assert_allclose(curves.validation_loss[0, 0], shown["val_loss"], atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [(), (16, 8)])
+def test_dense_stacks_agree_with_numpy(hidden: tuple[int, ...], few: Split, on_jax: OnJax) -> None:
+    spec = TrainingSpec(few, Architecture(4, 3, hidden, "tanh"), 10, 20)
+    (curves,) = on_jax(jax.trained, [job(spec, CONSTANT, STEP)])
+    for place, params in enumerate((CONSTANT, STEP)):
+        wanted = NumpyTraining(spec, from_params(params), run_seed=4).curves
+        np.testing.assert_allclose(curves.validation_loss[place, 1], wanted[2], atol=1e-4)
+        assert curves.validation_correct[place, 1].tolist() == wanted[3].tolist()
+
+
+class TestJobs:
+    def test_members_do_not_depend_on_the_others_in_their_job(self, few: Split, on_jax: OnJax) -> None:
+        spec = TrainingSpec(few, Architecture(4, 3, build="tests.engines.models:noisy"), 3, 16)
+        shape = Shape(3, 2)
+        jobs = [job(spec, CONSTANT, STEP, shape=shape), job(spec, STEP, seeds=(4,), shape=shape)]
+        whole, alone = on_jax(jax.trained, jobs)
+        assert alone.loss.shape == (1, 1, 3)
+        np.testing.assert_array_equal(alone.loss[0, 0], whole.loss[1, 1])
+        assert not np.array_equal(whole.loss[1, 0], whole.loss[1, 1])
+
+    def test_one_that_does_not_fit_the_memory_is_divided(self, few: Split, on_jax: OnJax) -> None:
+        spec = TrainingSpec(few, Architecture(4, 3, build="tests.engines.models:branched"), 3, 16)
+        asked = job(spec, *[CONSTANT | {"learning_rate": rate} for rate in (0.01, 0.02, 0.04, 0.05)])
+        (whole,) = on_jax(jax.trained, [asked])
+        shape, parts = on_jax(jax.divided, asked, 30_000)
+        assert shape.candidates < 4
+        np.testing.assert_allclose(parts.loss, whole.loss, rtol=1e-5)
+
+    def test_resplits_of_equal_size_are_trained_by_one_engine(self, few: Split, on_jax: OnJax) -> None:
+        spec = TrainingSpec(few, Architecture(4, 3, (6, 4)), 3, 16)
+        rows = np.random.default_rng(0).permutation(73).astype(np.int32)
+        other = replace(spec, split=Split.of(few.dataset, rows[:48], rows[48:]))
+        first, second, again = on_jax(jax.trained, [job(each, CONSTANT) for each in (spec, other, spec)])
+        np.testing.assert_array_equal(first.loss, again.loss)
+        assert not np.array_equal(first.loss, second.loss)
+
+    def test_a_run_that_diverged_has_no_scores(self, few: Split, on_jax: OnJax) -> None:
+        spec = TrainingSpec(few, Architecture(4, 3, (6, 4)), 3, 16)
+        (curves,) = on_jax(jax.trained, [job(spec, CONSTANT, CONSTANT | {"learning_rate": 1e30})])
+        assert curves.diverged.tolist() == [[False, False], [True, True]]
+        for scores in curves.scores.values():
+            assert np.array_equal(np.isnan(scores), curves.diverged)
+
+
+class TestProbing:
+    def spec(self, split: Split, name: str) -> TrainingSpec:
+        return TrainingSpec(split, Architecture(4, 3, build=f"tests.engines.models:{name}"), 2, 16)
+
+    def test_a_population_is_taken_where_there_can_be_one(self, few: Split, on_jax: OnJax) -> None:
+        found = on_jax(jax.choice, Probe(job(self.spec(few, "branched"), *[CONSTANT] * 4)))
+        assert (found.engine, found.backend, found.shape, found.reason) == ("population", "jax", Shape(4, 2), "")
+        assert 0 < found.step_seconds < 1
+
+    def test_fit_is_taken_otherwise_and_it_is_said_why(self, few: Split, on_jax: OnJax) -> None:
+        found = on_jax(jax.choice, Probe(job(self.spec(few, "eager"), CONSTANT)))
+        assert (found.engine, found.shape) == ("fit", Shape(1, 1))
+        assert "no population of it can be trained: ConcretizationTypeError" in found.reason
+
+    def test_a_population_that_is_stated_and_cannot_be_is_refused(self, few: Split, on_jax: OnJax) -> None:
+        with pytest.raises(BadInput, match="no population of this model can be trained: Concretization"):
+            on_jax(jax.choice, Probe(job(self.spec(few, "eager"), CONSTANT), "population"))
+
+    def test_fit_is_taken_where_it_is_stated(self, few: Split, on_jax: OnJax) -> None:
+        found = on_jax(jax.choice, Probe(job(self.spec(few, "branched"), CONSTANT), "fit"))
+        assert (found.engine, found.backend) == ("fit", "jax")
+
+
+def test_integer_rows_reach_an_embedding(on_jax: OnJax) -> None:
+    draw = np.random.default_rng(0)
+    words = draw.integers(0, 10, (75, 4))
+    dataset = Dataset.of_arrays(words, (words[:, 0] > 4).astype(int) + (words[:, 1] > 7), ("a", "b", "c"))
+    rows = np.arange(75, dtype=np.int32)
+    spec = TrainingSpec(
+        Split.of(dataset, rows[:48], rows[48:]), Architecture(4, 3, build="tests.engines.models:embedded"), 3, 16
+    )
+    found = on_jax(jax.side_by_side, job(spec, CONSTANT))
+    np.testing.assert_allclose(found.population.loss[0, 0], found.curves["loss"], rtol=1e-4)
