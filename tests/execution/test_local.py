@@ -166,7 +166,8 @@ def test_a_worker_builds_one_engine_for_all_re_splits(
 
     monkeypatch.setattr("sweep.engines.population.Population", Counted)
     jobs = [Job(replace(small, split=split), tuple(candidates), (0, 1), Shape(16, 2)) for split in resplits]
-    answers = served([*jobs, jobs[0], replace(jobs[0], spec=broken(small, "nowhere:model")), jobs[1]])
+    odd = replace(broken(small, "nowhere:model"), engine="hidden layer")
+    answers = served([*jobs, jobs[0], replace(jobs[0], spec=odd), jobs[1]])
     assert isinstance(answers.pop(4), BadInput)
     alone = EchoEngine(small)
     for answer, job in zip(answers, [*jobs, jobs[0], jobs[1]], strict=True):
