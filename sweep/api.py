@@ -73,6 +73,9 @@ class RunListener:
     def trained(self, trainings: int) -> None:
         """Count trainings that have just finished."""
 
+    def under_way(self, trainings: float) -> None:
+        """Note how many trainings' worth of unfinished ones is done."""
+
     def searched(self, progress: SearchProgress) -> None:
         """Note where a search stands after a round."""
 
@@ -189,7 +192,7 @@ class Study:
             cache = default_cache() if keep_programs else CompileCache(None)
             wanted = plan.training.wanted
             backend = first_backend(plan.model.is_hidden_layer, wanted)
-            pool = Pool(workers or session.default_workers(), cache, backend=backend)
+            pool = Pool(workers or session.default_workers(), cache, backend=backend, on_shares=listener.under_way)
             left = work_left(self.database, plan, search_only=search_only)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest

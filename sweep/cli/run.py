@@ -271,6 +271,11 @@ class RunProgress(RunListener):
         self._update(self.now, done=self.now.done + trainings)
         self.view.draw(self.now)
 
+    def under_way(self, trainings: float) -> None:
+        """Show what tiles have done that are not back yet."""
+        self.interruption.check()
+        self.view.draw(self.now.model_copy(update={"done": self.now.done + int(trainings)}))
+
     def searched(self, progress: SearchProgress) -> None:
         """Show how far a search is after a round."""
         assert self._plan is not None

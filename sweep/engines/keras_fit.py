@@ -17,7 +17,7 @@ import numpy as np
 from sweep.candidate import Candidate
 from sweep.engines.keras_models import SCORE, batches, compile_model
 from sweep.engines.scoring import class_shares, right_rows, scores_of
-from sweep.engines.spec import Curves, Float32, Job, TrainingSpec
+from sweep.engines.spec import Curves, Float32, Job, Tell, TrainingSpec, in_silence
 from sweep.schedules import ClosedLoop
 from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
 
@@ -42,7 +42,7 @@ class KerasFit:
         """Say whether `spec` differs in its rows alone."""
         return spec.is_resplit_of(self.spec)
 
-    def train(self, job: Job) -> Curves:
+    def train(self, job: Job, tell: Tell = in_silence) -> Curves:
         """Train a job, member after member."""
         self.spec, spec, began = job.spec, job.spec, time.perf_counter()
         shape = (len(job.candidates), len(job.run_seeds))
@@ -55,6 +55,7 @@ class KerasFit:
             for seed, run_seed in enumerate(job.run_seeds):
                 trained = train_member(job.spec, candidate, run_seed)
                 outputs[place, seed] = trained.outputs
+                tell(len(outputs) / (shape[0] * shape[1]))
                 for name, curve in trained.curves.items():
                     shown[name][place, seed] = curve
         diverged = np.asarray(~(np.isfinite(shown["loss"]) & np.isfinite(shown["val_loss"])).all(axis=-1))

@@ -12,6 +12,7 @@ import inspect
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, NamedTuple
 
 import jax
@@ -23,12 +24,13 @@ from numpy.typing import NDArray
 from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import SCORE, compile_model, initial_state
 from sweep.engines.scoring import class_shares, right_rows, scores_of
-from sweep.engines.spec import Curves, Float32, Job, Shape, TrainingSpec, batch_order
+from sweep.engines.spec import Curves, Float32, Job, Shape, Tell, TrainingSpec, batch_order, in_silence
 from sweep.engines.watching import MONITORS, State, Watching
 from sweep.schedules import closed_loop_class
 
 VALIDATED_ROWS = 256  # at once, where the loss is a mean over rows
 PREDICTED_VALUES = 2**22  # at once
+TELL_SECONDS = 1.0  # between two words on how far a job is
 TILE_BYTES = 2**30  # of a program, with all that it is given
 
 
@@ -134,12 +136,19 @@ class KerasPopulation:
         """Say whether `spec` differs in its rows alone."""
         return spec.is_resplit_of(self.spec)
 
-    def train(self, job: Job) -> Curves:
+    def train(self, job: Job, tell: Tell = in_silence) -> Curves:
         """Train every member of `job`, in several calls of a smaller program if they do not fit the memory at once."""
         shape = self.fitting(job)
         if shape == job.shape:
-            return self.train_with_weights(job)[0]
-        groups = [[self.train_with_weights(part)[0] for part in parts] for parts in job.divided(shape)]
+            return self.train_with_weights(job, tell)[0]
+        divided = job.divided(shape)
+        done, size = count(), len(divided) * len(divided[0])
+
+        def trained(part: Job) -> Curves:
+            before = next(done)
+            return self.train_with_weights(part, lambda share: tell((before + share) / size))[0]
+
+        groups = [[trained(part) for part in parts] for parts in divided]
         return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
 
     def fitting(self, job: Job) -> Shape:
@@ -158,7 +167,9 @@ class KerasPopulation:
             )
             shape = halved
 
-    def train_with_weights(self, job: Job, epochs: int | None = None) -> tuple[Curves, Members]:
+    def train_with_weights(
+        self, job: Job, tell: Tell = in_silence, epochs: int | None = None
+    ) -> tuple[Curves, Members]:
         """Train every member of `job`; return its curves, and all members of its shape as they ended.
 
         With `epochs`, the training ends after as many, and its curves are zeros from there on.
@@ -166,9 +177,14 @@ class KerasPopulation:
         began = time.perf_counter()
         arguments = self._arguments(job)
         program = self._program(job, arguments)
-        progress, *given = arguments
-        end = np.int32(job.spec.epochs if epochs is None else epochs)
-        progress = program.run(progress, np.int32(0), end, *given)
+        progress, given = arguments[0], jax.device_put(arguments[1:])
+        end, first, chunk = job.spec.epochs if epochs is None else epochs, 0, 1
+        while first < end:
+            last, started = min(first + chunk, end), time.perf_counter()
+            progress = jax.block_until_ready(program.run(progress, np.int32(first), np.int32(last), *given))
+            chunk = max(1, int((last - first) * TELL_SECONDS / (time.perf_counter() - started)))
+            first = last
+            tell(first / end)
         members = self._finished(progress.members)
         shown = {name: np.asarray(curve).transpose(2, 1, 0) for name, curve in progress.curves.items()}
         return self._curves(job, shown, members, arguments[-1], began), members

@@ -27,7 +27,7 @@ from tensorflow.python.framework import ops
 from sweep.candidate import layer_factors
 from sweep.engines.dense import HiddenLayerNetwork
 from sweep.engines.scoring import final_scores
-from sweep.engines.spec import Curves, Job, TrainingSpec, batch_order
+from sweep.engines.spec import Curves, Job, Tell, TrainingSpec, batch_order, in_silence
 from sweep.engines.updates import SLOTS, Rule, score, update
 from sweep.engines.watching import MONITORS, State, Watching
 from sweep.schedules import closed_loop_class
@@ -116,8 +116,9 @@ class Population:
         """Say whether `spec` differs in its rows alone."""
         return spec.is_resplit_of(self.spec)
 
-    def train(self, job: Job) -> Curves:
-        """Train every member of `job`."""
+    def train(self, job: Job, tell: Tell = in_silence) -> Curves:
+        """Train every member of `job`, in about a second."""
+        del tell
         return self.train_with_weights(job)[0]
 
     def train_with_weights(self, job: Job) -> tuple[Curves, Members]:

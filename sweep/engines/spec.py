@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Literal, Protocol, Self, TypeAlias, TypeVar
@@ -193,6 +193,13 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Share:
+    """How much of a job a trainer has done, between 0 and 1."""
+
+    done: float
+
+
+@dataclass(frozen=True)
 class Choice:
     """Which engine trains a study's networks, and what a trainer measured of it.
 
@@ -272,14 +279,24 @@ class Curves:
 BY_RUN = tuple(each.name for each in fields(Curves) if each.name not in ("seconds", "scores"))
 
 
+Tell: TypeAlias = Callable[[float], None]
+
+
+def in_silence(share: float) -> None:
+    """Tell nobody."""
+
+
 class Engine(Protocol):
     """Trains jobs of one spec."""
 
     def accepts(self, spec: TrainingSpec) -> bool:
         """Say whether jobs of `spec` can be trained without building another engine."""
 
-    def train(self, job: Job) -> Curves:
-        """Train a job; return the curves of its candidates and run seeds, without what its shape was filled with."""
+    def train(self, job: Job, tell: Tell = in_silence) -> Curves:
+        """Train a job; return the curves of its candidates and run seeds, without what its shape was filled with.
+
+        An engine whose jobs take long tells about every second which share of the job is done.
+        """
 
 
 def ranges(count: int, size: int) -> list[range]:

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import IO, Self, cast
 
-from sweep.engines.spec import Backend, Choice, Curves, Job, Probe, TrainingSpec
+from sweep.engines.spec import Backend, Choice, Curves, Job, Probe, Share, TrainingSpec, in_silence
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.compile_cache import CompileCache, default_cache
@@ -43,8 +43,8 @@ class WorkerProcess:
             self.pipe.send_bytes(content.getbuffer())
         self.spec = job.spec
 
-    def receive(self) -> Curves | Choice | None:
-        """Return the curves or the choice, or None if the process is dead; raise what it raised."""
+    def receive(self) -> Curves | Choice | Share | None:
+        """Return what the process sent, or None if it is dead; raise what it raised."""
         try:
             answer = self.pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -52,7 +52,7 @@ class WorkerProcess:
         if isinstance(answer, SweepError):
             self.spec = None  # it may not have it
             raise answer
-        if not isinstance(answer, Curves | Choice):
+        if not isinstance(answer, Curves | Choice | Share):
             raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
         return answer
 
@@ -66,12 +66,16 @@ class WorkerProcess:
 
 @dataclass
 class Pool:
-    """`workers` single-thread trainer processes, started at once and kept until `close`."""
+    """`workers` single-thread trainer processes, started at once and kept until `close`.
+
+    `on_shares` gets the trainings that running jobs are worth by what they have done so far.
+    """
 
     workers: int
     cache: CompileCache = field(default_factory=default_cache)
     command: Sequence[str] = (sys.executable, "-m", worker.__name__)
     backend: Backend = "tensorflow"
+    on_shares: Callable[[float], None] = in_silence
     restarts: int = field(default=0, init=False)
     _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
     _datasets: DatasetFile | None = field(default=None, init=False)
@@ -95,7 +99,7 @@ class Pool:
         `TrainingFailed` says that a job raised an error, or killed its trainer three times.
         """
         datasets, numbered = self._fill_up(), dict(enumerate(jobs))
-        waiting, tries = deque(numbered), dict.fromkeys(numbered, 0)
+        waiting, tries, shares = deque(numbered), dict.fromkeys(numbered, 0), dict[int, float]()
         try:
             while waiting or self._busy():
                 for trainer in self._trainers:
@@ -107,9 +111,15 @@ class Pool:
                 for pipe in wait(list(busy)):
                     number, trainer = busy[cast(Connection, pipe)]
                     trainer.busy = None
-                    curves = trainer.receive()
-                    if isinstance(curves, Curves):
-                        yield number, curves
+                    answer = trainer.receive()
+                    if isinstance(answer, Share):
+                        trainer.busy, job = number, numbered[number]
+                        shares[number] = answer.done * len(job.candidates) * len(job.run_seeds)
+                        self.on_shares(sum(shares.values()))
+                        continue
+                    shares.pop(number, None)
+                    if isinstance(answer, Curves):
+                        yield number, answer
                     else:
                         self._replace(trainer, retry=tries[number] < TRIES)
                         waiting.appendleft(number)

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sweep.data.table import Dataset
-from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, TrainingSpec
+from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Share, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution.compile_cache import FLAG
 
@@ -153,12 +153,17 @@ def serve(pipe: Any, jobs: JobReader) -> None:
                 answer, engine = choose(asked)
             else:
                 engine = engine_for(asked.spec, engine)
-                answer = engine.train(asked)
+                answer = engine.train(asked, lambda share: send(pipe, Share(share)))
         except SweepError as error:
             answer = error
         except Exception as error:
             answer = TrainingFailed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-        pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+        send(pipe, answer)
+
+
+def send(pipe: Any, answer: Any) -> None:
+    """Send an answer."""
+    pipe.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 
 
 def choose(asked: Probe) -> tuple[Choice, Engine | None]:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from sweep.engines.spec import Curves, Engine, Job, TrainingSpec
+from sweep.engines.spec import Curves, Engine, Job, Tell, TrainingSpec, in_silence
 from sweep.errors import BadInput
 from sweep.execution import worker
 from sweep.execution.worker import JobReader, engine_for
@@ -28,7 +28,7 @@ class EchoEngine:
     def accepts(self, spec: TrainingSpec) -> bool:
         return spec.is_resplit_of(self.spec)
 
-    def train(self, job: Job) -> Curves:
+    def train(self, job: Job, tell: Tell = in_silence) -> Curves:
         match job.spec.architecture.build:
             case "nowhere:model":
                 raise BadInput("model.build", "`nowhere:model` cannot be imported.")
