@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE, WIDTH
 from sweep.config.study_file import read_study_file
+from sweep.data.arrays import Arrays
 from sweep.data.columns import ColumnRole, told_missing
 from sweep.data.description import ColumnAnswer, TableAnswer, describe_table
 from sweep.data.table import DataKeys
@@ -41,11 +42,14 @@ def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
     given: dict[str, Any] = {}
     chosen: dict[str, Any] = {}
     metric: MetricName | None = None
+    where: Path | Arrays = file
+    function: str | None = None
     if file.suffix == ".toml":
         study = read_study_file(file)
         given = study.plan.data.keys.model_dump(exclude_defaults=True)
-        chosen, metric = {"split": study.plan.split.kind}, study.plan.search.metric
-        file = study.data_path
+        split, metric = study.plan.split, study.plan.search.metric
+        chosen = {"split": split.kind} if "kind" in split.model_fields_set else {}
+        where, function = study.source(), study.plan.data.function
     roles = dict(given.get("roles", {}))
     for word in options.get("roles", ()):
         column, _, role = word.rpartition("=")
@@ -56,13 +60,15 @@ def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
         keys = DataKeys.model_validate(given | dict(options) | {"roles": roles})
     except ValidationError as error:
         raise first_problem(error, "data") from error
-    return describe_table(file, keys.form, keys.stated, metric).model_copy(update=chosen)
+    name = "" if function is None else function
+    return describe_table(where, keys.form, keys.stated, metric, name).model_copy(update=chosen)
 
 
 def show_table(found: TableAnswer) -> None:
     """Show a file's form, its columns with their roles, the task, and the doubts; about 60 lines at most."""
     console = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
-    console.print(f"{found.file}: {found.rows:,} rows, {len(found.columns):,} columns\n", style="bold")
+    what = f"rows of shape {list(found.shape)}" if found.shape else f"rows, {len(found.columns):,} columns"
+    console.print(f"{found.file}: {found.rows:,} {what}\n", style="bold")
     table = Table(**TABLE_STYLE)
     table.add_column("", justify="right")
     table.add_column("column", no_wrap=True)
@@ -149,17 +155,18 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
     """Yield what was found about the file and the task, a word and a sentence each."""
     form = {
         key: found.data[key]
-        for key in ("format", "delimiter", "decimal", "encoding", "comment", "header")
+        for key in ("format", "kind", "delimiter", "decimal", "encoding", "comment", "header")
         if key in found.data
     }
     yield "form", ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in form.items())
     for note in found.notes:
         yield "found", note
     label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
-    yield "label", f"column {label.number}, {_name(label)}"
+    yield "label", _name(label) if found.shape else f"column {label.number}, {_name(label)}"
     yield "task", f"{found.task}, since {found.why}" if found.why != "as stated" else f"{found.task}, as stated"
     unit = f", {len(found.classes)} classes" if found.classes else ""
-    yield "inputs", f"{found.inputs:,} columns{unit}; split {found.split}, metric {found.metric}"
+    kind = "values in a row" if found.shape else "columns"
+    yield "inputs", f"{found.inputs:,} {kind}{unit}; split {found.split}, metric {found.metric}"
     if found.classes:
         commonest = max(found.classes, key=lambda label: found.classes[label])
         yield "to beat", f"always `{_short(commonest)}` is right in {found.baseline:.2%} of the rows"

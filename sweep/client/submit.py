@@ -47,6 +47,8 @@ class Draft:
         plan = read_as_written(path, overrides)
         if plan.model.build is not None:
             raise BadInput("model.build", "cannot be given to a server; name a registered model by `model.name`.")
+        if plan.data.function is not None:
+            raise BadInput("data.function", "cannot be given to a server; name a registered data set by `data.name`.")
         datasets = client.read("/v1/datasets", DatasetsAnswer).datasets
         models = client.read("/v1/models", ModelsAnswer).models
         tables = {each.name: RegisteredData(file="-", **each.reading.model_dump()) for each in datasets}

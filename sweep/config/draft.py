@@ -62,7 +62,8 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     file = os.path.relpath(Path(found.file).resolve(), target.resolve().parent)
     label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
     file_name = _comment(Path(found.file).name)
-    yield f"# A first study of {file_name}: {found.rows:,} rows, {found.inputs:,} columns to learn from."
+    what = "values in a row" if found.shape else "columns"
+    yield f"# A first study of {file_name}: {found.rows:,} rows, {found.inputs:,} {what} to learn from."
     yield "# What was found of the file is stated, and may be changed; `sweep data` shows it."
     for doubt in found.doubts[:MOST_LISTED]:
         yield f"# Doubt: {_comment(doubt)}."
@@ -72,14 +73,22 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield "[data]"
     for key, value in (found.data | {"file": file}).items():
         yield f"{key} = {_value(value)}" + _why(key, label.why, found)
-    yield 'scale = "standard"            # or "minmax", "robust", "none"; fitted on the training rows'
+    if len(found.shape) == 1:
+        yield 'scale = "none"                # the model takes the numbers as they are'
+    elif found.shape:
+        yield 'scale = "standard"            # or "minmax", "none"; all values alike, by the training rows'
+    else:
+        yield 'scale = "standard"            # or "minmax", "robust", "none"; fitted on the training rows'
     if any(column.missing for column in found.columns if column.is_input):
         yield 'missing = "median"            # fills numbers, and tells the network; or "drop", "refuse"'
     if any(column.role is ColumnRole.WORDS for column in found.columns):
         yield 'words = "onehot"              # one input for each word; or "ordinal"'
     yield from ("", "[split]")
-    yield f'kind = {_value(found.split)}           # a random draw; or "tail", the last rows'
+    drawn = "as the data give them" if found.split == "given" else "a random draw"
+    yield f'kind = {_value(found.split)}           # {drawn}; or "tail", the last rows'
     yield from ("fraction = 0.33", "split_seed = 0", "", "[model]")
+    if found.shape:
+        yield '# build = "my_module:build"   # a function of input_shape and classes that returns a Keras model'
     yield f"hidden = [{_units(found)}]"
     yield from ('activation = "relu"', "", "[training]")
     yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}")

@@ -50,23 +50,29 @@ def _named_within(table: str) -> Iterator[None]:
 class DataPlan(DataKeys):
     """Where the rows come from: a `file`, relative to the study file, or the `name` of a registered data set.
 
-    The other keys say how to read it; those of a registered one are filled in from the registry.
+    Or a `function` (`module:function`) that returns arrays: `(x, y)`, or such pairs to train and to validate on. The
+    other keys say how to read it; those of a registered one are filled in from the registry.
     """
 
     file: str | None = None
     name: Name | None = None
+    function: FunctionName | None = None
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> Self:
-        if self.file is None and self.name is None:
-            raise BadInput("data.file", "is missing; or give the `name` of a registered data set.")
-        if self.file is not None and self.name is not None:
-            raise BadInput("data.name", "give either `file` or `name`, not both.")
+        given = [key for key in ("file", "name", "function") if getattr(self, key) is not None]
+        if not given:
+            raise BadInput("data.file", "is missing; or give the `name` of a registered data set, or a `function`.")
+        if len(given) > 1:
+            raise BadInput(f"data.{given[1]}", f"give either `{given[0]}` or `{given[1]}`, not both.")
         return self
 
 
 class SplitPlan(StrictModel):
-    """Which rows validate: a stratified or plain random draw with a seed of its own, or the last `fraction` of them."""
+    """Which rows validate: a stratified or plain random draw with a seed of its own, or the last `fraction` of them.
+
+    `given` is for data that come as pairs to train and to validate on, and what these have unless another is stated.
+    """
 
     kind: SplitKind = "stratified"
     fraction: float = Field(default=0.33, gt=0, lt=1)

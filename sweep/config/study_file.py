@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from sweep.config.plan import Plan, settle_metric
 from sweep.config.registry import NAME_RULE, NO_NAMES, Registry, read_registry
+from sweep.data.arrays import Arrays, call_source
 from sweep.data.table import DataKeys, Dataset
 from sweep.errors import BadInput, field_name, first_problem, nearest
 from sweep.schedules.foreign import explain_word
@@ -22,6 +23,7 @@ from sweep.task import Task
 
 OF_ANOTHER = "unknown key for this `name`; another one has it."
 PATTERNS = dict.fromkeys(("name", "data.name", "model.name"), NAME_RULE) | {"model.build": "`module:function`"}
+PATTERNS["data.function"] = PATTERNS["model.build"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,30 @@ class StudyFile:
             BadInput: as `settle_metric` does.
         """
         data = self.plan.data.model_copy(update={key: getattr(dataset.keys, key) for key in DataKeys.model_fields})
-        plan = settle_metric(self.plan, Task.of(len(dataset.classes)))
-        return replace(self, plan=plan.model_copy(update={"data": data}))
+        plan, split = settle_metric(self.plan, Task.of(len(dataset.classes))), self.plan.split
+        if dataset.train_rows is not None and "kind" not in split.model_fields_set:
+            split = split.model_copy(update={"kind": "given"})
+        if dataset.train_rows is not None and split.kind == "given":  # new draws are of the same size
+            rows = len(dataset.targets)
+            split = split.model_copy(update={"fraction": (rows - dataset.train_rows - 0.5) / rows})
+        return replace(self, plan=plan.model_copy(update={"data": data, "split": split}))
 
     @property
     def data_path(self) -> Path:
-        """The data file, found from the study file's own folder, or by its registered name."""
+        """The data file, found from the study file's own folder, or by its registered name; refuses a function."""
         data = self.plan.data
+        if data.function is not None:
+            raise BadInput("data.function", f"must be a file for this, got the function `{data.function}`.")
         return self.path.parent / data.file if data.file is not None else self.registry.data_path(str(data.name))
+
+    def source(self) -> Path | Arrays:
+        """Return where the rows are read from: a file, or the arrays that a function of the user's own gives.
+
+        Raises:
+            BadInput: as `call_source` does.
+        """
+        function = self.plan.data.function
+        return self.data_path if function is None else call_source(function)
 
     @property
     def build(self) -> str | None:

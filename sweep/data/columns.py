@@ -64,6 +64,7 @@ class ColumnRole(StrEnum):
     CONSTANT = "constant"
     EMPTY = "empty"
     DROPPED = "dropped"
+    ARRAY = "array"
 
 
 INPUTS = (ColumnRole.NUMBER, ColumnRole.WORDS, ColumnRole.DATE)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
+from sweep.data.arrays import Arrays
 from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_columns
 from sweep.data.doubts import find_doubts
 from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
-from sweep.data.table import SplitKind
+from sweep.data.table import SplitKind, read_shaped_label
 from sweep.model import Answer
 from sweep.task import DEFAULT_METRICS, MetricName, TaskName
 
 MOST_WORDS = 8  # that are listed
+MOST_ROWS = 1_000  # of arrays, that show a median
 
 
 class ColumnAnswer(Answer):
@@ -27,7 +31,7 @@ class ColumnAnswer(Answer):
     Attributes:
         number: counted from 1.
         name: as the file has it, empty without a header.
-        role: number, words, date, label, id, constant, empty or dropped.
+        role: number, words, date, label, id, constant, empty or dropped; array for rows that keep their shape.
         why: the reason for the role, empty where it is plain.
         distinct: how many different values it has.
         missing: the number of missing cells by what stands in them.
@@ -65,7 +69,8 @@ class TableAnswer(Answer):
         why: the reason for the task.
         classes: rows by class; empty for numbers.
         unlabelled: rows without a label.
-        inputs: the number of columns that the network sees.
+        inputs: the number of columns that the network sees, or of values in a row of arrays.
+        shape: of one row of arrays, empty for columns.
         split: how rows to validate are chosen unless a study file says otherwise.
         metric: what ranks candidates unless a study file says otherwise.
         baseline: the accuracy of always answering the commonest class, or the root mean squared error of the mean.
@@ -84,6 +89,7 @@ class TableAnswer(Answer):
     classes: dict[str, int]
     unlabelled: int
     inputs: int
+    shape: tuple[int, ...] = ()
     split: SplitKind
     metric: MetricName
     baseline: float
@@ -92,19 +98,25 @@ class TableAnswer(Answer):
     doubts: tuple[str, ...]
 
 
-def describe_table(path: Path, form: Form, stated: Stated, metric: MetricName | None = None) -> TableAnswer:
-    """Read a file and say what it holds; `metric` is what ranks, if that is stated.
+def describe_table(
+    where: Path | Arrays, form: Form, stated: Stated, metric: MetricName | None = None, name: str = ""
+) -> TableAnswer:
+    """Read a file and say what it holds, or arrays called `name`; `metric` is what ranks, if that is stated.
 
     Raises:
         BadInput: on what is stated wrongly, or on `data.file`.
     """
-    table = read_table(path, form)
+    table = read_table(where, form)
+    place = Path(name) if isinstance(where, Arrays) else where
+    split: SplitKind = "stratified" if table.train_rows is None else "given"
+    if table.inputs is not None:
+        return _describe_arrays(place, table, table.inputs, stated, metric).model_copy(update={"split": split})
     found = find_columns(table, stated)
     target = found.values[found.label.position]
     counts = target.value_counts() if found.classes else pd.Series(dtype="int64")
     share = float(counts.max() / counts.sum()) if found.classes else 0.0
     return TableAnswer(
-        file=str(path),
+        file=str(place),
         sha256=table.sha256,
         rows=len(table.columns),
         form=table.form,
@@ -114,12 +126,56 @@ def describe_table(path: Path, form: Form, stated: Stated, metric: MetricName | 
         classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(found.classes)},
         unlabelled=int(target.isna().sum()),
         inputs=len(found.inputs),
-        split="stratified",
+        split=split,
         metric=metric or DEFAULT_METRICS[found.task],
         baseline=share if found.classes else float(target.std(ddof=0)),
-        data=state_all(path.name, table, found, stated),
+        data=state_all(place.name, table, found, stated),
         notes=table.notes,
         doubts=find_doubts(found, metric),
+    )
+
+
+def _describe_arrays(
+    place: Path, table: Table, inputs: NDArray[Any], stated: Stated, metric: MetricName | None
+) -> TableAnswer:
+    target = read_shaped_label(table, stated)
+    names = table.arrays[:2] or ("x", "y")
+    counts = target.values.value_counts() if target.classes else pd.Series(dtype="int64")
+    values = ColumnAnswer(
+        number=1,
+        name=names[0],
+        role=ColumnRole.ARRAY,
+        why=f"{inputs.dtype} [{', '.join(map(str, inputs.shape))}]",
+        distinct=0,
+        missing={},
+        low=float(inputs.min()),
+        middle=float(np.median(inputs[:MOST_ROWS])),
+        high=float(inputs.max()),
+    )
+    label = values.model_copy(
+        update={"number": 2, "name": names[1], "role": ColumnRole.LABEL, "why": "", "low": None, "middle": None}
+    )
+    if not target.classes:
+        low, middle, high = np.nanquantile(target.values.to_numpy("float64"), [0, 0.5, 1]).tolist()
+        label = label.model_copy(update={"low": low, "middle": middle, "high": high})
+    return TableAnswer(
+        file=str(place),
+        sha256=table.sha256,
+        rows=len(inputs),
+        form=table.form,
+        columns=(values, label),
+        task=target.task,
+        why=target.why,
+        classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(target.classes)},
+        unlabelled=int(target.values.isna().sum()),
+        inputs=math.prod(inputs.shape[1:]),
+        shape=inputs.shape[1:],
+        split="stratified",
+        metric=metric or DEFAULT_METRICS[target.task],
+        baseline=float(counts.max() / counts.sum()) if target.classes else float(target.values.std(ddof=0)),
+        data={"file": place.name, "kind": "array", "task": target.task},
+        notes=table.notes,
+        doubts=(),
     )
 
 

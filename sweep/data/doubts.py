@@ -309,6 +309,28 @@ def _form(found: Columns) -> Iterator[str]:
         yield "pairs of columns look like the two halves of numbers with a decimal comma, which need quotes around them"
 
 
+def column_notes(found: Columns) -> list[str]:
+    """Return what the columns are, where it is not plain."""
+    shown = []
+    for role, one, many in (
+        (ColumnRole.WORDS, "is read as categories", "are read as categories"),
+        (ColumnRole.DATE, "is read as days since 1970", "are read as days since 1970"),
+        (ColumnRole.ID, "is left out, since it only tells rows apart", "are left out, since they only tell rows apart"),
+        (ColumnRole.CONSTANT, "is left out, since all its cells are the same", "are left out, since each is constant"),
+        (ColumnRole.EMPTY, "is left out, since it is empty", "are left out, since they are empty"),
+    ):
+        columns = [column for column in found.columns if column.role is role]
+        if columns:
+            words = one if len(columns) == 1 else many
+            shown.append(f"{listed([column.shown for column in columns])} {words}")
+    codes = [column for column in found.inputs if column.written == "codes" and column.why != AS_STATED]
+    shown += [f"{column.shown} holds {column.why}, and is no number" for column in codes]
+    if not found.classes:
+        why = found.why if found.why == AS_STATED else f"since {found.why}"
+        shown.append(f"{found.label.shown} is predicted as a number, {why}")
+    return shown
+
+
 def listed(items: Sequence[str], between: str = ", ") -> str:
     """Return items in one sentence, at most 5."""
     more = [f"{len(items) - MOST_LISTED:,} more"] if len(items) > MOST_LISTED else []

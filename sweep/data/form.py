@@ -53,6 +53,8 @@ class Form(StrictModel):
         quote: what surrounds a cell that holds the delimiter.
         header: whether the first row holds the names of the columns.
         na_values: cells that stand for a missing value.
+        kind: `array` keeps the rows of an .npz archive or a function in their shape; rows of one dimension are a
+            table's columns unless it is stated.
     """
 
     format: Literal["csv", "arff", "parquet", "npz"] | None = None
@@ -63,6 +65,7 @@ class Form(StrictModel):
     quote: str | None = None
     header: bool | None = None
     na_values: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    kind: Literal["table", "array"] | None = None
 
     @field_validator("delimiter", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -72,10 +72,15 @@ class WordsInput(StrictModel):
 
 
 class Preparation(StrictModel):
-    """How each input column becomes inputs of the network, in order; kept with a study and written into a script."""
+    """How each input column becomes inputs of the network, in order; kept with a study and written into a script.
+
+    Arrays have no columns: all their values are shifted and scaled alike.
+    """
 
     numbers: Annotated[tuple[NumberInput, ...], Field(strict=False)]
     words: Annotated[tuple[WordsInput, ...], Field(strict=False)]
+    shift: float = 0.0
+    scale: float = 1.0
 
     @property
     def width(self) -> int:
@@ -100,16 +105,18 @@ class Preparation(StrictModel):
             names += [f"{words.name} is rare"] * words.rare + [f"{words.name} is missing"] * words.missing
         return names
 
-    def apply(self, values: Float64) -> NDArray[np.float32]:
-        """Return the inputs of the network, `[rows, width]`.
+    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the inputs of the network, `[rows, width]`; float32, or int32 for arrays of it.
 
         Args:
             values: numbers, then places of words in `categories` (beyond them for rare words), `[rows, columns]`,
                 in the order of `numbers` and `words`; NaN for a missing cell. Without any columns, values of any shape
-                are inputs as they are.
+                become inputs of this shape.
         """
         if not self.numbers and not self.words:
-            return values.astype(np.float32)
+            if (self.shift, self.scale) == (0.0, 1.0):
+                return values.astype(np.int32 if values.dtype == np.int32 else np.float32)
+            return (values - np.float32(self.shift)) / np.float32(self.scale)
         split, found = len(self.numbers), np.empty((len(values), self.width), np.float32)
         fill, shift, scale = np.array([[each.fill, each.shift, each.scale] for each in self.numbers]).reshape(-1, 3).T
         indicators = [number.indicator for number in self.numbers]
@@ -197,10 +204,11 @@ class Layout:
         """The number of inputs of the network."""
         return Preparation(numbers=self.numbers, words=self.words).width
 
-    def fit(self, values: Float64) -> Preparation:
-        """Fit the preparation on rows to train on, `[rows, columns]`."""
+    def fit(self, values: NDArray[Any]) -> Preparation:
+        """Fit the preparation on rows to train on, `[rows, columns]`, or `[rows, ...]` without columns."""
         if not self.width:
-            return Preparation(numbers=(), words=())
+            mean, deviation = _scaling_of_all(values, self.scale)
+            return Preparation(numbers=(), words=(), shift=mean, scale=deviation)
         split = len(self.numbers)
         fill, shift, scale = np.zeros(split), np.zeros(split), np.ones(split)
         numbers = values[:, :split] if split else values
@@ -235,6 +243,18 @@ class Layout:
             return robust.center_, robust.scale_
         minmax = MinMaxScaler().fit(numbers)
         return minmax.data_min_, 1 / minmax.scale_
+
+
+def _scaling_of_all(values: NDArray[Any], scale: Scale) -> tuple[float, float]:
+    """Return what is subtracted from every value of an array, and what the difference is divided by."""
+    if scale == "minmax":
+        return float(values.min()), float(values.max()) - float(values.min()) or 1.0
+    if scale == "standard":
+        mean = float(values.mean(dtype=np.float64))
+        parts = (values[first : first + ROWS_AT_ONCE] for first in range(0, len(values), ROWS_AT_ONCE))
+        square = sum(float(np.square(part - np.float32(mean)).sum(dtype=np.float64)) for part in parts)
+        return mean, float(np.sqrt(square / values.size)) or 1.0
+    return 0.0, 1.0
 
 
 def _places(column: Column, name: str, cells: pd.Series, rare: float) -> tuple[WordsInput, Float64]:

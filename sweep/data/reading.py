@@ -22,8 +22,10 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sweep.data.arff import arff_columns
+from sweep.data.arrays import Arrays, read_archive
 from sweep.data.blocks import THREADS, read_blocks
 from sweep.data.cells import are_codes, by_value, find_codes, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
@@ -49,8 +51,6 @@ ARFF_BYTES = 4 * 1024 * 1024  # for the attributes above the rows
 CHUNK_CELLS = 2_000_000  # that are read at once
 COMPRESSED: Mapping[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
-PAIRS = "x y, X y, X Y, data target, data labels, features labels, features target, inputs targets, images labels"
-ARRAY_NAMES = tuple(tuple(pair.split()) for pair in PAIRS.split(", "))
 NOTHING_STATED = Form()
 
 
@@ -69,6 +69,8 @@ class Table:
         label: the position of the label if the file itself tells it.
         begin: lines of text above the first row of data.
         arrays: the names of the arrays with the inputs and the label, of `.npz`.
+        inputs: rows that keep their shape, `[rows, ...]`; the label is then the only column.
+        train_rows: so many first rows are given to train on and the others to validate on.
     """
 
     columns: pd.DataFrame
@@ -81,6 +83,8 @@ class Table:
     label: int | None = None
     begin: int = 0
     arrays: tuple[str, ...] = ()
+    inputs: NDArray[Any] | None = None
+    train_rows: int | None = None
 
     def shown(self, position: int) -> str:
         """Return a column's number, counted from 1, and its name, as messages have it."""
@@ -102,24 +106,28 @@ class Table:
         return names.index(which)
 
 
-def read_table(path: Path, form: Form = NOTHING_STATED) -> Table:
-    """Read a file of rows: text with any delimiter, ARFF, Parquet or NumPy's `.npz`, compressed or not.
+def read_table(where: Path | Arrays, form: Form = NOTHING_STATED) -> Table:
+    """Read rows: a file of text with any delimiter, ARFF, Parquet or NumPy's `.npz`, compressed or not; or arrays.
 
     Args:
-        path: the file.
+        where: the file, or arrays.
         form: what is stated about it.
 
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if it cannot be read as a table.
     """
-    source = _Source.of(path)
+    if isinstance(where, Arrays):
+        return _table_of(where, form)
+    source = _Source.of(where)
     try:
         kind = form.format or source.kind
+        if form.kind == "array" and kind != "npz":
+            raise BadInput("data.kind", f"must be table, since {where.name!r} is no .npz archive.")
         form = form.model_copy(update={"format": kind})
         if kind == "parquet":
             return _read_parquet(source, form)
         if kind == "npz":
-            return _read_npz(source, form)
+            return _table_of(replace(read_archive(source.path), sha256=source.sha256), form)
         return _read_arff(source, form) if kind == "arff" else _read_rows(source, form)
     except (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise BadInput("data.file", f"must be readable, got {error}.") from error
@@ -332,7 +340,8 @@ def _with_missing(
         if pd.to_numeric(some(cells.dropna()), errors="coerce").notna().any() and not are_codes(cells):
             numbers = by_value(cells, lambda text: pd.to_numeric(text, errors="coerce"))
             columns[position] = numbers if numbers.notna().sum() == cells.notna().sum() else cells
-        if not looks_measured(cells.dropna().iloc[:SAMPLE_LINES]):
+        are_numbers = pd.api.types.is_numeric_dtype(columns[position])
+        if not are_numbers and not looks_measured(cells.dropna().iloc[:SAMPLE_LINES]):
             wordy.add(int(position))
     for place, codes in find_codes(columns, rows, as_text).items():
         columns[place] = codes
@@ -414,34 +423,22 @@ def _read_parquet(source: _Source, form: Form) -> Table:
     )
 
 
-def _read_npz(source: _Source, form: Form) -> Table:
-    try:
-        with np.load(source.path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except ValueError as error:
-        raise BadInput("data.file", f"must be an .npz archive of plain arrays, got: {error}.") from error
-    pair = next((pair for pair in ARRAY_NAMES if set(pair) <= arrays.keys()), None)
-    if pair is None and len(arrays) == 2:  # the one with one number a row is the label
-        pair = tuple(sorted(arrays, key=lambda name: arrays[name].size, reverse=True))
-    x, y = (arrays[pair[0]], arrays[pair[1]]) if pair else (None, None)
-    if x is None or y is None or x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or x.dtype.kind not in "iufb":
-        got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise BadInput("data.file", f"must hold `x` [rows, features] and `y` [rows], got {got or 'nothing'}.")
-    if not len(x):
-        raise BadInput("data.file", "must hold rows of data, got arrays without rows.")
-    y = y.reshape(len(y), -1)
-    if y.shape[1] > 1 and not ((y != 0).sum(axis=1) == 1).all():
-        raise BadInput("data.file", f"must hold `y` [rows], one label a row, got {y.shape[1]}.")
-    targets = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]
-    targets = np.char.decode(targets) if targets.dtype.kind == "S" else targets
-    features = pd.DataFrame(x.reshape(len(x), -1))
-    columns = features.assign(**{"y": targets}).set_axis(range(features.shape[1] + 1), axis="columns")
-    names = (*(f"x{place}" for place in range(features.shape[1])), "y")
-    form = form.model_copy(update={"header": True, "na_values": ()})
-    notes = (
-        [f"the array {pair[0]!r} has the inputs, {pair[1]!r} the label"] if pair and pair not in ARRAY_NAMES[:2] else []
-    )
-    notes += [f"rows of {x.shape[1:]} numbers are read as {features.shape[1]} columns"] if x.ndim > 2 else []
-    notes += ["labels of one 1 in each row are read as its place"] if y.shape[1] > 1 else []
-    table = Table(columns, names, form, source.sha256, notes=tuple(notes), arrays=tuple(pair or ()))
-    return _with_missing(table, lambda which: [columns[which].astype("str")])
+def _table_of(arrays: Arrays, form: Form) -> Table:
+    """Return arrays as a table, of columns or, with rows of more than one dimension, of a label beside the inputs."""
+    rows, shape, notes = len(arrays.inputs), arrays.inputs.shape[1:], list(arrays.notes)
+    form = form.model_copy(update={"format": "npz", "header": True, "na_values": ()})
+    facts: dict[str, Any] = {"sha256": arrays.sha256, "arrays": arrays.names, "train_rows": arrays.train_rows}
+    if form.kind == "array" or (form.kind is None and len(shape) > 1):
+        inputs, labels = arrays.as_given(), pd.DataFrame({0: arrays.labels})
+        notes += [f"rows of {' x '.join(map(str, shape))} numbers keep their shape"] if form.kind is None else []
+        form = form.model_copy(update={"kind": "array"})
+        table = Table(labels, ("y",), form, notes=tuple(notes), inputs=inputs, label=0, **facts)
+    else:
+        features = pd.DataFrame(arrays.inputs.reshape(rows, -1))
+        columns = features.assign(**{"y": arrays.labels}).set_axis(range(features.shape[1] + 1), axis="columns")
+        names = (*(f"x{place}" for place in range(features.shape[1])), "y")
+        notes += [f"rows of {shape} numbers are read as {features.shape[1]} columns"] if len(shape) > 1 else []
+        if form.kind is None and arrays.inputs.dtype.kind in "iu" and len(shape) == 1 and shape[0] > 1:
+            notes.append('whole numbers are read as columns of a table; kind = "array" keeps them as sequences')
+        table = Table(columns, names, form, notes=tuple(notes), **facts)
+    return _with_missing(table, lambda which: [table.columns[which].astype("str")])

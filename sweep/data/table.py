@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from sweep.data.arrays import Arrays
 from sweep.data.columns import (
     Column,
     ColumnRole,
@@ -25,16 +26,16 @@ from sweep.data.columns import (
     refuse_beyond,
     told_missing,
 )
-from sweep.data.doubts import find_doubts, listed
+from sweep.data.doubts import column_notes, find_doubts, listed
 from sweep.data.form import Form
-from sweep.data.label import AS_STATED
+from sweep.data.label import AS_STATED, Target, read_label
 from sweep.data.preparation import Layout, Preparation, Scale
-from sweep.data.reading import NOTHING_STATED, read_table
+from sweep.data.reading import NOTHING_STATED, Table, read_table
 from sweep.errors import BadInput
 from sweep.task import MetricName, TaskName
 
 Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
-SplitKind: TypeAlias = Literal["stratified", "random", "tail"]
+SplitKind: TypeAlias = Literal["stratified", "random", "tail", "given"]
 MOST_GROUPS = 10  # of numbers, whose shares a stratified split keeps
 LARGEST = 1e150  # whose square is finite in double precision
 
@@ -48,7 +49,8 @@ class DataKeys(Form):
         roles: what columns are, where it is found wrongly.
         labels: labels to be read as other labels.
         task: `classes` or `numbers`, what the label holds.
-        scale: how numbers are scaled, by what the training rows show.
+        scale: how numbers are scaled, by what the training rows show; `standard` for a table, `none` for arrays, all
+            of whose values are scaled alike.
         missing: `median` fills a missing number and tells the network so, `drop` leaves the row out.
         words: one input for each category, or one for all, the category's place in the alphabet.
         rare: categories of fewer than this share of the training rows share one input.
@@ -59,7 +61,7 @@ class DataKeys(Form):
     roles: dict[str, StatedRole] = Field(default={})
     labels: dict[str, str] = Field(default={})
     task: TaskName | None = None
-    scale: Scale = "standard"
+    scale: Scale | None = None
     missing: Literal["median", "drop", "refuse"] = "median"
     words: Literal["onehot", "ordinal"] = "onehot"
     rare: float = Field(default=0.01, ge=0, lt=1)
@@ -85,10 +87,11 @@ ARRAYS = DataKeys(scale="none")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table as a preparation reads it.
+    """A table as a preparation reads it, or arrays.
 
     Attributes:
-        values: numbers, and places of words; `[rows, columns]`, or as a network reads them if the layout has no column.
+        values: numbers, and places of words, `[rows, columns]`; or, if the layout has no column, arrays `[rows, ...]`
+            of numbers, or of int32 where rows are sequences of integers.
         targets: class indices, or numbers if there are no classes; `[rows]`.
         classes: the label of each class index, sorted as text.
         layout: what the columns of `values` become.
@@ -99,9 +102,10 @@ class Dataset:
         begin: lines of text above the first row of data.
         arrays: the names of the arrays with the inputs and the label, of `.npz`.
         notes: what a reader of the data should know, a sentence each.
+        train_rows: so many first rows are given to train on, and the others to validate on.
     """
 
-    values: NDArray[np.float64]
+    values: NDArray[Any]
     targets: Targets
     classes: tuple[str, ...]
     layout: Layout
@@ -112,6 +116,7 @@ class Dataset:
     begin: int = 0
     arrays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    train_rows: int | None = None
 
     @classmethod
     def of_arrays(
@@ -124,12 +129,26 @@ class Dataset:
     @property
     def features(self) -> int:
         """The number of inputs of a network."""
-        return self.layout.width or self.values.shape[1]
+        return self.layout.width or math.prod(self.values.shape[1:])
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one row of arrays that have more than one dimension; empty for others."""
+        return self.values.shape[1:] if self.values.ndim > 2 else ()
+
+    def flattened(self) -> Dataset:
+        """Return the rows as a stack of dense layers takes them: numbers `[rows, features]`."""
+        values = self.values.reshape(len(self.values), -1)
+        if values.dtype == np.int32:
+            values = values.astype(np.float32)
+        shape = " x ".join(map(str, self.row_shape))
+        note = (f"rows of {shape} numbers are flattened for a stack of dense layers",) if shape else ()
+        return replace(self, values=values, notes=(*self.notes, *note))
 
     @cached_property
     def digest(self) -> str:
         """Hexadecimal digest of what is trained on: one file may be read in several ways."""
-        found = hashlib.sha256(repr((self.values.shape, self.classes, self.layout)).encode())
+        found = hashlib.sha256(repr((self.values.shape, self.values.dtype, self.classes, self.layout)).encode())
         for array in (self.values, self.targets):
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
@@ -139,7 +158,8 @@ class Dataset:
 class Split:
     """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
-    The arrays are made each time they are asked for: inputs `[rows, features]`, targets `[rows]`.
+    The arrays are made each time they are asked for: inputs `[rows, features]`, or as the arrays have them, and targets
+    `[rows]`.
     """
 
     dataset: Dataset
@@ -153,7 +173,7 @@ class Split:
         return cls(dataset, train_index, validation_index, dataset.layout.fit(dataset.values[train_index]))
 
     @property
-    def train_inputs(self) -> NDArray[np.float32]:
+    def train_inputs(self) -> NDArray[Any]:
         """The inputs to train on."""
         return self.preparation.apply(self.dataset.values[self.train_index])
 
@@ -163,7 +183,7 @@ class Split:
         return self._scaled(self.train_index)
 
     @property
-    def validation_inputs(self) -> NDArray[np.float32]:
+    def validation_inputs(self) -> NDArray[Any]:
         """The inputs to validate on."""
         return self.preparation.apply(self.dataset.values[self.validation_index])
 
@@ -198,25 +218,28 @@ class Split:
         return ((targets - shift) / scale).astype(np.float32)
 
 
-def read_dataset(path: Path, keys: DataKeys, metric: MetricName | None = None) -> Dataset:
-    """Read a file and prepare its columns; what is not stated is found, and said in the data set's notes.
+def read_dataset(where: Path | Arrays, keys: DataKeys, metric: MetricName | None = None) -> Dataset:
+    """Read a file, or arrays, and prepare the columns; what is not stated is found, and said in the data set's notes.
 
     `metric` is what ranks, if that is stated: some doubts are about another one.
 
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if the file cannot be read as a table.
     """
-    table = read_table(path, keys.form)
+    table = read_table(where, keys.form)
+    if table.inputs is not None:
+        return _of_shaped_rows(table, table.inputs, keys)
     found = find_columns(table, keys.stated)
     found, missing = _complete_rows(found, keys)
-    layout, values = Layout.of(found, scale=keys.scale, words=keys.words, rare=keys.rare)
+    keys = keys.model_copy(update={"scale": keys.scale or "standard"})
+    layout, values = Layout.of(found, scale=keys.scale or "standard", words=keys.words, rare=keys.rare)
     targets = found.values[found.label.position].to_numpy(np.int32 if found.classes else np.float64)
     most = float(np.finfo(np.float32).max) if keys.scale == "none" else LARGEST
     for column in (column for column in found.inputs if column.role is not ColumnRole.WORDS):
         refuse_beyond(column.shown, found.values[column.position], most)
     if keys.header:
         _refuse_header_of_data(found)
-    notes = (*table.notes, *_column_notes(found), *missing, *find_doubts(found, metric))
+    notes = (*table.notes, *column_notes(found), *missing, *find_doubts(found, metric))
     place, name = found.label.position, found.label.name
     label = keys.label if keys.label is not None else -1 if place == len(found.columns) - 1 else name or place
     settled = keys.model_copy(update={"header": table.form.header, "label": label, "task": found.task})
@@ -232,7 +255,58 @@ def read_dataset(path: Path, keys: DataKeys, metric: MetricName | None = None) -
         begin=table.begin,
         arrays=table.arrays,
         notes=notes,
+        train_rows=None if table.train_rows is None else int((found.values.index < table.train_rows).sum()),
     )
+
+
+def _of_shaped_rows(table: Table, inputs: NDArray[Any], keys: DataKeys) -> Dataset:
+    """Return arrays whose rows keep their shape."""
+    target = read_shaped_label(table, keys.stated)
+    if keys.scale == "robust" or (keys.scale not in (None, "none") and inputs.dtype == np.int32):
+        able = "none for sequences of integers" if inputs.dtype == np.int32 else "none, standard or minmax for arrays"
+        raise BadInput("data.scale", f"must be {able}, got {keys.scale}.")
+    scale: Scale = keys.scale or "none"
+    labelled = target.values.notna().to_numpy()
+    notes, train_rows = list(table.notes), table.train_rows
+    if inputs.dtype == np.int32:
+        notes.append(f"inputs are whole numbers from {inputs.min()} to {inputs.max()}")
+    else:
+        told = {"none": "as they are", "standard": "by one mean and deviation", "minmax": "by one range"}[scale]
+        low, high = f"{inputs.min():.6g}", f"{inputs.max():.6g}"
+        notes.append(f"inputs from {low} to {high} are given to the model {told}")
+    if not target.classes:
+        why = target.why if target.why == AS_STATED else f"since {target.why}"
+        notes.append(f"the label is predicted as a number, {why}")
+    if not labelled.all():
+        notes.append(f"{_rows(int((~labelled).sum()))} without a label left out")
+        inputs = inputs[labelled]
+        train_rows = None if train_rows is None else int(labelled[:train_rows].sum())
+    targets = target.values[labelled].to_numpy(np.int32 if target.classes else np.float64)
+    settled = {"header": True, "label": -1, "task": target.task, "scale": scale, "kind": "array"}
+    return Dataset(
+        inputs,
+        targets,
+        target.classes,
+        Layout(scale=scale),
+        table.sha256,
+        keys.model_copy(update=settled),
+        form=table.form,
+        arrays=table.arrays,
+        notes=tuple(notes),
+        train_rows=train_rows,
+    )
+
+
+def read_shaped_label(table: Table, stated: Stated) -> Target:
+    """Return what the label of arrays holds, or refuse what is stated of columns that they do not have."""
+    for key, given in (("drop", stated.drop), ("roles", stated.roles)):
+        if given:
+            raise BadInput(
+                f"data.{key}", 'must be left out for arrays, which have no columns; or state kind = "table".'
+            )
+    if stated.label not in (None, -1, "y"):
+        raise BadInput("data.label", f"must be left out for arrays, whose label is an array, got {stated.label!r}.")
+    return read_label(table, 0, stated.task, stated.labels)
 
 
 def _refuse_header_of_data(found: Columns) -> None:
@@ -272,28 +346,6 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
     return found, notes
 
 
-def _column_notes(found: Columns) -> list[str]:
-    """Return what the columns are, where it is not plain."""
-    shown = []
-    for role, one, many in (
-        (ColumnRole.WORDS, "is read as categories", "are read as categories"),
-        (ColumnRole.DATE, "is read as days since 1970", "are read as days since 1970"),
-        (ColumnRole.ID, "is left out, since it only tells rows apart", "are left out, since they only tell rows apart"),
-        (ColumnRole.CONSTANT, "is left out, since all its cells are the same", "are left out, since each is constant"),
-        (ColumnRole.EMPTY, "is left out, since it is empty", "are left out, since they are empty"),
-    ):
-        columns = [column for column in found.columns if column.role is role]
-        if columns:
-            words = one if len(columns) == 1 else many
-            shown.append(f"{listed([column.shown for column in columns])} {words}")
-    codes = [column for column in found.inputs if column.written == "codes" and column.why != AS_STATED]
-    shown += [f"{column.shown} holds {column.why}, and is no number" for column in codes]
-    if not found.classes:
-        why = found.why if found.why == AS_STATED else f"since {found.why}"
-        shown.append(f"{found.label.shown} is predicted as a number, {why}")
-    return shown
-
-
 def _rows(number: int) -> str:
     return f"{number} row{'' if number == 1 else 's'}"
 
@@ -301,10 +353,18 @@ def _rows(number: int) -> str:
 def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int) -> Split:
     """Divide a data set's rows: the last `fraction` validates, or a random draw that may keep the classes' shares.
 
+    `given` takes the rows that the data themselves give to train and to validate on.
+
     Raises:
         BadInput: on `split.fraction` if either side gets no row, or too few for every class; on `split.kind` if a
-            class has no row to train on.
+            class has no row to train on, or no rows are given.
     """
+    if kind == "given":
+        if dataset.train_rows is None:
+            rule = "must be stratified, random or tail, since the data do not say which rows validate"
+            raise BadInput("split.kind", f"{rule}, got given.")
+        order = np.arange(len(dataset.targets), dtype=np.int32)
+        return _checked(Split.of(dataset, order[: dataset.train_rows], order[dataset.train_rows :]), kind)
     if kind == "tail":
         return split_tail(dataset, fraction)
     if kind == "stratified":

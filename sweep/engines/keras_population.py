@@ -35,10 +35,7 @@ TILE_BYTES = 2**30  # of a program, with all that it is given
 
 
 class Members(NamedTuple):
-    """The variables of every member, `[seeds, candidates, ...]`: Keras' groups, in Keras' order.
-
-    The state of a random generator is `[seeds, ...]`: candidates of a run seed draw as often, so they share masks.
-    """
+    """The variables of every member, `[seeds, candidates, ...]`: Keras' groups, in Keras' order."""
 
     trained: list[Any]
     others: list[Any]
@@ -128,8 +125,6 @@ class KerasPopulation:
             (next(place for place, each in enumerate(variables) if each is rate), factor)
             for (rate,), (_, factor) in zip(own, self.study.optimizers, strict=True)
         ]
-        others = [None if "seed_generator" in each.path else 0 for each in self.model.non_trainable_variables]
-        self._axes = Members(0, others, 0)  # type: ignore[arg-type]  # of the candidates, as `vmap` takes them
         self._closed_loop = {name: closed_loop_class(name) for name in spec.closed_loop}
         self._metrics = self._built_metrics()
         self._adds_losses = self._finds_losses()
@@ -252,20 +247,11 @@ class KerasPopulation:
         kept, self._drawn = self._drawn, {}
         for seed in dict.fromkeys(run_seeds):
             self._drawn[seed] = kept.get(seed) or list(initial_state(compile_model(self.spec, seed)))
-        trained, others, optimizer = (
-            [np.stack(arrays) for arrays in zip(*group, strict=True)]
+        groups = [
+            [np.repeat(np.stack(arrays)[:, None], candidates, axis=1) for arrays in zip(*group, strict=True)]
             for group in zip(*(self._drawn[seed] for seed in run_seeds), strict=True)
-        )
-
-        def repeated(stacked: NDArray[Any]) -> NDArray[Any]:
-            return np.repeat(stacked[:, None], candidates, axis=1)
-
-        axes = self._axes.others
-        return Members(
-            list(map(repeated, trained)),
-            [repeated(each) if axis == 0 else each for each, axis in zip(others, axes, strict=True)],
-            list(map(repeated, optimizer)),
-        )
+        ]
+        return Members(*groups)
 
     def _epochs(self, progress: Progress, first: Any, end: Any, course: Course, training: Rows, held: Rows) -> Progress:
         """Train through the epochs from `first` to before `end`."""
@@ -298,8 +284,7 @@ class KerasPopulation:
         """Train through one epoch; return its loss as Keras reports it, and the rows that were right."""
         size, (seeds, rows) = self.spec.batch_size, order.shape
         full, candidates = rows // size, gain.shape[1]
-        inner = jax.vmap(self._step, (self._axes, 0, None, 0, 0, 0), (self._axes, 0, 0))
-        train = jax.vmap(inner, (0, 0, 0, 0, None, None))
+        train = jax.vmap(jax.vmap(self._step, (0, 0, None, 0, 0, 0)), (0, 0, 0, 0, None, None))
 
         def step(carried: Any, at: Any, places: Any) -> Any:
             members, metrics, right, _ = carried
@@ -362,7 +347,7 @@ class KerasPopulation:
         rows = held.targets.shape[0]
         size = min(self.spec.batch_size if self._adds_losses else VALIDATED_ROWS, rows)
         seeds, candidates = members.optimizer[0].shape[:2]
-        test = jax.vmap(jax.vmap(self._test, (self._axes, 0, None)), (0, 0, None))
+        test = jax.vmap(jax.vmap(self._test, (0, 0, None)), (0, 0, None))
 
         def step(carried: Any, places: Any) -> Any:
             metrics, right, _ = carried
@@ -419,7 +404,7 @@ class KerasPopulation:
                 optimizer.finalize_variable_values(self.model.trainable_variables)
             return [scope.get_current_value(variable) for variable in self.model.trainable_variables]
 
-        return members._replace(trained=jax.jit(jax.vmap(jax.vmap(averaged, (self._axes,))))(members))
+        return members._replace(trained=jax.jit(jax.vmap(jax.vmap(averaged)))(members))
 
     def _outputs(self, members: Members, seed: int, inputs: Any) -> Float32:
         """Return what a seed's members predict, `[candidates, rows, outputs]`: a share for each class, or a number."""
@@ -439,8 +424,7 @@ class KerasPopulation:
         def member(trained: list[Any], others: list[Any]) -> Any:
             return self.model.predict_step((trained, others), (inputs,))[0]
 
-        of_seed = [each[seed] for each in trained], [each[seed] for each in others]
-        return jax.vmap(member, (0, self._axes.others))(*of_seed)
+        return jax.vmap(member)([each[seed] for each in trained], [each[seed] for each in others])
 
 
 class _Followed:

@@ -39,10 +39,9 @@ ENVIRONMENT = {
 }
 JAX_CACHE = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
-QUICK = "--xla_backend_optimization_level=1"  # halves the compilation of Dropout's program; training is as fast
 SPEC = "the spec of the job before"
-# Where a dataset lies in the file: the offset, the shape of its values, and the size of all else, behind its targets.
-Place: TypeAlias = tuple[int, tuple[int, ...], int]
+# Where a dataset lies in the file: the offset, the shape and type of its values, and the size of all else, behind them.
+Place: TypeAlias = tuple[int, tuple[int, ...], str, int]
 
 
 class DatasetFile:
@@ -53,17 +52,17 @@ class DatasetFile:
         self._places: dict[str, Place] = {}
 
     def place(self, dataset: Dataset) -> Place:
-        """Return where `dataset` lies, its values and right behind them its targets; written if it is new."""
+        """Return where `dataset` lies, its targets and right behind them its values; written if it is new."""
         if dataset.digest not in self._places:
             end = self.file.seek(0, os.SEEK_END)
             offset = -(-end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
             self.file.seek(offset)
-            self.file.write(np.ascontiguousarray(dataset.values, np.float64).data)
             self.file.write(np.ascontiguousarray(dataset.targets, np.float64).data)
+            self.file.write(np.ascontiguousarray(dataset.values).data)
             rest = pickle.dumps((dataset.targets.dtype, dataset.classes, dataset.layout, dataset.sha256))
             self.file.write(rest)
             self.file.flush()
-            self._places[dataset.digest] = offset, dataset.values.shape, len(rest)
+            self._places[dataset.digest] = offset, dataset.values.shape, dataset.values.dtype.str, len(rest)
         return self._places[dataset.digest]
 
 
@@ -103,12 +102,12 @@ class JobReader:
 
     def _load(self, place: Place) -> Dataset:
         if self._dataset is None or self._dataset[0] != place:
-            offset, shape, rest = place
+            offset, shape, dtype, rest = place
             rows, size = shape[0], int(np.prod(shape))
-            arrays = 8 * (size + rows)
+            arrays = 8 * rows + np.dtype(dtype).itemsize * size
             file = mmap.mmap(self._descriptor, arrays + rest, access=mmap.ACCESS_READ, offset=offset)
-            values = np.frombuffer(file, np.float64, size).reshape(shape)
-            targets = np.frombuffer(file, np.float64, rows, offset=8 * size)
+            targets = np.frombuffer(file, np.float64, rows)
+            values = np.frombuffer(file, dtype, size, offset=8 * rows).reshape(shape)
             kind, classes, layout, sha256 = pickle.loads(file[arrays:])
             self._dataset = (place, Dataset(values, targets.astype(kind), classes, layout, sha256))
         return self._dataset[1]
@@ -121,9 +120,8 @@ def environment(cache: Path | None = None, backend: Backend = "tensorflow") -> d
         cache: the folder for compiled programs.
         backend: what Keras computes with.
     """
-    wanted = {"XLA_FLAGS": [XLA_FLAGS, *([QUICK] if backend == "jax" else [])]}
-    wanted |= {} if cache is None else {"TF_XLA_FLAGS": [f"{FLAG}={cache}"]}
-    flags = {name: " ".join(dict.fromkeys([*os.environ.get(name, "").split(), *more])) for name, more in wanted.items()}
+    wanted = {"XLA_FLAGS": XLA_FLAGS} | ({} if cache is None else {"TF_XLA_FLAGS": f"{FLAG}={cache}"})
+    flags = {name: " ".join(dict.fromkeys([*os.environ.get(name, "").split(), flag])) for name, flag in wanted.items()}
     kept = {} if cache is None else JAX_CACHE | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
     return os.environ | ENVIRONMENT | {"KERAS_BACKEND": backend} | flags | kept
 

@@ -123,7 +123,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
         BadInput: if the data are not those of the study.
     """
     trial, found, plan = stored.trial, study_file.plan.data, stored.study.plan or study_file.plan
-    data = plan.data.model_copy(update={"file": found.file, "name": found.name})
+    data = plan.data.model_copy(update={"file": found.file, "name": found.name, "function": found.function})
     kept = replace(study_file, plan=plan.model_copy(update={"data": data}))
     # No registry is there where a script runs.
     network = plan.model.model_copy(update={"name": None, "build": kept.build})
@@ -140,7 +140,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
     chosen = Chosen(
         plan=plan,
         split=problem.split,
-        data_place=data_place or kept.data_path.resolve(),
+        data_place=data_place or (Path() if plan.data.function is not None else kept.data_path.resolve()),
         timeline=problem.timeline,
         candidate=SearchSpace(plan.search).read_candidate(trial),
         trial=trial.trial,
@@ -172,8 +172,15 @@ def schedule_answer(chosen: Chosen) -> ScheduleAnswer:
 
 
 def write_script(chosen: Chosen) -> str:
-    """Return the script."""
+    """Return the script.
+
+    Raises:
+        BadInput: for a study of arrays that keep their shape, or of a function.
+    """
     plan, candidate = chosen.plan, chosen.candidate
+    if plan.data.function is not None or chosen.dataset.form.kind == "array" or chosen.dataset.train_rows is not None:
+        what = "a function's rows" if plan.data.function is not None else "arrays that keep their shape or their split"
+        raise BadInput("as", f"must be json or model, since no script reads {what} yet.")
     code = write_code(candidate.schedule, chosen.timeline, candidate.momentum)
     title = f"Train the network of the study `{plan.name}` with the learning-rate schedule `{candidate.schedule.name}`."
     momentum_name = "beta_1" if isinstance(plan.optimizer, AdaptiveMoments) else "momentum"

@@ -21,6 +21,7 @@ def is_prepared(split: Split) -> bool:
     """Say whether the network's inputs and outputs are other than the file's numbers as they are."""
     preparation, target = split.preparation, split.target_unit
     moved = any((number.shift, number.scale, number.indicator) != (0.0, 1.0, False) for number in preparation.numbers)
+    moved = moved or (preparation.shift, preparation.scale) != (0.0, 1.0)
     return moved or takes_names(preparation) or target != (0.0, 1.0)
 
 
@@ -34,13 +35,18 @@ def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
 
     Its input is an array `[rows, columns]` of the file's columns of numbers in their order, NaN where missing; a table
     with words has a dictionary instead, of one array `[rows, 1]` for each column by its name: numbers, or texts, empty
-    where missing. Dates are days since 1970.
+    where missing. Dates are days since 1970. Arrays are taken as they are given.
     """
     preparation = split.preparation
     if not is_prepared(split):
         return model
     if takes_names(preparation):
         inputs, prepared = _by_name(preparation)
+    elif not preparation.numbers:
+        values, factor = split.dataset.values, 1 / preparation.scale
+        inputs = keras.Input(values.shape[1:], name="rows", dtype="int32" if values.dtype == np.int32 else "float32")
+        scaled = (preparation.shift, preparation.scale) != (0.0, 1.0)
+        prepared = keras.layers.Rescaling(factor, offset=-preparation.shift * factor)(inputs) if scaled else inputs
     else:
         inputs = keras.Input((len(preparation.numbers),), name="rows")
         prepared = _numbers(inputs, preparation.numbers)
@@ -63,9 +69,12 @@ def told_inputs(split: Split) -> str:
             f"{name} ({'text' if _is_text(column) else kinds.get(column.column, 'number')})"
             for name, column in _named(preparation).items()
         ]
-        return f"a dictionary of arrays [rows, 1] with the file's cells: {listed(names)}"
+        return f"a dictionary of arrays [rows, 1] with the file's cells: {listed(names) or 'all'}"
     names = [each.name + (f" ({kinds[each.column]})" if each.column in kinds else "") for each in preparation.numbers]
     absent = ", NaN where missing" if any(number.indicator for number in preparation.numbers) else ""
+    if split.dataset.form.kind == "array":
+        shape = ", ".join(map(str, ("rows", *split.dataset.values.shape[1:])))
+        return f"an array [{shape}] with the numbers as they are given"
     width = len(names) or split.dataset.features
     return f"an array [rows, {width}] with the file's numbers{absent}: {listed(names) or 'all'}"
 

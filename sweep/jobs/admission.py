@@ -48,7 +48,11 @@ def admit(tables: Mapping[str, Any], registry: Registry) -> Plan:
         BadInput: for whatever a study file may not hold, and for files, functions and too much work besides.
     """
     # Files and functions are refused before anything else is said about them.
-    for table, key, instead in (("data", "file", "data set"), ("model", "build", "model")):
+    for table, key, instead in (
+        ("data", "file", "data set"),
+        ("data", "function", "data set"),
+        ("model", "build", "model"),
+    ):
         section = tables.get(table)
         if isinstance(section, Mapping) and section.get(key) is not None:
             reason = f"cannot be given to a server; name a registered {instead} by `{table}.name`."
@@ -104,7 +108,7 @@ def named_data(plan: Plan, sha256: str, registered: Collection[DatasetAnswer]) -
     Raises:
         NotFound: if no registered data set is the same, read in the same way.
     """
-    if plan.data.file is None:
+    if plan.data.name is not None:
         return plan
     for known in registered:
         if (known.sha256, known.reading) == (sha256, plan.data.keys):

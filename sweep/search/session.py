@@ -30,7 +30,9 @@ from sweep.task import METRICS, MetricName
 def read_data(study_file: StudyFile) -> tuple[StudyFile, Dataset]:
     """Read the study file's data; return it behind the study file, in which what was found in the data is stated."""
     plan = study_file.plan
-    dataset = read_dataset(study_file.data_path, plan.data.keys, plan.search.metric)
+    dataset = read_dataset(study_file.source(), plan.data.keys, plan.search.metric)
+    if study_file.build is None and not dataset.layout.width:
+        dataset = dataset.flattened()
     return study_file.settled(dataset), dataset
 
 
@@ -44,6 +46,7 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         hidden=plan.model.hidden,
         activation=plan.model.activation,
         build=study_file.build,
+        shape=dataset.row_shape,
     )
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)

@@ -150,14 +150,16 @@ class SplitCheck:
 
 def check_split(split: Split) -> SplitCheck:
     """Check one split, and the order of the file that its rows come from."""
-    train, validation, has_classes = split.train_inputs, split.validation_inputs, bool(split.dataset.classes)
+    has_classes, are_arrays = bool(split.dataset.classes), bool(split.dataset.row_shape)
+    train, validation = _flat(split.train_inputs), _flat(split.validation_inputs)
     in_file = split.dataset.targets if has_classes else above_median(split.dataset.targets)
     table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
     repeated = np.isin(_row_keys(validation), _row_keys(train))
     whole = (np.column_stack(side) for side in ((validation, split.validation_targets), (train, split.train_targets)))
     tested, trained = map(_row_keys, whole)
     alike = np.isin(tested, trained)
-    constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0
+    # A corner of all images may well be black.
+    constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0 if not are_arrays else np.zeros(0, bool)
     told = constant & ~np.isin(np.arange(len(constant)), split.preparation.spare)
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
     sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
@@ -171,12 +173,18 @@ def check_split(split: Split) -> SplitCheck:
         duplicates=int(repeated.sum()),
         contradictions=int((repeated & ~alike).sum()) if has_classes else 0,
         constant_columns=tuple(np.flatnonzero(told).tolist()),
-        unlearnable_columns=tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
+        unlearnable_columns=()
+        if are_arrays
+        else tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
         one_row=1 / len(validation) if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
         names=() if names == [f"column {number + 1}" for number in range(len(names))] else tuple(names),
         target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
+
+
+def _flat(rows: NDArray[Any]) -> NDArray[Any]:
+    return rows.reshape(len(rows), -1)
 
 
 def _row_keys(table: NDArray[Any]) -> NDArray[np.void]:
@@ -196,7 +204,7 @@ def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
 
     It tells classes apart if each lies in a range of its own, and numbers if they rise, or fall, with it.
     """
-    inputs, targets = split.validation_inputs[:most_rows], split.validation_targets[:most_rows]
+    inputs, targets = _flat(split.validation_inputs[:most_rows]), split.validation_targets[:most_rows]
     order = np.argsort(inputs, axis=0, kind="stable")
     values, sorted_targets = np.take_along_axis(inputs, order, axis=0), targets[order]
     steps = np.diff(sorted_targets, axis=0)

@@ -345,7 +345,8 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         * (unit if metric.unit == OF_THE_TARGET else 1)
         for metric in task.metrics
     }
-    widths = np.sqrt(np.mean(np.square(split.train_inputs, dtype=np.float64), axis=0))
+    rows = split.train_inputs.reshape(split.train_rows, -1)
+    widths = np.sqrt(np.mean(np.square(rows, dtype=np.float64), axis=0))
     names = split.preparation.names() or [f"input {place + 1}" for place in range(len(widths))]
     return SplitFacts(
         classes=classes,
@@ -356,6 +357,6 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         train_class_rows=tuple(train.tolist()),
         unlike=found.unlike,
         uninformed={name: score for name, score in known.items() if math.isfinite(score)},
-        widest=(names[int(widths.argmax())], float(widths.max())),
+        widest=None if rows.dtype == np.int32 else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
     )

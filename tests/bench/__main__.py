@@ -25,7 +25,6 @@ SECTIONS = {
     "scale": "scale",
     "memory": "memory",
     "tables": "tables",
-    "models": "models",
     "peers": "peers",
     "kills": "kills",
     "recipes": "recipes",

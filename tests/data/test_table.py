@@ -326,7 +326,7 @@ def test_a_fraction_outside_0_and_1_is_refused_by_every_split() -> None:
     for fraction in (0.0, 1.0, -0.5, 33.0):
         with pytest.raises(BadInput, match=r"^split\.fraction: must leave rows to train and to validate"):
             split_tail(table("abab"), fraction)
-        for kind in get_args(SplitKind):
+        for kind in sorted({*get_args(SplitKind)} - {"given"}):
             with pytest.raises(BadInput, match=r"^split\.fraction: must leave rows to train and to validate"):
                 split_rows(table("abab"), kind, fraction, 0)
 

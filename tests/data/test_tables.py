@@ -1,7 +1,7 @@
 """Files as people have them: each is read with the right rows, roles, values and classes, or refused by one message.
 
 `tables/expected.json` says for each file what is right. `roles` has one letter a column: number, words, date, label,
-id, constant, empty. Tables in Parquet need pyarrow, which is no dependency.
+id, constant, empty; `form` states some of its form. Tables in Parquet need pyarrow, which is no dependency.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 from sweep.data.columns import ColumnRole, find_columns
 from sweep.data.doubts import find_doubts
+from sweep.data.form import Form
 from sweep.data.reading import read_table
 from sweep.errors import BadInput
 
@@ -38,7 +39,7 @@ def test_every_file_has_its_expectation() -> None:
 @pytest.mark.parametrize("name", names(refused=False))
 def test_a_table_is_read_as_its_owner_means_it(name: str) -> None:
     wanted = EXPECTED[name]
-    table = read_table(TABLES / name)
+    table = read_table(TABLES / name, Form(**wanted.get("form", {})))
     found = find_columns(table)
     got = {
         "roles": "".join(LETTERS[column.role] for column in found.columns),

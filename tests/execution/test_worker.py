@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sweep.candidate import Candidate
+from sweep.data.preparation import Layout
 from sweep.data.table import Dataset, Split
 from sweep.engines.spec import Job, Shape, TrainingSpec
 from sweep.execution.worker import DatasetFile, JobReader, JobWriter
@@ -57,6 +59,19 @@ def test_datasets_are_written_once_and_the_last_one_is_kept(small: TrainingSpec,
         first = reader.read(written(other, datasets)).spec.split.dataset
         assert first is reader.read(written(other, datasets)).spec.split.dataset
     assert sizes[0] < sizes[1] == sizes[2] == sizes[3]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float32, np.float64])
+def test_values_keep_their_type(small: TrainingSpec, candidates: list[Candidate], kind: Any) -> None:
+    values = np.arange(45).reshape(5, 3, 3).astype(kind)
+    dataset = Dataset(values, np.arange(5, dtype=np.int32), tuple("abcde"), Layout())
+    rows, datasets = np.arange(5, dtype=np.int32), DatasetFile()
+    job = Job(replace(small, split=Split.of(dataset, rows, rows)), tuple(candidates), (0,), Shape(16, 2))
+    with datasets.file:
+        read = JobReader(datasets.file.fileno()).read(written(job, datasets)).spec.split.dataset
+        assert (read.values.dtype, read.values.shape) == (kind, (5, 3, 3))
+        assert np.array_equal(read.values, values)
+        assert datasets.file.seek(0, 2) < values.nbytes + 8 * 5 + 1000
 
 
 def test_the_digest_is_that_of_the_arrays(small: TrainingSpec) -> None:

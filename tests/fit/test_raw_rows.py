@@ -88,3 +88,16 @@ def test_numbers_as_they_are_need_no_layers_in_front() -> None:
     split = split_rows(dataset, "stratified", 0.4, 0)
     assert for_raw_rows(network, split) is network
     assert told_inputs(split) == "an array [rows, 2] with the file's numbers: all"
+
+
+def test_arrays_are_taken_as_they_are_given(tmp_path: Path) -> None:
+    images = GENERATOR.integers(0, 256, (12, 3, 2)).astype(np.uint8)
+    np.savez(tmp_path / "rows.npz", x=images, y=images.mean(axis=(1, 2)) + 0.5)
+    dataset = read_dataset(tmp_path / "rows.npz", DataKeys(scale="standard"))
+    split = split_rows(dataset, "tail", 0.33, 0)
+    network = keras.Sequential([keras.Input((3, 2)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    for_raw_rows(network, split).save(tmp_path / "raw.keras")
+    (shift, scale), prepared = split.target_unit, split.preparation.apply(images)
+    found = keras.models.load_model(tmp_path / "raw.keras").predict(images.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(found, shift + scale * network.predict(prepared, verbose=0), rtol=1e-3)
+    assert told_inputs(split) == "an array [rows, 3, 2] with the numbers as they are given"

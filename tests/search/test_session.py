@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -11,13 +13,16 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from sweep.config.plan import ClassWeight
-from sweep.data.table import split_tail
+from sweep.config.study_file import StudyFile, read_plan
+from sweep.data.table import Dataset, split_rows, split_tail
+from sweep.engines.spec import TrainingSpec
 from sweep.errors import BadInput
 from sweep.search.loop import to_record
-from sweep.search.session import Objective, check_metric, class_weights
+from sweep.search.session import Objective, check_metric, class_weights, make_spec, read_data
 from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.trials import TrialRecord, read_record
+from sweep.verdict.protocol import split_facts
 from tests.fakes import ROWS, FakeTrainer, make_plan, outcome_of
 from tests.protocols import made_dataset
 
@@ -138,3 +143,48 @@ def test_the_direction_is_that_of_the_metric() -> None:
     study.optimize(by_loss, n_trials=2)
     assert (OBJECTIVE.direction, by_loss.direction) == ("maximize", "minimize")
     assert study.best_value == pytest.approx(min(trial.user_attrs["log_loss"] for trial in study.trials))
+
+
+def images() -> Any:
+    """Return pairs as a study's `data.function` does."""
+    x, y = np.random.default_rng(0).integers(0, 256, (40, 4, 3), np.uint8), np.arange(40) % 2
+    return (x[:30], y[:30]), (x[30:], y[30:])
+
+
+class TestArrays:
+    """A study of arrays from a function, whose model is not built."""
+
+    def spec(self, **tables: Any) -> tuple[StudyFile, TrainingSpec, Dataset]:
+        data = {"name": "s", "data": {"function": f"{__name__}:images"}, "search": {"schedules": {"constant": {}}}}
+        study_file, dataset = read_data(StudyFile(Path(), read_plan(data | tables)))
+        return study_file, make_spec(study_file, dataset), dataset
+
+    def test_a_model_of_ones_own_gets_rows_in_their_shape(self) -> None:
+        study_file, spec, _ = self.spec(model={"build": "a:b"})
+        assert (spec.architecture.input_shape, spec.architecture.features) == ((4, 3), 12)
+        assert spec.split.train_inputs.shape == (30, 4, 3)
+        data, split = study_file.plan.data, study_file.plan.split
+        assert (data.kind, data.scale, data.task, split.kind) == ("array", "none", "classes", "given")
+
+    @pytest.mark.parametrize("hidden", [(5,), (5, 4)])
+    def test_a_stack_of_dense_layers_gets_them_flat(self, hidden: tuple[int, ...]) -> None:
+        _, spec, dataset = self.spec(model={"hidden": hidden})
+        assert (spec.architecture.input_shape, spec.split.train_inputs.shape) == ((12,), (30, 12))
+        assert any("flattened" in note for note in dataset.notes)
+
+    def test_new_draws_are_as_large_as_the_given_ones(self) -> None:
+        study_file, spec, dataset = self.spec()
+        again = split_rows(dataset, "stratified", study_file.plan.split.fraction, 1)
+        assert again.validation_rows == spec.split.validation_rows == 10
+
+    def test_a_stated_split_goes_before_the_given_one(self) -> None:
+        study_file, spec, _ = self.spec(split={"kind": "tail", "fraction": 0.5})
+        assert (study_file.plan.split.kind, spec.split.validation_rows) == ("tail", 20)
+
+    def test_corners_that_are_always_black_are_no_warning(self) -> None:
+        _, spec, dataset = self.spec(model={"build": "a:b"})
+        values = dataset.values.copy()
+        values[:, 0, 0], values[30:, 1, 1], values[35] = 0, 7, values[2]
+        found = split_facts(replace(spec.split, dataset=replace(dataset, values=values)))
+        assert [each for each in found.warnings if "column" in each or "constant" in each] == []
+        assert "validation rows whose inputs were trained on: 1" in found.warnings
