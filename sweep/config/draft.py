@@ -71,7 +71,7 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield f"name = {_value(_name(target))}"
     yield ""
     yield "[data]"
-    for key, value in (found.data | {"file": file}).items():
+    for key, value in (found.data | ({} if "function" in found.data else {"file": file})).items():
         yield f"{key} = {_value(value)}" + _why(key, label.why, found)
     if len(found.shape) == 1:
         yield 'scale = "none"                # the model takes the numbers as they are'

@@ -106,8 +106,17 @@ def describe_table(
     Raises:
         BadInput: on what is stated wrongly, or on `data.file`.
     """
+    if isinstance(where, Arrays):
+        answer = _describe_rows(where, Path(name), form, stated, metric)
+        rest = {key: value for key, value in answer.data.items() if key not in ("file", "format")}
+        return answer.model_copy(update={"data": {"function": name, **rest}})
+    return _describe_rows(where, where, form, stated, metric)
+
+
+def _describe_rows(
+    where: Path | Arrays, place: Path, form: Form, stated: Stated, metric: MetricName | None
+) -> TableAnswer:
     table = read_table(where, form)
-    place = Path(name) if isinstance(where, Arrays) else where
     split: SplitKind = "stratified" if table.train_rows is None else "given"
     if table.inputs is not None:
         return _describe_arrays(place, table, table.inputs, stated, metric).model_copy(update={"split": split})

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from sweep.cli.data import describe
+from sweep.config.draft import write_study
+from sweep.config.study_file import read_study_file
 from sweep.data.arrays import Arrays, call_source
 from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
 from sweep.errors import BadInput
@@ -139,6 +141,18 @@ def test_a_description_has_a_few_lines(tmp_path: Path) -> None:
     assert [column.role.value for column in found.columns] == ["array", "label"]
     assert (found.rows, found.shape, found.inputs, found.classes) == (40, (4, 3), 12, {"0": 20, "1": 20})
     assert found.data == {"file": "rows.npz", "kind": "array", "task": "classes"}
+
+
+def test_a_first_study_of_arrays_can_be_read(tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    write_study(describe(archive(tmp_path, x=IMAGES, y=LABELS), {}), study)
+    read = read_study_file(study)
+    assert (read.plan.data.kind, read.plan.data.scale, read.data_path) == ("array", "standard", tmp_path / "rows.npz")
+    text = study.read_text().replace('file = "rows.npz"', f'function = "{__name__}:pairs"').replace('kind = "s', '# "s')
+    (tmp_path / "other.toml").write_text(text)
+    write_study(describe(tmp_path / "other.toml", {}), tmp_path / "third.toml")
+    third = read_study_file(tmp_path / "third.toml").plan
+    assert (third.data.function, third.data.file, third.split.kind) == (f"{__name__}:pairs", None, "given")
 
 
 # What a user's function may return.
