@@ -11,7 +11,6 @@ import contextlib
 import inspect
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.table import Split
 from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import SCORE, compile_model, initial_state
 from sweep.engines.scoring import class_shares, right_rows, scores_of
@@ -35,7 +35,10 @@ TILE_BYTES = 2**30  # of a program, with all that it is given
 
 
 class Members(NamedTuple):
-    """The variables of every member, `[seeds, candidates, ...]`: Keras' groups, in Keras' order."""
+    """The variables of every member, `[seeds, candidates, ...]`: Keras' groups, in Keras' order.
+
+    The state of a random generator is `[seeds, ...]`: candidates of a run seed draw as often, so they share masks.
+    """
 
     trained: list[Any]
     others: list[Any]
@@ -125,11 +128,15 @@ class KerasPopulation:
             (next(place for place, each in enumerate(variables) if each is rate), factor)
             for (rate,), (_, factor) in zip(own, self.study.optimizers, strict=True)
         ]
+        others = [None if "seed_generator" in each.path else 0 for each in self.model.non_trainable_variables]
+        self._axes = Members(0, others, 0)  # type: ignore[arg-type]  # of the candidates, as `vmap` takes them
+        self._kept: tuple[Split, tuple[Rows, Rows]] | None = None
         self._closed_loop = {name: closed_loop_class(name) for name in spec.closed_loop}
         self._metrics = self._built_metrics()
         self._adds_losses = self._finds_losses()
         self._run = jax.jit(self._epochs, donate_argnums=0)
         self._programs: dict[tuple[Shape, int, int], Program] = {}
+        self._fitting: dict[tuple[Shape, int, int], Shape] = {}
         self._predict = jax.jit(self._predicted)
 
     def accepts(self, spec: TrainingSpec) -> bool:
@@ -153,19 +160,18 @@ class KerasPopulation:
 
     def fitting(self, job: Job) -> Shape:
         """Return the largest shape within the job's whose program, as compiled, fits the memory."""
-        shape = job.shape.within_memory(self.weight_count)
-        while True:
-            part = replace(
-                job, candidates=job.candidates[: shape.candidates], run_seeds=job.run_seeds[: shape.seeds], shape=shape
-            )
-            if self._program(part, self._arguments(part)).memory <= TILE_BYTES or shape.candidates * shape.seeds == 1:
-                return shape
-            halved = (
-                Shape(-(-shape.candidates // 2), shape.seeds)
-                if shape.candidates > 1
-                else Shape(1, -(-shape.seeds // 2))
-            )
-            shape = halved
+        key = (job.shape, job.spec.split.train_rows, job.spec.split.validation_rows)
+        if key not in self._fitting:
+            shape = job.shape.within_memory(self.weight_count)
+            while shape != Shape(1, 1) and self._memory(job, shape) > TILE_BYTES:
+                wide = shape.candidates > 1
+                shape = Shape(-(-shape.candidates // 2), shape.seeds) if wide else Shape(1, -(-shape.seeds // 2))
+            self._fitting[key] = shape
+        return self._fitting[key]
+
+    def _memory(self, job: Job, shape: Shape) -> int:
+        part = job.divided(shape)[0][0]
+        return self._program(part, self._arguments(part)).memory
 
     def train_with_weights(
         self, job: Job, tell: Tell = in_silence, epochs: int | None = None
@@ -212,16 +218,22 @@ class KerasPopulation:
                 compiled = self._run.lower(progress, np.int32(0), np.int32(1), *rest).compile()
             found = compiled.memory_analysis()
             used = found.temp_size_in_bytes + found.argument_size_in_bytes + found.output_size_in_bytes
-            self._programs[key] = Program(compiled, used - found.alias_size_in_bytes)
+            shared = sum(array.nbytes for array in jax.tree.leaves(rest[1:]))  # rows, whatever the shape of the job
+            self._programs[key] = Program(compiled, used - found.alias_size_in_bytes - shared)
         return self._programs[key]
 
     def _rows(self, spec: TrainingSpec) -> tuple[Rows, Rows]:
+        """Return the rows to train on and to validate on; those of the last split are kept."""
         split, classes = spec.split, spec.architecture.classes
+        if self._kept is not None and self._kept[0] is split:
+            return self._kept[1]
         train_targets, held_targets = (
             self.study.targets(each, classes) for each in (split.train_targets, split.validation_targets)
         )
         weights = np.array(spec.class_weights, np.float32)[split.train_targets] if spec.class_weights else None
-        return Rows(split.train_inputs, train_targets, weights), Rows(split.validation_inputs, held_targets, None)
+        rows = Rows(split.train_inputs, train_targets, weights), Rows(split.validation_inputs, held_targets, None)
+        self._kept = split, rows
+        return rows
 
     def _curves(self, job: Job, shown: dict[str, Float32], members: Members, held: Rows, began: float) -> Curves:
         split, wanted = job.spec.split, np.s_[: len(job.candidates), : len(job.run_seeds)]
@@ -247,11 +259,20 @@ class KerasPopulation:
         kept, self._drawn = self._drawn, {}
         for seed in dict.fromkeys(run_seeds):
             self._drawn[seed] = kept.get(seed) or list(initial_state(compile_model(self.spec, seed)))
-        groups = [
-            [np.repeat(np.stack(arrays)[:, None], candidates, axis=1) for arrays in zip(*group, strict=True)]
+        trained, others, optimizer = (
+            [np.stack(arrays) for arrays in zip(*group, strict=True)]
             for group in zip(*(self._drawn[seed] for seed in run_seeds), strict=True)
-        ]
-        return Members(*groups)
+        )
+
+        def repeated(stacked: NDArray[Any]) -> NDArray[Any]:
+            return np.repeat(stacked[:, None], candidates, axis=1)
+
+        axes = self._axes.others
+        return Members(
+            list(map(repeated, trained)),
+            [repeated(each) if axis == 0 else each for each, axis in zip(others, axes, strict=True)],
+            list(map(repeated, optimizer)),
+        )
 
     def _epochs(self, progress: Progress, first: Any, end: Any, course: Course, training: Rows, held: Rows) -> Progress:
         """Train through the epochs from `first` to before `end`."""
@@ -284,7 +305,8 @@ class KerasPopulation:
         """Train through one epoch; return its loss as Keras reports it, and the rows that were right."""
         size, (seeds, rows) = self.spec.batch_size, order.shape
         full, candidates = rows // size, gain.shape[1]
-        train = jax.vmap(jax.vmap(self._step, (0, 0, None, 0, 0, 0)), (0, 0, 0, 0, None, None))
+        inner = jax.vmap(self._step, (self._axes, 0, None, 0, 0, 0), (self._axes, 0, 0))
+        train = jax.vmap(inner, (0, 0, 0, 0, None, None))
 
         def step(carried: Any, at: Any, places: Any) -> Any:
             members, metrics, right, _ = carried
@@ -347,7 +369,7 @@ class KerasPopulation:
         rows = held.targets.shape[0]
         size = min(self.spec.batch_size if self._adds_losses else VALIDATED_ROWS, rows)
         seeds, candidates = members.optimizer[0].shape[:2]
-        test = jax.vmap(jax.vmap(self._test, (0, 0, None)), (0, 0, None))
+        test = jax.vmap(jax.vmap(self._test, (self._axes, 0, None)), (0, 0, None))
 
         def step(carried: Any, places: Any) -> Any:
             metrics, right, _ = carried
@@ -404,7 +426,7 @@ class KerasPopulation:
                 optimizer.finalize_variable_values(self.model.trainable_variables)
             return [scope.get_current_value(variable) for variable in self.model.trainable_variables]
 
-        return members._replace(trained=jax.jit(jax.vmap(jax.vmap(averaged)))(members))
+        return members._replace(trained=jax.jit(jax.vmap(jax.vmap(averaged, (self._axes,))))(members))
 
     def _outputs(self, members: Members, seed: int, inputs: Any) -> Float32:
         """Return what a seed's members predict, `[candidates, rows, outputs]`: a share for each class, or a number."""
@@ -424,7 +446,8 @@ class KerasPopulation:
         def member(trained: list[Any], others: list[Any]) -> Any:
             return self.model.predict_step((trained, others), (inputs,))[0]
 
-        return jax.vmap(member)([each[seed] for each in trained], [each[seed] for each in others])
+        of_seed = [each[seed] for each in trained], [each[seed] for each in others]
+        return jax.vmap(member, (0, self._axes.others))(*of_seed)
 
 
 class _Followed:

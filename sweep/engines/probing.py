@@ -14,7 +14,7 @@ from sweep.errors import BadInput
 
 CALLED = re.compile(r"calling (?:layer )?[`'\"]?(\w+)\.call\(\)|calling layer \"(\w+)\"")
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
-TIMED_STEPS = 4
+TIMED_STEPS, TIMED_EPOCHS = 4, 3
 
 
 def probe(asked: Probe) -> tuple[Choice, Engine | None]:
@@ -38,10 +38,11 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
             job = replace(job, spec=engine.spec)
             shape = engine.fitting(job)
             part = job.divided(shape)[0][0]
-            engine.train_with_weights(part, epochs=0)
-            started, ready = time.perf_counter() - began, time.perf_counter()
-            engine.train_with_weights(part, epochs=1)
-            seconds = time.perf_counter() - ready
+            nothing = engine.train_with_weights(part, epochs=0)[0].seconds  # and it compiles what predicts
+            started = time.perf_counter() - began
+            nothing = min(nothing, engine.train_with_weights(part, epochs=0)[0].seconds)
+            epochs = min(TIMED_EPOCHS, spec.epochs)
+            seconds = max(0.0, engine.train_with_weights(part, epochs=epochs)[0].seconds - nothing) / epochs
         except BadInput:
             raise
         except Exception as error:

@@ -25,6 +25,7 @@ SECTIONS = {
     "scale": "scale",
     "memory": "memory",
     "tables": "tables",
+    "models": "models",
     "peers": "peers",
     "kills": "kills",
     "recipes": "recipes",

@@ -29,7 +29,7 @@ def side_by_side(job: Job) -> Both:
     alone = train_member(job.spec, job.candidates[0], job.run_seeds[0])
     groups = [(members.trained, alone.model.trainable_variables), (members.others, alone.model.non_trainable_variables)]
     pairs = [
-        (np.asarray(ours)[0, 0], np.asarray(theirs))
+        (np.asarray(ours).reshape(-1, *theirs.shape)[0], np.asarray(theirs))
         for group, variables in groups
         for ours, theirs in zip(group, variables, strict=True)
     ]

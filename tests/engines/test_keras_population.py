@@ -188,9 +188,9 @@ class TestProbing:
         return TrainingSpec(split, Architecture(4, 3, build=f"tests.engines.models:{name}"), 2, 16)
 
     def test_a_population_is_taken_where_there_can_be_one(self, few: Split, on_jax: OnJax) -> None:
-        found = on_jax(jax.choice, Probe(job(self.spec(few, "branched"), *[CONSTANT] * 4)))
+        found = on_jax(jax.choice, Probe(job(self.spec(few, "branched"), *[CONSTANT] * 4), "population"))
         assert (found.engine, found.backend, found.shape, found.reason) == ("population", "jax", Shape(4, 2), "")
-        assert 0 < found.step_seconds < 1
+        assert 0 <= found.step_seconds < 1
 
     def test_fit_is_taken_otherwise_and_it_is_said_why(self, few: Split, on_jax: OnJax) -> None:
         found = on_jax(jax.choice, Probe(job(self.spec(few, "eager"), CONSTANT)))
