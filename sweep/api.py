@@ -303,9 +303,10 @@ class Study:
 
     def script(self, trial: int | None = None) -> str:
         """Return a trial as a script that needs Keras and pandas alone; raises as `exported` does."""
-        from sweep.export.script import write_script  # noqa: PLC0415
+        from sweep.export.script import find_form, write_script  # noqa: PLC0415
 
-        return write_script(self.exported(trial))
+        chosen = self.exported(trial)
+        return write_script(chosen, find_form(chosen))
 
     def export(self, form: Literal["keras", "json"] = "keras", trial: int | None = None) -> str:
         """Return a trial as a script (`keras`) or as data (`json`); raises as `exported` does."""

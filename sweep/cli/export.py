@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sweep.api import Study, schedule_json
 from sweep.cli.train import quiet_start
+from sweep.engines.scoring import class_shares
 from sweep.errors import BadInput, nearest
 from sweep.export.script import choose, read_stored
 from sweep.files import check_place, make_folder, replace_file
@@ -64,15 +63,14 @@ def train_again(study: Study, out: Path, trial: int | None) -> None:
     run_seed, rows, split = stored.run_seeds[0], spec.split.validation_rows, spec.split
     training = Training(spec, chosen.candidate, run_seed)
     found = training.run(0, spec.epochs)
-    raw = for_raw_rows(training.model, split)
+    raw = for_raw_rows(training.model, split, training.study.outputs)
     replace_file(out, raw.save, "out")
     if chosen.metric == "accuracy":
         accuracy = found["val_accuracy"][-1]
         print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
     else:
         unit = Unit(METRICS[chosen.metric], rows)
-        outputs = training.model.predict(split.validation_inputs, verbose=0)
-        outputs = np.column_stack([1 - outputs, outputs]) if len(split.dataset.classes) == 2 else outputs
+        outputs = class_shares(training.model.predict(split.validation_inputs, verbose=0), training.study.outputs)
         score = float(unit.metric.score(outputs[None], split.validation_targets)[0])
         score *= split.target_unit[1] if unit.metric.unit == OF_THE_TARGET else 1
         print(f"{unit.name}: {unit.plain(score)} on {rows} validation rows, by the seed {run_seed}")

@@ -18,19 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
-from sweep.engines.scoring import Outputs
-from sweep.engines.spec import Architecture, Float32, TrainingSpec, batch_order, initial_weights
+from sweep.engines.compiled import FIELD, ROOM, is_one_hot, known_loss, said, settled_optimizer
+from sweep.engines.spec import (
+    Architecture,
+    Backend,
+    Float32,
+    ModelForm,
+    Outputs,
+    TrainingSpec,
+    batch_order,
+    initial_weights,
+)
 from sweep.errors import BadInput
 from sweep.task import Task
 from sweep.user_code import call, find_function
 
-FIELD = "model.build"
 SCORE = "sweep_score"  # among what a step logs
 PROBED_ROWS = 32
 # What Keras' optimizers call the momentum; the others have none.
 MOMENTA = ("momentum", "beta_1")
-ROOM = 0.5
-SLOTTED = ("SGD", "RMSprop")  # make room for a momentum only if they are made with one
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,21 @@ def build_model(architecture: Architecture, run_seed: int, *, logits: bool = Fal
             shape = (None, *architecture.input_shape)
             raise BadInput(FIELD, f"the model must take inputs of shape {shape}: {said(error)}.") from error
     _check_shapes(model, architecture)
+    if not model.trainable_weights:
+        raise BadInput(FIELD, "the model has no weights to train.")
+    wanted, here = written_for(model), keras.backend.backend()
+    if wanted is not None and wanted != here:
+        reason = f"the model's `train_step` is written for Keras' {wanted} backend; this training is done with {here}."
+        raise BadInput(FIELD, reason)
     return model
+
+
+def written_for(model: keras.Model) -> Backend | None:
+    """Return the backend that a model's own training step is for, by its parameters; None if it has none."""
+    kind = type(model)
+    if kind.train_step is keras.Model.train_step:
+        return None
+    return "tensorflow" if len(inspect.signature(kind.train_step).parameters) == 2 else "jax"
 
 
 def _set_seed(run_seed: int) -> None:
@@ -181,6 +201,8 @@ def _arguments(function: Callable[..., Any], architecture: Architecture) -> dict
 def _check_shapes(model: keras.Model, architecture: Architecture) -> None:
     taken = getattr(model, "input_shape", None)
     wanted = (None, *architecture.input_shape)
+    if isinstance(taken, list | dict) and len(taken) > 1:
+        raise BadInput(FIELD, f"the model must have one input of shape {wanted}, got {len(taken)} inputs.")
     if isinstance(taken, tuple) and not _fits(taken, wanted):
         raise BadInput(FIELD, f"the model's input shape must be {wanted}, got {taken}.")
     given = output_shape(model, architecture)
@@ -219,8 +241,11 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     model = build_model(architecture, run_seed, logits=candidate is None)
     width = output_shape(model, architecture)[-1]
     if architecture.build is not None and getattr(model, "compiled", False):
-        loss = model.loss
-        model.optimizer = _settled(model.optimizer, spec)
+        loss = known_loss(model, task, width)
+        model.optimizer = settled_optimizer(model.optimizer, spec)
+        model.steps_per_execution = 1  # a rate belongs to a step
+        if hasattr(model, "_compile_config"):  # what `save` writes of an optimizer beside its variables
+            model._compile_config.config["optimizer"] = model.optimizer
         factors: tuple[tuple[Any, float], ...] = ((model.optimizer, 1.0),)
         outputs = _outputs_of(model, loss, spec)
     else:
@@ -235,28 +260,48 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
         model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     model.optimizer.build(model.trainable_variables)
     name = next((name for name in MOMENTA if hasattr(factors[0][0], name)), None)
-    study = StudyModel(model, outputs, _is_one_hot(loss), factors, name, width)
+    study = StudyModel(model, outputs, is_one_hot(loss, width), factors, name, width)
     study.log_score()
     return study
 
 
-def _settled(optimizer: Any, spec: TrainingSpec) -> Any:
-    """Return a compiled model's optimizer with room for the study's rates and momenta.
+def check_training(spec: TrainingSpec) -> StudyModel:
+    """Build and compile a model, and do one training and one validation step with it.
 
     Raises:
-        BadInput: if the study file states another one, or it cannot follow a schedule.
+        BadInput: for a built model, with what was raised, and where in the user's own file.
     """
-    kind = type(optimizer)
-    if kind.__name__ in ("MultiOptimizer", "ScheduleFreeAdamW"):
-        raise BadInput(FIELD, f"the model's optimizer must have one learning rate to set, got {kind.__name__}.")
-    if spec.optimizer != Sgd() and kind.__name__.lower() != spec.optimizer.name:
-        got = f"the model is compiled with {kind.__name__}"
-        raise BadInput("optimizer.name", f"{got}, whose settings count; leave `[optimizer]` out, or do not compile.")
-    config = optimizer.get_config()
-    config["learning_rate"] = 0.0
-    if kind.__name__ in SLOTTED:
-        config["momentum"] = ROOM
-    return kind.from_config(config)
+    name, study = spec.architecture.build, compile_model(spec, run_seed=0)
+    inputs, targets, *_ = batch = next(batches(spec, study, 0))
+    try:
+        study.model.train_on_batch(*batch)
+        study.model.test_on_batch(inputs, targets)
+    except Exception as error:
+        if name is None:
+            raise
+        place = _place(error, find_function(name, FIELD))
+        raise BadInput(FIELD, f"the model cannot be trained{place}: {said(error)}.") from error
+    return study
+
+
+def form_of(spec: TrainingSpec) -> ModelForm:
+    """Return what a script must know of a model that a function builds.
+
+    Raises:
+        BadInput: as `compile_model` does.
+    """
+    architecture = spec.architecture
+    asked = _arguments(find_function(str(architecture.build), FIELD), architecture)
+    study = compile_model(spec, run_seed=0)
+    return ModelForm(
+        arguments=tuple(asked) if isinstance(asked, dict) else None,
+        compiled=build_model(architecture, 0).compiled,
+        outputs=study.outputs,
+        width=study.width,
+        one_hot=study.one_hot,
+        momentum=study.momentum,
+        backend=written_for(study.model),
+    )
 
 
 def _loss_of(task: Task, width: int, outputs: Outputs) -> keras.losses.Loss:
@@ -264,12 +309,6 @@ def _loss_of(task: Task, width: int, outputs: Outputs) -> keras.losses.Loss:
         return keras.losses.MeanSquaredError()
     kind = keras.losses.BinaryCrossentropy if width == 1 else keras.losses.SparseCategoricalCrossentropy
     return kind(from_logits=outputs == "logits")
-
-
-def _is_one_hot(loss: Any) -> bool:
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name or "").lower()
-    return words.startswith(("categorical_", "kl_divergence", "kullback"))
 
 
 def _outputs_of(model: keras.Model, loss: Any, spec: TrainingSpec) -> Outputs:
@@ -354,13 +393,6 @@ def batches(
     for order in batch_order(split.train_rows, spec.epochs, run_seed)[first_epoch:]:
         for start in range(0, len(order), size):
             yield tuple(array[order[start : start + size]] for array in arrays)
-
-
-def said(error: BaseException) -> str:
-    """Return what an error says, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0].rstrip(".") if lines else ""
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _place(error: BaseException, function: Callable[..., Any]) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 
 import keras
 
-from sweep.engines.keras_models import batches, compile_model, said
+from sweep.engines.compiled import said
+from sweep.engines.keras_models import batches, check_training
 from sweep.engines.spec import Backend, Choice, Engine, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput
 
-CALLED = re.compile(r"calling (?:layer )?[`'\"]?(\w+)\.call\(\)|calling layer \"(\w+)\"")
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
 TIMED_STEPS, TIMED_EPOCHS = 4, 3
 
@@ -46,11 +45,12 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         except BadInput:
             raise
         except Exception as error:
+            check_training(spec)
             if asked.wanted == "population":
                 raise BadInput(
-                    "training.engine", f"no population of this model can be trained: {_obstacle(error)}."
+                    "training.engine", f"no population of this model can be trained: {said(error)}."
                 ) from error
-            reason = f"no population of it can be trained: {_obstacle(error)}"
+            reason = f"no population of it can be trained: {said(error)}"
         else:
             step = seconds / (shape.candidates * shape.seeds * spec.timeline.steps_per_epoch)
             choice = Choice("population", "jax", shape, "", started, step)
@@ -78,9 +78,8 @@ def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
 def _by_fit(spec: TrainingSpec, reason: str) -> Choice:
     """Time a few steps of Keras' own training."""
     began = time.perf_counter()
-    study = compile_model(spec, run_seed=0)
+    study = check_training(spec)
     steps = batches(spec, study, 0)
-    study.model.train_on_batch(*next(steps))
     ready = time.perf_counter()
     done = 0
     for batch in steps:
@@ -91,11 +90,3 @@ def _by_fit(spec: TrainingSpec, reason: str) -> Choice:
     seconds = (time.perf_counter() - ready) / max(1, done)
     backend: Backend = "jax" if keras.backend.backend() == "jax" else "tensorflow"
     return Choice("fit", backend, Shape(1, 1), reason, ready - began, seconds)
-
-
-def _obstacle(error: Exception) -> str:
-    """Return what stood in the way, with the layer that raised it if Keras names one."""
-    found = CALLED.search(str(error))
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not CALLED.search(line)]
-    what = f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else said(error)
-    return f"`{found.group(1) or found.group(2)}` raised {what}" if found else what

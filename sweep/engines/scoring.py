@@ -7,15 +7,13 @@ study's trainings, 6 ms for a job of 128.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.engines.spec import Block, Curves, Float32, Int32, Job, TrainingSpec
+from sweep.engines.spec import Block, Curves, Float32, Int32, Job, Outputs, TrainingSpec
 from sweep.task import OF_THE_TARGET, MetricName, Scores
-
-Outputs: TypeAlias = Literal["numbers", "probabilities", "logits"]
 
 BYTES_PER_OUTPUT = 64  # of a row: the prediction, its order, and what a metric makes of them
 

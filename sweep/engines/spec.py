@@ -18,6 +18,7 @@ from sweep.task import MetricName, Scores, Task
 Item = TypeVar("Item")
 EngineName: TypeAlias = Literal["hidden layer", "population", "fit"]
 Backend: TypeAlias = Literal["tensorflow", "jax"]
+Outputs: TypeAlias = Literal["numbers", "probabilities", "logits"]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -197,6 +198,36 @@ class Share:
     """How much of a job a trainer has done, between 0 and 1."""
 
     done: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """Asks a trainer for the form of a spec's model."""
+
+    spec: TrainingSpec
+
+
+@dataclass(frozen=True)
+class ModelForm:
+    """What a script must know of a Keras model that a function builds.
+
+    Attributes:
+        arguments: what the function asks for, by name; None for features and classes by place.
+        compiled: whether it comes with a loss and an optimizer of its own.
+        outputs: what its outputs are.
+        width: how many there are.
+        one_hot: whether its loss wants targets `[rows, classes]`.
+        momentum: what its optimizer calls the momentum, None if it has none.
+        backend: of Keras, that its own training step is written for; None if it has none.
+    """
+
+    arguments: tuple[str, ...] | None = None
+    compiled: bool = False
+    outputs: Outputs = "probabilities"
+    width: int = 1
+    one_hot: bool = False
+    momentum: str | None = None
+    backend: Backend | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import IO, Self, cast
+from typing import IO, Self, cast, overload
 
-from sweep.engines.spec import Backend, Choice, Curves, Job, Probe, Share, TrainingSpec, in_silence
-from sweep.errors import SweepError, TrainingFailed
+from sweep.engines.spec import Backend, Choice, Curves, Job, Look, ModelForm, Probe, Share, TrainingSpec, in_silence
+from sweep.errors import BadInput, SweepError, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.compile_cache import CompileCache, default_cache
 from sweep.execution.worker import DatasetFile, JobWriter
@@ -35,7 +35,7 @@ class WorkerProcess:
     spec: TrainingSpec | None = None
     busy: int | None = None
 
-    def send(self, job: Job | Probe, datasets: DatasetFile) -> None:
+    def send(self, job: Job | Probe | Look, datasets: DatasetFile) -> None:
         """Send a job or a question; `receive` finds out if the process is dead."""
         content = io.BytesIO()
         JobWriter(content, datasets, self.spec).dump(job)
@@ -43,7 +43,7 @@ class WorkerProcess:
             self.pipe.send_bytes(content.getbuffer())
         self.spec = job.spec
 
-    def receive(self) -> Curves | Choice | Share | None:
+    def receive(self) -> Curves | Choice | ModelForm | Share | None:
         """Return what the process sent, or None if it is dead; raise what it raised."""
         try:
             answer = self.pipe.recv()
@@ -52,7 +52,7 @@ class WorkerProcess:
         if isinstance(answer, SweepError):
             self.spec = None  # it may not have it
             raise answer
-        if not isinstance(answer, Curves | Choice | Share):
+        if not isinstance(answer, Curves | Choice | ModelForm | Share):
             raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
         return answer
 
@@ -133,22 +133,27 @@ class Pool:
             self.backend = backend
         self._fill_up()
 
-    def ask(self, probe: Probe) -> Choice:
-        """Return the choice that a trainer makes of an engine.
+    @overload
+    def ask(self, question: Probe) -> Choice: ...
+    @overload
+    def ask(self, question: Look) -> ModelForm: ...
+    def ask(self, question: Probe | Look) -> Choice | ModelForm:
+        """Return the choice that a trainer makes of an engine, or the form of a model.
 
         Raises:
-            BadInput: for a model that cannot be trained on the pool's backend.
-            TrainingFailed: if the trainer died of it.
+            BadInput: for a model that cannot be trained on the pool's backend, or ends the trainer.
+            TrainingFailed: if the trainer died otherwise.
         """
         datasets = self._fill_up()
         trainer = self._trainers[0]
-        trainer.send(probe, datasets)
+        trainer.send(question, datasets)
         answer = trainer.receive()
-        if isinstance(answer, Choice):
+        if isinstance(answer, Choice | ModelForm):
             return answer
         code, line = trainer.process.wait(STOP_SECONDS), trainer.last_line()
         self._end([trainer])
-        raise TrainingFailed(f"a trainer died of the model, with exit code {code}. {line}")
+        reason = f"a trainer died of the model, with exit code {code}. {line}".rstrip()
+        raise BadInput("model.build", reason) if question.spec.architecture.build else TrainingFailed(reason)
 
     def _busy(self) -> list[tuple[int, WorkerProcess]]:
         return [(trainer.busy, trainer) for trainer in self._trainers if trainer.busy is not None]

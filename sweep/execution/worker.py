@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sweep.data.table import Dataset
-from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Share, TrainingSpec
+from sweep.engines.spec import Backend, Choice, Engine, Job, Look, ModelForm, Probe, Share, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
 from sweep.execution.compile_cache import FLAG
 
@@ -89,7 +89,7 @@ class JobReader:
         self._spec: TrainingSpec | None = None
         self._dataset: tuple[Place, Dataset] | None = None
 
-    def read(self, content: bytes) -> Job | Probe:
+    def read(self, content: bytes) -> Job | Probe | Look:
         """Return the job or question that `JobWriter` wrote."""
         reader = self
 
@@ -97,7 +97,7 @@ class JobReader:
             def persistent_load(self, name: Any) -> Any:
                 return reader._spec if name == SPEC else reader._load(name)
 
-        job: Job | Probe = Unpickler(io.BytesIO(content)).load()
+        job: Job | Probe | Look = Unpickler(io.BytesIO(content)).load()
         self._spec = job.spec
         return job
 
@@ -144,14 +144,16 @@ def main(descriptor: int, datasets: int) -> None:
 
 
 def serve(pipe: Any, jobs: JobReader) -> None:
-    """Answer each job with its curves, each question for an engine with the choice, or with the error."""
+    """Answer each job with its curves, each question with a choice or a model's form; or with the error."""
     engine: Engine | None = None
     while True:
         content = pipe.recv_bytes()
         answer: Any
         try:
             asked = jobs.read(content)
-            if isinstance(asked, Probe):
+            if isinstance(asked, Look):
+                answer = look(asked)
+            elif isinstance(asked, Probe):
                 answer, engine = choose(asked)
             else:
                 engine = engine_for(asked.spec, engine)
@@ -173,6 +175,13 @@ def choose(asked: Probe) -> tuple[Choice, Engine | None]:
     from sweep.engines.probing import probe  # noqa: PLC0415 - Keras is loaded for models of its own alone
 
     return probe(asked)
+
+
+def look(asked: Look) -> ModelForm:
+    """Return what a script must know of a model."""
+    from sweep.engines.keras_models import form_of  # noqa: PLC0415 - as above
+
+    return form_of(asked.spec)
 
 
 def engine_for(spec: TrainingSpec, before: Engine | None) -> Engine:

@@ -13,8 +13,9 @@ from sweep.candidate import AdaptiveMoments, Candidate
 from sweep.config.plan import Plan
 from sweep.config.study_file import StudyFile
 from sweep.data.table import Dataset, Split
-from sweep.engines.spec import TrainingSpec
+from sweep.engines.spec import Look, ModelForm, TrainingSpec
 from sweep.errors import BadInput, NotFound
+from sweep.execution.local import Pool
 from sweep.export.table_code import is_plain, write_table_code
 from sweep.schedules import Timeline
 from sweep.schedules.source import LINE, Call, FollowedMomentum, class_text, literal, write_code
@@ -22,12 +23,11 @@ from sweep.search.session import class_weights, make_spec, read_data
 from sweep.search.space import SearchSpace
 from sweep.stats.verdict import Unit, form_of_number, told
 from sweep.store.queries import Best, StoredStudy, StudyReader
-from sweep.task import METRICS, MetricName
+from sweep.task import METRICS, MetricName, Task
 from sweep.verdict.baselines import Role
 from sweep.verdict.record import Runs, read_record
 from sweep.verdict.results import ScheduleAnswer
 
-LOSSES = {0: "mean_squared_error", 2: "binary_crossentropy"}  # by the number of classes
 KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "assets"),
@@ -92,6 +92,7 @@ class Chosen:
         value: mean score of its `runs` on the validation rows, `valued_by` accuracy or what ranks; of those that
             confirmed it, if it won.
         standing: whether it won the race on fresh run seeds, or is the best by `metric`, or another.
+        spec: what trains it, where the model can be built.
     """
 
     plan: Plan
@@ -106,6 +107,7 @@ class Chosen:
     standing: Literal["winner", "best", "one"]
     metric: MetricName
     valued_by: MetricName = "accuracy"
+    spec: TrainingSpec | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -150,6 +152,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
         standing="winner" if confirmed is not None else "best" if trial.trial == stored.best else "one",
         metric=stored.study.metric,
         valued_by=valued_by,
+        spec=problem,
     )
     return chosen, problem
 
@@ -171,26 +174,50 @@ def schedule_answer(chosen: Chosen) -> ScheduleAnswer:
     )
 
 
-def write_script(chosen: Chosen) -> str:
-    """Return the script.
+def find_form(chosen: Chosen) -> ModelForm:
+    """Return what a script must know of a trial's model; a trainer builds it, on a backend that it can be built on.
 
     Raises:
-        BadInput: for a study of arrays that keep their shape, or of a function.
+        BadInput: if it cannot be built.
     """
-    plan, candidate = chosen.plan, chosen.candidate
+    spec = chosen.spec
+    if spec is None or spec.architecture.build is None:
+        return ModelForm()
+    with Pool(1, backend="jax") as pool:
+        try:
+            return pool.ask(Look(spec))
+        except BadInput as failed:
+            pool.use("tensorflow")
+            try:
+                return pool.ask(Look(spec))
+            except BadInput:
+                raise failed from None
+
+
+def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
+    """Return the script; `form` is that of a model which a function builds.
+
+    Raises:
+        BadInput: for a study of arrays that keep their shape, or of a function; for a momentum that moves, and a model
+            that is for Keras' JAX backend alone.
+    """
+    plan, candidate, form = chosen.plan, chosen.candidate, form or ModelForm()
     if plan.data.function is not None or chosen.dataset.form.kind == "array" or chosen.dataset.train_rows is not None:
         what = "a function's rows" if plan.data.function is not None else "arrays that keep their shape or their split"
         raise BadInput("as", f"must be json or model, since no script reads {what} yet.")
     code = write_code(candidate.schedule, chosen.timeline, candidate.momentum)
+    if code.momentum_moves and form.backend == "jax":
+        raise BadInput("trial", "no script can move the momentum of a model that is for Keras' jax backend alone.")
     title = f"Train the network of the study `{plan.name}` with the learning-rate schedule `{candidate.schedule.name}`."
-    momentum_name = "beta_1" if isinstance(plan.optimizer, AdaptiveMoments) else "momentum"
-    arguments = {
-        "learning_rate": "RATES[0, 0]",
-        momentum_name: "MOMENTA.max()" if code.momentum_moves else literal(candidate.momentum),
-        **({"nesterov": "True"} if candidate.nesterov else {}),
-    }
+    usual = "beta_1" if isinstance(plan.optimizer, AdaptiveMoments) else "momentum"
+    momentum_name = form.momentum if form.compiled else usual
+    arguments = {"learning_rate": "RATES[0, 0]"}
+    if momentum_name:
+        arguments[momentum_name] = "MOMENTA.max()" if code.momentum_moves else literal(candidate.momentum)
+    if candidate.nesterov or (form.compiled and plan.nesterov):
+        arguments["nesterov"] = literal(candidate.nesterov)
     own = plan.optimizer.model_dump(exclude={"name", "layer_rates", "layer_decay"})
-    arguments |= {name: literal(value) for name, value in own.items()}
+    arguments |= {} if form.compiled else {name: literal(value) for name, value in own.items()}
     made = tuple(f"{name}={value}" for name, value in arguments.items())
     weights = enumerate(class_weights(plan.training.class_weight, chosen.dataset))
     by_class = ", ".join(f"{place}: {literal(weight)}" for place, weight in weights)
@@ -199,8 +226,11 @@ def write_script(chosen: Chosen) -> str:
     imports = ["import argparse", "import json", "import math", "from pathlib import Path", *code.imports]
     if dataset.form.format == "arff":
         imports += ["import re", "from io import StringIO"]
+    imports += ["import os"] if form.backend else []
     unit = Unit(METRICS[chosen.metric], split.validation_rows)
     rows = sorted(split.validation_index.tolist()) if plan.split.kind != "tail" else []
+    classes = dataset.classes
+    outputs = form if plan.model.build else ModelForm(width=len(classes) if len(classes) > 2 else 1)
     return TEMPLATES.get_template("script.py.jinja").render(
         title=textwrap.fill(title, LINE),
         provenance=textwrap.fill(_provenance(chosen), LINE),
@@ -212,17 +242,50 @@ def write_script(chosen: Chosen) -> str:
         imports=sorted(imports, key=lambda line: (line.startswith("from"), line)),
         table=table,
         validation_rows=textwrap.indent(textwrap.fill(", ".join(map(str, rows)), LINE - 4), "    "),
-        classes=dataset.classes,
-        output={0: "1", 2: '1, "sigmoid"'}.get(len(dataset.classes), 'len(classes), "softmax"'),
-        loss=LOSSES.get(len(dataset.classes), "sparse_categorical_crossentropy"),
+        classes=classes,
+        form=outputs,
+        built=_call(plan.model.build, form, len(classes)).after("model = ") if plan.model.build else "",
+        output={0: "1", 2: '1, "sigmoid"'}.get(len(classes), 'len(classes), "softmax"'),
+        compilation=_compilation(outputs, bool(classes)),
+        watches_accuracy=getattr(candidate.schedule, "monitor", "").endswith("accuracy"),
         layered=plan.optimizer.layered,
+        settings=", ".join(f'"{name}": {value}' for name, value in arguments.items()),
         made=Call(f"keras.optimizers.{KERAS_NAMES[plan.optimizer.name]}", made),
         momentum_name=momentum_name,
         followed_momentum=class_text(FollowedMomentum),
         metric=chosen.metric,
         metric_title=unit.name,
-        form=".4f" if dataset.classes or chosen.metric == "r2" else form_of_number(10 * split.target_unit[1], 6),
+        form_of_score=".4f" if classes or chosen.metric == "r2" else form_of_number(10 * split.target_unit[1], 6),
     )
+
+
+def _call(build: str, form: ModelForm, classes: int) -> Call:
+    """Return the call of the user's function, with what it asks for."""
+    known = {
+        "features": "inputs.shape[1]",
+        "classes": "len(classes)" if classes else "0",
+        "input_shape": "inputs.shape[1:]",
+        "outputs": literal(Task.of(classes).outputs),
+        "task": literal(Task.of(classes).name),
+    }
+    by_place = (known["features"], known["classes"])
+    by_name = tuple(f"{name}={known[name]}" for name in form.arguments or ())
+    return Call(build.replace(":", "."), by_place if form.arguments is None else by_name)
+
+
+def _compilation(form: ModelForm, classes: bool) -> Call:
+    """Return how a model that does not come compiled is compiled: by its task and its outputs."""
+    if not classes:
+        return Call("model.compile", ("optimizer=optimizer", 'loss="mean_squared_error"'))
+    loss, metric = (
+        literal("binary_crossentropy" if form.width == 1 else "sparse_categorical_crossentropy"),
+        '"accuracy"',
+    )
+    if form.outputs == "logits":
+        kind = "BinaryCrossentropy" if form.width == 1 else "SparseCategoricalCrossentropy"
+        loss = f"keras.losses.{kind}(from_logits=True)"
+        metric = 'keras.metrics.BinaryAccuracy("accuracy", threshold=0)' if form.width == 1 else metric
+    return Call("model.compile", ("optimizer=optimizer", f"loss={loss}", f"metrics=[{metric}]"))
 
 
 def _provenance(chosen: Chosen) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from sweep.data.doubts import listed
 from sweep.data.preparation import NumberInput, Preparation, WordsInput
 from sweep.data.table import Split
+from sweep.engines.spec import Outputs
 
 INPUT_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # that Keras keeps as it is
 MISSING, RARE = 0, 1  # places that StringLookup gives to an empty text and to an unknown word
@@ -30,17 +31,22 @@ def takes_names(preparation: Preparation) -> bool:
     return bool(preparation.words) or any(number.alphabet is not None for number in preparation.numbers)
 
 
-def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
+def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabilities") -> keras.Model:
     """Return `model` behind the study's preparation, and in front of the target's unit, where there are any.
+
+    A model whose outputs are logits gets an activation that makes probabilities of them.
 
     Its input is an array `[rows, columns]` of the file's columns of numbers in their order, NaN where missing; a table
     with words has a dictionary instead, of one array `[rows, 1]` for each column by its name: numbers, or texts, empty
     where missing. Dates are days since 1970. Arrays are taken as they are given.
     """
     preparation = split.preparation
-    if not is_prepared(split):
+    if not is_prepared(split) and outputs != "logits":
         return model
-    if takes_names(preparation):
+    inputs: Any
+    if not is_prepared(split):
+        inputs = prepared = keras.Input(split.train_inputs.shape[1:], name="rows")
+    elif takes_names(preparation):
         inputs, prepared = _by_name(preparation)
     elif not preparation.numbers:
         values, factor = split.dataset.values, 1 / preparation.scale
@@ -53,6 +59,9 @@ def for_raw_rows(model: keras.Model, split: Split) -> keras.Model:
     is_graph = bool(getattr(model, "inputs", None))
     network = keras.Model(model.inputs, model.outputs[0]) if is_graph else model  # without its optimizer's state
     output = network(prepared)
+    if outputs == "logits":
+        kind = "sigmoid" if output.shape[-1] == 1 else "softmax"
+        output = keras.layers.Activation(kind, name="probabilities")(output)
     shift, scale = split.target_unit
     if (shift, scale) != (0.0, 1.0):
         output = keras.layers.Rescaling(scale, offset=shift, name="target_unit")(output)

@@ -20,8 +20,8 @@ import tensorflow as tf
 from sweep.candidate import Candidate
 from sweep.data.table import Split
 from sweep.engines.keras_fit import EpochScores
-from sweep.engines.keras_models import batches, compile_model
-from sweep.engines.spec import Int32, TrainingSpec
+from sweep.engines.keras_models import batches, check_training, compile_model
+from sweep.engines.spec import Int32, Outputs, TrainingSpec
 from sweep.errors import BadInput
 from sweep.files import replace_file
 from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
@@ -49,12 +49,13 @@ def shown_after_epochs(task: Task) -> tuple[str, ...]:
 class Training:
     """One network, ready for `Model.fit`, whose rate and momentum follow the candidate's schedule.
 
-    `rates` is the callback that sets the rate of each step and keeps a closed-loop schedule's state.
+    `study` says how its outputs are read; `rates` is the callback that sets the rate of each step and keeps a
+    closed-loop schedule's state.
     """
 
     def __init__(self, spec: TrainingSpec, candidate: Candidate, run_seed: int) -> None:
         self.spec = spec
-        self._study = study = compile_model(spec, run_seed, candidate)
+        self.study = study = compile_model(spec, run_seed, candidate)
         self.model, self._run_seed = study.model, run_seed
         momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
         study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov or (False if spec.nesterov else None))
@@ -71,9 +72,9 @@ class Training:
     ) -> dict[str, list[float]]:
         """Train from `first_epoch`, counted from 0, to before `end_epoch`; return what each epoch showed."""
         split, spec = self.spec.split, self.spec
-        targets = self._study.targets(split.validation_targets, spec.architecture.classes)
+        targets = self.study.targets(split.validation_targets, spec.architecture.classes)
         history: dict[str, list[float]] = self.model.fit(
-            batches(spec, self._study, self._run_seed, first_epoch),
+            batches(spec, self.study, self._run_seed, first_epoch),
             steps_per_epoch=spec.timeline.steps_per_epoch,
             initial_epoch=first_epoch,
             epochs=end_epoch,
@@ -113,7 +114,13 @@ class Request:
 
 
 def train(request: Request, say: Say) -> None:
-    """Train and print every epoch, then the final and the best epoch, and what looks wrong."""
+    """Train and print every epoch, then the final and the best epoch, and what looks wrong.
+
+    Raises:
+        BadInput: for a model that cannot be trained, or a checkpoint of another one.
+    """
+    if request.spec.architecture.build is not None:
+        check_training(request.spec)
     training = Training(request.spec, request.candidate, request.run_seed)
     observer = Observer(request, training, say)
     if request.resumed is not None:
@@ -149,10 +156,10 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self.curves = {name: list(checkpoint.curves[name]) for name in self.curves}
         self._best = checkpoint.best
         self._training.rates.state = checkpoint.state
-        model, save = self._training.model, self._request.save
-        if save is not None:
+        model = self._training.model
+        if self._request.save is not None:
             checkpoint.best.restore(model)
-            replace_file(save, for_raw_rows(model, self._request.spec.split).save, "save")
+            self._save(self._request.save)
         checkpoint.last.restore(model)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -163,7 +170,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._say(f"Epoch {epoch + 1}/{request.spec.epochs} - {describe(self.curves, epoch)}")
         is_best = best_epoch(self.curves) == epoch
         if is_best and request.save is not None:
-            replace_file(request.save, for_raw_rows(model, request.spec.split).save, "save")
+            self._save(request.save)
         if request.checkpoint is not None:
             now = Snapshot.of(model)
             self._best = now if is_best or self._best is None else self._best
@@ -176,6 +183,10 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             self._say(f"note: {what} not changed for {still} epochs.")
             self.say_diagnosis()
 
+    def _save(self, place: Path) -> None:
+        training = self._training
+        replace_file(place, for_raw_rows(training.model, training.spec.split, training.study.outputs).save, "save")
+
     def say_diagnosis(self) -> None:
         """Say what looks wrong, if anything does."""
         for line in self._evidence().diagnosis():
@@ -183,7 +194,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def _evidence(self) -> Evidence:
         model, split, classes = self._training.model, self._request.spec.split, self._request.classes
-        taken, dead = look_at(model, split)
+        taken, dead = look_at(model, split, self._training.study.outputs)
         targets, validation_targets = split.train_targets, split.validation_targets
         if not classes:  # no row is taken for a class
             taken, targets, validation_targets = np.split(np.zeros(0, np.int32), 3)
@@ -264,10 +275,10 @@ def best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
     return min(range(len(loss)), key=lambda epoch: (-accuracy[epoch], not loss[epoch] < math.inf, loss[epoch]))
 
 
-def look_at(model: keras.Model, split: Split) -> tuple[Int32, dict[str, float]]:
+def look_at(model: keras.Model, split: Split, kind: Outputs) -> tuple[Int32, dict[str, float]]:
     """Return the class of two or more that each row is taken for, and the share of each relu layer's dead units.
 
-    Rows to train on come first; a dead unit is 0 on all of them.
+    Rows to train on come first; a dead unit is 0 on all of them. `kind` is what the model's outputs are.
     """
     is_graph = isinstance(model, keras.Sequential) or getattr(model, "inputs", None)
     layers = [
@@ -279,7 +290,7 @@ def look_at(model: keras.Model, split: Split) -> tuple[Int32, dict[str, float]]:
     inputs = np.concatenate([split.train_inputs, split.validation_inputs])
     found = probe.predict(inputs, batch_size=PREDICTED_ROWS, verbose=0)
     outputs, *fired = found if layers else [found]
-    taken = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
+    taken = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > (0.0 if kind == "logits" else 0.5)
     return taken.astype(np.int32), {
         layer.name: float((values[: split.train_rows].reshape(-1, values.shape[-1]).max(axis=0) == 0).mean())
         for layer, values in zip(layers, fired, strict=True)

@@ -14,7 +14,7 @@ from fastapi import Path as FromPath
 from fastapi.responses import StreamingResponse
 
 from sweep.api import Study
-from sweep.export.script import Chosen, choose, read_stored, schedule_answer, write_script
+from sweep.export.script import Chosen, choose, find_form, read_stored, schedule_answer, write_script
 from sweep.server.errors import CONFLICT, MISSING, content
 from sweep.server.state import AppState, State
 from sweep.server.studies import Limit, StudyName
@@ -122,7 +122,12 @@ def show_schedule(name: StudyName, state: State) -> Response:
 @router.get("/schedule.py", response_class=Response, responses=content("text/x-python") | MISSING | CONFLICT)
 def show_script(name: StudyName, state: State) -> Response:
     """Show the same as a script that needs Keras and pandas alone."""
-    text = state.result(name, "script", lambda study: write_script(exported(state, study)))
+
+    def script(study: Study) -> str:
+        chosen = exported(state, study)
+        return write_script(chosen, find_form(chosen))
+
+    text = state.result(name, "script", script)
     headers = {"Content-Disposition": f'attachment; filename="{name}.py"'}
     return Response(text, media_type="text/x-python", headers=headers)
 

@@ -320,7 +320,11 @@ class FileLocks:
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path, timeout=patience_seconds):
-            yield
+            try:
+                yield
+            finally:
+                if not self.file.exists():  # nothing was written; who waits for this file looks for it again
+                    path.unlink(missing_ok=True)
 
     def is_held(self, name: str) -> bool:
         """Say whether anybody holds the lock now."""

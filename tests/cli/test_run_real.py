@@ -225,3 +225,15 @@ def test_an_input_of_millions_teaches_nothing_and_the_run_says_so_first(run: Run
     assert re.search(r"Why: large has values of about 3\d{6}, and nothing is scaled. To change: data.scale", said)
     assert "On these rows: nothing learned." in said
     assert run("compare", "wide", "--storage", storage, "--json")[0] == 5
+
+
+def test_a_model_that_cannot_be_trained_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    text = SMOKE.read_text(encoding="utf-8").replace("../data", str(ROOT / "data"))
+    own = '[model]\nbuild = "tests.engines.models:unknown_loss"\n'
+    (tmp_path / "study.toml").write_text(re.sub(r"\[model\]\n(?:.+\n)*", own, text), encoding="utf-8")
+    code, out, err = run("run", "study.toml", "--workers", "1", "--storage", f"sqlite:///{tmp_path}/studies.db")
+    assert (code, out) == (2, "")
+    assert (
+        err == "error: model.build: the model is compiled with the loss 'crossentropie', which Keras does not know.\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]

@@ -56,6 +56,10 @@ def linear_output(features: int, classes: int) -> Any:
     return keras.Sequential([keras.Input((features,)), layers.Dense(1)])
 
 
+def two_logits(features: int) -> Any:
+    return keras.Sequential([keras.Input((features,)), layers.Dense(2)])
+
+
 def three_outputs(features: int, classes: int) -> Any:
     return keras.Sequential([keras.Input((features,)), layers.Dense(3, "softmax")])
 
@@ -252,3 +256,77 @@ def embedded(features: int, classes: int) -> Any:
             layers.Dense(classes, "softmax"),
         ]
     )
+
+
+def heavy(features: int) -> Any:
+    """Decay so fast that one class alone is left."""
+    hidden = layers.Dense(16, "relu", kernel_regularizer=keras.regularizers.L2(1.0))
+    out = layers.Dense(1, kernel_regularizer=keras.regularizers.L2(1.0))
+    return keras.Sequential([keras.Input((features,)), hidden, out])
+
+
+def _compiled(features: int, loss: Any, metrics: Any = (), width: int = 1, optimizer: Any = "sgd") -> Any:
+    last = layers.Dense(width, "sigmoid" if width == 1 else "softmax")
+    model = keras.Sequential([keras.Input((features,)), last])
+    model.compile(optimizer, loss, metrics=list(metrics))
+    return model
+
+
+def sparse_of_one(features: int) -> Any:
+    return _compiled(features, "sparse_categorical_crossentropy")
+
+
+def binary_of_two(features: int) -> Any:
+    return _compiled(features, "binary_crossentropy", width=2)
+
+
+def unknown_loss(features: int) -> Any:
+    return _compiled(features, "crossentropie")
+
+
+def without_loss(features: int) -> Any:
+    return _compiled(features, None)
+
+
+def squared(features: int) -> Any:
+    return _compiled(features, "mse", width=2)
+
+
+def schedule_free(features: int) -> Any:
+    return _compiled(features, "binary_crossentropy", optimizer=keras.optimizers.ScheduleFreeAdamW())
+
+
+def scaled(features: int) -> Any:
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    return _compiled(features, "binary_crossentropy", optimizer=optimizer)
+
+
+def _broken(truth: Any, shares: Any) -> Any:
+    raise ArithmeticError("it is broken")
+
+
+def broken_metric(features: int) -> Any:
+    return _compiled(features, "binary_crossentropy", metrics=[_broken])
+
+
+def unknown_metric(features: int) -> Any:
+    return _compiled(features, "binary_crossentropy", metrics=["acuracy"])
+
+
+def broken_loss(features: int) -> Any:
+    return _compiled(features, _broken)
+
+
+def untrained(features: int) -> Any:
+    model = _small(features)
+    model.trainable = False
+    return model
+
+
+def of_two_inputs(features: int) -> Any:
+    one, other = keras.Input((features,)), keras.Input((features,))
+    return keras.Model([one, other], layers.Dense(1, "sigmoid")(layers.Add()([one, other])))
+
+
+def misshapen() -> Any:
+    return keras.Sequential([layers.Reshape((7, 9)), layers.Flatten(), layers.Dense(1, "sigmoid")])

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from sweep.candidate import Adam
+from sweep.candidate import Adam, Sgd
 from sweep.data.table import Split
-from sweep.engines.keras_models import build_model, compile_model
+from sweep.engines.keras_models import build_model, check_training, compile_model
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.errors import BadInput
 
@@ -28,6 +28,10 @@ def named(name: str, classes: int = 2) -> Architecture:
         ("leaving", "failed: RuntimeError: it tried to end the program with 3"),
         ("asking", "must be a function of any of features, classes, input_shape, outputs, task; .* asks for `depth`"),
         ("too_wide", r"input shape must be \(None, 34\), got \(None, 9\)"),
+        ("untrained", "the model has no weights to train"),
+        ("of_two_inputs", r"must have one input of shape \(None, 34\), got 2 inputs"),
+        ("misshapen", "`Reshape` raised ValueError: The total size of the tensor must be unchanged"),
+        ("own_step", "`train_step` is written for Keras' jax backend; this training is done with tensorflow"),
     ],
 )
 def test_a_builder_that_does_not_fit_is_refused(name: str, reason: str) -> None:
@@ -75,6 +79,32 @@ def test_a_model_is_compiled_by_its_task_and_its_outputs(
     assert found.momentum == "momentum"
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sparse_of_one", "sparse_categorical_crossentropy, which needs an output for each class; use binary_cross"),
+        ("binary_of_two", "binary_crossentropy, which needs a single output, got 2; use sparse_categorical_crossent"),
+        ("unknown_loss", "the loss 'crossentropie', which Keras does not know"),
+        ("without_loss", "compiled without a loss; give one, or do not compile it"),
+        ("schedule_free", "must have one learning rate to set, got ScheduleFreeAdamW"),
+        ("scaled", "must have a learning rate to set, got LossScaleOptimizer"),
+        ("broken_metric", r"cannot be trained in line \d+: ArithmeticError: it is broken"),
+        ("unknown_metric", "cannot be trained: ValueError: Could not interpret metric identifier: acuracy"),
+        ("broken_loss", r"cannot be trained in line \d+: ArithmeticError: it is broken"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_refused(name: str, reason: str, ionosphere: Split) -> None:
+    with pytest.raises(BadInput, match=reason) as caught:
+        check_training(TrainingSpec(ionosphere, named(name), 2, 16))
+    assert caught.value.field == "model.build"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_for_classes_is_none_for_numbers(numbers: Split) -> None:
+    with pytest.raises(BadInput, match="binary_crossentropy, a loss for classes; the label is a number"):
+        compile_model(TrainingSpec(numbers, named("broken_metric", 0), 2, 16), run_seed=0)
+
+
 class TestCompiled:
     """A compiled model's loss, metrics and optimizer are the study's."""
 
@@ -88,6 +118,16 @@ class TestCompiled:
         assert found.targets(np.array([0, 2]), 3).tolist() == [[1, 0, 0], [0, 0, 1]]
         found.set_rate(0.25)
         assert float(optimizer.learning_rate) == 0.25
+
+    def test_a_loss_of_numbers_has_a_column_for_each_class(self, ionosphere: Split) -> None:
+        found = check_training(TrainingSpec(ionosphere, named("squared"), 2, 16))
+        assert found.targets(np.array([0, 1]), 2).tolist() == [[1, 0], [0, 1]]
+
+    def test_the_settings_of_an_optimizer_in_the_study_file_are_refused(self, ionosphere: Split) -> None:
+        spec = TrainingSpec(ionosphere, named("squared"), 2, 16, optimizer=Sgd(layer_decay=0.5))
+        with pytest.raises(BadInput, match="compiled with SGD, whose settings count") as caught:
+            compile_model(spec, run_seed=0)
+        assert caught.value.field == "optimizer.layer_decay"
 
     def test_another_optimizer_in_the_study_file_is_refused(self, three_classes: Split) -> None:
         spec = TrainingSpec(three_classes, named("compiled", 3), 2, 16, optimizer=Adam())

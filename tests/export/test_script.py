@@ -16,7 +16,9 @@ import pytest
 from sweep.candidate import Candidate
 from sweep.config.study_file import StudyFile, read_plan
 from sweep.data.table import split_rows
-from sweep.engines.spec import Architecture
+from sweep.engines.keras_fit import train_member
+from sweep.engines.keras_models import form_of
+from sweep.engines.spec import Architecture, ModelForm, TrainingSpec
 from sweep.export.script import Chosen, write_script
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
 from sweep.search.session import read_data
@@ -157,10 +159,68 @@ class TestNetwork:
         assert "\nmodel = their.models.deep(inputs.shape[1], len(classes))\n" in script
         assert "model.build((None, inputs.shape[1]))" in script
 
+    def test_a_users_own_function_gets_what_it_asks_for(self) -> None:
+        form = ModelForm(("task", "input_shape", "classes", "outputs", "features"), backend="jax")
+        script = write_script(choose(STEP, model={"build": "their.models:deep"}), form)
+        assert "model = their.models.deep(" in script
+        for asked in ('task="classes"', "input_shape=inputs.shape[1:]", "classes=len(classes)", "outputs=1"):
+            assert asked in script
+        assert 'os.environ["KERAS_BACKEND"] = "jax"' in script.partition("import keras")[0]
+
     def test_three_classes_have_a_softmax_of_three(self, table: Path) -> None:
         script = write_script(choose(STEP, data={"file": str(table), "label": "kind"}))
         assert 'keras.layers.Dense(len(classes), "softmax", name="output")' in script
         assert 'loss="sparse_categorical_crossentropy"' in script
+
+
+class TestBuilt:
+    """A model of the user's own is trained as the study trains it, and its score is what the study records."""
+
+    @pytest.mark.parametrize(
+        ("name", "schedule", "data"),
+        [
+            ("compiled", ONE_CYCLE, "three"),
+            ("compiled", {"name": "plateau", "learning_rate": 0.05, "monitor": "val_accuracy", "patience": 1}, "three"),
+            ("heavy", STEP, "ionosphere"),
+            ("huber", STEP, "houses"),
+        ],
+        ids=["compiled", "compiled, watched", "regularised, logits", "numbers"],
+    )
+    def test_it_trains_as_the_study_does(
+        self,
+        name: str,
+        schedule: dict[str, Any],
+        data: str,
+        table: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        draw = np.random.default_rng(2)
+        rows = [[*row, f"c{int(row[0] > 0) + int(row[1] > 0)}"] for row in draw.normal(size=(120, 4)).round(3).tolist()]
+        table.write_text("a,b,c,d,y\n" + "\n".join(",".join(map(str, row)) for row in rows), encoding="utf-8")
+        places = {"three": {"file": str(table)}, "houses": {"file": str(TABLES / "houses.csv")}}
+        more: dict[str, Any] = {"data": places[data]} if data in places else {}
+        training = {"epochs": 12, "batch_size": 16}
+        chosen = choose(schedule, 0.5, model={"build": f"tests.engines.models:{name}"}, training=training, **more)
+        plan, split = chosen.plan, chosen.split
+        architecture = Architecture(split.train_inputs.shape[1], len(split.dataset.classes), build=plan.model.build)
+        spec = TrainingSpec(split, architecture, 12, 16)
+        chosen = replace(chosen, metric=METRICS["rmse" if data == "houses" else "accuracy"].name, spec=spec)
+        form = form_of(spec)
+        assert form.compiled == (name != "heavy")
+        script = execute(write_script(chosen, form), monkeypatch, "--seed", "5")
+        told = capsys.readouterr().out.splitlines()[-1]
+        found = train_member(spec, chosen.candidate, 5)
+        settings = ("weight_decay", "clipnorm", "beta_2", "rho", "epsilon", "nesterov")
+        theirs, ours = (model.optimizer.get_config() for model in (script["model"], found.model))
+        assert [theirs.get(setting) for setting in settings] == [ours.get(setting) for setting in settings]
+        np.testing.assert_allclose(script["history"]["loss"][-1], found.curves["loss"][-1], rtol=0.1)
+        score = float(METRICS[chosen.metric].score(found.outputs[None], split.validation_targets)[0])
+        if data == "houses":
+            assert float(told.rpartition(": ")[2]) == pytest.approx(score * split.target_unit[1], rel=0.1)
+        else:
+            printed = float(told.partition(": ")[2].partition("%")[0])
+            assert printed == pytest.approx(100 * score, abs=6)
 
 
 OPTIMIZERS: dict[str, tuple[dict[str, Any], str]] = {

@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from sweep.candidate import Adam, Sgd, from_params
 from sweep.data.table import Dataset, Split
-from sweep.engines.keras_models import build_model
+from sweep.engines.keras_models import build_model, compile_model
 from sweep.engines.spec import Architecture, TrainingSpec
+from sweep.errors import BadInput
 from sweep.fit.checkpoint import Checkpoint, Snapshot
 from sweep.fit.training import (
     Observer,
@@ -24,6 +25,7 @@ from sweep.fit.training import (
     Training,
     best_epoch,
     describe,
+    look_at,
     shown_after_epochs,
     summary,
     train,
@@ -276,6 +278,35 @@ def numbers_split() -> Split:
     inputs, rows = generator.normal(size=(60, 3)).astype(np.float32), np.arange(60, dtype=np.int32)
     targets = 200 + 30 * inputs.sum(axis=1) + generator.normal(size=60)
     return Split.of(Dataset.of_arrays(inputs, targets), rows[:40], rows[40:])
+
+
+class TestOwnModel:
+    """A model of the user's own is read by its outputs."""
+
+    @pytest.mark.parametrize("name", ["linear_output", "two_logits", "squared"])
+    def test_the_saved_network_predicts_shares_and_is_right_as_often(
+        self, name: str, ionosphere: Split, tmp_path: Path
+    ) -> None:
+        spec = TrainingSpec(ionosphere, Architecture(34, 2, build=f"tests.engines.models:{name}"), 4, 28)
+        lines = told(asked(spec, FIXED, save=tmp_path / "best.keras"))
+        (best,) = (line for line in lines if line.startswith("best: "))
+        found = keras.models.load_model(tmp_path / "best.keras").predict(ionosphere.validation_inputs, verbose=0)
+        assert ((found >= 0) & (found <= 1)).all()
+        taken = found.argmax(axis=1) if found.shape[1] > 1 else found[:, 0] > 0.5
+        assert f"val_accuracy: {(taken == ionosphere.validation_targets).mean():.4f}" in best
+
+    def test_logits_are_taken_for_the_class_that_they_mean(self, ionosphere: Split) -> None:
+        spec = TrainingSpec(ionosphere, Architecture(34, 2, build="tests.engines.models:linear_output"), 1, 28)
+        study = compile_model(spec, 0)
+        taken, _ = look_at(study.model, ionosphere, study.outputs)
+        logits = study.model.predict(ionosphere.train_inputs, verbose=0)[:, 0]
+        assert ((logits > 0) & (logits < 0.5)).any()
+        np.testing.assert_array_equal(taken[: len(logits)], logits > 0)
+
+    def test_one_that_cannot_be_trained_is_refused(self, ionosphere: Split) -> None:
+        spec = TrainingSpec(ionosphere, Architecture(34, 2, build="tests.engines.models:broken_metric"), 1, 28)
+        with pytest.raises(BadInput, match="cannot be trained in line"):
+            told(asked(spec, FIXED))
 
 
 class TestDiagnosis:
