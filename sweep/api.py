@@ -203,6 +203,8 @@ class Study:
             plan, spec = study_file.plan, session.make_spec(study_file, dataset)
             size, replicates = plan.search.round_size, plan.search.replicates
             choice = choose_engine(pool, spec, size, replicates, wanted, timed=dry_run) if left else None
+            if choice:
+                session.check_momentum(plan, choice)
             spec, shape = with_engine(spec, choice) if choice else (spec, tile_shape(spec, size, replicates))
             trainer = BatchTrainer(pool, spec, shape, on_runs=listener.trained)
             narrow = trainer.narrow(plan.verdict.confirmation_seeds)

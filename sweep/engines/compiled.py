@@ -17,6 +17,13 @@ FIELD = "model.build"
 CALLED = re.compile(r"calling (?:layer )?[`'\"]?(\w+)\.call\(\)|calling layer \"(\w+)\"")
 COLOUR = re.compile(r"\x1b\[\d*m")
 ROOM = 0.5
+REFUSED = {
+    "LossScaleOptimizer": "wraps the optimizer that has the learning rate; give that one `loss_scale_factor`",
+    "MultiOptimizer": "has several learning rates",
+    "ScheduleFreeAdamW": "has a schedule of its own",
+}
+# What Keras' own losses of several outputs take the index of a row's class by; the others want a number for each.
+INDEX_LOSSES = ("sparse_categorical", "categorical_generalized", "circle", "ctc")
 NEEDS_CLASSES = ("sparse_categorical_", "categorical_", "kl_divergence")  # losses of an output for each class
 OF_CLASSES = ("binary_", "hinge", "squared_hinge", "categorical_hinge", "dice", "tversky", *NEEDS_CLASSES)
 SLOTTED = ("SGD", "RMSprop")  # make room for a momentum only if they are made with one
@@ -57,8 +64,9 @@ def settled_optimizer(optimizer: Any, spec: TrainingSpec) -> Any:
         BadInput: if the study file states another one, or it cannot follow a schedule.
     """
     kind = type(optimizer)
-    if kind.__name__ in ("MultiOptimizer", "ScheduleFreeAdamW"):
-        raise BadInput(FIELD, f"the model's optimizer must have one learning rate to set, got {kind.__name__}.")
+    if kind.__name__ in REFUSED:
+        reason = f"{kind.__name__} {REFUSED[kind.__name__]}"
+        raise BadInput(FIELD, f"the model's optimizer must have one learning rate to set; {reason}.")
     stated, default = spec.optimizer, type(spec.optimizer)()
     if stated != Sgd() and (stated != default or kind.__name__.lower() != stated.name):
         changed = next((name for name, value in default if getattr(stated, name) != value), "name")
@@ -87,16 +95,16 @@ def is_one_hot(loss: Any, width: int) -> bool:
     """Say whether a loss wants targets `[rows, classes]`: Keras' own do but for the sparse one, and a user's do not."""
     kind = loss if inspect.isfunction(loss) else type(loss)
     name = loss_name(loss)
-    if name.startswith("categorical_"):
-        return True
-    return width > 1 and kind.__module__.startswith("keras.") and not name.startswith(("sparse_", "ctc"))
+    if kind.__module__.startswith("keras."):
+        return width > 1 and not name.startswith(INDEX_LOSSES)
+    return name.startswith(("categorical_", "kl_divergence", "kullback"))
 
 
 def said(error: BaseException) -> str:
     """Return what an error says, in one line, with the layer that raised it if Keras names one."""
     text = COLOUR.sub("", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not CALLED.search(line)]
-    first = lines[0].rstrip(".") if lines else ""
-    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
     found = CALLED.search(text)
+    below = text[found.end() :] if found else text
+    first = next((line.strip().rstrip(".") for line in below.splitlines() if line.strip(" .'")), "")
+    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
     return f"`{found.group(1) or found.group(2)}` raised {what}" if found else what

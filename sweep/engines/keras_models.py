@@ -65,6 +65,11 @@ class StudyModel:
             return np.asarray(np.eye(classes, dtype=np.float32)[targets])
         return targets[:, None].astype(np.float32) if self.width == 1 else targets
 
+    @property
+    def without_momentum(self) -> str:
+        """The name of the optimizer, if it has no momentum."""
+        return "" if self.momentum else type(self.optimizers[0][0]).__name__
+
     def set_rate(self, rate: float) -> None:
         """Set the learning rate; layers with rates of their own take their share of it."""
         for optimizer, factor in self.optimizers:
@@ -260,7 +265,8 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
         model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     model.optimizer.build(model.trainable_variables)
     name = next((name for name in MOMENTA if hasattr(factors[0][0], name)), None)
-    study = StudyModel(model, outputs, is_one_hot(loss, width), factors, name, width)
+    one_hot = task.name == "classes" and is_one_hot(loss, width)
+    study = StudyModel(model, outputs, one_hot, factors, name, width)
     study.log_score()
     return study
 
@@ -403,3 +409,25 @@ def _place(error: BaseException, function: Callable[..., Any]) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     return f" in line {line}" if line else ""
+
+
+class Followed:
+    """A member's momentum, as an optimizer reads it: an array, and above 0, so that its slots are used."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __jax_array__(self) -> Any:
+        return self._value
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+    def __sub__(self, other: Any) -> Any:
+        return self._value - other
+
+    def __rsub__(self, other: Any) -> Any:
+        return other - self._value

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sweep.data.table import Split
 from sweep.engines.convolution import as_matrix_products
-from sweep.engines.keras_models import SCORE, compile_model, initial_state
+from sweep.engines.keras_models import SCORE, Followed, compile_model, initial_state
 from sweep.engines.scoring import class_shares, right_rows, scores_of
 from sweep.engines.spec import Curves, Float32, Job, Shape, Tell, TrainingSpec, batch_order, in_silence
 from sweep.engines.watching import MONITORS, State, Watching
@@ -133,7 +133,7 @@ class KerasPopulation:
         self._kept: tuple[Split, tuple[Rows, Rows]] | None = None
         self._closed_loop = {name: closed_loop_class(name) for name in spec.closed_loop}
         self._metrics = self._built_metrics()
-        self._adds_losses = self._finds_losses()
+        self._counts_batches = self._finds_batchwise()
         self._run = jax.jit(self._epochs, donate_argnums=0)
         self._programs: dict[tuple[Shape, int, int], Program] = {}
         self._fitting: dict[tuple[Shape, int, int], Shape] = {}
@@ -285,7 +285,7 @@ class KerasPopulation:
             for name, followed in watching.items():
                 gain = jnp.where(followed.chosen, progress.states[name]["gain"], gain)
             members, loss, right = self._epoch(progress.members, table, number, gain, orders[number], training)
-            held_loss, held_right = self._validate(members, held)
+            members, held_loss, held_right = self._validate(members, held)
             shown = dict(zip(MONITORS, (loss, right / rows, held_loss, held_right / held_rows), strict=True))
             curves = {
                 name: progress.curves[name].at[number].set(value) for name, value in (shown | {"gain": gain}).items()
@@ -296,8 +296,7 @@ class KerasPopulation:
             }
             return Progress(members, states, curves)
 
-        after: Progress = jax.lax.fori_loop(first, end, epoch, progress)
-        return after
+        return Progress(*jax.lax.fori_loop(first, end, epoch, progress))
 
     def _epoch(
         self, members: Members, table: Table, number: Any, gain: Any, order: Any, training: Rows
@@ -353,7 +352,7 @@ class KerasPopulation:
         name, before = str(self.study.momentum), []
         for optimizer, _ in self.study.optimizers if self.study.momentum else ():
             before.append((optimizer, getattr(optimizer, name), getattr(optimizer, "nesterov", None)))
-            setattr(optimizer, name, _Followed(momentum))
+            setattr(optimizer, name, Followed(momentum))
             if self.spec.nesterov:
                 optimizer.nesterov = ahead
         try:
@@ -364,20 +363,20 @@ class KerasPopulation:
                 if nesterov is not None:
                     optimizer.nesterov = nesterov
 
-    def _validate(self, members: Members, held: Rows) -> tuple[Any, Any]:
-        """Return every member's validation loss as Keras reports it, and the rows that are right."""
+    def _validate(self, members: Members, held: Rows) -> tuple[Members, Any, Any]:
+        """Return all members with what validation leaves behind, their losses as Keras reports them, and right rows."""
         rows = held.targets.shape[0]
-        size = min(self.spec.batch_size if self._adds_losses else VALIDATED_ROWS, rows)
+        size = min(self.spec.batch_size if self._counts_batches else VALIDATED_ROWS, rows)
         seeds, candidates = members.optimizer[0].shape[:2]
-        test = jax.vmap(jax.vmap(self._test, (self._axes, 0, None)), (0, 0, None))
+        test = jax.vmap(jax.vmap(self._test, (self._axes, 0, None), (self._axes.others, 0, 0)), (0, 0, None))
 
         def step(carried: Any, places: Any) -> Any:
-            metrics, right, _ = carried
-            metrics, logs = test(members, metrics, held.at(places).batch)
-            return metrics, right + logs.get(SCORE, 0.0), logs["loss"]
+            others, metrics, right, _ = carried
+            others, metrics, logs = test(members._replace(others=others), metrics, held.at(places).batch)
+            return others, metrics, right + logs.get(SCORE, 0.0), logs["loss"]
 
         zero = jnp.zeros((seeds, candidates), jnp.float32)
-        carried = (self._fresh_metrics(seeds, candidates), zero, zero)
+        carried = (members.others, self._fresh_metrics(seeds, candidates), zero, zero)
         full = rows // size
         if full == 1:
             carried = step(carried, slice(0, size))
@@ -386,12 +385,12 @@ class KerasPopulation:
             carried, _ = jax.lax.scan(lambda carried, at: (step(carried, at), None), carried, places)
         if rows % size:
             carried = step(carried, slice(full * size, rows))
-        _, right, loss = carried
-        return loss, right
+        others, _, right, loss = carried
+        return members._replace(others=others), loss, right
 
-    def _test(self, members: Members, metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
-        logs, (_, _, metrics) = self.model.test_step((members.trained, members.others, metrics), batch)
-        return list(metrics), logs
+    def _test(self, members: Members, metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any], Any]:
+        logs, (_, others, metrics) = self.model.test_step((members.trained, members.others, metrics), batch)
+        return list(others), list(metrics), logs
 
     def _built_metrics(self) -> list[NDArray[Any]]:
         """Let the model's metrics make their variables, and return the values that these begin with."""
@@ -400,15 +399,16 @@ class KerasPopulation:
         self.model.reset_metrics()
         return [np.asarray(variable) for variable in self.model.metrics_variables]
 
-    def _finds_losses(self) -> bool:
-        """Say whether layers add to the loss, and perhaps by batch."""
-        trained, others, _ = self._drawn[0]
-        inputs = self.spec.split.train_inputs[:2]
+    def _finds_batchwise(self) -> bool:
+        """Say whether validation depends on its batches: layers add to the loss, or count or draw each time."""
+        (trained, others, _), inputs = self._drawn[0], self.spec.split.train_inputs[:2]
         known = {"training": False} if "training" in inspect.signature(self.model.call).parameters else {}
-        losses = jax.eval_shape(
-            lambda *state: self.model.stateless_call(*state, inputs, return_losses=True, **known)[2], trained, others
-        )
-        return bool(losses)
+
+        def called(others: list[Any]) -> Any:
+            return self.model.stateless_call(trained, others, inputs, return_losses=True, **known)[1:]
+
+        traced, (after, losses) = jax.make_jaxpr(called, return_shape=True)(others)
+        return bool(losses) or list(traced.jaxpr.outvars[: len(after)]) != list(traced.jaxpr.invars)
 
     def _fresh_metrics(self, seeds: int, candidates: int) -> list[Any]:
         return [jnp.broadcast_to(value, (seeds, candidates, *value.shape)) for value in self._metrics]
@@ -448,25 +448,3 @@ class KerasPopulation:
 
         of_seed = [each[seed] for each in trained], [each[seed] for each in others]
         return jax.vmap(member, (0, self._axes.others))(*of_seed)
-
-
-class _Followed:
-    """A member's momentum, as an optimizer reads it: an array, and above 0, so that its slots are used."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __jax_array__(self) -> Any:
-        return self._value
-
-    def __ne__(self, other: object) -> bool:
-        return True
-
-    def __gt__(self, other: object) -> bool:
-        return True
-
-    def __rsub__(self, other: Any) -> Any:
-        return other - self._value
-
-    def __hash__(self) -> int:
-        return id(self)

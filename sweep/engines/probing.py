@@ -27,7 +27,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         return _hidden_layer(asked)
     reason = "stated" if asked.wanted == "fit" else ""
     if keras.backend.backend() != "jax":
-        return _by_fit(spec, "it cannot be built on Keras' JAX backend"), None
+        return _by_fit(spec, "it cannot be trained on Keras' JAX backend"), None
     if not reason:
         began = time.perf_counter()
         from sweep.engines.keras_population import KerasPopulation  # noqa: PLC0415 - the test of layers is apart
@@ -53,7 +53,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
             reason = f"no population of it can be trained: {said(error)}"
         else:
             step = seconds / (shape.candidates * shape.seeds * spec.timeline.steps_per_epoch)
-            choice = Choice("population", "jax", shape, "", started, step)
+            choice = Choice("population", "jax", shape, "", started, step, engine.study.without_momentum)
             if asked.wanted == "population" or step < FASTEST_FIT:
                 return choice, engine
             by_fit = _by_fit(spec, "")
@@ -76,7 +76,11 @@ def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
 
 
 def _by_fit(spec: TrainingSpec, reason: str) -> Choice:
-    """Time a few steps of Keras' own training."""
+    """Time a few steps of Keras' own training.
+
+    Raises:
+        BadInput: if Keras cannot train the model on this backend.
+    """
     began = time.perf_counter()
     study = check_training(spec)
     steps = batches(spec, study, 0)
@@ -89,4 +93,4 @@ def _by_fit(spec: TrainingSpec, reason: str) -> Choice:
             break
     seconds = (time.perf_counter() - ready) / max(1, done)
     backend: Backend = "jax" if keras.backend.backend() == "jax" else "tensorflow"
-    return Choice("fit", backend, Shape(1, 1), reason, ready - began, seconds)
+    return Choice("fit", backend, Shape(1, 1), reason, ready - began, seconds, study.without_momentum)

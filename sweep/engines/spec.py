@@ -241,6 +241,7 @@ class Choice:
         reason: why it is no population, or empty.
         start_seconds: what building and compiling took.
         step_seconds: one step of one member, on one core.
+        without_momentum: the optimizer's name, if it has no momentum.
     """
 
     engine: EngineName
@@ -249,6 +250,7 @@ class Choice:
     reason: str = ""
     start_seconds: float = 0.0
     step_seconds: float = 0.0
+    without_momentum: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import numpy as np
 import optuna
 
 from sweep.candidate import Candidate, layer_factors
-from sweep.config.plan import ClassWeight, check_rates
+from sweep.config.plan import ClassWeight, Plan, check_rates
 from sweep.config.study_file import StudyFile, read_study_file
 from sweep.data.table import Dataset, Split, read_dataset, split_rows
-from sweep.engines.spec import Architecture, TrainingSpec
+from sweep.engines.spec import Architecture, Choice, TrainingSpec
 from sweep.errors import BadInput, nearest
 from sweep.execution.batches import BatchTrainer, Trainer
 from sweep.execution.choosing import choose_engine, first_backend, with_engine
@@ -24,6 +24,7 @@ from sweep.execution.local import Pool
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.loop import to_record
 from sweep.search.space import SearchSpace
+from sweep.space import extremes
 from sweep.task import METRICS, MetricName
 
 
@@ -99,6 +100,18 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def check_momentum(plan: Plan, choice: Choice) -> None:
+    """Refuse to search the momentum of an optimizer that has none.
+
+    Raises:
+        BadInput: if any candidate of the search would have one.
+    """
+    if choice.without_momentum and set(extremes(plan.search.momentum)) != {0.0}:
+        raise BadInput(
+            "search.momentum", f"must be 0.0, since the model's optimizer, {choice.without_momentum}, has no momentum."
+        )
+
+
 @dataclass(frozen=True)
 class Objective:
     """Call it with an Optuna trial: it returns the mean final score over the run seeds, which `direction` improves."""
@@ -142,6 +155,8 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     spec, replicates, wanted = make_spec(read, dataset), read.plan.search.replicates, read.plan.training.wanted
     backend = first_backend(spec.architecture.is_hidden_layer, wanted)
     with Pool(workers or default_workers(), backend=backend) as pool:
-        spec, shape = with_engine(spec, choose_engine(pool, spec, 1, replicates, wanted))
+        choice = choose_engine(pool, spec, 1, replicates, wanted)
+        check_momentum(read.plan, choice)
+        spec, shape = with_engine(spec, choice)
         trainer = BatchTrainer(pool, spec, shape)
         yield Objective(SearchSpace(read.plan.search), trainer, range(replicates), read.plan.metric)

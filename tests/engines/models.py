@@ -330,3 +330,20 @@ def of_two_inputs(features: int) -> Any:
 
 def misshapen() -> Any:
     return keras.Sequential([layers.Reshape((7, 9)), layers.Flatten(), layers.Dense(1, "sigmoid")])
+
+
+class Untraceable(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Can be built into a model, and not called with numbers."""
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        if isinstance(inputs, keras.KerasTensor):
+            return inputs * 2
+        raise RuntimeError("no numbers, please")
+
+
+def untraceable(features: int, classes: int) -> Any:
+    inputs = keras.Input((features,))
+    return keras.Model(inputs, layers.Dense(classes, "softmax")(Untraceable()(inputs)))

@@ -37,6 +37,27 @@ def side_by_side(job: Job) -> Both:
     return Both(curves, alone.curves, scores, pairs)
 
 
+def each_side_by_side(jobs: list[Job], compiled: list[dict[str, Any]] | None = None) -> list[Both]:
+    """Train jobs side by side, in programs that are compiled in haste.
+
+    With `compiled`, the models are `tests.engines.exported:chosen`, each with its own loss and optimizer.
+    """
+    import jax
+
+    from tests.engines import exported
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        found = []
+        for job, chosen in zip(jobs, compiled or [{} for _ in jobs], strict=True):
+            exported.current = chosen
+            found.append(side_by_side(job))
+        return found
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
 def trained(jobs: list[Job]) -> list[Curves]:
     """Train jobs one after the other on one engine."""
     from sweep.engines.keras_population import KerasPopulation

@@ -201,6 +201,11 @@ class TestProbing:
         with pytest.raises(BadInput, match="no population of this model can be trained: Concretization"):
             on_jax(jax.choice, Probe(job(self.spec(few, "eager"), CONSTANT), "population"))
 
+    def test_a_model_that_keras_cannot_train_is_refused(self, few: Split, on_jax: OnJax) -> None:
+        with pytest.raises(BadInput, match="be trained: `Untraceable` raised RuntimeError: no num") as caught:
+            on_jax(jax.choice, Probe(job(self.spec(few, "untraceable"), CONSTANT)))
+        assert "\n" not in str(caught.value)
+
     def test_fit_is_taken_where_it_is_stated(self, few: Split, on_jax: OnJax) -> None:
         found = on_jax(jax.choice, Probe(job(self.spec(few, "branched"), CONSTANT), "fit"))
         assert (found.engine, found.backend) == ("fit", "jax")

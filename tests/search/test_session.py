@@ -15,10 +15,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from sweep.config.plan import ClassWeight
 from sweep.config.study_file import StudyFile, read_plan
 from sweep.data.table import Dataset, split_rows, split_tail
-from sweep.engines.spec import TrainingSpec
+from sweep.engines.spec import Choice, Shape, TrainingSpec
 from sweep.errors import BadInput
 from sweep.search.loop import to_record
-from sweep.search.session import Objective, check_metric, class_weights, make_spec, read_data
+from sweep.search.session import Objective, check_metric, check_momentum, class_weights, make_spec, read_data
 from sweep.search.space import SearchSpace
 from sweep.store.database import Database
 from sweep.store.trials import TrialRecord, read_record
@@ -188,3 +188,12 @@ class TestArrays:
         found = split_facts(replace(spec.split, dataset=replace(dataset, values=values)))
         assert [each for each in found.warnings if "column" in each or "constant" in each] == []
         assert "validation rows whose inputs were trained on: 1" in found.warnings
+
+
+def test_the_momentum_of_an_optimizer_that_has_none_is_not_searched() -> None:
+    choice = Choice("population", "jax", Shape(1, 1), without_momentum="Adagrad")
+    check_momentum(PLAN, replace(choice, without_momentum=""))
+    check_momentum(PLAN.model_copy(update={"search": PLAN.search.model_copy(update={"momentum": 0.0})}), choice)
+    with pytest.raises(BadInput, match=r"must be 0.0, since the model's optimizer, Adagrad, has no momentum") as caught:
+        check_momentum(PLAN, choice)
+    assert caught.value.field == "search.momentum"
