@@ -4,7 +4,7 @@ Layout: kernels `[seeds, units, inputs, candidates]`, activations `[seeds, units
 come last, so that every elementwise loop runs over contiguous members; members of one seed share their
 minibatches, so the first layer is one matrix product per seed and unit. The backward pass is written by hand
 because XLA fuses it into fewer passes over memory than the gradient tape's: 1.7 times as many trainings a second
-(tests/bench/README.md). Deeper networks gain nothing from this layout and go through `sweep.engines.keras_model`.
+(tests/bench/README.md). Deeper networks gain nothing from this layout and go through `sweep.engines.keras_population`.
 """
 
 from __future__ import annotations

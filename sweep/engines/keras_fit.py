@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from sweep.candidate import Candidate
-from sweep.engines.keras_models import SCORE, batches, compile_model
+from sweep.engines.keras_models import SCORE, StudyModel, batches, compile_model
 from sweep.engines.scoring import class_shares, right_rows, scores_of
 from sweep.engines.spec import Curves, Float32, Job, Tell, TrainingSpec, in_silence
 from sweep.schedules import ClosedLoop
@@ -83,11 +83,7 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Tra
     model, classes = study.model, spec.architecture.classes
     momenta = schedule.momenta(spec.timeline, candidate.momentum)
     study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov if spec.nesterov else None)
-    if isinstance(schedule, ClosedLoop):
-        rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, study.set_rate)
-    else:
-        rates = RatesByStep(schedule.rates(spec.timeline), study.set_rate)
-    follow = [rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
+    rates, follow = followers(spec, candidate, study)
     scores = EpochScores(spec)
     held = (split.validation_inputs, study.targets(split.validation_targets, classes))
     history = model.fit(
@@ -106,6 +102,20 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Tra
     found["gain"] = list(np.divide(first, base, out=np.ones_like(first), where=base > 0))
     outputs = model.predict(held[0], batch_size=PREDICTED_ROWS, verbose=0)
     return Trained(found, class_shares(np.asarray(outputs), study.outputs), model)
+
+
+def followers(
+    spec: TrainingSpec, candidate: Candidate, study: StudyModel
+) -> tuple[RatesByStep, list[keras.callbacks.Callback]]:
+    """Return the callback that sets the rate of each step, and all that follow the candidate's schedule."""
+    schedule = candidate.schedule
+    if isinstance(schedule, ClosedLoop):
+        rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, study.set_rate)
+    else:
+        rates = RatesByStep(schedule.rates(spec.timeline), study.set_rate)
+    momenta = schedule.momenta(spec.timeline, candidate.momentum)
+    # A momentum that never changes stays as the optimizer was made with it.
+    return rates, [rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
 
 
 class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types

@@ -388,15 +388,19 @@ def initial_state(study: StudyModel) -> tuple[list[Float32], list[NDArray[Any]],
     return trained, others, kept
 
 
+def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[NDArray[Any], NDArray[Any], Float32 | None]:
+    """Return inputs and targets to train on, and the weight of each row, which is what `class_weight` stands for."""
+    split, weights = spec.split, spec.class_weights
+    targets = study.targets(split.train_targets, spec.architecture.classes)
+    return split.train_inputs, targets, np.array(weights, np.float32)[split.train_targets] if weights else None
+
+
 def batches(
     spec: TrainingSpec, study: StudyModel, run_seed: int, first_epoch: int = 0
 ) -> Iterator[tuple[NDArray[Any], ...]]:
     """Yield the minibatches of a run seed, epoch after epoch."""
-    split, size = spec.split, spec.batch_size
-    arrays = [split.train_inputs, study.targets(split.train_targets, spec.architecture.classes)]
-    if spec.class_weights:  # Keras takes no `class_weight` beside a generator; this is what it makes of it
-        arrays.append(np.array(spec.class_weights, np.float32)[split.train_targets])
-    for order in batch_order(split.train_rows, spec.epochs, run_seed)[first_epoch:]:
+    arrays, size = [array for array in training_rows(spec, study) if array is not None], spec.batch_size
+    for order in batch_order(spec.split.train_rows, spec.epochs, run_seed)[first_epoch:]:
         for start in range(0, len(order), size):
             yield tuple(array[order[start : start + size]] for array in arrays)
 

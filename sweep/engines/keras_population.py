@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sweep.data.table import Split
 from sweep.engines.convolution import as_matrix_products
-from sweep.engines.keras_models import SCORE, Followed, compile_model, initial_state
+from sweep.engines.keras_models import SCORE, Followed, compile_model, initial_state, training_rows
 from sweep.engines.scoring import class_shares, right_rows, scores_of
 from sweep.engines.spec import Curves, Float32, Job, Shape, Tell, TrainingSpec, batch_order, in_silence
 from sweep.engines.watching import MONITORS, State, Watching
@@ -224,14 +224,11 @@ class KerasPopulation:
 
     def _rows(self, spec: TrainingSpec) -> tuple[Rows, Rows]:
         """Return the rows to train on and to validate on; those of the last split are kept."""
-        split, classes = spec.split, spec.architecture.classes
+        split = spec.split
         if self._kept is not None and self._kept[0] is split:
             return self._kept[1]
-        train_targets, held_targets = (
-            self.study.targets(each, classes) for each in (split.train_targets, split.validation_targets)
-        )
-        weights = np.array(spec.class_weights, np.float32)[split.train_targets] if spec.class_weights else None
-        rows = Rows(split.train_inputs, train_targets, weights), Rows(split.validation_inputs, held_targets, None)
+        held_targets = self.study.targets(split.validation_targets, spec.architecture.classes)
+        rows = Rows(*training_rows(spec, self.study)), Rows(split.validation_inputs, held_targets, None)
         self._kept = split, rows
         return rows
 

@@ -45,8 +45,8 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         except BadInput:
             raise
         except Exception as error:
-            check_training(spec)
             if asked.wanted == "population":
+                check_training(spec)
                 raise BadInput(
                     "training.engine", f"no population of this model can be trained: {said(error)}."
                 ) from error

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from sweep.candidate import Candidate
 from sweep.data.table import Split
-from sweep.engines.keras_fit import EpochScores
+from sweep.engines.keras_fit import EpochScores, followers
 from sweep.engines.keras_models import batches, check_training, compile_model
 from sweep.engines.spec import Int32, Outputs, TrainingSpec
 from sweep.errors import BadInput
@@ -27,8 +27,7 @@ from sweep.files import replace_file
 from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
 from sweep.fit.diagnosis import Evidence, still_epochs
 from sweep.fit.raw_rows import for_raw_rows
-from sweep.schedules import ClosedLoop, Numbers
-from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
+from sweep.schedules import Numbers
 from sweep.task import Task
 
 PREDICTED_ROWS = 1024  # predicted at once
@@ -59,13 +58,7 @@ class Training:
         self.model, self._run_seed = study.model, run_seed
         momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
         study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov or (False if spec.nesterov else None))
-        schedule = candidate.schedule
-        if isinstance(schedule, ClosedLoop):
-            self.rates: RatesByStep = ClosedLoopRates(schedule, spec.timeline, study.set_rate)
-        else:
-            self.rates = RatesByStep(schedule.rates(spec.timeline), study.set_rate)
-        # A momentum that never changes stays as the optimizer was made with it.
-        self._follow = [self.rates, *([MomentumTable(momenta)] if np.ptp(momenta) > 0 else [])]
+        self.rates, self._follow = followers(spec, candidate, study)
 
     def run(
         self, first_epoch: int, end_epoch: int, observers: Sequence[keras.callbacks.Callback] = ()
