@@ -23,6 +23,7 @@ ENGINES = [
     "sweep.engines.keras_fit",
     "sweep.engines.keras_models",
     "sweep.engines.keras_population",
+    "sweep.engines.keras_program",
     "sweep.engines.probing",
     "sweep.engines.population",
     "sweep.engines.updates",

@@ -25,11 +25,12 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from sweep.candidate import layer_factors
+from sweep.engines import steering
 from sweep.engines.dense import HiddenLayerNetwork
 from sweep.engines.scoring import final_scores
 from sweep.engines.spec import Curves, Job, Tell, TrainingSpec, batch_order, in_silence
+from sweep.engines.steering import MONITORS, State, Watching
 from sweep.engines.updates import SLOTS, Rule, score, update
-from sweep.engines.watching import MONITORS, State, Watching
 from sweep.schedules import closed_loop_class
 
 TRACED: Counter[str] = Counter()  # how often this process has traced each program
@@ -57,15 +58,8 @@ class Table(NamedTuple):
     @classmethod
     def of(cls, job: Job) -> Table:
         """Build the table of a job, filled up to its shape with rates of 0."""
-        timeline, candidates = job.spec.timeline, job.shape.candidates
-        # Members come last, so that the program reads the rates of one step from contiguous memory.
-        rates, momenta = np.zeros((2, timeline.epochs, timeline.steps_per_epoch, 1, candidates), np.float32)
-        nesterov = np.zeros((1, candidates), np.bool_)
-        for place, candidate in enumerate(job.candidates):
-            rates[:, :, 0, place] = candidate.schedule.base_rates(timeline)
-            momenta[:, :, 0, place] = candidate.schedule.momenta(timeline, candidate.momentum)
-            nesterov[:, place] = candidate.nesterov
-        return cls(rates, momenta, nesterov if job.spec.nesterov else None)
+        rates, momenta, nesterov = steering.Table.of(job)
+        return cls(rates[:, :, None], momenta[:, :, None], nesterov[None] if job.spec.nesterov else None)
 
     def at_epoch(self, epoch: tf.Tensor, gain: tf.Tensor | None) -> Table:
         """Return one epoch's table: rates and momenta `[steps, 1 or seeds, candidates]`."""

@@ -17,7 +17,7 @@ from sweep.engines import spec
 from sweep.engines.population import Members, Population, Table
 from sweep.engines.scoring import final_scores
 from sweep.engines.spec import BY_RUN, Architecture, Curves, Float32, Job, Shape, TrainingSpec
-from sweep.engines.watching import MONITORS, Watching
+from sweep.engines.steering import MONITORS, Watching
 from sweep.fit.training import Training
 from sweep.schedules import ClosedLoop
 from tests.engines.numpy_training import NumpyTraining

@@ -1,4 +1,4 @@
-"""Which members of a job follow a closed-loop schedule, as the arrays that a compiled program decides by."""
+"""What steers the members of a job, as arrays for compiled programs: rates, momenta, and who follows what."""
 
 from __future__ import annotations
 
@@ -15,6 +15,26 @@ from sweep.schedules.rules import Monitor
 # What a closed-loop schedule may watch, in the order in which a program computes it.
 MONITORS: tuple[str, ...] = get_args(Monitor)
 State: TypeAlias = dict[str, Any]  # what each member remembers between epochs, `[seeds, candidates]` by name
+
+
+class Table(NamedTuple):
+    """Rates without gain and momenta, `[epochs, steps, candidates]`, and who uses Nesterov's, `[candidates]`."""
+
+    rates: Any
+    momenta: Any
+    nesterov: Any
+
+    @classmethod
+    def of(cls, job: Job) -> Table:
+        """Build the table of a job, filled up to its shape with rates of 0."""
+        timeline, candidates = job.spec.timeline, job.shape.candidates
+        rates, momenta = np.zeros((2, timeline.epochs, timeline.steps_per_epoch, candidates), np.float32)
+        nesterov = np.zeros(candidates, np.bool_)
+        for place, candidate in enumerate(job.candidates):
+            rates[:, :, place] = candidate.schedule.base_rates(timeline)
+            momenta[:, :, place] = candidate.schedule.momenta(timeline, candidate.momentum)
+            nesterov[place] = candidate.nesterov
+        return cls(rates, momenta, nesterov)
 
 
 class Watching(NamedTuple):
