@@ -21,6 +21,7 @@ from tests.bench.report import Section
 SECTIONS = {
     "speed": "speed",
     "run": "whole_run",
+    "studies": "studies",
     "latency": "latency",
     "scale": "scale",
     "memory": "memory",
