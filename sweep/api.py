@@ -6,6 +6,8 @@ Methods import what they need when they are called, because `sweep best` must lo
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +23,13 @@ from sweep.store.growth import tell_growth
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
-from sweep.verdict.record import work_left
+from sweep.verdict.record import trials_left, work_left
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
 
 if TYPE_CHECKING:
-    from sweep.engines.spec import Choice
+    from sweep.engines.spec import Choice, Shape, TrainingSpec
+    from sweep.execution.batches import BatchTrainer
+    from sweep.execution.local import Pool
     from sweep.export.script import Chosen
     from sweep.report import Frame, Report
     from sweep.search.loop import SearchProgress, Seconds
@@ -42,7 +46,7 @@ class Preparation:
 
     `trials` is the budget of its search, or fewer if the search space holds no more candidates; `notes` say what the
     study has besides comparable trials, `data` what was found in its data; `choice` is the engine, if work is left,
-    and `parts` how long each part takes, where that was measured.
+    and `parts` how long each part takes that is left, where that was measured; `seconds` have passed since the start.
     """
 
     plan: Plan
@@ -55,6 +59,7 @@ class Preparation:
     data: tuple[str, ...] = ()
     choice: Choice | None = None
     parts: tuple[Part, ...] = ()
+    seconds: float = 0.0
 
 
 class RunListener:
@@ -178,48 +183,38 @@ class Study:
             StorageFailed: if the database cannot be used, or another process writes the study.
             TrainingFailed: if a trainer cannot train what it was given.
         """
-        from sweep.execution.batches import BatchTrainer, tile_shape  # noqa: PLC0415
-        from sweep.execution.choosing import choose_engine, first_backend, with_engine  # noqa: PLC0415
-        from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
-        from sweep.execution.local import Pool  # noqa: PLC0415
-        from sweep.search import session  # noqa: PLC0415
-
-        listener, study_file = listener or RunListener(), self.study_file()
+        began, listener, study_file = time.monotonic(), listener or RunListener(), self.study_file()
         plan = study_file.plan
         check_rates(plan)
         searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
         with self.database.sole_writer(plan.name), contextlib.ExitStack() as stack:
-            cache = default_cache() if keep_programs else CompileCache(None)
-            wanted = plan.training.wanted
-            backend = first_backend(plan.model.is_hidden_layer, wanted)
-            pool = Pool(workers or session.default_workers(), cache, backend=backend, on_shares=listener.under_way)
             left = work_left(self.database, plan, search_only=search_only)
+            pool = _pool(plan, workers, listener, keep_programs=keep_programs)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
+            ready = _Ready.of(study_file, pool, left=left, timed=dry_run)
+            trainer, narrow = ready.trainers(listener, search_only=search_only)
+            parts = ready.timed_parts(self.database, narrow, search_only=search_only)
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
-            from sweep.verdict.timing import Part, time_plan  # noqa: PLC0415
 
-            study_file, dataset = session.read_data(study_file)
-            plan, spec = study_file.plan, session.make_spec(study_file, dataset)
-            size, replicates = plan.search.round_size, plan.search.replicates
-            choice = choose_engine(pool, spec, size, replicates, wanted, timed=dry_run) if left else None
-            if choice:
-                session.check_momentum(plan, choice)
-            spec, shape = with_engine(spec, choice) if choice else (spec, tile_shape(spec, size, replicates))
-            trainer = BatchTrainer(pool, spec, shape, on_runs=listener.trained)
-            narrow = trainer.narrow(plan.verdict.confirmation_seeds)
-            if not search_only:  # a search alone does not repay another program
-                trainer = trainer.with_few(narrow)
-            trials, parts = count_wanted(self.stored, plan), list[Part]()
-            if choice is not None and choice.step_seconds:
-                parts = time_plan(plan, trials, spec.timeline, choice, pool.workers, search_only=search_only)
-            protocol = Protocol(self.database, plan, spec.split, trainer, narrow, listener.begin, listener.searched)
-            split = spec.split
-            rows = split.train_rows, split.validation_rows
+            plan, split = ready.study_file.plan, ready.spec.split
+            protocol = Protocol(self.database, plan, split, trainer, narrow, listener.begin, listener.searched)
             with self.stored.reading() as study:
                 notes = tuple(tell_growth(study, plan))
-            facts = (*rows, pool.workers, left, notes, dataset.notes, choice, tuple(parts))
-            with listener.prepared(Preparation(plan, trials, *facts)):
+            preparation = Preparation(
+                plan,
+                count_wanted(self.stored, plan),
+                split.train_rows,
+                split.validation_rows,
+                pool.workers,
+                left,
+                notes,
+                ready.notes,
+                ready.choice,
+                tuple(parts),
+                time.monotonic() - began,
+            )
+            with listener.prepared(preparation):
                 finished = not dry_run and protocol.run(timeout_seconds, search_only=search_only)
             if finished and left and not search_only:
                 from sweep.dashboard.notes import write_notes  # noqa: PLC0415
@@ -313,6 +308,67 @@ class Study:
     def export(self, form: Literal["keras", "json"] = "keras", trial: int | None = None) -> str:
         """Return a trial as a script (`keras`) or as data (`json`); raises as `exported` does."""
         return self.script(trial) if form == "keras" else schedule_json(self.schedule(trial))
+
+
+def _pool(plan: Plan, workers: int | None, listener: RunListener, *, keep_programs: bool) -> Pool:
+    """Return the pool of a run, not started yet."""
+    from sweep.execution.choosing import first_backend  # noqa: PLC0415
+    from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
+    from sweep.execution.local import Pool  # noqa: PLC0415
+    from sweep.search.session import default_workers  # noqa: PLC0415
+
+    cache = default_cache() if keep_programs else CompileCache(None)
+    backend = first_backend(plan.model.is_hidden_layer, plan.training.wanted)
+    return Pool(workers or default_workers(), cache, backend=backend, on_shares=listener.under_way)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What trains a study: its rows and network, and the engine if anything is to be trained."""
+
+    study_file: StudyFile
+    pool: Pool
+    spec: TrainingSpec
+    shape: Shape
+    choice: Choice | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, study_file: StudyFile, pool: Pool, *, left: bool, timed: bool) -> _Ready:
+        """Read the data, and choose the engine if work is left; `timed` as `choose_engine` has it."""
+        from sweep.execution.batches import tile_shape  # noqa: PLC0415
+        from sweep.execution.choosing import choose_engine, with_engine  # noqa: PLC0415
+        from sweep.search import session  # noqa: PLC0415
+
+        study_file, dataset = session.read_data(study_file)
+        plan, spec = study_file.plan, session.make_spec(study_file, dataset)
+        size, replicates = plan.search.round_size, plan.search.replicates
+        if not left:
+            return cls(study_file, pool, spec, tile_shape(spec, size, replicates), None, dataset.notes)
+        choice = choose_engine(pool, spec, size, replicates, plan.training.wanted, timed=timed)
+        session.check_momentum(plan, choice)
+        spec, shape = with_engine(spec, choice)
+        return cls(study_file, pool, spec, shape, choice, dataset.notes)
+
+    def trainers(self, listener: RunListener, *, search_only: bool) -> tuple[BatchTrainer, BatchTrainer]:
+        """Return what trains rounds of a search, and what trains the few candidates after it."""
+        from sweep.execution.batches import BatchTrainer  # noqa: PLC0415
+
+        trainer = BatchTrainer(self.pool, self.spec, self.shape, on_runs=listener.trained)
+        narrow = trainer.narrow(self.study_file.plan.verdict.confirmation_seeds)
+        # A search alone does not repay another program.
+        return (trainer, trainer) if search_only else (trainer.with_few(narrow), narrow)
+
+    def timed_parts(self, database: Database, narrow: BatchTrainer, *, search_only: bool) -> list[Part]:
+        """Return the parts that are left with their times, if these were measured."""
+        from sweep.verdict.timing import Pace, time_plan  # noqa: PLC0415
+
+        if self.choice is None or not self.choice.step_seconds:
+            return []
+        plan, split = self.study_file.plan, self.spec.split
+        others = math.ceil(len(split.dataset.targets) * plan.split.fraction) != split.validation_rows
+        pace = Pace(self.choice, self.spec.timeline, self.pool.workers, narrow.shape, others=others)
+        return time_plan(plan, trials_left(database, plan, search_only=search_only), pace, search_only=search_only)
 
 
 def schedule_json(answer: ScheduleAnswer) -> str:

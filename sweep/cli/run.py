@@ -244,7 +244,7 @@ class RunProgress(RunListener):
             for note in preparation.data:
                 self.console.print(f"data: {note}.")
             if preparation.choice is not None and preparation.parts:
-                told = told_engine(preparation.choice, preparation.parts, workers)
+                told = told_engine(preparation.choice, preparation.parts, workers, preparation.seconds)
                 self.console.print(f"engine: {told}")
                 self.console.print(f"trainings: {told_parts(preparation.parts)}")
         else:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
 import keras
 
 from sweep.engines.compiled import said
-from sweep.engines.keras_models import batches, check_training
-from sweep.engines.spec import Backend, Choice, Engine, Probe, Shape, TrainingSpec
+from sweep.engines.keras_fit import PREDICTED_ROWS
+from sweep.engines.keras_models import batches, check_training, compile_model
+from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput
 
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
-TIMED_STEPS, TIMED_EPOCHS = 4, 3
+FASTEST_TRAINING = 0.2  # and a training, for which it builds and compiles the model
+TIMED_STEPS, TIMED_EPOCHS = 8, 3
+UNTIMED_STEPS = 3  # which compile, or which Keras reads ahead
 
 
 def probe(asked: Probe) -> tuple[Choice, Engine | None]:
@@ -37,11 +41,11 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
             job = replace(job, spec=engine.spec)
             shape = engine.fitting(job)
             part = job.divided(shape)[0][0]
-            nothing = engine.train_with_weights(part, epochs=0)[0].seconds  # and it compiles what predicts
+            engine.train_with_weights(part, epochs=0)  # which compiles what predicts
             started = time.perf_counter() - began
-            nothing = min(nothing, engine.train_with_weights(part, epochs=0)[0].seconds)
-            epochs = min(TIMED_EPOCHS, spec.epochs)
-            seconds = max(0.0, engine.train_with_weights(part, epochs=epochs)[0].seconds - nothing) / epochs
+            first, second = (_of_other_seeds(part, turn) for turn in (1, 2))
+            nothing, epochs = engine.train_with_weights(first, epochs=0)[0].seconds, min(TIMED_EPOCHS, spec.epochs)
+            seconds = max(0.0, engine.train_with_weights(second, epochs=epochs)[0].seconds - nothing) / epochs
         except BadInput:
             raise
         except Exception as error:
@@ -53,13 +57,15 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
             reason = f"no population of it can be trained: {said(error)}"
         else:
             step = seconds / (shape.candidates * shape.seeds * spec.timeline.steps_per_epoch)
-            choice = Choice("population", "jax", shape, "", started, step, engine.study.without_momentum)
-            if asked.wanted == "population" or step < FASTEST_FIT:
+            choice = Choice("population", "jax", shape, "", started, step, engine.study.without_momentum, nothing)
+            ours = choice.training_takes(spec.timeline)
+            if asked.wanted == "population" or step < FASTEST_FIT or ours < FASTEST_TRAINING:
                 return choice, engine
-            by_fit = _by_fit(spec, "")
-            if step <= by_fit.step_seconds:
+            by_fit = _by_fit(spec, "", ours)
+            theirs = by_fit.training_takes(spec.timeline)
+            if ours <= theirs:
                 return choice, engine
-            reason = f"a step takes {1000 * by_fit.step_seconds:.3g} ms so, and {1000 * step:.3g} ms in a population"
+            reason = f"a training takes {theirs:.3g} s so, and {ours:.3g} s in a population"
     return _by_fit(spec, reason), None
 
 
@@ -75,22 +81,49 @@ def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
     return Choice("hidden layer", "tensorflow", job.shape, "", started, step), engine
 
 
-def _by_fit(spec: TrainingSpec, reason: str) -> Choice:
-    """Time a few steps of Keras' own training.
+def _of_other_seeds(job: Job, turn: int) -> Job:
+    """Return the job with run seeds that no earlier turn had, so that an engine has kept nothing of them."""
+    return replace(job, run_seeds=tuple(seed + turn * len(job.run_seeds) for seed in job.run_seeds))
+
+
+def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf) -> Choice:
+    """Time Keras' own training: what each one takes besides its steps, since each compiles anew, and a few steps.
+
+    If compiling alone takes longer than `limit`, nothing more is timed.
 
     Raises:
         BadInput: if Keras cannot train the model on this backend.
     """
     began = time.perf_counter()
-    study = check_training(spec)
-    steps = batches(spec, study, 0)
+    check_training(spec)
     ready = time.perf_counter()
-    done = 0
-    for batch in steps:
-        study.model.train_on_batch(*batch)
-        done += 1
-        if done == TIMED_STEPS:
-            break
-    seconds = (time.perf_counter() - ready) / max(1, done)
-    backend: Backend = "jax" if keras.backend.backend() == "jax" else "tensorflow"
-    return Choice("fit", backend, Shape(1, 1), reason, ready - began, seconds, study.without_momentum)
+    if ready - began > limit:
+        return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, 0.0, "", ready - began)
+    study, timeline = compile_model(spec, run_seed=1), spec.timeline
+    targets = study.targets(spec.split.validation_targets, spec.architecture.classes)
+    fed, held = batches(spec, study, 1), (spec.split.validation_inputs, targets)
+
+    def fit(steps: int) -> float:
+        started = time.perf_counter()
+        study.model.fit(fed, steps_per_epoch=steps, shuffle=False, verbose=0)
+        return time.perf_counter() - started
+
+    def validate() -> float:
+        started = time.perf_counter()
+        study.model.evaluate(*held, batch_size=spec.batch_size, verbose=0)
+        return time.perf_counter() - started
+
+    try:
+        step = fit(1)
+        validate()
+        study.model.predict(held[0], batch_size=PREDICTED_ROWS, verbose=0)
+        whole = time.perf_counter() - ready
+        timed = min(TIMED_STEPS, timeline.steps_per_epoch * timeline.epochs - UNTIMED_STEPS)
+        step = (fit(timed) / timed if timed > 0 else step) + validate() / timeline.steps_per_epoch
+    except Exception as error:
+        raise BadInput("model.build", f"the model cannot be trained by `fit`: {said(error)}.") from error
+    return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, step, study.without_momentum, whole)
+
+
+def _backend() -> Backend:
+    return "jax" if keras.backend.backend() == "jax" else "tensorflow"

@@ -240,7 +240,8 @@ class Choice:
         shape: how many candidates and run seeds are trained at once.
         reason: why it is no population, or empty.
         start_seconds: what building and compiling took.
-        step_seconds: one step of one member, on one core.
+        step_seconds: one step of one member, with its share of the validation, on one core.
+        job_seconds: what a job takes besides its steps: what its run seeds start from, rows, scores.
         without_momentum: the optimizer's name, if it has no momentum.
     """
 
@@ -251,6 +252,16 @@ class Choice:
     start_seconds: float = 0.0
     step_seconds: float = 0.0
     without_momentum: str = ""
+    job_seconds: float = 0.0
+
+    def job_takes(self, timeline: Timeline, shape: Shape | None = None) -> float:
+        """Return the seconds of a job of the choice's shape, or of another one; it is trained whole, however full."""
+        members = (shape or self.shape).candidates * (shape or self.shape).seeds
+        return self.job_seconds + self.step_seconds * timeline.epochs * timeline.steps_per_epoch * members
+
+    def training_takes(self, timeline: Timeline) -> float:
+        """Return the seconds of one training in a job that is full."""
+        return self.job_takes(timeline) / (self.shape.candidates * self.shape.seeds)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from sweep.candidate import from_params
 from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
@@ -22,8 +24,9 @@ def choose_engine(
 ) -> Choice:
     """Return the engine for `spec`, and leave the pool with trainers for it.
 
-    One hidden layer has a program of its own. Any other model is tried in a trainer: as a population on Keras' JAX
-    backend, and by Keras' own `fit`, which is taken if it is faster or nothing else works.
+    One hidden layer has a program of its own. Any other model is tried in every trainer at once, since each of them has
+    to compile it and all will be busy later: as a population on Keras' JAX backend, and by Keras' own `fit`, which is
+    taken if it is faster or nothing else works.
 
     Args:
         pool: the trainers.
@@ -44,18 +47,30 @@ def choose_engine(
     rate = from_params({"schedule": "constant", "learning_rate": 0.01})
     job = Job(spec, (rate,) * shape.candidates, tuple(range(shape.seeds)), shape)
     if timed and pool.backend == "tensorflow":
-        return pool.ask(Probe(job))
+        return agreed(pool.ask_all(Probe(job)))
     pool.use("jax")
     try:
-        return pool.ask(Probe(job, wanted))
+        return agreed(pool.ask_all(Probe(job, wanted)))
     except BadInput as failed:
         if wanted == "population" or spec.architecture.build is None:
             raise
         pool.use("tensorflow")
         try:
-            return pool.ask(Probe(job, wanted))
+            return agreed(pool.ask_all(Probe(job, wanted)))
         except BadInput:
             raise failed from None
+
+
+def agreed(choices: Sequence[Choice]) -> Choice:
+    """Return the first trainer's choice, at the mean pace of all that chose the same."""
+    first = choices[0]
+    same = [each for each in choices if (each.engine, each.shape) == (first.engine, first.shape)]
+    return replace(
+        first,
+        start_seconds=max(each.start_seconds for each in same),
+        step_seconds=fmean(each.step_seconds for each in same),
+        job_seconds=fmean(each.job_seconds for each in same),
+    )
 
 
 def first_backend(hidden_layer: bool, wanted: EngineName | None) -> Backend:

@@ -144,9 +144,32 @@ class Pool:
             BadInput: for a model that cannot be trained on the pool's backend, or ends the trainer.
             TrainingFailed: if the trainer died otherwise.
         """
-        datasets = self._fill_up()
-        trainer = self._trainers[0]
+        datasets, trainer = self._fill_up(), self._trainers[0]
         trainer.send(question, datasets)
+        return self._answer(trainer, question)
+
+    def ask_all(self, question: Probe) -> list[Choice]:
+        """Return the choice of every trainer, made at the same time, so that each measures what all of them leave it.
+
+        Raises:
+            SweepError: as `ask` does.
+        """
+        datasets, failed, found = self._fill_up(), list[SweepError](), list[Choice]()
+        trainers = list(self._trainers)
+        for trainer in trainers:
+            trainer.send(question, datasets)
+        for trainer in trainers:  # whoever fails, the answers of the others must not stay in their pipes
+            try:
+                answer = self._answer(trainer, question)
+            except SweepError as error:
+                failed.append(error)
+            else:
+                found += [answer] if isinstance(answer, Choice) else []
+        if failed:
+            raise failed[0]
+        return found
+
+    def _answer(self, trainer: WorkerProcess, question: Probe | Look) -> Choice | ModelForm:
         answer = trainer.receive()
         if isinstance(answer, Choice | ModelForm):
             return answer

@@ -341,3 +341,12 @@ def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
         for study, searched in stored
     )
     return left or not (search_only or is_made(database, plan))
+
+
+def trials_left(database: Database, plan: Plan, *, search_only: bool) -> dict[str, int]:
+    """Return how many candidates each search has to train yet, by its name."""
+    found = {}
+    for name, searched in searches(plan, search_only=search_only).items():
+        stored = StoredStudy(database, searched.name)
+        found[name] = max(0, count_wanted(stored, searched) - stored.count_finished())
+    return found

@@ -1,14 +1,17 @@
-"""How many trainings a run takes at most, part by part, and how long they take at the pace that a trainer measured."""
+"""How many trainings a run takes at most, part by part, and how long they take at the pace that trainers measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sweep.config.plan import Plan
-from sweep.engines.spec import Choice
+from sweep.config.plan import Plan, SearchPlan
+from sweep.engines.spec import Choice, Shape
 from sweep.schedules import Timeline
 from sweep.verdict.baselines import reruns, searches
+
+RACE, CONFIRMATION, NEW_ROWS = "race", "confirmation", "new rows"
 
 
 @dataclass(frozen=True)
@@ -20,46 +23,113 @@ class Part:
     seconds: float
 
 
-def time_plan(
-    plan: Plan, trials: int, timeline: Timeline, choice: Choice, workers: int, *, search_only: bool
-) -> list[Part]:
-    """Return the parts of a run from nothing, in their order.
+@dataclass(frozen=True)
+class Pace:
+    """What a study's trainings take, in jobs of a shape that are trained whole, however few members are asked for.
 
-    The race is counted as if nobody left it early. A tile of the choice's shape takes its whole time, however few of
-    its members are asked for, and is the least that a worker does.
+    Attributes:
+        choice: the engine, with what all trainers together measured of it.
+        timeline: of one training.
+        workers: trainers.
+        narrow: the shape of jobs after the search, and of a search's rounds that it holds.
+        others: whether re-splits have other numbers of rows than the study's own split, and so another program.
+        factor: what trainings took so far, over what they should have.
+    """
+
+    choice: Choice
+    timeline: Timeline
+    workers: int
+    narrow: Shape
+    others: bool = False
+    factor: float = 1.0
+
+    @property
+    def compiling(self) -> float:
+        """The seconds in which every trainer compiles one more program; Keras' own `fit` counts it in each training."""
+        again = self.choice.start_seconds - (self._job(self.choice.shape) if self._is_hidden_layer else 0.0)
+        return 0.0 if self.choice.engine == "fit" else max(0.0, again) * self.factor
+
+    @property
+    def _is_hidden_layer(self) -> bool:
+        return self.choice.engine == "hidden layer"
+
+    def _job(self, shape: Shape) -> float:
+        return self.choice.job_takes(self.timeline, shape)
+
+    def shape(self, candidates: int) -> Shape:
+        """Return the shape of the jobs in which a search trains so many candidates."""
+        return self.narrow if candidates <= self.narrow.candidates else self.choice.shape
+
+    def seconds(self, shape: Shape, candidates: int, seeds: int, splits: int = 1) -> float:
+        """Return what trainings take that may all go on side by side."""
+        jobs = -(-candidates // shape.candidates) * -(-seeds // shape.seeds) * splits
+        return -(-jobs // self.workers) * self._job(shape) * self.factor
+
+    def search_seconds(self, search: SearchPlan, trials: int) -> float:
+        """Return what a search takes, round after round."""
+        rounds, last = divmod(trials, search.round_size)
+        whole = self.seconds(self.shape(search.round_size), search.round_size, search.replicates)
+        return rounds * whole + (self.seconds(self.shape(last), last, search.replicates) if last else 0.0)
+
+
+def time_plan(plan: Plan, trials: Mapping[str, int], pace: Pace, *, search_only: bool) -> list[Part]:
+    """Return the parts of a run in their order, of its searches those that are left.
+
+    The race is counted as if everybody was in it who may be, and nobody left it early.
 
     Args:
         plan: the study's plan.
-        trials: candidates of the main search.
-        timeline: of one training.
-        choice: the engine, with its pace.
-        workers: trainers.
+        trials: candidates that each search has to train yet, by its name.
+        pace: of the trainings.
         search_only: whether nothing follows the main search.
     """
-    shape = choice.shape
-    tile = choice.step_seconds * timeline.epochs * timeline.steps_per_epoch * shape.candidates * shape.seeds
-
-    def part(name: str, candidates: int, seeds: int, splits: int = 1) -> Part:
-        tiles = -(-candidates // shape.candidates) * -(-seeds // shape.seeds) * splits
-        return Part(name, candidates * seeds * splits, -(-tiles // workers) * tile)
-
-    every, verdict = searches(plan, search_only=search_only), plan.verdict
-    budgets = {name: trials if place == 0 else each.search.trials for place, (name, each) in enumerate(every.items())}
-    parts = [part(name, budgets[name], each.search.replicates) for name, each in every.items()]
+    every, verdict, narrow = searches(plan, search_only=search_only), plan.verdict, pace.narrow
+    parts = []
+    for name, each in every.items():
+        count = trials[name]
+        parts.append(Part(name, count * each.search.replicates, pace.search_seconds(each.search, count)))
     if search_only:
         return parts
-    finalists, entries = verdict.finalists * len(every), len(every) + len(reruns(plan))
+    from sweep.stats.comparison import Race  # noqa: PLC0415 - it takes SciPy, which a run loads while trainers start
+
+    racing, entries = contenders(plan), len(every) + len(reruns(plan))
+    looks = [len(look) for look in Race().looks(range(verdict.selection_seeds))]
     return [
         *parts,
-        part("race", finalists, verdict.selection_seeds),
-        part("confirmation", entries, verdict.confirmation_seeds),
-        part("new rows", entries, verdict.split_seeds, verdict.splits),
+        Part(
+            RACE,
+            racing * verdict.selection_seeds,
+            sum(pace.seconds(narrow, racing, look) for look in looks)
+            + (pace.compiling if narrow != pace.choice.shape else 0.0),
+        ),
+        Part(
+            CONFIRMATION,
+            entries * verdict.confirmation_seeds,
+            pace.seconds(narrow, entries, verdict.confirmation_seeds),
+        ),
+        Part(
+            NEW_ROWS,
+            entries * verdict.split_seeds * verdict.splits,
+            pace.seconds(narrow, entries, verdict.split_seeds, verdict.splits)
+            + (pace.compiling if pace.others else 0.0),
+        ),
     ]
 
 
-def told_engine(choice: Choice, parts: Sequence[Part], workers: int) -> str:
-    """Return the engine, why, and the time of a whole run, in one line."""
-    shape, took = choice.shape, told_seconds(sum(part.seconds for part in parts) + choice.start_seconds)
+def contenders(plan: Plan) -> int:
+    """Return how many candidates may race: each search's finalists, schedules within noise, and settings run again."""
+    more = min(plan.verdict.finalists, len(plan.search.schedules) - 1)
+    return plan.verdict.finalists * len(searches(plan, search_only=False)) + more + len(reruns(plan))
+
+
+def total(parts: Sequence[Part]) -> float:
+    """Return the seconds of all parts."""
+    return math.fsum(part.seconds for part in parts)
+
+
+def told_engine(choice: Choice, parts: Sequence[Part], workers: int, begun_seconds: float = 0.0) -> str:
+    """Return the engine, why, and the time of a whole run, `begun_seconds` of which are over, in one line."""
+    shape, took = choice.shape, told_seconds(total(parts) + begun_seconds)
     on = f"about {took} on {workers} core{'s'[: workers != 1]}"
     if choice.engine == "fit":
         return f"fit ({choice.backend}), one training at a time, since {choice.reason}: {on}"
