@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 ENGINES = [
+    "sweep.engines.building",
     "sweep.engines.compiled",
     "sweep.engines.dense",
     "sweep.engines.keras_fit",

@@ -68,6 +68,7 @@ def show_table(found: TableAnswer) -> None:
     """Show a file's form, its columns with their roles, the task, and the doubts; about 60 lines at most."""
     console = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
     what = f"rows of shape {list(found.shape)}" if found.shape else f"rows, {len(found.columns):,} columns"
+    what = f"rows of {len(found.columns) - 1} inputs" if found.are_arrays and not found.shape else what
     console.print(f"{found.file}: {found.rows:,} {what}\n", style="bold")
     table = Table(**TABLE_STYLE)
     table.add_column("", justify="right")
@@ -162,10 +163,10 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
     for note in found.notes:
         yield "found", note
     label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
-    yield "label", _name(label) if found.shape else f"column {label.number}, {_name(label)}"
+    yield "label", _name(label) if found.are_arrays else f"column {label.number}, {_name(label)}"
     yield "task", f"{found.task}, since {found.why}" if found.why != "as stated" else f"{found.task}, as stated"
     unit = f", {len(found.classes)} classes" if found.classes else ""
-    kind = "values in a row" if found.shape else "columns"
+    kind = "values in a row" if found.are_arrays else "columns"
     yield "inputs", f"{found.inputs:,} {kind}{unit}; split {found.split}, metric {found.metric}"
     if found.classes:
         commonest = max(found.classes, key=lambda label: found.classes[label])

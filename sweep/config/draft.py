@@ -57,12 +57,22 @@ def write_study(found: TableAnswer, target: Path) -> None:
     replace_file(target, lambda path: path.write_text(text, encoding="utf-8"), "write")
 
 
+def _model(found: TableAnswer) -> Iterator[str]:
+    told = "a function of input_shape and classes that returns a Keras model"
+    if found.are_arrays and not found.shape:
+        yield f'build = "my_module:build"     # yours: {told}; input_shape has a shape for each input'
+        return
+    if found.shape:
+        yield f'# build = "my_module:build"   # {told}'
+    yield from (f"hidden = [{_units(found)}]", 'activation = "relu"')
+
+
 def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     budget = next(budget for budget in BUDGETS if found.rows <= budget.rows)
     file = os.path.relpath(Path(found.file).resolve(), target.resolve().parent)
     label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
     file_name = _comment(Path(found.file).name)
-    what = "values in a row" if found.shape else "columns"
+    what = "values in a row" if found.are_arrays else "columns"
     yield f"# A first study of {file_name}: {found.rows:,} rows, {found.inputs:,} {what} to learn from."
     yield "# What was found of the file is stated, and may be changed; `sweep data` shows it."
     for doubt in found.doubts[:MOST_LISTED]:
@@ -73,7 +83,9 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield "[data]"
     for key, value in (found.data | ({} if "function" in found.data else {"file": file})).items():
         yield f"{key} = {_value(value)}" + _why(key, label.why, found)
-    if len(found.shape) == 1:
+    if found.are_arrays and not found.shape:
+        yield 'scale = "none"                # or "standard", "minmax": each input but whole numbers by its own'
+    elif len(found.shape) == 1:
         yield 'scale = "none"                # the model takes the numbers as they are'
     elif found.shape:
         yield 'scale = "standard"            # or "minmax", "none"; all values alike, by the training rows'
@@ -86,11 +98,7 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield from ("", "[split]")
     drawn = "as the data give them" if found.split == "given" else "a random draw"
     yield f'kind = {_value(found.split)}           # {drawn}; or "tail", the last rows'
-    yield from ("fraction = 0.33", "split_seed = 0", "", "[model]")
-    if found.shape:
-        yield '# build = "my_module:build"   # a function of input_shape and classes that returns a Keras model'
-    yield f"hidden = [{_units(found)}]"
-    yield from ('activation = "relu"', "", "[training]")
+    yield from ("fraction = 0.33", "split_seed = 0", "", "[model]", *_model(found), "", "[training]")
     yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}")
     metric, others = (
         found.metric,

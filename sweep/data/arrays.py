@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.rows import Inputs, joined, mapped, named, shapes_of, told_shapes
 from sweep.errors import BadInput
 from sweep.user_code import call, find_function
 
@@ -18,7 +19,8 @@ FILE, FUNCTION = "data.file", "data.function"
 PAIRS = "x y, X y, X Y, data target, data labels, features labels, features target, inputs targets, images labels"
 ARRAY_NAMES = tuple(tuple(pair.split()) for pair in PAIRS.split(", "))
 USUAL_NAMES = ARRAY_NAMES[:2]
-HELD_OUT = ("test", "val", "valid", "validation")  # as in `x_test`, in the order of who validates
+ONE_HOT = "labels of one 1 in each row are read as its place"
+HELD_OUT = ("_test", "_val", "_valid", "_validation")  # as in `x_test`, in the order of who validates
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Arrays:
     """Inputs and labels.
 
     Attributes:
-        inputs: numbers, `[rows, ...]`.
-        labels: one a row, `[rows]`.
+        inputs: numbers, `[rows, ...]`; several by name or in order, each with a row of at least one dimension.
+        labels: one a row, `[rows]`, or numbers `[rows, labels]`.
         field: the key of `[data]` that they come from.
         sha256: hexadecimal digest of them or of their file; empty if it is not known yet.
         names: those of inputs and labels in an archive.
@@ -35,7 +37,7 @@ class Arrays:
         notes: what was found rather than stated, one sentence each.
     """
 
-    inputs: NDArray[Any]
+    inputs: Inputs
     labels: NDArray[Any]
     field: str
     sha256: str = ""
@@ -45,72 +47,143 @@ class Arrays:
 
     @classmethod
     def of(cls, inputs: Any, labels: Any, field: str, called: tuple[str, str] = ("x", "y")) -> Arrays:
-        """Check inputs and labels; labels of one 1 in each row are read as its place.
+        """Check inputs and labels.
+
+        Several inputs are a dict of arrays, or a list or tuple of arrays that have a row for each label. A list of
+        as many arrays as there are labels holds the rows of one input.
 
         Raises:
             BadInput: on `field`, for what cannot be trained on.
         """
-        x, y = (_as_array(each, name, field) for each, name in zip((inputs, labels), called, strict=True))
-        if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or x.dtype.kind not in "iufb":
-            got = f"{called[0]} {x.shape} of {x.dtype}, {called[1]} {y.shape}"
+        y = _as_array(labels, called[1], field)
+        x = _as_inputs(inputs, len(y) if y.ndim else 0, called[0], field)
+        told = y.shape if y.dtype.kind in "iufbUSO" else f"{y.shape} of {y.dtype}"
+        if not isinstance(x, np.ndarray):
+            _check_several(x, y, field, called[1])
+        elif x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or x.dtype.kind not in "iufb" or y.dtype.kind == "c":
+            got = f"{called[0]} {x.shape} of {x.dtype}, {called[1]} {told}"
             raise BadInput(field, f"must give inputs [rows, ...] of numbers and labels [rows], got {got}.")
-        if not x.size:
-            raise BadInput(field, f"must hold rows of data, got {called[0]} {x.shape}.")
-        labels = y.reshape(len(y), -1)
-        one_hot = labels.shape[1] > 1
-        if one_hot and (labels.dtype.kind not in "iufb" or not ((labels != 0).sum(axis=1) == 1).all()):
-            raise BadInput(field, f"must give `{called[1]}` [rows], one label a row, got {labels.shape[1]}.")
-        labels = labels.argmax(axis=1) if one_hot else labels[:, 0]
-        labels = np.char.decode(labels) if labels.dtype.kind == "S" else labels
-        return cls(x, labels, field, notes=("labels of one 1 in each row are read as its place",) if one_hot else ())
+        if not all(array.size for array in named(x).values()):
+            raise BadInput(field, f"must hold rows of data, got {called[0]} {told_shapes(x)}.")
+        flat = y.reshape(len(y), -1)
+        if flat.shape[1] != 1 and (max(y.shape[1:]) < flat.shape[1] or y.dtype.kind not in "iufb"):
+            rule = f"must give `{called[1]}` [rows], one label a row, or numbers [rows, labels]"
+            raise BadInput(field, f"{rule}, got {y.shape} of {y.dtype}.")
+        if flat.shape[1] > 1 and not np.isfinite(flat).all():
+            place = np.argwhere(~np.isfinite(flat))[0]
+            raise BadInput(field, f"must give finite `{called[1]}`, got {flat[tuple(place)]} in row {place[0] + 1}.")
+        y = flat[:, 0] if flat.shape[1] == 1 else flat
+        return cls(x, np.char.decode(y) if y.dtype.kind == "S" else y, field)
 
     @classmethod
     def joined(cls, training: Arrays, held: Arrays) -> Arrays:
         """Return both one after the other; the first are given to train on."""
-        if training.inputs.shape[1:] != held.inputs.shape[1:]:
-            shapes = f"{training.inputs.shape[1:]} and {held.inputs.shape[1:]}"
+        first, second = shapes_of(training.inputs), shapes_of(held.inputs)
+        if first != second:
+            shapes = f"{first} and {second}"
             raise BadInput(training.field, f"must give rows of one shape to train and to validate, got {shapes}.")
-        inputs = np.concatenate([training.inputs, held.inputs])
+        widths = [each.labels.shape[1:] for each in (training, held)]
+        if widths[0] != widths[1]:
+            got = "{} and {}".format(*(each.labels.shape for each in (training, held)))
+            raise BadInput(training.field, f"must give as many labels a row to train and to validate, got {got}.")
         labels = np.concatenate([training.labels, held.labels])
         rows = f"the first {len(training.labels):,} rows train and the other {len(held.labels):,} validate, as given"
         return replace(
-            training, inputs=inputs, labels=labels, train_rows=len(training.labels), notes=(*training.notes, rows)
+            training,
+            inputs=joined(training.inputs, held.inputs),
+            labels=labels,
+            train_rows=len(training.labels),
+            notes=(*training.notes, rows),
         )
 
-    def as_given(self) -> NDArray[Any]:
+    def as_given(self) -> Inputs:
         """Return inputs in the type that they are kept in: bytes, int32 for sequences of integers, else float32.
 
         Raises:
             BadInput: for what is not finite, or too large.
         """
-        x = self.inputs
-        if x.dtype.kind == "b" or (x.dtype == np.uint8 and x.ndim > 2):
-            return x.astype(np.uint8, copy=False)
-        if x.dtype.kind in "iu" and x.ndim == 2:
-            low, high = np.iinfo(np.int32).min, np.iinfo(np.int32).max
-            if x.min() < low or x.max() > high:
-                raise BadInput(self.field, f"must hold whole numbers of 32 bits, got {x.min()} to {x.max()}.")
-            return x.astype(np.int32, copy=False)
-        with np.errstate(over="ignore"):
-            found = x.astype(np.float32, copy=False)
-        if not np.isfinite(found).all():
-            place = np.argwhere(~np.isfinite(found))[0]
-            value = x[tuple(place)]
-            raise BadInput(self.field, f"must be finite as a 32-bit float, got {value} in row {place[0] + 1}.")
-        return found
+        names = iter(named(self.inputs))
+        kept: Inputs = mapped(lambda array: _as_kept(array, next(names), self.field), self.inputs)
+        return kept
+
+
+def _as_kept(x: NDArray[Any], name: str, field: str) -> NDArray[Any]:
+    of = f"in `{name}` " if name else ""
+    if x.dtype.kind == "b" or (x.dtype == np.uint8 and x.ndim > 2):
+        return x.astype(np.uint8, copy=False)
+    if x.dtype.kind in "iu" and x.ndim == 2:
+        low, high = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+        if x.min() < low or x.max() > high:
+            raise BadInput(field, f"must hold whole numbers of 32 bits, got {of}{x.min()} to {x.max()}.")
+        return x.astype(np.int32, copy=False)
+    with np.errstate(over="ignore"):
+        found = x.astype(np.float32, copy=False)
+    if not np.isfinite(found).all():
+        place = np.argwhere(~np.isfinite(found))[0]
+        value = x[tuple(place)]
+        raise BadInput(field, f"must be finite as a 32-bit float, got {of}{value} in row {place[0] + 1}.")
+    return found
 
 
 def _as_array(given: Any, name: str, field: str) -> NDArray[Any]:
     if isinstance(given, Mapping):
-        raise BadInput(field, f"must give one array of inputs and one of labels, got a dict for `{name}`.")
+        raise BadInput(field, f"must give one array of labels, got a dict for `{name}`.")
     try:
         return np.asarray(given)
     except Exception as error:  # an array may be of any library
         raise BadInput(field, f"must give arrays, got for `{name}`: {_said(error)}.") from error
 
 
+def _as_inputs(given: Any, rows: int, name: str, field: str) -> Inputs:
+    """Return one array, or several by name or in order; what may be several inputs or the rows of one is refused."""
+    if isinstance(given, Mapping):
+        wrong = next((key for key in given if not isinstance(key, str) or not key), None)
+        if wrong is not None or not given:
+            got = "an empty dict" if not given else repr(wrong)
+            raise BadInput(field, f"must name each input of `{name}` by a text, got {got}.")
+        return {key: _with_axis(_as_array(each, key, field)) for key, each in given.items()}
+    listed = given if isinstance(given, list | tuple) else ()
+    if not any(len(getattr(each, "shape", ())) for each in listed) or not all(
+        hasattr(each, "__len__") for each in listed
+    ):
+        return _as_array(given, name, field)
+    lengths = [len(each) for each in given]
+    if set(lengths) == {rows} and len(given) == rows:
+        either = f"{rows} arrays of {rows} rows, which may be {rows} inputs, or the {rows} rows of one"
+        raise BadInput(field, f"must give several inputs by name, as a dict, or one array; got for `{name}` {either}.")
+    if len(given) == rows:
+        return _as_array(given, name, field)
+    if len(given) == 1:
+        return _as_array(given[0], name, field)
+    return tuple(_with_axis(_as_array(each, f"{name}[{place}]", field)) for place, each in enumerate(given))
+
+
+def _with_axis(array: NDArray[Any]) -> NDArray[Any]:
+    """Give a number for each row an axis, as `fit` does."""
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _check_several(inputs: Inputs, labels: NDArray[Any], field: str, called: str) -> None:
+    for name, array in named(inputs).items():
+        if array.ndim < 1 or array.dtype.kind not in "iufb":
+            raise BadInput(field, f"must give inputs of numbers, got `{name}` {array.shape} of {array.dtype}.")
+    if labels.ndim < 1 or labels.dtype.kind == "c":
+        raise BadInput(field, f"must give labels [rows], got `{called}` {labels.shape} of {labels.dtype}.")
+    counts = {**{name: len(array) for name, array in named(inputs).items()}, called: len(labels)}
+    if len({*counts.values()}) > 1:
+        got = ", ".join(f"{count:,} of `{name}`" for name, count in counts.items())
+        raise BadInput(field, f"must give as many rows of each input as labels, got {got}.")
+
+
+def is_one_hot(labels: NDArray[Any]) -> bool:
+    """Say whether each row `[rows, labels]` has one 1, and 0 elsewhere."""
+    return bool(np.isin(labels, (0, 1)).all() and ((labels != 0).sum(axis=1) == 1).all())
+
+
 def read_archive(path: Path) -> Arrays:
-    """Read inputs and labels from an archive: two arrays, or four, of which two have the rows that validate.
+    """Read inputs and labels from an archive: `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`.
+
+    Several inputs are `x_image`, `x_age` and so on beside `y`, or `x_train_image` and so on.
 
     Raises:
         BadInput: on `data.file`.
@@ -121,22 +194,52 @@ def read_archive(path: Path) -> Arrays:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, KeyError) as error:
         raise BadInput(FILE, f"must be an .npz archive of plain arrays, got: {error}.") from error
-    pair = next((pair for pair in ARRAY_NAMES if set(pair) <= arrays.keys()), None)
-    for x, y in ARRAY_NAMES if pair is None else ():
-        parts = [(f"{x}_{part}", f"{y}_{part}") for part in ("train", *HELD_OUT)]
-        kept = [names for names in parts if set(names) <= arrays.keys()]
-        if len(kept) > 1 and kept[0] == parts[0]:
-            training, held = (Arrays.of(arrays[x], arrays[y], FILE, (x, y)) for x, y in kept[:2])
-            note = f"{kept[1][0]!r} and {kept[1][1]!r} have the rows to validate on"
-            return replace(Arrays.joined(training, held), names=(*kept[0], *kept[1]), notes=(*training.notes, note))
-    if pair is None and len(arrays) == 2:  # the one with one number a row is the label
-        pair = tuple(sorted(arrays, key=lambda name: arrays[name].size, reverse=True))
     got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+    pair = next((found for names in ARRAY_NAMES if (found := _names_of(arrays, *names))), None)
+    for x, y in ARRAY_NAMES if pair is None else ():
+        first = _names_of(arrays, x, y, "_train")
+        second = next((found for part in HELD_OUT if (found := _names_of(arrays, x, y, part))), None)
+        if first and second:
+            training, held = _of_archive(arrays, *first), _of_archive(arrays, *second)
+            note = f"{', '.join(map(repr, second[0].values()))} and {second[1]!r} have the rows to validate on"
+            names = (first[0][""], first[1], second[0][""], second[1]) if "" in first[0] and "" in second[0] else ()
+            return replace(Arrays.joined(training, held), names=names, notes=(*training.notes, note))
+    if pair is None and len(arrays) == 2:  # the one with one number a row is the label
+        larger, smaller = sorted(arrays, key=lambda name: arrays[name].size, reverse=True)
+        pair = {"": larger}, smaller
     if pair is None:
-        raise BadInput(FILE, f"must hold `x` [rows, ...] and `y` [rows], got {got}.")
-    found = Arrays.of(arrays[pair[0]], arrays[pair[1]], FILE, (pair[0], pair[1]))
-    told = f"the array {pair[0]!r} has the inputs, {pair[1]!r} the label"
-    return replace(found, names=pair, notes=(*([] if pair in USUAL_NAMES else [told]), *found.notes))
+        raise BadInput(FILE, f"must hold `x` [rows, ...] and `y` [rows], or several as `x_image`, `x_age`, got {got}.")
+    inputs, label = pair
+    whole, x = _of_archive(arrays, *pair), inputs.get("", "")
+    told = f"{_told(inputs)}, {label!r} the label"
+    return replace(whole, names=(x, label) if x else (), notes=() if (x, label) in USUAL_NAMES else (told,))
+
+
+# The name of each input's array by that of the input, and the name of the label's.
+Names: TypeAlias = tuple[dict[str, str], str]
+
+
+def _names_of(arrays: Mapping[str, NDArray[Any]], x: str, y: str, part: str = "") -> Names | None:
+    """Find a label and its inputs: `x`, or several as `x_image` and `x_age`; of a part `x_train` or `x_train_image`."""
+    x, y = f"{x}{part}", f"{y}{part}"
+    if y not in arrays:
+        return None
+    if x in arrays:
+        return {"": x}, y
+    several = {name.removeprefix(f"{x}_"): name for name in arrays if name.startswith(f"{x}_")}
+    parts = {"_train", *HELD_OUT} & {f"_{name}" for name in several}
+    return (several, y) if len(several) > 1 and not parts else None
+
+
+def _of_archive(arrays: Mapping[str, NDArray[Any]], inputs: dict[str, str], label: str) -> Arrays:
+    x = inputs.get("", "x")
+    given = arrays[x] if "" in inputs else {name: arrays[array] for name, array in inputs.items()}
+    return Arrays.of(given, arrays[label], FILE, (x, label))
+
+
+def _told(inputs: dict[str, str]) -> str:
+    listed = ", ".join(map(repr, inputs.values()))
+    return f"the array {listed} has the inputs" if len(inputs) == 1 else f"the arrays {listed} have the inputs"
 
 
 def call_source(name: str) -> Arrays:
@@ -157,8 +260,13 @@ def call_source(name: str) -> Arrays:
         found = Arrays.joined(*(Arrays.of(x, y, FUNCTION) for x, y in given))
     else:
         found = Arrays.of(given[0], given[1], FUNCTION)
-    digest = hashlib.sha256(repr((found.inputs.shape, found.inputs.dtype, found.train_rows)).encode())
-    digest.update(np.ascontiguousarray(found.inputs).data)
+    described = [(name, array.shape, array.dtype) for name, array in named(found.inputs).items()]
+    if isinstance(found.inputs, np.ndarray):
+        digest = hashlib.sha256(repr((found.inputs.shape, found.inputs.dtype, found.train_rows)).encode())
+    else:
+        digest = hashlib.sha256(repr((described, found.labels.shape, found.train_rows)).encode())
+    for array in named(found.inputs).values():
+        digest.update(np.ascontiguousarray(array).data)
     digest.update("\0".join(map(str, found.labels.tolist())).encode())
     return replace(found, sha256=digest.hexdigest())
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
 from sweep.data.arrays import Arrays
@@ -17,6 +16,7 @@ from sweep.data.doubts import find_doubts
 from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
+from sweep.data.rows import Inputs, named, row_count
 from sweep.data.table import SplitKind, read_shaped_label
 from sweep.model import Answer
 from sweep.task import DEFAULT_METRICS, MetricName, TaskName
@@ -70,7 +70,7 @@ class TableAnswer(Answer):
         classes: rows by class; empty for numbers.
         unlabelled: rows without a label.
         inputs: the number of columns that the network sees, or of values in a row of arrays.
-        shape: of one row of arrays, empty for columns.
+        shape: of one row of arrays, empty for columns and for several inputs.
         split: how rows to validate are chosen unless a study file says otherwise.
         metric: what ranks candidates unless a study file says otherwise.
         baseline: the accuracy of always answering the commonest class, or the root mean squared error of the mean.
@@ -96,6 +96,11 @@ class TableAnswer(Answer):
     data: dict[str, Any]
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
+
+    @property
+    def are_arrays(self) -> bool:
+        """Whether rows keep their shape."""
+        return any(column.role is ColumnRole.ARRAY for column in self.columns)
 
 
 def describe_table(
@@ -145,45 +150,46 @@ def _describe_rows(
 
 
 def _describe_arrays(
-    place: Path, table: Table, inputs: NDArray[Any], stated: Stated, metric: MetricName | None
+    place: Path, table: Table, inputs: Inputs, stated: Stated, metric: MetricName | None
 ) -> TableAnswer:
     target = read_shaped_label(table, stated)
-    names = table.arrays[:2] or ("x", "y")
+    alone, label_name = table.arrays[:2] or ("x", "y")
     counts = target.values.value_counts() if target.classes else pd.Series(dtype="int64")
-    values = ColumnAnswer(
-        number=1,
-        name=names[0],
-        role=ColumnRole.ARRAY,
-        why=f"{inputs.dtype} [{', '.join(map(str, inputs.shape))}]",
-        distinct=0,
-        missing={},
-        low=float(inputs.min()),
-        middle=float(np.median(inputs[:MOST_ROWS])),
-        high=float(inputs.max()),
-    )
-    label = values.model_copy(
-        update={"number": 2, "name": names[1], "role": ColumnRole.LABEL, "why": "", "low": None, "middle": None}
-    )
+    values = [
+        ColumnAnswer(
+            number=number,
+            name=name or alone,
+            role=ColumnRole.ARRAY,
+            why=f"{array.dtype} [{', '.join(map(str, array.shape))}]",
+            distinct=0,
+            missing={},
+            low=float(array.min()),
+            middle=float(np.median(array[:MOST_ROWS])),
+            high=float(array.max()),
+        )
+        for number, (name, array) in enumerate(named(inputs).items(), start=1)
+    ]
+    label = ColumnAnswer(number=len(values) + 1, name=label_name, role=ColumnRole.LABEL, why="", distinct=0, missing={})
     if not target.classes:
         low, middle, high = np.nanquantile(target.values.to_numpy("float64"), [0, 0.5, 1]).tolist()
         label = label.model_copy(update={"low": low, "middle": middle, "high": high})
     return TableAnswer(
         file=str(place),
         sha256=table.sha256,
-        rows=len(inputs),
+        rows=row_count(inputs),
         form=table.form,
-        columns=(values, label),
+        columns=(*values, label),
         task=target.task,
         why=target.why,
         classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(target.classes)},
         unlabelled=int(target.values.isna().sum()),
-        inputs=math.prod(inputs.shape[1:]),
-        shape=inputs.shape[1:],
+        inputs=sum(math.prod(array.shape[1:]) for array in named(inputs).values()),
+        shape=inputs.shape[1:] if isinstance(inputs, np.ndarray) else (),
         split="stratified",
         metric=metric or DEFAULT_METRICS[target.task],
         baseline=float(counts.max() / counts.sum()) if target.classes else float(target.values.std(ddof=0)),
         data={"file": place.name, "kind": "array", "task": target.task},
-        notes=table.notes,
+        notes=(*table.notes, *target.notes),
         doubts=(),
     )
 

@@ -84,6 +84,7 @@ class Target(NamedTuple):
         values: class indices or numbers; NaN where missing.
         classes: sorted as text; empty for numbers.
         written: how its cells are written, as `Column` has it.
+        notes: what was found rather than stated, one sentence each.
     """
 
     task: TaskName
@@ -91,6 +92,7 @@ class Target(NamedTuple):
     values: pd.Series
     classes: tuple[str, ...]
     written: str
+    notes: tuple[str, ...] = ()
 
 
 def read_label(table: Table, label: int, task: TaskName | None, renamed: Mapping[str, str]) -> Target:

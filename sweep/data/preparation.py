@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sweep.data.columns import Column, ColumnRole, Columns
+from sweep.data.rows import Inputs, mapped, named
 from sweep.model import StrictModel
 
 Scale: TypeAlias = Literal["standard", "minmax", "robust", "none"]
@@ -74,13 +75,19 @@ class WordsInput(StrictModel):
 class Preparation(StrictModel):
     """How each input column becomes inputs of the network, in order; kept with a study and written into a script.
 
-    Arrays have no columns: all their values are shifted and scaled alike.
+    Arrays have no columns: all their values are shifted and scaled alike, and each of `several` by its own.
     """
 
     numbers: Annotated[tuple[NumberInput, ...], Field(strict=False)]
     words: Annotated[tuple[WordsInput, ...], Field(strict=False)]
     shift: float = 0.0
     scale: float = 1.0
+    several: Annotated[tuple[Preparation, ...], Field(strict=False)] = ()
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether arrays are other than they are given."""
+        return (self.shift, self.scale) != (0.0, 1.0) or any(each.is_scaled for each in self.several)
 
     @property
     def width(self) -> int:
@@ -105,14 +112,21 @@ class Preparation(StrictModel):
             names += [f"{words.name} is rare"] * words.rare + [f"{words.name} is missing"] * words.missing
         return names
 
-    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+    def apply(self, values: Inputs) -> Inputs:
         """Return the inputs of the network, `[rows, width]`; float32, or int32 for arrays of it.
 
         Args:
             values: numbers, then places of words in `categories` (beyond them for rare words), `[rows, columns]`,
                 in the order of `numbers` and `words`; NaN for a missing cell. Without any columns, values of any shape
-                become inputs of this shape.
+                become inputs of this shape, and several arrays as many inputs.
         """
+        if not isinstance(values, np.ndarray):
+            each = iter(self.several)
+            found: Inputs = mapped(lambda array: next(each).apply(array), values)
+            return found
+        return self._apply(values)
+
+    def _apply(self, values: NDArray[Any]) -> NDArray[Any]:
         if not self.numbers and not self.words:
             if (self.shift, self.scale) == (0.0, 1.0):
                 return values.astype(np.int32 if values.dtype == np.int32 else np.float32)
@@ -204,8 +218,17 @@ class Layout:
         """The number of inputs of the network."""
         return Preparation(numbers=self.numbers, words=self.words).width
 
-    def fit(self, values: NDArray[Any]) -> Preparation:
-        """Fit the preparation on rows to train on, `[rows, columns]`, or `[rows, ...]` without columns."""
+    def fit(self, values: Inputs) -> Preparation:
+        """Fit the preparation on rows to train on, `[rows, columns]`, or `[rows, ...]` without columns.
+
+        Of several inputs, sequences of integers are left as they are.
+        """
+        if not isinstance(values, np.ndarray):
+            several = tuple(
+                replace(self, scale="none" if array.dtype == np.int32 else self.scale).fit(array)
+                for array in named(values).values()
+            )
+            return Preparation(numbers=(), words=(), several=several)
         if not self.width:
             mean, deviation = _scaling_of_all(values, self.scale)
             return Preparation(numbers=(), words=(), shift=mean, scale=deviation)

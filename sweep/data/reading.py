@@ -22,10 +22,9 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sweep.data.arff import arff_columns
-from sweep.data.arrays import Arrays, read_archive
+from sweep.data.arrays import ONE_HOT, Arrays, is_one_hot, read_archive
 from sweep.data.blocks import THREADS, read_blocks
 from sweep.data.cells import are_codes, by_value, find_codes, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
@@ -43,6 +42,7 @@ from sweep.data.form import (
     not_of,
     one_byte_encoding,
 )
+from sweep.data.rows import Inputs, told_shapes
 from sweep.errors import BadInput, nearest
 
 ARFF_START = re.compile(rb"(\s*%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
@@ -69,7 +69,8 @@ class Table:
         label: the position of the label if the file itself tells it.
         begin: lines of text above the first row of data.
         arrays: the names of the arrays with the inputs and the label, of `.npz`.
-        inputs: rows that keep their shape, `[rows, ...]`; the label is then the only column.
+        inputs: rows that keep their shape, `[rows, ...]`, one input or several; the label, or each of several labels,
+            is then the only column.
         train_rows: so many first rows are given to train on and the others to validate on.
     """
 
@@ -83,7 +84,7 @@ class Table:
     label: int | None = None
     begin: int = 0
     arrays: tuple[str, ...] = ()
-    inputs: NDArray[Any] | None = None
+    inputs: Inputs | None = None
     train_rows: int | None = None
 
     def shown(self, position: int) -> str:
@@ -424,21 +425,39 @@ def _read_parquet(source: _Source, form: Form) -> Table:
 
 
 def _table_of(arrays: Arrays, form: Form) -> Table:
-    """Return arrays as a table, of columns or, with rows of more than one dimension, of a label beside the inputs."""
-    rows, shape, notes = len(arrays.inputs), arrays.inputs.shape[1:], list(arrays.notes)
-    form = form.model_copy(update={"format": "npz", "header": True, "na_values": ()})
+    """Return arrays as a table, of columns or, with rows of more than one dimension, of labels beside the inputs.
+
+    Several inputs, and several labels a row that are no places of classes, are never columns.
+    """
+    x, notes = arrays.inputs, list(arrays.notes)
+    why = "there are several inputs" if not isinstance(x, np.ndarray) else ""
+    if arrays.labels.ndim > 1 and not is_one_hot(arrays.labels):
+        why = why or "there are several labels a row"
+    if why and form.kind == "table":
+        raise BadInput("data.kind", f"must be array, since {why}.")
+    stated, form = form.kind, form.model_copy(update={"format": "npz", "header": True, "na_values": ()})
     facts: dict[str, Any] = {"sha256": arrays.sha256, "arrays": arrays.names, "train_rows": arrays.train_rows}
-    if form.kind == "array" or (form.kind is None and len(shape) > 1):
-        inputs, labels = arrays.as_given(), pd.DataFrame({0: arrays.labels})
-        notes += [f"rows of {' x '.join(map(str, shape))} numbers keep their shape"] if form.kind is None else []
+    if not isinstance(x, np.ndarray) or why or stated == "array" or (stated is None and x.ndim > 2):
+        inputs, columns = arrays.as_given(), pd.DataFrame(arrays.labels.reshape(len(arrays.labels), -1))
+        shape = " x ".join(map(str, x.shape[1:])) if isinstance(x, np.ndarray) else ""
+        if stated is None and not shape:
+            notes.append(f"the inputs are {told_shapes(inputs)}")
+        elif stated is None:
+            notes.append(f"rows of {shape} numbers keep their shape" + (f", since {why}" if why else ""))
         form = form.model_copy(update={"kind": "array"})
-        table = Table(labels, ("y",), form, notes=tuple(notes), inputs=inputs, label=0, **facts)
+        width = columns.shape[1]
+        names = ("y",) if width == 1 else tuple(f"y{place}" for place in range(width))
+        table = Table(columns, names, form, notes=tuple(notes), inputs=inputs, label=0, **facts)
     else:
-        features = pd.DataFrame(arrays.inputs.reshape(rows, -1))
-        columns = features.assign(**{"y": arrays.labels}).set_axis(range(features.shape[1] + 1), axis="columns")
+        labels, shape = arrays.labels, x.shape[1:]
+        if labels.ndim > 1:
+            labels = labels.argmax(axis=1)
+            notes.append(ONE_HOT)
+        features = pd.DataFrame(x.reshape(len(x), -1))
+        columns = features.assign(**{"y": labels}).set_axis(range(features.shape[1] + 1), axis="columns")
         names = (*(f"x{place}" for place in range(features.shape[1])), "y")
         notes += [f"rows of {shape} numbers are read as {features.shape[1]} columns"] if len(shape) > 1 else []
-        if form.kind is None and arrays.inputs.dtype.kind in "iu" and len(shape) == 1 and shape[0] > 1:
+        if stated is None and x.dtype.kind in "iu" and len(shape) == 1 and shape[0] > 1:
             notes.append('whole numbers are read as columns of a table; kind = "array" keeps them as sequences')
         table = Table(columns, names, form, notes=tuple(notes), **facts)
     return _with_missing(table, lambda which: [table.columns[which].astype("str")])

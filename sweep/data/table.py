@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from sweep.data.arrays import Arrays
+from sweep.data.arrays import ONE_HOT, Arrays, is_one_hot
 from sweep.data.columns import (
     Column,
     ColumnRole,
@@ -31,6 +31,7 @@ from sweep.data.form import Form
 from sweep.data.label import AS_STATED, Target, read_label
 from sweep.data.preparation import Layout, Preparation, Scale
 from sweep.data.reading import NOTHING_STATED, Table, read_table
+from sweep.data.rows import Inputs, RowShape, flat_rows, mapped, named, rows_at, shapes_of
 from sweep.errors import BadInput
 from sweep.task import MetricName, TaskName
 
@@ -91,7 +92,7 @@ class Dataset:
 
     Attributes:
         values: numbers, and places of words, `[rows, columns]`; or, if the layout has no column, arrays `[rows, ...]`
-            of numbers, or of int32 where rows are sequences of integers.
+            of numbers, or of int32 where rows are sequences of integers; several inputs by name or in order.
         targets: class indices, or numbers if there are no classes; `[rows]`.
         classes: the label of each class index, sorted as text.
         layout: what the columns of `values` become.
@@ -105,7 +106,7 @@ class Dataset:
         train_rows: so many first rows are given to train on, and the others to validate on.
     """
 
-    values: NDArray[Any]
+    values: Inputs
     targets: Targets
     classes: tuple[str, ...]
     layout: Layout
@@ -129,27 +130,38 @@ class Dataset:
     @property
     def features(self) -> int:
         """The number of inputs of a network."""
-        return self.layout.width or math.prod(self.values.shape[1:])
+        return self.layout.width or sum(math.prod(array.shape[1:]) for array in named(self.values).values())
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        """The shape of one row of arrays that have more than one dimension; empty for others."""
-        return self.values.shape[1:] if self.values.ndim > 2 else ()
+    def row_shape(self) -> RowShape:
+        """The shape of one row of arrays that have more than one dimension, or of each input; empty for others."""
+        plain = isinstance(self.values, np.ndarray) and self.values.ndim < 3
+        return () if plain else shapes_of(self.values)
 
     def flattened(self) -> Dataset:
-        """Return the rows as a stack of dense layers takes them: numbers `[rows, features]`."""
-        values = self.values.reshape(len(self.values), -1)
+        """Return the rows as a stack of dense layers takes them: numbers `[rows, features]`.
+
+        Raises:
+            BadInput: for several inputs.
+        """
+        if not isinstance(self.values, np.ndarray):
+            listed_names = ", ".join(named(self.values))
+            reason = f"must be stated, since a stack of dense layers has one input, got the inputs {listed_names}."
+            raise BadInput("model.build", reason)
+        values = flat_rows(self.values)
         if values.dtype == np.int32:
             values = values.astype(np.float32)
-        shape = " x ".join(map(str, self.row_shape))
+        shape = " x ".join(map(str, self.values.shape[1:])) if self.values.ndim > 2 else ""
         note = (f"rows of {shape} numbers are flattened for a stack of dense layers",) if shape else ()
         return replace(self, values=values, notes=(*self.notes, *note))
 
     @cached_property
     def digest(self) -> str:
         """Hexadecimal digest of what is trained on: one file may be read in several ways."""
-        found = hashlib.sha256(repr((self.values.shape, self.values.dtype, self.classes, self.layout)).encode())
-        for array in (self.values, self.targets):
+        described = mapped(lambda array: (array.shape, array.dtype), self.values)
+        whole = described if isinstance(self.values, np.ndarray) else (described,)
+        found = hashlib.sha256(repr((*whole, self.classes, self.layout)).encode())
+        for array in (*named(self.values).values(), self.targets):
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
 
@@ -158,8 +170,8 @@ class Dataset:
 class Split:
     """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
-    The arrays are made each time they are asked for: inputs `[rows, features]`, or as the arrays have them, and targets
-    `[rows]`.
+    The arrays are made each time they are asked for: inputs `[rows, features]`, or as the arrays have them, one or
+    several, and targets `[rows]`.
     """
 
     dataset: Dataset
@@ -170,12 +182,12 @@ class Split:
     @classmethod
     def of(cls, dataset: Dataset, train_index: NDArray[np.int32], validation_index: NDArray[np.int32]) -> Split:
         """Return the split with its preparation, fitted on the rows to train on."""
-        return cls(dataset, train_index, validation_index, dataset.layout.fit(dataset.values[train_index]))
+        return cls(dataset, train_index, validation_index, dataset.layout.fit(rows_at(dataset.values, train_index)))
 
     @property
-    def train_inputs(self) -> NDArray[Any]:
+    def train_inputs(self) -> Inputs:
         """The inputs to train on."""
-        return self.preparation.apply(self.dataset.values[self.train_index])
+        return self.preparation.apply(rows_at(self.dataset.values, self.train_index))
 
     @property
     def train_targets(self) -> Targets:
@@ -183,9 +195,9 @@ class Split:
         return self._scaled(self.train_index)
 
     @property
-    def validation_inputs(self) -> NDArray[Any]:
+    def validation_inputs(self) -> Inputs:
         """The inputs to validate on."""
-        return self.preparation.apply(self.dataset.values[self.validation_index])
+        return self.preparation.apply(rows_at(self.dataset.values, self.validation_index))
 
     @property
     def validation_targets(self) -> Targets:
@@ -259,27 +271,18 @@ def read_dataset(where: Path | Arrays, keys: DataKeys, metric: MetricName | None
     )
 
 
-def _of_shaped_rows(table: Table, inputs: NDArray[Any], keys: DataKeys) -> Dataset:
+def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys) -> Dataset:
     """Return arrays whose rows keep their shape."""
     target = read_shaped_label(table, keys.stated)
-    if keys.scale == "robust" or (keys.scale not in (None, "none") and inputs.dtype == np.int32):
-        able = "none for sequences of integers" if inputs.dtype == np.int32 else "none, standard or minmax for arrays"
-        raise BadInput("data.scale", f"must be {able}, got {keys.scale}.")
     scale: Scale = keys.scale or "none"
+    notes, train_rows = [*table.notes, *target.notes, *_scaled_inputs(inputs, scale)], table.train_rows
     labelled = target.values.notna().to_numpy()
-    notes, train_rows = list(table.notes), table.train_rows
-    if inputs.dtype == np.int32:
-        notes.append(f"inputs are whole numbers from {inputs.min()} to {inputs.max()}")
-    else:
-        told = {"none": "as they are", "standard": "by one mean and deviation", "minmax": "by one range"}[scale]
-        low, high = f"{inputs.min():.6g}", f"{inputs.max():.6g}"
-        notes.append(f"inputs from {low} to {high} are given to the model {told}")
     if not target.classes:
         why = target.why if target.why == AS_STATED else f"since {target.why}"
         notes.append(f"the label is predicted as a number, {why}")
     if not labelled.all():
         notes.append(f"{_rows(int((~labelled).sum()))} without a label left out")
-        inputs = inputs[labelled]
+        inputs = rows_at(inputs, labelled)
         train_rows = None if train_rows is None else int(labelled[:train_rows].sum())
     targets = target.values[labelled].to_numpy(np.int32 if target.classes else np.float64)
     settled = {"header": True, "label": -1, "task": target.task, "scale": scale, "kind": "array"}
@@ -297,6 +300,27 @@ def _of_shaped_rows(table: Table, inputs: NDArray[Any], keys: DataKeys) -> Datas
     )
 
 
+def _scaled_inputs(inputs: Inputs, scale: Scale) -> list[str]:
+    """Return how each input is given to the model, in words.
+
+    Raises:
+        BadInput: for a scale that arrays do not have, or of sequences of integers alone.
+    """
+    whole = [array.dtype == np.int32 for array in named(inputs).values()]
+    if scale == "robust" or (scale != "none" and all(whole)):
+        able = "none for sequences of integers" if all(whole) else "none, standard or minmax for arrays"
+        raise BadInput("data.scale", f"must be {able}, got {scale}.")
+    told = {"none": "as they are", "standard": "by one mean and deviation", "minmax": "by one range"}[scale]
+    notes = []
+    for name, array in named(inputs).items():
+        shown = f"input `{name}`: values" if name else "inputs"
+        if array.dtype == np.int32:
+            notes.append(f"{shown} are whole numbers from {array.min()} to {array.max()}")
+        else:
+            notes.append(f"{shown} from {array.min():.6g} to {array.max():.6g} are given to the model {told}")
+    return notes
+
+
 def read_shaped_label(table: Table, stated: Stated) -> Target:
     """Return what the label of arrays holds, or refuse what is stated of columns that they do not have."""
     for key, given in (("drop", stated.drop), ("roles", stated.roles)):
@@ -306,7 +330,13 @@ def read_shaped_label(table: Table, stated: Stated) -> Target:
             )
     if stated.label not in (None, -1, "y"):
         raise BadInput("data.label", f"must be left out for arrays, whose label is an array, got {stated.label!r}.")
-    return read_label(table, 0, stated.task, stated.labels)
+    labels = table.columns.to_numpy()
+    if labels.shape[1] == 1:
+        return read_label(table, 0, stated.task, stated.labels)
+    if not is_one_hot(labels):
+        raise BadInput("data.label", f"must be one label a row, got {labels.shape[1]}.")
+    places = replace(table, columns=pd.DataFrame({0: labels.argmax(axis=1)}))
+    return read_label(places, 0, stated.task, stated.labels)._replace(notes=(ONE_HOT,))
 
 
 def _refuse_header_of_data(found: Columns) -> None:

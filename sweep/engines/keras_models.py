@@ -6,10 +6,8 @@ schedule's. One that does not is compiled by the task, with the study file's opt
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
+from sweep.data.rows import Inputs, rows_at
+from sweep.engines.building import asked_arguments, build_model, line_of, output_shape, written_for
 from sweep.engines.compiled import FIELD, ROOM, is_one_hot, known_loss, said, settled_optimizer
-from sweep.engines.spec import (
-    Architecture,
-    Backend,
-    Float32,
-    ModelForm,
-    Outputs,
-    TrainingSpec,
-    batch_order,
-    initial_weights,
-)
+from sweep.engines.spec import Float32, ModelForm, Outputs, TrainingSpec, batch_order
 from sweep.errors import BadInput
 from sweep.task import Task
-from sweep.user_code import call, find_function
+from sweep.user_code import find_function
 
 SCORE = "sweep_score"  # among what a step logs
 PROBED_ROWS = 32
@@ -50,6 +41,7 @@ class StudyModel:
         optimizers: those that hold a rate, with the factor of theirs: one, unless layers have rates of their own.
         momentum: what the optimizer calls the momentum, None if it has none.
         width: how many outputs there are.
+        own: whether its loss and optimizer are its own.
     """
 
     model: Any
@@ -58,6 +50,7 @@ class StudyModel:
     optimizers: tuple[tuple[Any, float], ...]
     momentum: str | None
     width: int
+    own: bool = False
 
     def targets(self, targets: NDArray[Any], classes: int) -> NDArray[Any]:
         """Return targets, class indices or numbers `[rows]`, as the model's loss takes them."""
@@ -108,130 +101,6 @@ class StudyModel:
         return keras.ops.sum(keras.ops.cast(right, "float32"))
 
 
-def build_model(architecture: Architecture, run_seed: int, *, logits: bool = False) -> keras.Model:
-    """Build the network, with the weights that a run seed starts from; `logits` leaves out a dense stack's activation.
-
-    A function is called under Keras' own seed, so that its weights are what the model's initializers draw. It gets
-    what its parameters ask for by name: `features`, `classes` (0 for numbers), `input_shape`, `outputs`, `task`. A
-    dense stack of the study file starts from NumPy's draw.
-
-    Raises:
-        BadInput: if the function cannot be imported or called, or returns no fitting Keras model.
-    """
-    task, name = architecture.task, architecture.build
-    if name is None:
-        layers = [
-            keras.layers.Dense(units, architecture.activation, name=layer)
-            for units, layer in zip(architecture.hidden, architecture.layers, strict=False)
-        ]
-        last = None if logits else task.activation
-        output = keras.layers.Dense(task.outputs, last, name=architecture.layers[-1])
-        model = keras.Sequential([keras.Input((architecture.features,)), *layers, output])
-        model.set_weights(initial_weights(architecture, run_seed))
-        return model
-    function = find_function(name, FIELD)
-    arguments = _arguments(function, architecture)
-    _set_seed(run_seed)
-    try:
-        model = call(lambda: function(**arguments) if isinstance(arguments, dict) else function(*arguments))
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(FIELD, f"`{name}` failed{_place(error, function)}: {said(error)}.") from error
-    if not isinstance(model, keras.Model):
-        hint = "; it has no `return`" if model is None else ""
-        raise BadInput(FIELD, f"`{name}` must return a Keras model, got {type(model).__name__}{hint}.")
-    if not model.built:
-        try:
-            model(np.zeros((1, *architecture.input_shape), np.float32))
-        except Exception as error:
-            shape = (None, *architecture.input_shape)
-            raise BadInput(FIELD, f"the model must take inputs of shape {shape}: {said(error)}.") from error
-    _check_shapes(model, architecture)
-    if not model.trainable_weights:
-        raise BadInput(FIELD, "the model has no weights to train.")
-    wanted, here = written_for(model), keras.backend.backend()
-    if wanted is not None and wanted != here:
-        reason = f"the model's `train_step` is written for Keras' {wanted} backend; this training is done with {here}."
-        raise BadInput(FIELD, reason)
-    return model
-
-
-def written_for(model: keras.Model) -> Backend | None:
-    """Return the backend that a model's own training step is for, by its parameters; None if it has none."""
-    kind = type(model)
-    if kind.train_step is keras.Model.train_step:
-        return None
-    return "tensorflow" if len(inspect.signature(kind.train_step).parameters) == 2 else "jax"
-
-
-def _set_seed(run_seed: int) -> None:
-    """Set the seeds that Keras knows of, without loading TensorFlow, in three seconds, for a model that needs none."""
-    spared = keras.backend.backend() != "tensorflow" and "tensorflow" not in sys.modules
-    if spared:
-        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # Python's own mark of what there is not
-    try:
-        keras.utils.set_random_seed(run_seed)
-    finally:
-        if spared:
-            del sys.modules["tensorflow"]
-
-
-def _arguments(function: Callable[..., Any], architecture: Architecture) -> dict[str, Any] | tuple[int, int]:
-    """Return what a user's function asks for: by name, or, as older ones do, features and classes by place."""
-    known = {
-        "features": architecture.features,
-        "classes": architecture.classes,
-        "input_shape": architecture.input_shape,
-        "outputs": architecture.task.outputs,
-        "task": architecture.task.name,
-    }
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return architecture.features, architecture.classes
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return known
-    named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
-    unknown = [each.name for each in named if each.name not in known and each.default is each.empty]
-    by_place = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    if len(unknown) == len(by_place) == 2 or len(by_place) > len(named):
-        return architecture.features, architecture.classes
-    if unknown:
-        asked = f"{architecture.build} asks for `{unknown[0]}`"
-        raise BadInput(FIELD, f"must be a function of any of {', '.join(known)}; {asked}.")
-    return {each.name: known[each.name] for each in named if each.name in known}
-
-
-def _check_shapes(model: keras.Model, architecture: Architecture) -> None:
-    taken = getattr(model, "input_shape", None)
-    wanted = (None, *architecture.input_shape)
-    if isinstance(taken, list | dict) and len(taken) > 1:
-        raise BadInput(FIELD, f"the model must have one input of shape {wanted}, got {len(taken)} inputs.")
-    if isinstance(taken, tuple) and not _fits(taken, wanted):
-        raise BadInput(FIELD, f"the model's input shape must be {wanted}, got {taken}.")
-    given = output_shape(model, architecture)
-    widths = {architecture.task.outputs} | ({2} if architecture.classes == 2 else set())
-    if not isinstance(given, tuple) or given[:-1] != (None,) or given[-1] not in widths:
-        expected = " or ".join(str((None, width)) for width in sorted(widths))
-        raise BadInput(FIELD, f"the model's output shape must be {expected}, got {given}.")
-
-
-def output_shape(model: keras.Model, architecture: Architecture) -> Any:
-    """Return the shape of a model's outputs, with None for the rows; a subclassed model is asked for one row."""
-    try:
-        return model.output_shape
-    except (AttributeError, ValueError):
-        outputs = model(np.zeros((1, *architecture.input_shape), np.float32), training=False)
-        return (None, *outputs.shape[1:]) if hasattr(outputs, "shape") else type(outputs).__name__
-
-
-def _fits(taken: Sequence[int | None], given: Sequence[int | None]) -> bool:
-    return len(taken) == len(given) and all(
-        None in pair or len({*pair}) == 1 for pair in zip(taken, given, strict=True)
-    )
-
-
 def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None = None) -> StudyModel:
     """Build a model and compile it, at a rate of 0 that a schedule is to set.
 
@@ -245,7 +114,8 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     architecture, task = spec.architecture, spec.architecture.task
     model = build_model(architecture, run_seed, logits=candidate is None)
     width = output_shape(model, architecture)[-1]
-    if architecture.build is not None and getattr(model, "compiled", False):
+    own = architecture.build is not None and bool(getattr(model, "compiled", False))
+    if own:
         loss = known_loss(model, task, width)
         model.optimizer = settled_optimizer(model.optimizer, spec)
         model.steps_per_execution = 1  # a rate belongs to a step
@@ -266,7 +136,7 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     model.optimizer.build(model.trainable_variables)
     name = next((name for name in MOMENTA if hasattr(factors[0][0], name)), None)
     one_hot = task.name == "classes" and is_one_hot(loss, width)
-    study = StudyModel(model, outputs, one_hot, factors, name, width)
+    study = StudyModel(model, outputs, one_hot, factors, name, width, own)
     study.log_score()
     return study
 
@@ -285,7 +155,7 @@ def check_training(spec: TrainingSpec) -> StudyModel:
     except Exception as error:
         if name is None:
             raise
-        place = _place(error, find_function(name, FIELD))
+        place = line_of(error, find_function(name, FIELD))
         raise BadInput(FIELD, f"the model cannot be trained{place}: {said(error)}.") from error
     return study
 
@@ -297,11 +167,11 @@ def form_of(spec: TrainingSpec) -> ModelForm:
         BadInput: as `compile_model` does.
     """
     architecture = spec.architecture
-    asked = _arguments(find_function(str(architecture.build), FIELD), architecture)
+    asked = asked_arguments(find_function(str(architecture.build), FIELD), architecture)
     study = compile_model(spec, run_seed=0)
     return ModelForm(
         arguments=tuple(asked) if isinstance(asked, dict) else None,
-        compiled=build_model(architecture, 0).compiled,
+        compiled=study.own,
         outputs=study.outputs,
         width=study.width,
         one_hot=study.one_hot,
@@ -329,7 +199,7 @@ def _outputs_of(model: keras.Model, loss: Any, spec: TrainingSpec) -> Outputs:
         return "probabilities"
     if shown == "linear":
         return "logits"
-    found = np.asarray(model(spec.split.train_inputs[:PROBED_ROWS], training=False))
+    found = np.asarray(model(rows_at(spec.split.train_inputs, slice(PROBED_ROWS)), training=False))
     inside = bool((found >= 0).all() and (found <= 1 + 1e-6).all())
     sums = found.shape[-1] == 1 or bool(np.allclose(found.sum(axis=-1), 1, atol=1e-3))
     return "probabilities" if inside and sums else "logits"
@@ -388,31 +258,19 @@ def initial_state(study: StudyModel) -> tuple[list[Float32], list[NDArray[Any]],
     return trained, others, kept
 
 
-def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[NDArray[Any], NDArray[Any], Float32 | None]:
+def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[Inputs, NDArray[Any], Float32 | None]:
     """Return inputs and targets to train on, and the weight of each row, which is what `class_weight` stands for."""
     split, weights = spec.split, spec.class_weights
     targets = study.targets(split.train_targets, spec.architecture.classes)
     return split.train_inputs, targets, np.array(weights, np.float32)[split.train_targets] if weights else None
 
 
-def batches(
-    spec: TrainingSpec, study: StudyModel, run_seed: int, first_epoch: int = 0
-) -> Iterator[tuple[NDArray[Any], ...]]:
+def batches(spec: TrainingSpec, study: StudyModel, run_seed: int, first_epoch: int = 0) -> Iterator[tuple[Inputs, ...]]:
     """Yield the minibatches of a run seed, epoch after epoch."""
     arrays, size = [array for array in training_rows(spec, study) if array is not None], spec.batch_size
     for order in batch_order(spec.split.train_rows, spec.epochs, run_seed)[first_epoch:]:
         for start in range(0, len(order), size):
-            yield tuple(array[order[start : start + size]] for array in arrays)
-
-
-def _place(error: BaseException, function: Callable[..., Any]) -> str:
-    """Return the line of the user's own file at which an error was raised."""
-    own, trace, line = inspect.getsourcefile(function), error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == own:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f" in line {line}" if line else ""
+            yield tuple(rows_at(array, order[start : start + size]) for array in arrays)
 
 
 class Followed:

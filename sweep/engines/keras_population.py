@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.rows import named, row_count, rows_at
 from sweep.data.table import Split
 from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import compile_model, initial_state, training_rows
@@ -190,14 +191,13 @@ class KerasPopulation:
 
     def _outputs(self, members: Members, seed: int, inputs: Any) -> Float32:
         """Return what a seed's members predict, `[candidates, rows, outputs]`: a share for each class, or a number."""
-        rows, candidates = len(inputs), members.optimizer[0].shape[1]
-        size = max(
-            1, min(rows, PREDICTED_VALUES // (candidates * max(self.study.width, int(np.prod(inputs.shape[1:])))))
-        )
+        rows, candidates = row_count(inputs), members.optimizer[0].shape[1]
+        values = sum(array[:1].size for array in named(inputs).values())
+        size = max(1, min(rows, PREDICTED_VALUES // (candidates * max(self.study.width, values))))
         found = []
         for start in range(0, rows, size):
             places = np.minimum(np.arange(start, start + size), rows - 1)
             with as_matrix_products():
-                part = self._predict(members.trained, members.others, seed, inputs[places])
+                part = self._predict(members.trained, members.others, seed, rows_at(inputs, places))
             found.append(np.asarray(part)[:, : rows - start])
         return class_shares(np.concatenate(found, axis=1), self.study.outputs)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, Sgd
+from sweep.data.rows import RowShape
 from sweep.data.table import Split
 from sweep.schedules import Timeline
 from sweep.task import MetricName, Scores, Task
@@ -34,7 +35,8 @@ WEIGHTS, ORDER = 0, 1  # the streams of a run seed
 class Architecture:
     """A dense network by its hidden layers, or the `module:function` that builds a Keras model; no classes: numbers.
 
-    `shape` is that of one row, without the axis of rows, where it is not `features` numbers.
+    `shape` is that of one row, without the axis of rows, where it is not `features` numbers; of several inputs it is
+    the shape of each, by name or in order.
     """
 
     features: int
@@ -42,11 +44,11 @@ class Architecture:
     hidden: tuple[int, ...] = (34,)
     activation: str = "relu"
     build: str | None = None
-    shape: tuple[int, ...] = ()
+    shape: RowShape = ()
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one row."""
+    def input_shape(self) -> RowShape:
+        """The shape of one row, or of each input."""
         return self.shape or (self.features,)
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import math
 import mmap
 import os
 import pickle
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sweep.data.rows import mapped
 from sweep.data.table import Dataset
 from sweep.engines.spec import Backend, Choice, Engine, Job, Look, ModelForm, Probe, Share, TrainingSpec
 from sweep.errors import SweepError, TrainingFailed
@@ -41,8 +44,9 @@ JAX_CACHE = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2", "JAX_PERSISTEN
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 QUICK = "--xla_backend_optimization_level=1"  # halves the compilation of Dropout's program; training is as fast
 SPEC = "the spec of the job before"
-# Where a dataset lies in the file: the offset, the shape and type of its values, and the size of all else, behind them.
-Place: TypeAlias = tuple[int, tuple[int, ...], str, int]
+# Where a dataset lies in the file: the offset, the size of its arrays, and the size of all else, behind them.
+Place: TypeAlias = tuple[int, int, int]
+ALIGNED = 64  # bytes, at a multiple of which each array begins
 
 
 class DatasetFile:
@@ -58,13 +62,19 @@ class DatasetFile:
             end = self.file.seek(0, os.SEEK_END)
             offset = -(-end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
             self.file.seek(offset)
-            self.file.write(np.ascontiguousarray(dataset.targets, np.float64).data)
-            self.file.write(np.ascontiguousarray(dataset.values).data)
-            rest = pickle.dumps((dataset.targets.dtype, dataset.classes, dataset.layout, dataset.sha256))
+            stored = self._write(dataset.targets), mapped(self._write, dataset.values)
+            size = self.file.tell() - offset
+            rest = pickle.dumps((*stored, dataset.classes, dataset.layout, dataset.sha256))
             self.file.write(rest)
             self.file.flush()
-            self._places[dataset.digest] = offset, dataset.values.shape, dataset.values.dtype.str, len(rest)
+            self._places[dataset.digest] = offset, size, len(rest)
         return self._places[dataset.digest]
+
+    def _write(self, array: NDArray[Any]) -> list[Any]:
+        """Write an array and what fills it up; return its shape and type."""
+        self.file.write(np.ascontiguousarray(array).data)
+        self.file.write(bytes(-array.nbytes % ALIGNED))
+        return [array.shape, array.dtype.str]
 
 
 class JobWriter(pickle.Pickler):
@@ -103,14 +113,19 @@ class JobReader:
 
     def _load(self, place: Place) -> Dataset:
         if self._dataset is None or self._dataset[0] != place:
-            offset, shape, dtype, rest = place
-            rows, size = shape[0], int(np.prod(shape))
-            arrays = 8 * rows + np.dtype(dtype).itemsize * size
-            file = mmap.mmap(self._descriptor, arrays + rest, access=mmap.ACCESS_READ, offset=offset)
-            targets = np.frombuffer(file, np.float64, rows)
-            values = np.frombuffer(file, dtype, size, offset=8 * rows).reshape(shape)
-            kind, classes, layout, sha256 = pickle.loads(file[arrays:])
-            self._dataset = (place, Dataset(values, targets.astype(kind), classes, layout, sha256))
+            offset, size, rest = place
+            file, at = mmap.mmap(self._descriptor, size + rest, access=mmap.ACCESS_READ, offset=offset), 0
+
+            def read(stored: Any) -> NDArray[Any]:
+                nonlocal at
+                shape, dtype = stored
+                found = np.frombuffer(file, dtype, math.prod(shape), offset=at).reshape(shape)
+                at += -(-found.nbytes // ALIGNED) * ALIGNED
+                return found
+
+            targets, inputs, classes, layout, sha256 = pickle.loads(file[size:])
+            kept = read(targets)
+            self._dataset = (place, Dataset(mapped(read, inputs), kept, classes, layout, sha256))
         return self._dataset[1]
 
 

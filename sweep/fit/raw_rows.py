@@ -8,9 +8,11 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from sweep.data.doubts import listed
 from sweep.data.preparation import NumberInput, Preparation, WordsInput
+from sweep.data.rows import Inputs, mapped, named
 from sweep.data.table import Split
 from sweep.engines.spec import Outputs
 
@@ -22,7 +24,7 @@ def is_prepared(split: Split) -> bool:
     """Say whether the network's inputs and outputs are other than the file's numbers as they are."""
     preparation, target = split.preparation, split.target_unit
     moved = any((number.shift, number.scale, number.indicator) != (0.0, 1.0, False) for number in preparation.numbers)
-    moved = moved or (preparation.shift, preparation.scale) != (0.0, 1.0)
+    moved = moved or preparation.is_scaled
     return moved or takes_names(preparation) or target != (0.0, 1.0)
 
 
@@ -38,26 +40,33 @@ def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabili
 
     Its input is an array `[rows, columns]` of the file's columns of numbers in their order, NaN where missing; a table
     with words has a dictionary instead, of one array `[rows, 1]` for each column by its name: numbers, or texts, empty
-    where missing. Dates are days since 1970. Arrays are taken as they are given.
+    where missing. Dates are days since 1970. Arrays, one or several, are taken as they are given.
     """
     preparation = split.preparation
     if not is_prepared(split) and outputs != "logits":
         return model
     inputs: Any
     if not is_prepared(split):
-        inputs = prepared = keras.Input(split.train_inputs.shape[1:], name="rows")
+        inputs = prepared = _as_they_are(split.train_inputs)
     elif takes_names(preparation):
         inputs, prepared = _by_name(preparation)
     elif not preparation.numbers:
-        values, factor = split.dataset.values, 1 / preparation.scale
-        inputs = keras.Input(values.shape[1:], name="rows", dtype="int32" if values.dtype == np.int32 else "float32")
-        scaled = (preparation.shift, preparation.scale) != (0.0, 1.0)
-        prepared = keras.layers.Rescaling(factor, offset=-preparation.shift * factor)(inputs) if scaled else inputs
+        inputs = _as_they_are(split.dataset.values)
+        prepared = keras.tree.pack_sequence_as(
+            inputs,
+            [
+                keras.layers.Rescaling(1 / each.scale, offset=-each.shift / each.scale)(given)
+                if each.is_scaled
+                else given
+                for each, given in zip(preparation.several or (preparation,), named(inputs).values(), strict=True)
+            ],
+        )
     else:
         inputs = keras.Input((len(preparation.numbers),), name="rows")
         prepared = _numbers(inputs, preparation.numbers)
     is_graph = bool(getattr(model, "inputs", None))
-    network = keras.Model(model.inputs, model.outputs[0]) if is_graph else model  # without its optimizer's state
+    taken = getattr(model, "_inputs_struct", None) or getattr(model, "inputs", None)  # by name, if it takes them so
+    network = keras.Model(taken, model.outputs[0]) if is_graph else model  # without its optimizer's state
     output = network(prepared)
     if outputs == "logits":
         kind = "sigmoid" if output.shape[-1] == 1 else "softmax"
@@ -82,10 +91,28 @@ def told_inputs(split: Split) -> str:
     names = [each.name + (f" ({kinds[each.column]})" if each.column in kinds else "") for each in preparation.numbers]
     absent = ", NaN where missing" if any(number.indicator for number in preparation.numbers) else ""
     if split.dataset.form.kind == "array":
-        shape = ", ".join(map(str, ("rows", *split.dataset.values.shape[1:])))
-        return f"an array [{shape}] with the numbers as they are given"
+        shapes = {
+            name: "[{}]".format(", ".join(map(str, ("rows", *array.shape[1:]))))
+            for name, array in named(split.dataset.values).items()
+        }
+        what = f"an array {shapes['']}" if "" in shapes else "a tuple of arrays " + ", ".join(shapes.values())
+        if isinstance(split.dataset.values, dict):
+            what = "a dictionary of arrays " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        return f"{what} with the numbers as they are given"
     width = len(names) or split.dataset.features
     return f"an array [rows, {width}] with the file's numbers{absent}: {listed(names) or 'all'}"
+
+
+def _as_they_are(rows: Inputs) -> Any:
+    """Return an input for each array, called as it is if Keras can keep that."""
+    names = iter(enumerate(named(rows), start=1))
+
+    def taken(array: NDArray[Any]) -> Any:
+        place, name = next(names)
+        called = name if INPUT_NAME.fullmatch(name) and not name.isdigit() else f"rows_{place}" if name else "rows"
+        return keras.Input(array.shape[1:], name=called, dtype="int32" if array.dtype == np.int32 else "float32")
+
+    return mapped(taken, rows)
 
 
 def _named(preparation: Preparation) -> dict[str, NumberInput | WordsInput]:

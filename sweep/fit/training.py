@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.candidate import Candidate
+from sweep.data.rows import joined
 from sweep.data.table import Split
 from sweep.engines.keras_fit import EpochScores, followers
 from sweep.engines.keras_models import batches, check_training, compile_model
@@ -279,8 +280,9 @@ def look_at(model: keras.Model, split: Split, kind: Outputs) -> tuple[Int32, dic
         for layer in (model.layers if is_graph else [])
         if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", None) is keras.activations.relu
     ]
-    probe = keras.Model(model.inputs, [model.outputs[0], *[layer.output for layer in layers]]) if layers else model
-    inputs = np.concatenate([split.train_inputs, split.validation_inputs])
+    taken = getattr(model, "_inputs_struct", None) or getattr(model, "inputs", None)  # by name, if it takes them so
+    probe = keras.Model(taken, [model.outputs[0], *[layer.output for layer in layers]]) if layers else model
+    inputs = joined(split.train_inputs, split.validation_inputs)
     found = probe.predict(inputs, batch_size=PREDICTED_ROWS, verbose=0)
     outputs, *fired = found if layers else [found]
     taken = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > (0.0 if kind == "logits" else 0.5)

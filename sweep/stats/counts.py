@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from sweep.data.rows import flat_rows, rows_at
 from sweep.data.table import Split
 from sweep.stats.estimate import FEWEST_DIFFERENCES, SIGNIFICANCE, Dispersion, Numbers, checked
 from sweep.stats.verdict import listed, told
@@ -151,7 +152,7 @@ class SplitCheck:
 def check_split(split: Split) -> SplitCheck:
     """Check one split, and the order of the file that its rows come from."""
     has_classes, are_arrays = bool(split.dataset.classes), bool(split.dataset.row_shape)
-    train, validation = _flat(split.train_inputs), _flat(split.validation_inputs)
+    train, validation = flat_rows(split.train_inputs), flat_rows(split.validation_inputs)
     in_file = split.dataset.targets if has_classes else above_median(split.dataset.targets)
     table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
     repeated = np.isin(_row_keys(validation), _row_keys(train))
@@ -183,10 +184,6 @@ def check_split(split: Split) -> SplitCheck:
     )
 
 
-def _flat(rows: NDArray[Any]) -> NDArray[Any]:
-    return rows.reshape(len(rows), -1)
-
-
 def _row_keys(table: NDArray[Any]) -> NDArray[np.void]:
     """Return each row as one value that equals another's only if the rows are equal, `[rows]`."""
     whole = np.ascontiguousarray(table + 0.0)  # which makes 0 of -0
@@ -204,7 +201,8 @@ def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
 
     It tells classes apart if each lies in a range of its own, and numbers if they rise, or fall, with it.
     """
-    inputs, targets = _flat(split.validation_inputs[:most_rows]), split.validation_targets[:most_rows]
+    inputs = flat_rows(rows_at(split.validation_inputs, slice(most_rows)))
+    targets = split.validation_targets[:most_rows]
     order = np.argsort(inputs, axis=0, kind="stable")
     values, sorted_targets = np.take_along_axis(inputs, order, axis=0), targets[order]
     steps = np.diff(sorted_targets, axis=0)

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from sweep.config.plan import Plan
+from sweep.data.rows import flat_rows, value_names
 from sweep.data.table import Split, split_stratified
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
@@ -345,9 +346,10 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         * (unit if metric.unit == OF_THE_TARGET else 1)
         for metric in task.metrics
     }
-    rows = split.train_inputs.reshape(split.train_rows, -1)
+    given = split.train_inputs
+    rows = flat_rows(given)
     widths = np.sqrt(np.mean(np.square(rows, dtype=np.float64), axis=0))
-    names = split.preparation.names() or [f"input {place + 1}" for place in range(len(widths))]
+    names = split.preparation.names() or value_names(given)
     return SplitFacts(
         classes=classes,
         class_rows=tuple(validation.tolist()),

@@ -13,12 +13,14 @@ from sweep.cli.data import describe
 from sweep.config.draft import write_study
 from sweep.config.study_file import read_study_file
 from sweep.data.arrays import Arrays, call_source
+from sweep.data.rows import named
 from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
 from sweep.errors import BadInput
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 3), np.uint8)
 TOKENS = np.random.default_rng(1).integers(0, 50, (40, 7))
 LABELS = np.arange(40) % 2
+KEYS = DataKeys()
 
 
 def archive(folder: Path, **arrays: Any) -> Path:
@@ -114,7 +116,16 @@ HOLED[4, 1, 1] = np.nan
         (IMAGES[:0], LABELS[:0], {}, "data.file: must hold rows of data"),
         (IMAGES, LABELS[1:], {}, "data.file: must give inputs [rows, ...] of numbers and labels [rows]"),
         (IMAGES.astype(str), LABELS, {}, "data.file: must give inputs [rows, ...] of numbers"),
-        (IMAGES, np.eye(40)[:, :5] + 1, {}, "data.file: must give `y` [rows], one label a row, got 5."),
+        (
+            IMAGES,
+            np.ones((40, 5, 2)),
+            {},
+            "data.file: must give `y` [rows], one label a row, or numbers [rows, labels]",
+        ),
+        (IMAGES, np.full((40, 2), np.nan), {}, "data.file: must give finite `y`, got nan in row 1."),
+        (IMAGES, np.full((40, 2), "a"), {}, "data.file: must give `y` [rows], one label a row, or numbers"),
+        (IMAGES, LABELS + 1j, {}, "data.file: must give inputs [rows, ...] of numbers and labels [rows]"),
+        (IMAGES + 1j, LABELS, {}, "data.file: must give inputs [rows, ...] of numbers and labels [rows]"),
         (IMAGES, LABELS * 0, {}, "data.label: must name a column of at least 2 classes"),
         (IMAGES, LABELS, {"scale": "robust"}, "data.scale: must be none, standard or minmax for arrays"),
         (TOKENS, LABELS, {"kind": "array", "scale": "standard"}, "data.scale: must be none for sequences of integers"),
@@ -184,10 +195,6 @@ def leaving() -> Any:
     raise SystemExit(3)
 
 
-def several_inputs() -> Any:
-    return {"image": IMAGES}, LABELS
-
-
 def ragged() -> Any:
     return [[1, 2], [3]], [0, 1]
 
@@ -228,7 +235,6 @@ class TestFunction:
             ("generated", "must return (x, y) or ((x, y), (x, y)), got list_iterator."),
             ("raising", "failed: KeyError: 'no such file\\nand more'."),
             ("leaving", "failed: RuntimeError: it tried to end the program with 3."),
-            ("several_inputs", "got a dict for `x`."),
             ("ragged", "must give arrays, got for `x`: ValueError"),
             ("of_other_shapes", "must give rows of one shape to train and to validate, got (4, 3) and (2, 3)."),
             ("with_holes", "must be finite as a 32-bit float, got nan in row 5."),
@@ -244,5 +250,180 @@ class TestFunction:
 
 def test_labels_of_one_1_are_read_as_its_place() -> None:
     arrays = Arrays.of(IMAGES, np.eye(4)[LABELS + 1], "data.file")
-    assert arrays.labels.tolist() == (LABELS + 1).tolist()
-    assert arrays.notes == ("labels of one 1 in each row are read as its place",)
+    for keys in (DataKeys(), DataKeys(kind="table")):
+        dataset = read_dataset(arrays, keys)
+        assert dataset.targets.tolist() == LABELS.tolist()
+        assert dataset.classes == ("1", "2")
+        assert "labels of one 1 in each row are read as its place" in dataset.notes
+
+
+AGES = np.random.default_rng(2).normal(40, 9, 40)
+PARTS = {"image": IMAGES, "age": AGES, "words": TOKENS}
+
+
+def by_name() -> Any:
+    return PARTS, LABELS
+
+
+def in_order() -> Any:
+    return [IMAGES, AGES.tolist(), TOKENS], LABELS
+
+
+def pairs_by_name() -> Any:
+    first, second = ({name: array[rows] for name, array in PARTS.items()} for rows in (np.s_[:30], np.s_[30:]))
+    return (first, LABELS[:30]), (second, LABELS[30:])
+
+
+def rows_of_one() -> Any:
+    return list(IMAGES), LABELS
+
+
+def either() -> Any:
+    return [AGES[:2], AGES[2:4]], LABELS[:2]
+
+
+def unequal() -> Any:
+    return {"image": IMAGES, "age": AGES[:39]}, LABELS
+
+
+def unequal_in_order() -> Any:
+    return (IMAGES, AGES[:39]), LABELS
+
+
+def of_objects() -> Any:
+    return {"image": IMAGES, "name": np.array([{}] * 40)}, LABELS
+
+
+def of_texts() -> Any:
+    return {"image": IMAGES, "name": ["a"] * 40}, LABELS
+
+
+def of_holes() -> Any:
+    return {"image": IMAGES, "age": np.where(AGES > 50, np.nan, AGES)}, LABELS
+
+
+def unnamed() -> Any:
+    return {1: IMAGES}, LABELS
+
+
+def nested() -> Any:
+    return {"image": {"left": IMAGES}}, LABELS
+
+
+def without_values() -> Any:
+    return {"image": IMAGES, "none": np.zeros((40, 0))}, LABELS
+
+
+def complex_numbers() -> Any:
+    return {"image": IMAGES, "wave": AGES * 1j}, LABELS
+
+
+def labels_by_name() -> Any:
+    return IMAGES, {"kind": LABELS}
+
+
+class TestSeveralInputs:
+    """Several arrays are inputs by name or in order, each of its own shape and type."""
+
+    @pytest.mark.parametrize("name", ["by_name", "in_order"])
+    def test_each_keeps_its_shape_and_type(self, name: str) -> None:
+        dataset = read_dataset(call_source(f"{__name__}:{name}"), DataKeys())
+        split = split_rows(dataset, "tail", 0.25, 0)
+        train, held = split.train_inputs, split.validation_inputs
+        assert type(train) is (dict if name == "by_name" else tuple)
+        found = [*named(train).values()]
+        assert [each.shape for each in found] == [(30, 4, 3), (30, 1), (30, 7)]
+        assert [each.dtype.name for each in found] == ["float32", "float32", "int32"]
+        for part, rest, given in zip(found, named(held).values(), PARTS.values(), strict=True):
+            np.testing.assert_allclose(np.concatenate([part, rest]).reshape(given.shape), given, rtol=1e-6)
+        assert (dataset.features, dataset.keys.kind) == (20, "array")
+        shapes = [(4, 3), (1,), (7,)]
+        assert dataset.row_shape == (dict(zip(PARTS, shapes, strict=True)) if name == "by_name" else tuple(shapes))
+        assert any("4 x 3 of uint8" in note for note in dataset.notes)
+
+    def test_each_has_a_scale_of_its_own_and_whole_numbers_none(self) -> None:
+        dataset = read_dataset(call_source(f"{__name__}:by_name"), DataKeys(scale="standard"))
+        inputs = named(split_rows(dataset, "tail", 0.25, 0).train_inputs)
+        for name in ("image", "age"):
+            assert (inputs[name].mean(), inputs[name].std()) == pytest.approx((0, 1), abs=1e-5)
+        assert np.array_equal(inputs["words"], TOKENS[:30])
+        assert "input `words`: values are whole numbers from 0 to 49" in dataset.notes
+
+    def test_an_archive_names_them_by_what_follows_x(self, tmp_path: Path) -> None:
+        whole = read_dataset(archive(tmp_path, **{f"x_{name}": array for name, array in PARTS.items()}, y=LABELS), KEYS)
+        assert [*named(whole.values)] == ["image", "age", "words"]
+        assert "the arrays 'x_image', 'x_age', 'x_words' have the inputs, 'y' the label" in whole.notes
+        parts: dict[str, Any] = {"y_train": LABELS[:30], "y_test": LABELS[30:]}
+        for name, array in PARTS.items():
+            parts |= {f"x_train_{name}": array[:30], f"x_test_{name}": array[30:]}
+        given = read_dataset(archive(tmp_path, **parts), KEYS)
+        assert given.train_rows == 30
+        for name, array in named(given.values).items():
+            assert np.array_equal(array, named(whole.values)[name])
+        assert given.train_rows == read_dataset(call_source(f"{__name__}:pairs_by_name"), KEYS).train_rows
+
+    def test_a_list_of_rows_is_one_input(self) -> None:
+        assert read_dataset(call_source(f"{__name__}:rows_of_one"), DataKeys()).row_shape == (4, 3)
+
+    def test_their_digest_tells_names_apart(self) -> None:
+        digests = {call_source(f"{__name__}:{name}").sha256 for name in ("by_name", "in_order", "whole")}
+        assert len(digests) == 3
+        one, other = ({"a": IMAGES, "b": TOKENS}, {"b": IMAGES, "a": TOKENS})
+        assert len({read_dataset(Arrays.of(each, LABELS, "data.file"), KEYS).digest for each in (one, other)}) == 2
+
+    def test_a_description_has_a_line_for_each(self, tmp_path: Path) -> None:
+        path = archive(tmp_path, **{f"x_{name}": array for name, array in PARTS.items()}, y=LABELS)
+        found = describe(path, {})
+        assert [column.name for column in found.columns] == ["image", "age", "words", "y"]
+        assert (found.rows, found.inputs, found.shape) == (40, 20, ())
+        write_study(found, tmp_path / "study.toml")
+        plan = read_study_file(tmp_path / "study.toml").plan
+        assert (plan.data.kind, plan.data.scale, plan.model.build) == ("array", "none", "my_module:build")
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("either", "must give several inputs by name, as a dict, or one array; got for `x` 2 arrays of 2 rows"),
+            ("unequal", "must give as many rows of each input as labels, got 40 of `image`, 39 of `age`, 40 of `y`."),
+            ("unequal_in_order", "must give as many rows of each input as labels, got 40 of `1`, 39 of `2`, 40 of `y`"),
+            ("of_objects", "must give inputs of numbers, got `name` (40, 1) of object."),
+            ("of_texts", "must give inputs of numbers, got `name` (40, 1) of <U1."),
+            ("complex_numbers", "must give inputs of numbers, got `wave` (40, 1) of complex128."),
+            ("of_holes", "must be finite as a 32-bit float, got in `age` nan in row"),
+            ("unnamed", "must name each input of `x` by a text, got 1."),
+            ("nested", "got a dict for `image`."),
+            ("without_values", "must hold rows of data, got x `image` 4 x 3 of uint8, `none` 0 of float64."),
+            ("labels_by_name", "got a dict for `y`."),
+        ],
+    )
+    def test_what_is_wrong_with_one_is_one_line(self, name: str, told: str) -> None:
+        with pytest.raises(BadInput, match=re.escape(told)) as caught:
+            read_dataset(call_source(f"{__name__}:{name}"), DataKeys())
+        assert caught.value.field == "data.function"
+        assert "\n" not in caught.value.reason
+
+    @pytest.mark.parametrize(
+        ("keys", "told"),
+        [
+            ({"kind": "table"}, "data.kind: must be array, since there are several inputs."),
+            ({"scale": "robust"}, "data.scale: must be none, standard or minmax for arrays, got robust."),
+        ],
+    )
+    def test_what_columns_alone_have_is_refused(self, keys: Any, told: str) -> None:
+        with pytest.raises(BadInput, match=f"^{re.escape(told)}"):
+            read_dataset(call_source(f"{__name__}:by_name"), DataKeys(**keys))
+
+    def test_a_stack_of_dense_layers_has_one(self) -> None:
+        with pytest.raises(BadInput, match=r"^model\.build: must be stated, .* got the inputs image, age, words\."):
+            read_dataset(call_source(f"{__name__}:by_name"), DataKeys()).flattened()
+
+    @pytest.mark.parametrize("kind", [np.float16, np.float64, np.bool_, np.uint16, np.int8, np.uint64])
+    def test_every_type_of_number_is_taken(self, kind: type) -> None:
+        dataset = read_dataset(Arrays.of({"a": TOKENS.astype(kind), "b": AGES}, LABELS, "data.file"), KEYS)
+        wanted = np.uint8 if kind is np.bool_ else np.float32 if np.issubdtype(kind, np.floating) else np.int32
+        assert named(dataset.values)["a"].dtype == wanted
+
+
+def test_a_part_without_its_label_is_no_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^data\.file: must hold `x`"):
+        read_dataset(archive(tmp_path, x_train=IMAGES, x_test=IMAGES, y=LABELS), DataKeys())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,17 @@ def three_classes() -> Split:
     inputs = (generator.normal(size=(75, 4)) + targets[:, None]).astype(np.float32)
     rows = np.arange(75, dtype=np.int32)
     return Split.of(Dataset.of_arrays(inputs, targets, ("a", "b", "c"), sha256=""), rows[:50], rows[50:])
+
+
+@pytest.fixture(scope="session")
+def of_parts(three_classes: Split) -> Split:
+    """The same rows with other inputs: an image, an age, and words, of which the image tells the class."""
+    generator, rows = np.random.default_rng(1), len(three_classes.dataset.targets)
+    image = np.asarray(three_classes.dataset.values).reshape(rows, 2, 2)
+    age, words = generator.normal(size=(rows, 1)), generator.integers(0, 9, (rows, 5))
+    values = {"image": image.astype(np.float32), "age": age.astype(np.float32), "words": words.astype(np.int32)}
+    dataset = replace(three_classes.dataset, values=values)
+    return Split.of(dataset, three_classes.train_index[:48], three_classes.validation_index)
 
 
 @pytest.fixture(scope="session")

@@ -328,6 +328,36 @@ def of_two_inputs(features: int) -> Any:
     return keras.Model([one, other], layers.Dense(1, "sigmoid")(layers.Add()([one, other])))
 
 
+def of_parts(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
+    inputs = {name: keras.Input(input_shape[name], name=name) for name in ("words", "image", "age")}
+    words = layers.GlobalAveragePooling1D()(layers.Embedding(9, 3)(inputs["words"]))
+    joined = layers.Concatenate()([layers.Flatten()(inputs["image"]), words, inputs["age"]])
+    return keras.Model(inputs, layers.Dense(classes, "softmax")(joined))
+
+
+def of_named_list(input_shape: dict[str, tuple[int, ...]]) -> Any:
+    age, image = keras.Input((1,), name="age"), keras.Input((4,), name="image")
+    return keras.Model([age, image], layers.Dense(1, "sigmoid")(layers.Concatenate()([age, image])))
+
+
+class InOrder(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(3, "softmax")
+
+    def call(self, inputs: Any) -> Any:
+        image, age = inputs
+        return self.dense(keras.ops.concatenate([image, age], axis=-1))
+
+
+def by_shape_of_one() -> Any:
+    return _small(4)
+
+
+def in_order() -> Any:
+    return InOrder()
+
+
 def misshapen() -> Any:
     return keras.Sequential([layers.Reshape((7, 9)), layers.Flatten(), layers.Dense(1, "sigmoid")])
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
-from sweep.candidate import Adam, Sgd
+from sweep.candidate import Adam, Sgd, from_params
+from sweep.data.rows import RowShape
 from sweep.data.table import Split
-from sweep.engines.keras_models import build_model, check_training, compile_model
+from sweep.engines.building import build_model
+from sweep.engines.keras_fit import train_member
+from sweep.engines.keras_models import check_training, compile_model
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.errors import BadInput
 
@@ -103,6 +108,58 @@ def test_a_model_that_cannot_be_trained_is_refused(name: str, reason: str, ionos
 def test_a_loss_for_classes_is_none_for_numbers(numbers: Split) -> None:
     with pytest.raises(BadInput, match="binary_crossentropy, a loss for classes; the label is a number"):
         compile_model(TrainingSpec(numbers, named("broken_metric", 0), 2, 16), run_seed=0)
+
+
+class TestSeveralInputs:
+    """A model's inputs are matched as `fit` matches them: by name, or in order."""
+
+    def build(self, name: str, shape: RowShape, classes: int = 2) -> keras.Model:
+        return build_model(Architecture(9, classes, build=f"tests.engines.models:{name}", shape=shape), run_seed=0)
+
+    def test_by_name_or_in_order(self) -> None:
+        parts: RowShape = {"image": (2, 2), "age": (1,), "words": (5,)}
+        assert self.build("of_parts", parts, classes=3).output_shape == (None, 3)
+        assert self.build("of_named_list", {"image": (4,), "age": (1,)}).output_shape == (None, 1)
+        assert self.build("of_named_list", ((1,), (4,))).output_shape == (None, 1)
+        assert len(self.build("in_order", ((4,), (1,)), classes=3).weights) == 2
+
+    @pytest.mark.parametrize(
+        ("name", "shape", "reason"),
+        [
+            ("of_named_list", {"image": (4,), "years": (1,)}, "inputs must be called `image`, `years`, as the data's"),
+            ("of_named_list", {"image": (4,)}, "inputs must be called `image`, as the data's are; got `age`, `image`"),
+            (
+                "of_named_list",
+                {"image": (5,), "age": (1,)},
+                r"input `image` must have the shape \(None, 5\), got \(None, 4",
+            ),
+            ("of_named_list", ((4,), (1,)), r"input 1 must have the shape \(None, 4\), got \(None, 1\)"),
+            ("of_named_list", ((1,), (4,), (4,)), "must have 3 inputs, in the order of the data's, .* got 2 inputs"),
+            (
+                "in_order",
+                {"image": (4,), "age": (1, 2)},
+                r"must take inputs of shape image \(None, 4\), age \(None, 1, 2\)",
+            ),
+            ("by_shape_of_one", ((4,), (1,)), "must have 2 inputs, in the order of the data's, .* got one"),
+        ],
+    )
+    def test_others_are_refused(self, name: str, shape: RowShape, reason: str) -> None:
+        with pytest.raises(BadInput, match=reason) as caught:
+            self.build(name, shape)
+        assert caught.value.field == "model.build"
+        assert "\n" not in str(caught.value)
+
+    def test_inputs_in_order_are_trained(self, of_parts: Split) -> None:
+        values = of_parts.dataset.values
+        assert isinstance(values, dict)
+        dataset = replace(of_parts.dataset, values=(values["image"].reshape(-1, 4), values["age"]))
+        split = Split.of(dataset, of_parts.train_index, of_parts.validation_index)
+        architecture = Architecture(5, 3, build="tests.engines.models:in_order", shape=dataset.row_shape)
+        spec = TrainingSpec(split, architecture, 2, 20)
+        assert check_training(spec).outputs == "probabilities"
+        trained = train_member(spec, from_params({"schedule": "constant", "learning_rate": 0.1}), 3)
+        assert trained.outputs.shape == (split.validation_rows, 3)
+        assert trained.curves["val_loss"][1] < trained.curves["val_loss"][0]
 
 
 class TestCompiled:

@@ -101,9 +101,19 @@ def test_members_agree_with_fit(name: str, few: Split, numbers: Split, on_jax: O
         closed_loop=("plateau",) if PLATEAU in case.params else (),
         class_weights=case.class_weights,
     )
-    found = on_jax(jax.side_by_side, job(spec, *case.params))
+    check_agreement(on_jax(jax.side_by_side, job(spec, *case.params)), split)
+
+
+def test_members_of_several_inputs_agree_with_fit(of_parts: Split, on_jax: OnJax) -> None:
+    architecture = Architecture(10, 3, build="tests.engines.models:of_parts", shape=of_parts.dataset.row_shape)
+    spec = TrainingSpec(of_parts, architecture, 3, 20)
+    check_agreement(on_jax(jax.side_by_side, job(spec, CONSTANT)), of_parts)
+
+
+def check_agreement(found: jax.Both, split: Split) -> None:
+    """Check that a population's first member ends as `fit`'s does, epoch by epoch."""
     ours = found.population
-    rows = {"correct": "score", "validation_correct": "val_score"} if case.classes else {}
+    rows = {"correct": "score", "validation_correct": "val_score"} if split.dataset.classes else {}
     for field, curve in {"loss": "loss", "validation_loss": "val_loss", "gain": "gain", **rows}.items():
         kept = slice(None, -1) if field == "validation_correct" else slice(None)  # its last is of averaged weights
         our, their = getattr(ours, field)[0, 0][kept], found.curves[curve][kept]

@@ -11,6 +11,7 @@ import pytest
 
 from sweep.candidate import Candidate
 from sweep.data.preparation import Layout
+from sweep.data.rows import named
 from sweep.data.table import Dataset, Split
 from sweep.engines.spec import Job, Shape, TrainingSpec
 from sweep.execution.worker import DatasetFile, JobReader, JobWriter
@@ -96,3 +97,23 @@ def test_a_job_of_the_length_of_mnist_is_small(small: TrainingSpec, candidates: 
     with datasets.file:
         assert len(written(job, datasets)) < 300_000  # mostly indices, once for each re-split
         assert len(written(job, datasets, known=spec)) < 40_000
+
+
+def test_several_inputs_are_read_as_they_were_written(small: TrainingSpec, candidates: list[Candidate]) -> None:
+    values = {
+        "image": np.arange(27, dtype=np.uint8).reshape(3, 3, 3),
+        "words": np.arange(6, dtype=np.int32).reshape(3, 2),
+        "age": np.array([[1.5], [2.5], [3.5]], np.float32),
+    }
+    rows, datasets = np.arange(2, dtype=np.int32), DatasetFile()
+    with datasets.file:
+        reader = JobReader(datasets.file.fileno())
+        for given in (values, tuple(values.values())):
+            dataset = Dataset(given, np.array([0.5, 1.5, 2.5]), (), Layout())
+            job = Job(replace(small, split=Split.of(dataset, rows, rows)), tuple(candidates), (0,), Shape(16, 2))
+            read = reader.read(written(job, datasets)).spec.split.dataset
+            assert type(read.values) is type(given)
+            assert np.array_equal(read.targets, dataset.targets)
+            for (name, ours), theirs in zip(named(given).items(), named(read.values).values(), strict=True):
+                assert np.array_equal(ours, theirs), name
+                assert ours.dtype == theirs.dtype

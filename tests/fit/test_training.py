@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from sweep.candidate import Adam, Sgd, from_params
 from sweep.data.table import Dataset, Split
-from sweep.engines.keras_models import build_model, compile_model
+from sweep.engines.building import build_model
+from sweep.engines.keras_models import compile_model
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.errors import BadInput
 from sweep.fit.checkpoint import Checkpoint, Snapshot
