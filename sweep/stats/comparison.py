@@ -8,6 +8,7 @@ differences are no independent sample, and the naive standard error is too small
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -63,8 +64,13 @@ def smallest_effect(deviation: float, pairs: int, step: float = ONE_ROW) -> floa
 
 def pairs_needed(deviation: float, effect: float) -> int:
     """Return the fewest pairs that find a true mean difference of `effect` with 80 % power."""
+
+    def enough(pairs: int) -> bool:
+        return power(effect / deviation * math.sqrt(pairs), pairs - 1) >= POWER
+
     first = max(2, math.floor((float(stats.norm.ppf(1 - SIGNIFICANCE / 2)) * deviation / effect) ** 2))
-    return next(pairs for pairs in count(first) if power(effect / deviation * math.sqrt(pairs), pairs - 1) >= POWER)
+    last = next(first + 2**step for step in count() if enough(first + 2**step))
+    return first + bisect_left(range(first, last), True, key=enough)
 
 
 def unseen_share(runs: int) -> float:

@@ -84,6 +84,12 @@ def test_the_pairs_needed_for_small_medium_and_large_effects_are_the_published_o
     assert pairs_needed(1.0, standardised) == pairs
 
 
+def test_an_effect_of_one_row_of_a_million_is_counted_at_once() -> None:
+    pairs = pairs_needed(3000.0, 1.0)
+    found, one_less = (power(math.sqrt(each) / 3000, each - 1) for each in (pairs, pairs - 1))
+    assert one_less < 0.8 <= found
+
+
 def test_without_an_effect_the_power_is_the_significance() -> None:
     assert power(0.0, 11) == pytest.approx(0.05)
 
