@@ -341,6 +341,7 @@ class _Ready:
         from sweep.search import session  # noqa: PLC0415
 
         study_file, dataset = session.read_data(study_file)
+        dataset = pool.keep(dataset) if left else dataset
         plan, spec = study_file.plan, session.make_spec(study_file, dataset)
         size, replicates = plan.search.round_size, plan.search.replicates
         if not left:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -17,6 +19,7 @@ from sweep.model import StrictModel
 Scale: TypeAlias = Literal["standard", "minmax", "robust", "none"]
 MOST_CATEGORIES = 64  # places of one column of words; the rest share one
 ROWS_AT_ONCE = 65_536  # that are prepared in double precision
+NUMBERS_AT_ONCE, FEWEST_COLUMNS = 2**23, 8  # that are fitted on
 
 Float64 = NDArray[np.float64]
 
@@ -218,41 +221,50 @@ class Layout:
         """The number of inputs of the network."""
         return Preparation(numbers=self.numbers, words=self.words).width
 
-    def fit(self, values: Inputs) -> Preparation:
+    def fit(self, values: Inputs, index: NDArray[np.int32] | None = None) -> Preparation:
         """Fit the preparation on rows to train on, `[rows, columns]`, or `[rows, ...]` without columns.
 
-        Of several inputs, sequences of integers are left as they are.
+        Of several inputs, sequences of integers are left as they are. With `index`, the rows are those at its places;
+        of a large table some columns are copied at once.
         """
         if not isinstance(values, np.ndarray):
             several = tuple(
-                replace(self, scale="none" if array.dtype == np.int32 else self.scale).fit(array)
+                replace(self, scale="none" if array.dtype == np.int32 else self.scale).fit(array, index)
                 for array in named(values).values()
             )
             return Preparation(numbers=(), words=(), several=several)
+        index = np.arange(len(values), dtype=np.int32) if index is None else index
         if not self.width:
-            mean, deviation = _scaling_of_all(values, self.scale)
+            mean, deviation = _scaling_of_all(values, index, self.scale)
             return Preparation(numbers=(), words=(), shift=mean, scale=deviation)
-        split = len(self.numbers)
-        fill, shift, scale = np.zeros(split), np.zeros(split), np.ones(split)
-        numbers = values[:, :split] if split else values
-        if split and any(number.indicator for number in self.numbers):
+        split, numbers = len(self.numbers), list[NumberInput]()
+        together = max(FEWEST_COLUMNS, NUMBERS_AT_ONCE // len(index))
+        for places in np.array_split(np.arange(split), max(1, split // together)) if split else ():
+            first, end = int(places[0]), int(places[-1]) + 1
+            numbers += self._fitted(self.numbers[first:end], values[:, first:end][index])
+        words = []
+        for place, each in enumerate(self.words, split):
+            codes = values[index, place]
+            counts = np.bincount(codes[~np.isnan(codes)].astype(np.int64), minlength=len(each.categories) + 1)
+            seen = tuple(bool(count >= max(1, self.rare * len(index))) for count in counts[: len(each.categories)])
+            words.append(each.model_copy(update={"seen": seen}))
+        return Preparation(numbers=tuple(numbers), words=tuple(words))
+
+    def _fitted(self, columns: Sequence[NumberInput], numbers: Float64) -> list[NumberInput]:
+        """Return columns of numbers, `[rows, columns]`, with what fills, shifts and scales them."""
+        fill, shift, scale = np.zeros(len(columns)), np.zeros(len(columns)), np.ones(len(columns))
+        if any(column.indicator for column in columns):
             from sklearn.impute import SimpleImputer  # noqa: PLC0415 - the second it takes is for who needs it
 
             imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(numbers)
             fill = np.nan_to_num(imputer.statistics_)
             numbers = imputer.transform(numbers)
-        if split and self.scale != "none":
+        if self.scale != "none":
             shift, scale = self._scaling(numbers)
-        fitted = tuple(
-            number.model_copy(update={"fill": float(one), "shift": float(two), "scale": float(three)})
-            for number, one, two, three in zip(self.numbers, fill, shift, scale, strict=True)
-        )
-        words = []
-        for each, codes in zip(self.words, values[:, split:].T, strict=True):
-            counts = np.bincount(codes[~np.isnan(codes)].astype(np.int64), minlength=len(each.categories) + 1)
-            seen = tuple(bool(count >= max(1, self.rare * len(values))) for count in counts[: len(each.categories)])
-            words.append(each.model_copy(update={"seen": seen}))
-        return Preparation(numbers=fitted, words=tuple(words))
+        return [
+            column.model_copy(update={"fill": float(one), "shift": float(two), "scale": float(three)})
+            for column, one, two, three in zip(columns, fill, shift, scale, strict=True)
+        ]
 
     def _scaling(self, numbers: Float64) -> tuple[Float64, Float64]:
         """Return what is subtracted from each column, and what the difference is divided by."""
@@ -268,15 +280,20 @@ class Layout:
         return minmax.data_min_, 1 / minmax.scale_
 
 
-def _scaling_of_all(values: NDArray[Any], scale: Scale) -> tuple[float, float]:
-    """Return what is subtracted from every value of an array, and what the difference is divided by."""
+def _scaling_of_all(values: NDArray[Any], index: NDArray[np.int32], scale: Scale) -> tuple[float, float]:
+    """Return what is subtracted from every value of some rows of an array, and what the difference is divided by."""
+
+    def parts() -> Iterator[NDArray[Any]]:
+        return (values[index[first : first + ROWS_AT_ONCE]] for first in range(0, len(index), ROWS_AT_ONCE))
+
     if scale == "minmax":
-        return float(values.min()), float(values.max()) - float(values.min()) or 1.0
+        low, high = zip(*((float(part.min()), float(part.max())) for part in parts()), strict=True)
+        return min(low), max(high) - min(low) or 1.0
     if scale == "standard":
-        mean = float(values.mean(dtype=np.float64))
-        parts = (values[first : first + ROWS_AT_ONCE] for first in range(0, len(values), ROWS_AT_ONCE))
-        square = sum(float(np.square(part - np.float32(mean)).sum(dtype=np.float64)) for part in parts)
-        return mean, float(np.sqrt(square / values.size)) or 1.0
+        size = len(index) * math.prod(values.shape[1:])
+        mean = sum(float(part.sum(dtype=np.float64)) for part in parts()) / size
+        square = sum(float(np.square(part - np.float32(mean)).sum(dtype=np.float64)) for part in parts())
+        return mean, float(np.sqrt(square / size)) or 1.0
     return 0.0, 1.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,7 @@ from sweep.data.columns import (
 from sweep.data.doubts import column_notes, find_doubts, listed
 from sweep.data.form import Form
 from sweep.data.label import AS_STATED, Target, read_label
-from sweep.data.preparation import Layout, Preparation, Scale
+from sweep.data.preparation import ROWS_AT_ONCE, Layout, Preparation, Scale
 from sweep.data.reading import NOTHING_STATED, Table, read_table
 from sweep.data.rows import Inputs, RowShape, flat_rows, mapped, named, rows_at, shapes_of
 from sweep.errors import BadInput
@@ -182,12 +183,30 @@ class Split:
     @classmethod
     def of(cls, dataset: Dataset, train_index: NDArray[np.int32], validation_index: NDArray[np.int32]) -> Split:
         """Return the split with its preparation, fitted on the rows to train on."""
-        return cls(dataset, train_index, validation_index, dataset.layout.fit(rows_at(dataset.values, train_index)))
+        return cls(dataset, train_index, validation_index, dataset.layout.fit(dataset.values, train_index))
+
+    def in_blocks(self, index: NDArray[np.int32]) -> Iterator[Inputs]:
+        """Yield the inputs of some rows block by block, so that a large table is never copied whole."""
+        for first in range(0, len(index), ROWS_AT_ONCE):
+            yield self.preparation.apply(rows_at(self.dataset.values, index[first : first + ROWS_AT_ONCE]))
+
+    def inputs(self, index: NDArray[np.int32]) -> Inputs:
+        """Return the inputs of some rows."""
+        if len(index) <= ROWS_AT_ONCE:
+            return self.preparation.apply(rows_at(self.dataset.values, index))
+        found: Inputs = None
+        for place, block in enumerate(self.in_blocks(index)):
+            if found is None:
+                found = mapped(lambda array: np.empty((len(index), *array.shape[1:]), array.dtype), block)
+            first = place * ROWS_AT_ONCE
+            for whole, part in zip(named(found).values(), named(block).values(), strict=True):
+                whole[first : first + len(part)] = part
+        return found
 
     @property
     def train_inputs(self) -> Inputs:
         """The inputs to train on."""
-        return self.preparation.apply(rows_at(self.dataset.values, self.train_index))
+        return self.inputs(self.train_index)
 
     @property
     def train_targets(self) -> Targets:
@@ -197,7 +216,7 @@ class Split:
     @property
     def validation_inputs(self) -> Inputs:
         """The inputs to validate on."""
-        return self.preparation.apply(rows_at(self.dataset.values, self.validation_index))
+        return self.inputs(self.validation_index)
 
     @property
     def validation_targets(self) -> Targets:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import keras
@@ -19,7 +20,7 @@ from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.data.rows import Inputs, rows_at
 from sweep.engines.building import asked_arguments, build_model, line_of, output_shape, written_for
 from sweep.engines.compiled import FIELD, ROOM, is_one_hot, known_loss, said, settled_optimizer
-from sweep.engines.spec import Float32, ModelForm, Outputs, TrainingSpec, batch_order
+from sweep.engines.spec import Float32, ModelForm, Outputs, TrainingSpec, batch_orders
 from sweep.errors import BadInput
 from sweep.task import Task
 from sweep.user_code import find_function
@@ -148,7 +149,7 @@ def check_training(spec: TrainingSpec) -> StudyModel:
         BadInput: for a built model, with what was raised, and where in the user's own file.
     """
     name, study = spec.architecture.build, compile_model(spec, run_seed=0)
-    inputs, targets, *_ = batch = next(batches(spec, study, 0))
+    inputs, targets, *_ = batch = next(batches(spec.begun(1), study, 0))
     try:
         study.model.train_on_batch(*batch)
         study.model.test_on_batch(inputs, targets)
@@ -199,7 +200,7 @@ def _outputs_of(model: keras.Model, loss: Any, spec: TrainingSpec) -> Outputs:
         return "probabilities"
     if shown == "linear":
         return "logits"
-    found = np.asarray(model(rows_at(spec.split.train_inputs, slice(PROBED_ROWS)), training=False))
+    found = np.asarray(model(spec.split.inputs(spec.split.train_index[:PROBED_ROWS]), training=False))
     inside = bool((found >= 0).all() and (found <= 1 + 1e-6).all())
     sums = found.shape[-1] == 1 or bool(np.allclose(found.sum(axis=-1), 1, atol=1e-3))
     return "probabilities" if inside and sums else "logits"
@@ -268,7 +269,7 @@ def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[Inputs, NDArra
 def batches(spec: TrainingSpec, study: StudyModel, run_seed: int, first_epoch: int = 0) -> Iterator[tuple[Inputs, ...]]:
     """Yield the minibatches of a run seed, epoch after epoch."""
     arrays, size = [array for array in training_rows(spec, study) if array is not None], spec.batch_size
-    for order in batch_order(spec.split.train_rows, spec.epochs, run_seed)[first_epoch:]:
+    for order in islice(batch_orders(spec.split.train_rows, run_seed), first_epoch, spec.epochs):
         for start in range(0, len(order), size):
             yield tuple(rows_at(array, order[start : start + size]) for array in arrays)
 

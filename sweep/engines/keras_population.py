@@ -6,7 +6,7 @@ A member has variables of its own for all that a step moves; members of one run 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -20,12 +20,13 @@ from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import compile_model, initial_state, training_rows
 from sweep.engines.keras_program import Course, KerasProgram, Members, Progress, Rows
 from sweep.engines.scoring import class_shares, right_rows, scores_of
-from sweep.engines.spec import Curves, Float32, Job, Shape, Tell, TrainingSpec, batch_order, in_silence
+from sweep.engines.spec import Curves, Float32, Job, Shape, Tell, TrainingSpec, batch_orders, in_silence, next_orders
 from sweep.engines.steering import MONITORS, Table, Watching
 from sweep.schedules import closed_loop_class
 
 PREDICTED_VALUES = 2**22  # at once
 TELL_SECONDS = 1.0  # between two words on how far a job is
+COURSE_BYTES = 2**26  # of the orders and rates of some epochs
 TILE_BYTES = 2**30  # of a program, with all that it is given
 
 
@@ -89,7 +90,8 @@ class KerasPopulation:
 
     def _memory(self, job: Job, shape: Shape) -> int:
         part = job.divided(shape)[0][0]
-        return self._compile(part, self._arguments(part)).memory
+        progress, *rows = self._beginning(part)
+        return self._compile(part, (progress, next(self._courses(part)), *rows)).memory
 
     def train_with_weights(
         self, job: Job, tell: Tell = in_silence, epochs: int | None = None
@@ -99,21 +101,44 @@ class KerasPopulation:
         With `epochs`, the training ends after as many, and its curves are zeros from there on.
         """
         began = time.perf_counter()
-        arguments = self._arguments(job)
-        program = self._compile(job, arguments)
-        progress, given = arguments[0], jax.device_put(arguments[1:])
+        progress, training, held = self._beginning(job)
+        courses = self._courses(job)
+        course = next(courses)
+        run = self._compile(job, (progress, course, training, held)).run
         end, first, chunk = job.spec.epochs if epochs is None else epochs, 0, 1
         while first < end:
-            last, started = min(first + chunk, end), time.perf_counter()
-            progress = jax.block_until_ready(program.run(progress, np.int32(first), np.int32(last), *given))
+            loaded = int(course.first) + len(course.orders)
+            if first == loaded:
+                course = next(courses)
+                continue
+            last, started = min(first + chunk, loaded, end), time.perf_counter()
+            progress = jax.block_until_ready(run(progress, np.int32(first), np.int32(last), course, training, held))
             chunk = max(1, int((last - first) * TELL_SECONDS / (time.perf_counter() - started)))
             first = last
             tell(first / end)
         members = self._program.finished(progress.members)
         shown = {name: np.asarray(curve).transpose(2, 1, 0) for name, curve in progress.curves.items()}
-        return self._curves(job, shown, members, arguments[-1], began), members
+        return self._curves(job, shown, members, held, began), members
 
-    def _arguments(self, job: Job) -> tuple[Progress, Course, Rows, Rows]:
+    def _courses(self, job: Job) -> Iterator[Course]:
+        """Yield what steers a job, by as many epochs as may lie in memory; the last part is filled up with zeros."""
+        spec, table = job.spec, Table.of(job)
+        rows, steps = spec.split.train_rows, spec.timeline.steps_per_epoch
+        of_an_epoch = 4 * (rows * job.shape.seeds + 2 * steps * job.shape.candidates)
+        size = min(spec.epochs, max(1, COURSE_BYTES // of_an_epoch))
+        watching = {name: Watching.of(job, name) for name in self._closed_loop}
+        of_seeds = [batch_orders(rows, seed) for seed in job.all_run_seeds]
+
+        def filled(part: Float32) -> Float32:
+            return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), np.float32)])
+
+        for first in range(0, spec.epochs, size):
+            rates, momenta = (filled(whole[first : first + size]) for whole in (table.rates, table.momenta))
+            orders = next_orders(of_seeds, size)
+            yield jax.device_put(Course(Table(rates, momenta, table.nesterov), watching, orders, np.int32(first)))
+
+    def _beginning(self, job: Job) -> tuple[Progress, Rows, Rows]:
+        """Return where a job begins, and its rows to train on and to validate on."""
         self.spec, epochs, run_seeds = job.spec, job.spec.epochs, job.all_run_seeds
         shape = (job.shape.seeds, job.shape.candidates)
         curves = {name: np.zeros((epochs, *shape), np.float32) for name in (*MONITORS, "gain")}
@@ -121,10 +146,7 @@ class KerasPopulation:
             name: {key: np.full(shape, value, np.float32) for key, value in kind.initial_state.items()}
             for name, kind in self._closed_loop.items()
         }
-        progress = Progress(self._initial(run_seeds, job.shape.candidates), states, curves)
-        watching = {name: Watching.of(job, name) for name in self._closed_loop}
-        orders = np.stack([batch_order(job.spec.split.train_rows, epochs, seed) for seed in run_seeds], axis=1)
-        return progress, Course(Table.of(job), watching, orders), *self._rows(job.spec)
+        return Progress(self._initial(run_seeds, job.shape.candidates), states, curves), *self._rows(job.spec)
 
     def _compile(self, job: Job, arguments: tuple[Any, ...]) -> Compiled:
         """Return the program for jobs of this shape and as many rows; compiled if it is new."""
@@ -145,8 +167,10 @@ class KerasPopulation:
         split = spec.split
         if self._kept is not None and self._kept[0] is split:
             return self._kept[1]
+        self._kept = None  # before there are others
+        training = jax.device_put(Rows(*training_rows(spec, self.study)))
         held_targets = self.study.targets(split.validation_targets, spec.architecture.classes)
-        rows = Rows(*training_rows(spec, self.study)), Rows(split.validation_inputs, held_targets, None)
+        rows = training, jax.device_put(Rows(split.validation_inputs, held_targets, None))
         self._kept = split, rows
         return rows
 
@@ -191,6 +215,7 @@ class KerasPopulation:
 
     def _outputs(self, members: Members, seed: int, inputs: Any) -> Float32:
         """Return what a seed's members predict, `[candidates, rows, outputs]`: a share for each class, or a number."""
+        inputs = jax.tree.map(np.asarray, inputs)
         rows, candidates = row_count(inputs), members.optimizer[0].shape[1]
         values = sum(array[:1].size for array in named(inputs).values())
         size = max(1, min(rows, PREDICTED_VALUES // (candidates * max(self.study.width, values))))

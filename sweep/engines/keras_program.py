@@ -59,11 +59,15 @@ class Rows(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What steers a training: rates, closed-loop schedules, and the order of rows, `[epochs, seeds, rows]`."""
+    """What steers some epochs of a training: rates, closed-loop schedules, and the order of rows.
+
+    Tables and orders, `[epochs, seeds, rows]`, begin with the epoch `first`.
+    """
 
     table: Table
     watching: dict[str, Watching]
     orders: Any
+    first: Any
 
 
 class Progress(NamedTuple):
@@ -104,7 +108,7 @@ class KerasProgram:
 
     def epochs(self, progress: Progress, first: Any, end: Any, course: Course, training: Rows, held: Rows) -> Progress:
         """Train through the epochs from `first` to before `end`."""
-        table, watching, orders = course
+        table, watching, orders, begun = course
         rows, held_rows = orders.shape[2], held.targets.shape[0]
         shape = (orders.shape[1], table.rates.shape[-1])
 
@@ -112,7 +116,8 @@ class KerasProgram:
             gain = jnp.ones(shape, jnp.float32)
             for name, followed in watching.items():
                 gain = jnp.where(followed.chosen, progress.states[name]["gain"], gain)
-            members, loss, right = self._epoch(progress.members, table, number, gain, orders[number], training)
+            at = number - begun
+            members, loss, right = self._epoch(progress.members, table, at, gain, orders[at], training)
             members, held_loss, held_right = self._validate(members, held)
             shown = dict(zip(MONITORS, (loss, right / rows, held_loss, held_right / held_rows), strict=True))
             curves = {

@@ -28,7 +28,7 @@ from sweep.candidate import layer_factors
 from sweep.engines import steering
 from sweep.engines.dense import HiddenLayerNetwork
 from sweep.engines.scoring import final_scores
-from sweep.engines.spec import Curves, Job, Tell, TrainingSpec, batch_order, in_silence
+from sweep.engines.spec import Curves, Job, Tell, TrainingSpec, batch_orders, in_silence, next_orders
 from sweep.engines.steering import MONITORS, State, Watching
 from sweep.engines.updates import SLOTS, Rule, score, update
 from sweep.schedules import closed_loop_class
@@ -131,7 +131,7 @@ class Population:
                 Members(weights, slots, state),
                 Table.of(job),
                 {name: Watching.of(job, name) for name in self._closed_loop},
-                np.stack([batch_order(split.train_rows, job.spec.epochs, seed) for seed in run_seeds], axis=1),
+                next_orders([batch_orders(split.train_rows, seed) for seed in run_seeds], job.spec.epochs),
                 Rows(split.train_inputs, split.train_targets),
                 held,
             )

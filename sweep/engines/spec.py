@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Literal, Protocol, Self, TypeAlias, TypeVar
@@ -24,6 +24,8 @@ Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
 MEMORY_BYTES = 512 * 2**20  # for what a job's members hold between two steps
+HIDDEN_LAYER_BYTES = 2**31  # for the rows and activations of the program for one hidden layer
+TILE_SEEDS, TILE_MEMBERS = 8, 128  # of its widest job
 BYTES_PER_WEIGHT = 16  # weight, velocity, gradient and a copy, 4 bytes each
 # With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
 # job's shape.
@@ -91,10 +93,16 @@ def initial_weights(architecture: Architecture, run_seed: int) -> list[Float32]:
     return weights
 
 
-def batch_order(rows: int, epochs: int, run_seed: int) -> Int32:
-    """Draw the order in which each epoch visits the training rows, `[epochs, rows]`."""
-    identity = np.tile(np.arange(rows, dtype=np.int32), (epochs, 1))
-    return np.random.default_rng((run_seed, ORDER)).permuted(identity, axis=1)
+def batch_orders(rows: int, run_seed: int) -> Iterator[Int32]:
+    """Draw the order in which each epoch visits the training rows, `[rows]`, epoch after epoch without an end."""
+    generator, identity = np.random.default_rng((run_seed, ORDER)), np.arange(rows, dtype=np.int32)
+    while True:
+        yield generator.permuted(identity)
+
+
+def next_orders(of_seeds: Sequence[Iterator[Int32]], epochs: int) -> Int32:
+    """Return the orders of the next epochs for several run seeds, `[epochs, seeds, rows]`."""
+    return np.array([[next(orders) for orders in of_seeds] for _ in range(epochs)])
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,23 @@ class TrainingSpec:
     @property
     def engine_name(self) -> EngineName:
         """The engine that trains it."""
-        return self.engine or ("hidden layer" if self.architecture.is_hidden_layer else "population")
+        return self.engine or ("hidden layer" if self.is_hidden_layer else "population")
+
+    @property
+    def is_hidden_layer(self) -> bool:
+        """Whether the program for one hidden layer can train it; that holds the rows once for each run seed."""
+        if not self.architecture.is_hidden_layer:
+            return False
+        split, row, weights = self.split, self.architecture.features, self.architecture.weight_count or 1
+        members = max(1, min(TILE_MEMBERS, MEMORY_BYTES // (BYTES_PER_WEIGHT * weights)))
+        numbers = min(TILE_SEEDS, members) * split.train_rows * (2 * row + self.epochs)
+        numbers += members * split.validation_rows * self.architecture.hidden[0]
+        return 4 * numbers <= HIDDEN_LAYER_BYTES
+
+    def begun(self, batches: int) -> TrainingSpec:
+        """Return the spec with the rows of the first batches alone, to be tried."""
+        few = self.split.train_index[: batches * self.batch_size]
+        return replace(self, split=replace(self.split, train_index=few))
 
     @property
     def timeline(self) -> Timeline:

@@ -102,7 +102,7 @@ def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
 
     Candidates fill whole vector registers; seeds follow until a job fits the processor's cache no longer.
     """
-    if not spec.architecture.is_hidden_layer:
+    if not spec.is_hidden_layer:
         return _bounded(spec, GENERAL.candidates, GENERAL.candidates * GENERAL.seeds, max(GENERAL.seeds, replicates))
     return _bounded(spec, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
 

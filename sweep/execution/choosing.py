@@ -40,7 +40,7 @@ def choose_engine(
         BadInput: for a model that cannot be trained.
     """
     shape = tile_shape(spec, round_size, replicates)
-    if first_backend(spec.architecture.is_hidden_layer, wanted) == "tensorflow":
+    if first_backend(spec.is_hidden_layer, wanted) == "tensorflow":
         pool.use("tensorflow")
         if not timed:
             return Choice("hidden layer", "tensorflow", shape)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import IO, Self, cast, overload
 
+from sweep.data.table import Dataset
 from sweep.engines.spec import Backend, Choice, Curves, Job, Look, ModelForm, Probe, Share, TrainingSpec, in_silence
 from sweep.errors import BadInput, SweepError, TrainingFailed
 from sweep.execution import worker
@@ -125,6 +126,10 @@ class Pool:
                         waiting.appendleft(number)
         finally:
             self._end([trainer for _, trainer in self._busy()])
+
+    def keep(self, dataset: Dataset) -> Dataset:
+        """Return `dataset` with its values where the trainers have them, so that all processes share one copy."""
+        return self._fill_up().kept(dataset)
 
     def use(self, backend: Backend) -> None:
         """Let all trainers have a backend of Keras; those that have another are ended."""

@@ -18,6 +18,7 @@ import pickle
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -76,6 +77,29 @@ class DatasetFile:
         self.file.write(bytes(-array.nbytes % ALIGNED))
         return [array.shape, array.dtype.str]
 
+    def kept(self, dataset: Dataset) -> Dataset:
+        """Return `dataset` with its values where they lie in the file, so that they are in memory once for all."""
+        found = replace(dataset, values=read_stored(self.file.fileno(), self.place(dataset)).values)
+        vars(found)["digest"] = dataset.digest  # which takes a second of a large table
+        return found
+
+
+def read_stored(descriptor: int, place: Place) -> Dataset:
+    """Return the dataset at a place of the file, whose arrays are mapped into memory."""
+    offset, size, rest = place
+    file, at = mmap.mmap(descriptor, size + rest, access=mmap.ACCESS_READ, offset=offset), 0
+
+    def read(stored: Any) -> NDArray[Any]:
+        nonlocal at
+        shape, dtype = stored
+        found = np.frombuffer(file, dtype, math.prod(shape), offset=at).reshape(shape)
+        at += -(-found.nbytes // ALIGNED) * ALIGNED
+        return found
+
+    targets, inputs, classes, layout, sha256 = pickle.loads(file[size:])
+    kept = read(targets)
+    return Dataset(mapped(read, inputs), kept, classes, layout, sha256)
+
 
 class JobWriter(pickle.Pickler):
     """Writes one job for a trainer that has the spec `known` already."""
@@ -113,19 +137,7 @@ class JobReader:
 
     def _load(self, place: Place) -> Dataset:
         if self._dataset is None or self._dataset[0] != place:
-            offset, size, rest = place
-            file, at = mmap.mmap(self._descriptor, size + rest, access=mmap.ACCESS_READ, offset=offset), 0
-
-            def read(stored: Any) -> NDArray[Any]:
-                nonlocal at
-                shape, dtype = stored
-                found = np.frombuffer(file, dtype, math.prod(shape), offset=at).reshape(shape)
-                at += -(-found.nbytes // ALIGNED) * ALIGNED
-                return found
-
-            targets, inputs, classes, layout, sha256 = pickle.loads(file[size:])
-            kept = read(targets)
-            self._dataset = (place, Dataset(mapped(read, inputs), kept, classes, layout, sha256))
+            self._dataset = place, read_stored(self._descriptor, place)
         return self._dataset[1]
 
 

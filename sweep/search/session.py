@@ -153,7 +153,7 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     check_rates(read.plan)
     read, dataset = read_data(read)
     spec, replicates, wanted = make_spec(read, dataset), read.plan.search.replicates, read.plan.training.wanted
-    backend = first_backend(spec.architecture.is_hidden_layer, wanted)
+    backend = first_backend(spec.is_hidden_layer, wanted)
     with Pool(workers or default_workers(), backend=backend) as pool:
         choice = choose_engine(pool, spec, 1, replicates, wanted)
         check_momentum(read.plan, choice)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from sweep.data.rows import flat_rows, rows_at
+from sweep.data.rows import flat_rows
 from sweep.data.table import Split
 from sweep.stats.estimate import FEWEST_DIFFERENCES, SIGNIFICANCE, Dispersion, Numbers, checked
 from sweep.stats.verdict import listed, told
@@ -152,18 +153,18 @@ class SplitCheck:
 def check_split(split: Split) -> SplitCheck:
     """Check one split, and the order of the file that its rows come from."""
     has_classes, are_arrays = bool(split.dataset.classes), bool(split.dataset.row_shape)
-    train, validation = flat_rows(split.train_inputs), flat_rows(split.validation_inputs)
     in_file = split.dataset.targets if has_classes else above_median(split.dataset.targets)
-    table = class_table(split.train_targets, split.validation_targets) if has_classes else np.zeros((2, 0), np.int64)
-    repeated = np.isin(_row_keys(validation), _row_keys(train))
-    whole = (np.column_stack(side) for side in ((validation, split.validation_targets), (train, split.train_targets)))
-    tested, trained = map(_row_keys, whole)
-    alike = np.isin(tested, trained)
+    sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
+    table = class_table(*sides) if has_classes else np.zeros((2, 0), np.int64)
+    train = look_at_rows(split, split.train_index, sides[0])
+    validation = look_at_rows(split, split.validation_index, sides[1])
+    repeated = np.isin(validation.inputs, train.inputs)
+    alike = np.isin(validation.whole, train.whole)
+    highest, lowest = np.maximum(train.highest, validation.highest), np.minimum(train.lowest, validation.lowest)
     # A corner of all images may well be black.
-    constant = np.ptp(np.concatenate([train, validation]), axis=0) == 0 if not are_arrays else np.zeros(0, bool)
+    constant = highest == lowest if not are_arrays else np.zeros(0, bool)
     told = constant & ~np.isin(np.arange(len(constant)), split.preparation.spare)
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
-    sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
     names = split.preparation.names()
     means = [side.mean() * scale + shift for side in sides]
     return SplitCheck(
@@ -176,18 +177,37 @@ def check_split(split: Split) -> SplitCheck:
         constant_columns=tuple(np.flatnonzero(told).tolist()),
         unlearnable_columns=()
         if are_arrays
-        else tuple(np.flatnonzero((np.ptp(train, axis=0) == 0) & ~constant).tolist()),
-        one_row=1 / len(validation) if has_classes else 0.0,
+        else tuple(np.flatnonzero((train.highest == train.lowest) & ~constant).tolist()),
+        one_row=1 / split.validation_rows if has_classes else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
         names=() if names == [f"column {number + 1}" for number in range(len(names))] else tuple(names),
         target_means=None if has_classes else (float(means[0]), float(means[1])),
     )
 
 
-def _row_keys(table: NDArray[Any]) -> NDArray[np.void]:
-    """Return each row as one value that equals another's only if the rows are equal, `[rows]`."""
-    whole = np.ascontiguousarray(table + 0.0)  # which makes 0 of -0
-    return whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()
+class RowLook(NamedTuple):
+    """Some rows: a digest of each one's inputs, of inputs and target, `[rows]`; the ends of each input's range."""
+
+    inputs: NDArray[np.void]
+    whole: NDArray[np.void]
+    lowest: NDArray[Any]
+    highest: NDArray[Any]
+
+
+def look_at_rows(split: Split, index: NDArray[np.int32], targets: NDArray[Any]) -> RowLook:
+    """Look at rows block by block; rows have equal digests if they are equal, where 0 equals -0."""
+    inputs, whole, ends = list[bytes](), list[bytes](), list[tuple[NDArray[Any], NDArray[Any]]]()
+    for block in split.in_blocks(index):
+        rows = np.ascontiguousarray(flat_rows(block) + 0.0)  # which makes 0 of -0
+        ends.append((rows.min(axis=0), rows.max(axis=0)))
+        for row, target in zip(rows, targets[len(inputs) :].tolist(), strict=False):
+            digest = blake2b(row.data, digest_size=16)
+            inputs.append(digest.digest())
+            digest.update(repr(target).encode())
+            whole.append(digest.digest())
+    lowest, highest = zip(*ends, strict=True)
+    keys, with_targets = (np.frombuffer(b"".join(digests), "V16") for digests in (inputs, whole))
+    return RowLook(keys, with_targets, np.min(lowest, axis=0), np.max(highest, axis=0))
 
 
 def above_median(numbers: ArrayLike) -> Counts:
@@ -201,7 +221,7 @@ def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
 
     It tells classes apart if each lies in a range of its own, and numbers if they rise, or fall, with it.
     """
-    inputs = flat_rows(rows_at(split.validation_inputs, slice(most_rows)))
+    inputs = flat_rows(split.inputs(split.validation_index[:most_rows]))
     targets = split.validation_targets[:most_rows]
     order = np.argsort(inputs, axis=0, kind="stable")
     values, sorted_targets = np.take_along_axis(inputs, order, axis=0), targets[order]

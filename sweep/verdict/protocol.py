@@ -346,10 +346,11 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         * (unit if metric.unit == OF_THE_TARGET else 1)
         for metric in task.metrics
     }
-    given = split.train_inputs
-    rows = flat_rows(given)
-    widths = np.sqrt(np.mean(np.square(rows, dtype=np.float64), axis=0))
-    names = split.preparation.names() or value_names(given)
+    squares = sum(
+        np.square(flat_rows(part), dtype=np.float64).sum(axis=0) for part in split.in_blocks(split.train_index)
+    )
+    widths, first = np.sqrt(squares / split.train_rows), split.inputs(split.train_index[:1])
+    names = split.preparation.names() or value_names(first)
     return SplitFacts(
         classes=classes,
         class_rows=tuple(validation.tolist()),
@@ -359,6 +360,6 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         train_class_rows=tuple(train.tolist()),
         unlike=found.unlike,
         uninformed={name: score for name, score in known.items() if math.isfinite(score)},
-        widest=None if rows.dtype == np.int32 else (names[int(widths.argmax())], float(widths.max())),
+        widest=None if flat_rows(first).dtype == np.int32 else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
     )

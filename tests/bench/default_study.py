@@ -14,7 +14,7 @@ from sweep.candidate import Candidate
 from sweep.config.plan import Plan
 from sweep.config.study_file import StudyFile, read_study_file
 from sweep.data.table import Split
-from sweep.engines.spec import TrainingSpec, batch_order, initial_weights
+from sweep.engines.spec import TrainingSpec, batch_orders, initial_weights, next_orders
 from sweep.execution.batches import Outcome, Trainer
 from sweep.search.loop import Coordinator, to_record
 from sweep.search.session import make_spec, read_data
@@ -77,7 +77,7 @@ def make_workload() -> Workload:
         momentum=np.array([candidate.momentum for candidate in candidates], np.float32),
         kernel=np.stack([drawn[0] for drawn in weights]),
         output=np.stack([drawn[2][:, 0] for drawn in weights]),
-        orders=np.stack([batch_order(split.train_rows, problem.epochs, seed) for seed in seeds]),
+        orders=next_orders([batch_orders(split.train_rows, seed) for seed in seeds], problem.epochs).swapaxes(0, 1),
         batch_size=problem.batch_size,
     )
 

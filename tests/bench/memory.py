@@ -61,11 +61,11 @@ def measure(quick: bool) -> Section:
     rows = [(name, f"{first:.0f}", f"{last:.0f}", f"{last - first:+.1f}") for name, (first, last) in ends.items()]
     section.add_table("resident MB, mean of the first and the last tenth", ("process", "first", "last", "growth"), rows)
     section.bars += [Bar(f"growth: {name}", last - first, 50, " MB") for name, (first, last) in ends.items()]
-    rows = 10_000 if quick else 1_000_000
+    size = 10_000 if quick else 1_000_000
     for kind in ("npz", "csv"):
-        peak, seconds = study_of_rows(rows, kind)
+        peak, seconds = study_of_rows(size, kind)
         section.data[f"{kind}_gib_by_second"] = peak
-        section.bars.append(Bar(f"peak, {rows:,} x {COLUMNS} from {kind}, {seconds:.0f} s", max(peak), 4.0, " GiB"))
+        section.bars.append(Bar(f"peak, {size:,} x {COLUMNS} from {kind}, {seconds:.0f} s", max(peak), 4.0, " GiB"))
     return section
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.candidate import Candidate, from_params
-from sweep.engines.spec import TrainingSpec, batch_order, initial_weights
+from sweep.engines.spec import TrainingSpec, batch_orders, initial_weights, next_orders
 from sweep.execution.batches import BatchTrainer, Outcome, tile_shape
 from sweep.execution.local import Pool
 from sweep.search.session import default_workers
@@ -101,7 +101,9 @@ def by_hand(problem: TrainingSpec, seeds: Sequence[int]) -> list[float]:
     from tests.bench.jax_population import make_training
 
     weights = [initial_weights(problem.architecture, seed) for seed in seeds]
-    orders = np.stack([batch_order(problem.split.train_rows, problem.epochs, seed) for seed in seeds])
+    orders = next_orders([batch_orders(problem.split.train_rows, seed) for seed in seeds], problem.epochs).swapaxes(
+        0, 1
+    )
     kernel, output = np.stack([drawn[0] for drawn in weights]), np.stack([drawn[2][:, 0] for drawn in weights])
     start = (kernel, np.zeros_like(output), output, np.zeros_like(output[:, 0]))
     run = jax.jit(jax.vmap(make_training(make_workload()), in_axes=(0, None, None, 0)))

@@ -55,6 +55,19 @@ def test_it_is_what_scikit_learn_fits_on_the_training_rows(scale: Scale, tmp_pat
     assert got.shape == (200, prepared.width) == (200, len(names))
 
 
+@pytest.mark.parametrize("scale", ["standard", "minmax", "robust"])
+def test_some_columns_at_once_give_what_all_at_once_give(
+    scale: Scale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, values = layout(frame(), tmp_path, scale)
+    index = np.arange(120, dtype=np.int32)[::-1]
+    whole = found.fit(values[index])
+    assert found.fit(values, index) == whole
+    monkeypatch.setattr("sweep.data.preparation.FEWEST_COLUMNS", 2)
+    monkeypatch.setattr("sweep.data.preparation.NUMBERS_AT_ONCE", 1)
+    assert np.allclose(found.fit(values, index).apply(values), whole.apply(values), atol=1e-6)
+
+
 def test_validation_rows_have_no_part_in_it(tmp_path: Path) -> None:
     data, train = frame(), np.arange(100, dtype=np.int32)
     found, values = layout(data, tmp_path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from sweep.candidate import Candidate
-from sweep.engines.spec import Float32, TrainingSpec, batch_order, initial_weights
+from sweep.engines.spec import Float32, TrainingSpec, batch_orders, initial_weights
 
 ACTIVATIONS: dict[str, tuple[Any, Any]] = {
     "relu": (lambda below: np.maximum(below, 0), lambda value: value > 0),
@@ -32,7 +33,7 @@ class NumpyTraining:
         momenta = candidate.schedule.momenta(timeline, candidate.momentum).astype(np.float32)
         inputs, targets = split.train_inputs, split.train_targets
         curves = []
-        for epoch, order in enumerate(batch_order(split.train_rows, spec.epochs, run_seed)):
+        for epoch, order in enumerate(islice(batch_orders(split.train_rows, run_seed), spec.epochs)):
             loss, right = 0.0, 0
             for step, start in enumerate(range(0, len(order), spec.batch_size)):
                 rows = order[start : start + spec.batch_size]

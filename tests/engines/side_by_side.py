@@ -75,15 +75,16 @@ def by_both_engines(job: Job) -> tuple[Curves, Curves]:
 
 
 def divided(job: Job, tile_bytes: int) -> tuple[Shape, Curves]:
-    """Train a job in so much memory; return the shape that fits it, and the curves."""
+    """Train a job in so much memory, with orders for one epoch at once; return the shape that fits, and the curves."""
     from sweep.engines import keras_population
 
-    before, keras_population.TILE_BYTES = keras_population.TILE_BYTES, tile_bytes
+    before = keras_population.TILE_BYTES, keras_population.COURSE_BYTES
+    keras_population.TILE_BYTES, keras_population.COURSE_BYTES = tile_bytes, 1
     try:
         population = keras_population.KerasPopulation(job.spec)
         return population.fitting(job), population.train(job)
     finally:
-        keras_population.TILE_BYTES = before
+        keras_population.TILE_BYTES, keras_population.COURSE_BYTES = before
 
 
 def choice(question: Probe) -> Any:

@@ -117,3 +117,15 @@ def test_several_inputs_are_read_as_they_were_written(small: TrainingSpec, candi
             for (name, ours), theirs in zip(named(given).items(), named(read.values).values(), strict=True):
                 assert np.array_equal(ours, theirs), name
                 assert ours.dtype == theirs.dtype
+
+
+def test_a_dataset_that_is_kept_has_its_values_in_the_file(small: TrainingSpec) -> None:
+    datasets, dataset = DatasetFile(), small.split.dataset
+    with datasets.file:
+        kept = datasets.kept(dataset)
+        assert np.array_equal(kept.values, dataset.values)
+        assert not kept.values.flags.owndata
+        assert not kept.values.flags.writeable
+        size = datasets.file.seek(0, 2)
+        datasets.place(kept)
+        assert datasets.file.seek(0, 2) == size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -239,8 +240,8 @@ def test_class_weights_are_those_of_fit(tutorial: TrainingSpec, monkeypatch: pyt
     """Keras takes no `class_weight` beside a generator, so it is compared on rows in their own order."""
     spec = replace(tutorial, epochs=2, class_weights=(3.0, 0.5))
     training = Training(spec, from_params(FIXED), run_seed=1)
-    as_they_are = np.tile(np.arange(spec.split.train_rows, dtype=np.int32), (2, 1))
-    monkeypatch.setattr("sweep.engines.keras_models.batch_order", lambda *_: as_they_are)
+    as_they_are = repeat(np.arange(spec.split.train_rows, dtype=np.int32))
+    monkeypatch.setattr("sweep.engines.keras_models.batch_orders", lambda *_: as_they_are)
     shown = training.run(0, 2)
     model = build_model(spec.architecture, 1)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "binary_crossentropy")

@@ -157,6 +157,19 @@ def test_duplicates_count_once_for_each_validation_row() -> None:
     assert (found.duplicates, found.contradictions) == (2, 1)
 
 
+def test_a_large_table_is_checked_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = split_tail(IONOSPHERE, 0.33)
+    whole = check_split(split)
+    for module in ("table", "preparation"):
+        monkeypatch.setattr(f"sweep.data.{module}.ROWS_AT_ONCE", 50)
+    assert check_split(split) == whole
+    assert np.array_equal(split.train_inputs, np.concatenate([*split.in_blocks(split.train_index)]))
+
+
+def test_a_zero_and_a_negative_zero_are_duplicates() -> None:
+    assert checked([[0.0], [1.0], [-0.0]], [0, 1, 0], 2).duplicates == 1
+
+
 def test_a_column_that_moves_in_the_validation_rows_only_cannot_be_learned() -> None:
     found = checked([[1, 2], [1, 3], [2, 2], [1, 5]], [0, 1, 0, 1], 2)
     assert (found.constant_columns, found.unlearnable_columns) == ((), (0,))
