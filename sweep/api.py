@@ -343,13 +343,14 @@ class _Ready:
         study_file, dataset = session.read_data(study_file)
         dataset = pool.keep(dataset) if left else dataset
         plan, spec = study_file.plan, session.make_spec(study_file, dataset)
+        notes = (*dataset.notes, *spec.split.notes)
         size, replicates = plan.search.round_size, plan.search.replicates
         if not left:
-            return cls(study_file, pool, spec, tile_shape(spec, size, replicates), None, dataset.notes)
+            return cls(study_file, pool, spec, tile_shape(spec, size, replicates), None, notes)
         choice = choose_engine(pool, spec, size, replicates, plan.training.wanted, timed=timed)
         session.check_momentum(plan, choice)
         spec, shape = with_engine(spec, choice)
-        return cls(study_file, pool, spec, shape, choice, dataset.notes)
+        return cls(study_file, pool, spec, shape, choice, notes)
 
     def trainers(self, listener: RunListener, *, search_only: bool) -> tuple[BatchTrainer, BatchTrainer]:
         """Return what trains rounds of a search, and what trains the few candidates after it."""

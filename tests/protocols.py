@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sweep.config.plan import Plan
-from sweep.data.table import Dataset, split_tail
+from sweep.data.splitting import split_tail
+from sweep.data.table import Dataset
 from sweep.execution.batches import Trainer
 from sweep.search.loop import SearchProgress
 from sweep.store.database import Database

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
-from sweep.data.table import DataKeys, read_dataset, split_tail
+from sweep.data.splitting import split_tail
+from sweep.data.table import DataKeys, read_dataset
 from sweep.engines.spec import Architecture, Job, Shape, TrainingSpec
 from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE, ClosedLoop

@@ -301,6 +301,11 @@ def data(
     drop: Annotated[list[str] | None, typer.Option(metavar="NAME|PLACE", help="A column to leave out.")] = None,
     role: Annotated[list[str] | None, typer.Option(metavar="COLUMN=ROLE", help="number, words, date or id.")] = None,
     task: Annotated[str | None, typer.Option(metavar="classes|numbers", help="What the label holds.")] = None,
+    weight: Annotated[str | None, typer.Option(metavar="NAME|PLACE", help="The column that weighs rows.")] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="group|time|...", help="How rows to validate are chosen.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME|PLACE", help="The column with groups or times.")] = None,
     delimiter: Annotated[str | None, typer.Option(metavar="CHARACTER", help="Or comma, tab, blank, ...")] = None,
     decimal: Annotated[str | None, typer.Option(metavar=".|,", help="The decimal mark.")] = None,
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help="As Python names it, e.g. latin-1.")] = None,
@@ -311,19 +316,14 @@ def data(
     as_json: AsJson = False,
 ) -> None:
     """Show what a file holds: columns, label, task, doubts. What no option states is found."""
-    from sweep.cli.data import describe, show_table
+    from sweep.cli.data import describe, show_table, write_draft
 
     form = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "comment": comment, "header": header}
-    stated = {"label": label, "drop": drop, "roles": role, "task": task}
+    stated = {"label": label, "drop": drop, "roles": role, "task": task, "weight": weight, "split": split, "by": by}
     options = form | {"na_values": na_value} | stated
     found = describe(file, {key: value for key, value in options.items() if value is not None})
-    if write is not None:
-        from sweep.config.draft import write_study
-
-        write_study(found, write)
+    write_draft(found, write)
     emit(found, as_json, show_table)
-    if write is not None:
-        print(f"written: {write}; `sweep run {write}` runs it", file=sys.stderr)
 
 
 @schedule_app.command("list")

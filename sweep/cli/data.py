@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.cli.tables import TABLE_STYLE, WIDTH
+from sweep.config.plan import SplitPlan
 from sweep.config.study_file import read_study_file
 from sweep.data.arrays import Arrays
 from sweep.data.columns import ColumnRole, told_missing
@@ -40,15 +42,16 @@ def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
         BadInput: on the key that is wrong, or on `data.file`.
     """
     given: dict[str, Any] = {}
-    chosen: dict[str, Any] = {}
+    wanted = {name: options[key] for key, name in (("split", "kind"), ("by", "by")) if key in options}
+    options = {key: value for key, value in options.items() if key not in ("split", "by")}
     metric: MetricName | None = None
     where: Path | Arrays = file
     function: str | None = None
     if file.suffix == ".toml":
         study = read_study_file(file)
         given = study.plan.data.keys.model_dump(exclude_defaults=True)
-        split, metric = study.plan.split, study.plan.search.metric
-        chosen = {"split": split.kind} if "kind" in split.model_fields_set else {}
+        wanted = study.plan.split.model_dump(include={"kind", "by"}, exclude_unset=True) | wanted
+        metric = study.plan.search.metric
         where, function = study.source(), study.plan.data.function
     roles = dict(given.get("roles", {}))
     for word in options.get("roles", ()):
@@ -60,8 +63,22 @@ def describe(file: Path, options: Mapping[str, Any]) -> TableAnswer:
         keys = DataKeys.model_validate(given | dict(options) | {"roles": roles})
     except ValidationError as error:
         raise first_problem(error, "data") from error
-    name = "" if function is None else function
-    return describe_table(where, keys.form, keys.stated, metric, name).model_copy(update=chosen)
+    try:
+        split = SplitPlan.model_validate(wanted)
+    except ValidationError as error:
+        raise first_problem(error, "split") from error
+    name, stated = "" if function is None else function, keys.stated(split.beside)
+    found = describe_table(where, keys.form, stated, metric, name)
+    return found.model_copy(update={"split": split.kind, "by": split.by}) if "kind" in wanted else found
+
+
+def write_draft(found: TableAnswer, target: Path | None) -> None:
+    """Write a first study file, if one is asked for; `BadInput` on `write` if the file is there."""
+    if target is not None:
+        from sweep.config.draft import write_study  # noqa: PLC0415 - for who asks for it
+
+        write_study(found, target)
+        print(f"written: {target}; `sweep run {target}` runs it", file=sys.stderr)
 
 
 def show_table(found: TableAnswer) -> None:
@@ -167,7 +184,8 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
     yield "task", f"{found.task}, since {found.why}" if found.why != "as stated" else f"{found.task}, as stated"
     unit = f", {len(found.classes)} classes" if found.classes else ""
     kind = "values in a row" if found.are_arrays else "columns"
-    yield "inputs", f"{found.inputs:,} {kind}{unit}; split {found.split}, metric {found.metric}"
+    by = "" if found.by is None else f" by {found.by}"
+    yield "inputs", f"{found.inputs:,} {kind}{unit}; split {found.split}{by}, metric {found.metric}"
     if found.classes:
         commonest = max(found.classes, key=lambda label: found.classes[label])
         yield "to beat", f"always `{_short(commonest)}` is right in {found.baseline:.2%} of the rows"

@@ -21,6 +21,12 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 SCHEDULES = ("constant", "time", "step", "exponential", "cosine", "one_cycle", "inverse_sqrt")
 MOST_LISTED = 8  # classes or columns in a comment
 LONGEST_NAME = 48  # which leaves room for the names of its tuned baselines
+DRAWN = {
+    "given": "as the data give them",
+    "group": "rows of one value in the column `by` stay together",
+    "time": "the last rows by the column `by`",
+    "tail": "the last rows of the file",
+}
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,10 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     if any(column.role is ColumnRole.WORDS for column in found.columns):
         yield 'words = "onehot"              # one input for each word; or "ordinal"'
     yield from ("", "[split]")
-    drawn = "as the data give them" if found.split == "given" else "a random draw"
+    drawn = DRAWN.get(found.split, "a random draw")
     yield f'kind = {_value(found.split)}           # {drawn}; or "tail", the last rows'
+    if found.by is not None:
+        yield f"by = {_value(found.by)}"
     yield from ("fraction = 0.33", "split_seed = 0", "", "[model]", *_model(found), "", "[training]")
     yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}")
     metric, others = (

@@ -11,7 +11,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from sweep.candidate import Candidate, Optimizer, Sgd, from_params
 from sweep.config.registry import FunctionName, Name
-from sweep.data.table import DataKeys, SplitKind
+from sweep.data.arrays import Beside, SplitKind
+from sweep.data.table import DataKeys
 from sweep.errors import BadInput
 from sweep.model import StrictModel
 from sweep.schedules import CATALOGUE, ClosedLoop, Timeline, build, closed_loop_class, schedule_class
@@ -72,11 +73,25 @@ class SplitPlan(StrictModel):
     """Which rows validate: a stratified or plain random draw with a seed of its own, or the last `fraction` of them.
 
     `given` is for data that come as pairs to train and to validate on, and what these have unless another is stated.
+    `group` keeps rows together that have the same value in the column `by`, and `time` takes the last ones in the order
+    of that column. A function may return what `by` would name as its third value.
     """
 
     kind: SplitKind = "stratified"
     fraction: float = Field(default=0.33, gt=0, lt=1)
     split_seed: Seed = 0
+    by: str | int | None = None
+
+    @model_validator(mode="after")
+    def _goes_by_something(self) -> Self:
+        if self.by is not None and not self.beside.splits:
+            raise BadInput("split.by", f'is for kind = "group" or "time"; the kind is "{self.kind}".')
+        return self
+
+    @property
+    def beside(self) -> Beside:
+        """What the split goes by, as data are read with it."""
+        return Beside(by=self.by, kind=self.kind)
 
 
 class ModelPlan(StrictModel):
@@ -244,6 +259,13 @@ class Plan(StrictModel):
     def _recipes_lie_in_the_search_space(self) -> Self:
         for number, recipe in enumerate(self.recipes):
             check_recipe(f"recipes.{number}", recipe, self.search)
+        return self
+
+    @model_validator(mode="after")
+    def _split_has_its_column(self) -> Self:
+        if self.split.beside.splits and self.split.by is None and self.data.function is None:
+            what = "tells which rows belong together" if self.split.kind == "group" else "tells the time of a row"
+            raise BadInput("split.by", f"is missing; name the column that {what}.")
         return self
 
     @model_validator(mode="after")

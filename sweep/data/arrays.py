@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.rows import Inputs, joined, mapped, named, shapes_of, told_shapes
-from sweep.errors import BadInput
+from sweep.errors import BadInput, nearest
 from sweep.user_code import call, find_function
 
 FILE, FUNCTION = "data.file", "data.function"
@@ -21,6 +23,34 @@ ARRAY_NAMES = tuple(tuple(pair.split()) for pair in PAIRS.split(", "))
 USUAL_NAMES = ARRAY_NAMES[:2]
 ONE_HOT = "labels of one 1 in each row are read as its place"
 HELD_OUT = ("_test", "_val", "_valid", "_validation")  # as in `x_test`, in the order of who validates
+WEIGHTS = ("w", "sample_weight", "sample_weights")
+COLUMN = re.compile(r"x?-?\d+|y")  # of a table that arrays are read as
+THIRD = ""  # the name of what a function returns third, unless it is a dict
+
+SplitKind: TypeAlias = Literal["stratified", "random", "tail", "given", "group", "time"]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Which columns, or arrays, tell something of the rows beside inputs and label.
+
+    Attributes:
+        weight: the name or position of the weights of rows; None if none are stated.
+        by: that of what a split goes by: the rows' groups, or their times.
+        kind: of the split.
+    """
+
+    weight: str | int | None = None
+    by: str | int | None = None
+    kind: SplitKind = "stratified"
+
+    @property
+    def splits(self) -> bool:
+        """Whether the split goes by something."""
+        return self.kind in ("group", "time")
+
+
+NOTHING_BESIDE = Beside()
 
 
 @dataclass(frozen=True)
@@ -35,6 +65,7 @@ class Arrays:
         names: those of inputs and labels in an archive.
         train_rows: so many first rows are given to train on and the others to validate on, None if it is not said.
         notes: what was found rather than stated, one sentence each.
+        beside: further values, one a row, by name: weights, groups, times.
     """
 
     inputs: Inputs
@@ -44,6 +75,7 @@ class Arrays:
     names: tuple[str, ...] = ()
     train_rows: int | None = None
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, inputs: Any, labels: Any, field: str, called: tuple[str, str] = ("x", "y")) -> Arrays:
@@ -87,6 +119,10 @@ class Arrays:
             got = "{} and {}".format(*(each.labels.shape for each in (training, held)))
             raise BadInput(training.field, f"must give as many labels a row to train and to validate, got {got}.")
         labels = np.concatenate([training.labels, held.labels])
+        beside = {name: values for name, values in training.beside.items() if name in held.beside}
+        beside = {name: np.concatenate([values, held.beside[name]]) for name, values in beside.items()}
+        for name in training.beside.keys() & {*WEIGHTS, THIRD} - beside.keys():  # of rows to train on alone
+            beside[name] = np.concatenate([training.beside[name], np.ones(len(held.labels))])
         rows = f"the first {len(training.labels):,} rows train and the other {len(held.labels):,} validate, as given"
         return replace(
             training,
@@ -94,7 +130,49 @@ class Arrays:
             labels=labels,
             train_rows=len(training.labels),
             notes=(*training.notes, rows),
+            beside=beside,
         )
+
+    def with_beside(self, given: Mapping[str, Any]) -> Arrays:
+        """Return these with further values, one a row, by name.
+
+        Raises:
+            BadInput: for values of another shape.
+        """
+        found, rows = dict(self.beside), len(self.labels)
+        for name, values in given.items():
+            told = f"`{name}`" if name else "the third value"
+            array = _as_array(values, name or "the third value", self.field)
+            if array.ndim < 1 or (len(array), array.size) != (rows, rows):
+                raise BadInput(self.field, f"must give {told} [rows], one value a row, got {array.shape}.")
+            found[name] = np.char.decode(array.ravel()) if array.dtype.kind == "S" else array.ravel()
+        return replace(self, beside=found)
+
+    def chosen(self, stated: Beside) -> tuple[dict[str, NDArray[Any]], str | None, str | None]:
+        """Return the values beside inputs and labels that count, by name, and the names of the weights and of `by`.
+
+        What a function returns third is what the split goes by, or else the weights, as in Keras.
+
+        Raises:
+            BadInput: on the function, if its third value would have to be both.
+        """
+        known, weight, by = dict(self.beside), stated.weight, stated.by if stated.splits else None
+        if THIRD in known:
+            if stated.splits and weight is not None:
+                cure = '(x, y, {"w": weights, "by": groups}) tells them apart'
+                raise BadInput(self.field, f"must give weights and what the split goes by, got one array; {cure}.")
+            given, usual = (by, stated.kind) if stated.splits else (weight, WEIGHTS[0])
+            name = given if isinstance(given, str) else usual
+            known[name] = known.pop(THIRD)
+            weight, by = (weight, name) if stated.splits else (name, by)
+        elif weight is None:
+            weight = next((name for name in WEIGHTS if name in known and name != by), None)
+        for key, which in (("data.weight", weight), ("split.by", by)):
+            if isinstance(which, str) and which not in known and not COLUMN.fullmatch(which):
+                near = nearest(which, known) or f"; there {'are ' + ', '.join(known) if known else 'is none'}."
+                raise BadInput(key, f"must name an array with one value a row, got {which!r}{near}")
+        found = {str(name): known[str(name)] for name in (weight, by) if name in known}
+        return found, str(weight) if weight in found else None, str(by) if by in found else None
 
     def as_given(self) -> Inputs:
         """Return inputs in the type that they are kept in: bytes, int32 for sequences of integers, else float32.
@@ -180,10 +258,12 @@ def is_one_hot(labels: NDArray[Any]) -> bool:
     return bool(np.isin(labels, (0, 1)).all() and ((labels != 0).sum(axis=1) == 1).all())
 
 
-def read_archive(path: Path) -> Arrays:
+def read_archive(path: Path, stated: Beside = NOTHING_BESIDE) -> Arrays:
     """Read inputs and labels from an archive: `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`.
 
     Several inputs are `x_image`, `x_age` and so on beside `y`, or `x_train_image` and so on.
+
+    Further arrays with one value a row stand beside them; those of four are `w_train` and `w_test`.
 
     Raises:
         BadInput: on `data.file`.
@@ -200,12 +280,14 @@ def read_archive(path: Path) -> Arrays:
         first = _names_of(arrays, x, y, "_train")
         second = next((found for part in HELD_OUT if (found := _names_of(arrays, x, y, part))), None)
         if first and second:
-            training, held = _of_archive(arrays, *first), _of_archive(arrays, *second)
+            training = _of_archive(arrays, *first, "_train")
+            held = _of_archive(arrays, *second, second[1].removeprefix(y))
             note = f"{', '.join(map(repr, second[0].values()))} and {second[1]!r} have the rows to validate on"
             names = (first[0][""], first[1], second[0][""], second[1]) if "" in first[0] and "" in second[0] else ()
             return replace(Arrays.joined(training, held), names=names, notes=(*training.notes, note))
-    if pair is None and len(arrays) == 2:  # the one with one number a row is the label
-        larger, smaller = sorted(arrays, key=lambda name: arrays[name].size, reverse=True)
+    rest = [name for name in arrays if name not in (*WEIGHTS, stated.weight, stated.by)]
+    if pair is None and len(rest) == 2:  # the one with one number a row is the label
+        larger, smaller = sorted(rest, key=lambda name: arrays[name].size, reverse=True)
         pair = {"": larger}, smaller
     if pair is None:
         raise BadInput(FILE, f"must hold `x` [rows, ...] and `y` [rows], or several as `x_image`, `x_age`, got {got}.")
@@ -231,10 +313,11 @@ def _names_of(arrays: Mapping[str, NDArray[Any]], x: str, y: str, part: str = ""
     return (several, y) if len(several) > 1 and not parts else None
 
 
-def _of_archive(arrays: Mapping[str, NDArray[Any]], inputs: dict[str, str], label: str) -> Arrays:
+def _of_archive(arrays: Mapping[str, NDArray[Any]], inputs: dict[str, str], label: str, part: str = "") -> Arrays:
     x = inputs.get("", "x")
     given = arrays[x] if "" in inputs else {name: arrays[array] for name, array in inputs.items()}
-    return Arrays.of(given, arrays[label], FILE, (x, label))
+    found = Arrays.of(given, arrays[label], FILE, (x, label))
+    return found.with_beside(_one_a_row(arrays, part, len(found.labels), {*inputs.values(), label}))
 
 
 def _told(inputs: dict[str, str]) -> str:
@@ -242,8 +325,21 @@ def _told(inputs: dict[str, str]) -> str:
     return f"the array {listed} has the inputs" if len(inputs) == 1 else f"the arrays {listed} have the inputs"
 
 
+def _one_a_row(
+    arrays: Mapping[str, NDArray[Any]], ending: str, rows: int, others: Collection[str]
+) -> dict[str, NDArray[Any]]:
+    """Return the other arrays with one value a row whose names end so, by their names without it."""
+    return {
+        name.removesuffix(ending): array
+        for name, array in arrays.items()
+        if name.endswith(ending) and name not in others and array.ndim and (len(array), array.size) == (rows, rows)
+    }
+
+
 def call_source(name: str) -> Arrays:
     """Return what a function of the user's own gives: `(x, y)`, or such pairs to train and to validate on.
+
+    A third value in them has one value a row: weights, or what a split goes by, or a dict of such arrays by name.
 
     Raises:
         BadInput: on `data.function`, if it cannot be called or gives something else.
@@ -253,13 +349,13 @@ def call_source(name: str) -> Arrays:
         given = call(function)
     except Exception as error:
         raise BadInput(FUNCTION, f"`{name}` failed: {_said(error)}.") from error
-    if not isinstance(given, tuple | list) or len(given) != 2:
+    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         what = f"{len(given)} values" if isinstance(given, tuple | list) else type(given).__name__
-        raise BadInput(FUNCTION, f"`{name}` must return (x, y) or ((x, y), (x, y)), got {what}.")
-    if all(isinstance(part, tuple) and len(part) == 2 for part in given):
-        found = Arrays.joined(*(Arrays.of(x, y, FUNCTION) for x, y in given))
+        raise BadInput(FUNCTION, f"`{name}` must return (x, y), (x, y, w) or ((x, y), (x, y)), got {what}.")
+    if len(given) == 2 and all(isinstance(part, tuple) and len(part) in (2, 3) for part in given):
+        found = Arrays.joined(*map(_given, given))
     else:
-        found = Arrays.of(given[0], given[1], FUNCTION)
+        found = _given(given)
     described = [(name, array.shape, array.dtype) for name, array in named(found.inputs).items()]
     if isinstance(found.inputs, np.ndarray):
         digest = hashlib.sha256(repr((found.inputs.shape, found.inputs.dtype, found.train_rows)).encode())
@@ -268,7 +364,14 @@ def call_source(name: str) -> Arrays:
     for array in named(found.inputs).values():
         digest.update(np.ascontiguousarray(array).data)
     digest.update("\0".join(map(str, found.labels.tolist())).encode())
+    for called, values in found.beside.items():
+        digest.update("\0".join([called, *map(str, values.tolist())]).encode())
     return replace(found, sha256=digest.hexdigest())
+
+
+def _given(values: Sequence[Any]) -> Arrays:
+    found, third = Arrays.of(values[0], values[1], FUNCTION), values[2] if len(values) == 3 else {}
+    return found.with_beside(third if isinstance(third, Mapping) else {} if third is None else {THIRD: third})
 
 
 def _said(error: Exception) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 BLOCK_BYTES = 16 * 2**20
@@ -98,3 +99,28 @@ class _Pieces(io.RawIOBase):
             piece = memoryview(self._stream.read(len(buffer)) if self._stream else b"")
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+def join_blocks(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
+    """Join chunks column by column, so that the table is held once; return it and the columns of mixed kinds."""
+    pieces: list[list[pd.Series]] = []
+    for chunk in chunks:
+        pieces = pieces or [[] for _ in chunk]
+        if chunk.shape[1] != len(pieces):
+            raise pd.errors.ParserError(f"rows of {len(pieces)} and of {chunk.shape[1]} fields")
+        for parts, (_, cells) in zip(pieces, chunk.items(), strict=True):
+            parts.append(cells)
+    mixed = []
+
+    def column(position: int) -> pd.Series:
+        parts, pieces[position] = pieces[position], []
+        if all(part.dtype.kind in "iuf" for part in parts):
+            return pd.Series(np.concatenate([part.to_numpy() for part in parts]), copy=False)
+        if len({part.dtype for part in parts}) == 1:
+            return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+        mixed.append(position)
+        return pd.Series(np.zeros(sum(map(len, parts)), np.int8))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        columns = dict(enumerate(pool.map(column, range(len(pieces)))))
+    return pd.DataFrame(columns, copy=False), sorted(mixed)

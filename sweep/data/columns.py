@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from sweep.data.arrays import NOTHING_BESIDE, Beside
 from sweep.data.cells import (
     are_codes,
     as_text,
@@ -65,6 +66,9 @@ class ColumnRole(StrEnum):
     EMPTY = "empty"
     DROPPED = "dropped"
     ARRAY = "array"
+    GROUP = "group"
+    TIME = "time"
+    WEIGHT = "weight"
 
 
 INPUTS = (ColumnRole.NUMBER, ColumnRole.WORDS, ColumnRole.DATE)
@@ -116,6 +120,8 @@ class Columns:
         task: `classes` or `numbers`, what the label holds.
         why: the reason for the task.
         classes: the labels, sorted; empty for numbers.
+        weight: the position of the column that weighs rows.
+        by: that of the column that a split goes by.
     """
 
     table: Table
@@ -124,6 +130,8 @@ class Columns:
     task: TaskName
     why: str
     classes: tuple[str, ...]
+    weight: int | None = None
+    by: int | None = None
 
     @property
     def inputs(self) -> tuple[Column, ...]:
@@ -162,6 +170,7 @@ class Stated:
         roles: roles by name or position.
         labels: labels to be read as other labels.
         task: what the label holds; None to find it.
+        beside: the columns that tell something of the rows beside inputs and label.
     """
 
     label: str | int | None = None
@@ -169,6 +178,7 @@ class Stated:
     roles: Mapping[str, StatedRole] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     task: TaskName | None = None
+    beside: Beside = NOTHING_BESIDE
 
 
 NOTHING_STATED = Stated()
@@ -185,6 +195,9 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
     if label in dropped:
         raise BadInput("data.drop", f"must leave the label, got {table.shown(label)}.")
     roles = {table.find(which, "data.roles"): role for which, role in stated.roles.items()}
+    weight, by = find_beside(table, stated.beside, label)
+    apart = {} if by is None else {by: Cells(ColumnRole(stated.beside.kind), "by split.by", table.columns[by])}
+    apart |= {} if weight is None else {weight: Cells(ColumnRole.WEIGHT, "by data.weight", table.columns[weight])}
     values: dict[int, pd.Series] = {}
     columns: list[Column] = []
     for position in range(table.columns.shape[1]):
@@ -194,6 +207,8 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
             found = Cells(ColumnRole.LABEL, why_label, cells)
         elif position in dropped:
             found = Cells(ColumnRole.DROPPED, AS_STATED, cells)
+        elif position in apart and position not in roles:
+            found = apart[position]
         else:
             found = _read_column(table, position, roles.get(position), distinct)
         name, missing = table.names[position] if table.names else "", table.missing.get(position, {})
@@ -204,7 +219,28 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
     values[label], columns[label] = target.values, replace(columns[label], written=target.written)
     refuse_beyond(table.shown(label), target.values)
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
-    return Columns(table, pd.DataFrame(kept, copy=False), tuple(columns), target.task, target.why, target.classes)
+    facts = tuple(columns), target.task, target.why, target.classes, weight, by
+    return Columns(table, pd.DataFrame(kept, copy=False), *facts)
+
+
+def find_beside(table: Table, stated: Beside, label: int) -> tuple[int | None, int | None]:
+    """Return the positions of the column of weights and of the column that the split goes by, if there are such.
+
+    Raises:
+        BadInput: on `data.weight` or `split.by`, for the label or a column that is not there.
+    """
+    weight, by = table.weight, table.by
+    if stated.weight is not None and weight is None:
+        weight = table.find(stated.weight, "data.weight")
+    if stated.splits and by is None:
+        if stated.by is None:
+            what = "tells which rows belong together" if stated.kind == "group" else "tells the time of a row"
+            raise BadInput("split.by", f"is missing; name the column that {what}.")
+        by = table.find(stated.by, "split.by")
+    for key, position in (("data.weight", weight), ("split.by", by)):
+        if position == label:
+            raise BadInput(key, f"must be another column than the label, got {table.shown(label)}.")
+    return weight, by
 
 
 def _with_an_input(columns: list[Column]) -> list[Column]:
@@ -226,7 +262,7 @@ def _read_column(table: Table, position: int, stated: StatedRole | None, distinc
     """Return what an input column is, and its cells as that."""
     cells = table.columns[position]
     if stated is not None:
-        return _as_stated(table, position, stated)
+        return read_as_stated(table, position, stated)
     if table.kinds.get(position) == "words" and not cells.isna().all():
         return Cells(ColumnRole.WORDS, FILE_SAYS, as_text(cells), written_by_type(cells) or "words")
     present = cells.dropna() if cells.hasnans else cells
@@ -240,7 +276,7 @@ def _read_column(table: Table, position: int, stated: StatedRole | None, distinc
         code = present[present.str.startswith("0")].iloc[0]
         found = Cells(ColumnRole.WORDS, f"codes such as {shortened(code)}", cells, "codes")
     else:
-        found = _read_cells(table, position, present)
+        found = read_cells(table, position, present)
     if found.role is ColumnRole.NUMBER:
         refuse_beyond(table.shown(position), found.values)
     if distinct == 1 and len(present) == len(cells) and bool((cells == cells.iloc[0]).all()):
@@ -260,7 +296,7 @@ def refuse_beyond(shown: str, values: pd.Series, most: float = sys.float_info.ma
         raise BadInput("data.file", f"{where} must be finite as a 32-bit float, got {values.iloc[place]:g}.")
 
 
-def _read_cells(table: Table, position: int, present: pd.Series) -> Cells:
+def read_cells(table: Table, position: int, present: pd.Series) -> Cells:
     """Read a column as numbers, else as dates, else as numbers with signs and units, else as words."""
     cells, written = table.columns[position], written_by_type(table.columns[position])
     if written == "date":
@@ -304,7 +340,12 @@ def _refuse_mixture(table: Table, position: int, text: pd.Series, numbers: pd.Se
     raise BadInput("data.file", f"{rule}; {cure}.")
 
 
-def _as_stated(table: Table, position: int, role: StatedRole) -> Cells:
+def read_as_stated(table: Table, position: int, role: StatedRole) -> Cells:
+    """Read a column as what is stated of it.
+
+    Raises:
+        BadInput: on `data.roles`, for a cell that is something else.
+    """
     cells, written = table.columns[position], written_by_type(table.columns[position])
     if role == "id":
         return Cells(ColumnRole.ID, AS_STATED, cells, written or "words")

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from sweep.data.arrays import Arrays
-from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_columns
-from sweep.data.doubts import find_doubts
+from sweep.data.arrays import Arrays, SplitKind
+from sweep.data.by_row import read_split_by
+from sweep.data.columns import INPUTS, Column, ColumnRole, Columns, Stated, find_beside, find_columns
+from sweep.data.doubts import beside_notes, find_doubts, related_rows
 from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
 from sweep.data.rows import Inputs, named, row_count
-from sweep.data.table import SplitKind, read_shaped_label
+from sweep.data.table import read_shaped_label
 from sweep.model import Answer
 from sweep.task import DEFAULT_METRICS, MetricName, TaskName
 
@@ -31,7 +32,8 @@ class ColumnAnswer(Answer):
     Attributes:
         number: counted from 1.
         name: as the file has it, empty without a header.
-        role: number, words, date, label, id, constant, empty or dropped; array for rows that keep their shape.
+        role: number, words, date, label, id, constant, empty or dropped; array for rows that keep their shape; group,
+            time or weight for a column that is no input.
         why: the reason for the role, empty where it is plain.
         distinct: how many different values it has.
         missing: the number of missing cells by what stands in them.
@@ -72,6 +74,7 @@ class TableAnswer(Answer):
         inputs: the number of columns that the network sees, or of values in a row of arrays.
         shape: of one row of arrays, empty for columns and for several inputs.
         split: how rows to validate are chosen unless a study file says otherwise.
+        by: the column that the split goes by, as it is stated.
         metric: what ranks candidates unless a study file says otherwise.
         baseline: the accuracy of always answering the commonest class, or the root mean squared error of the mean.
         data: the `[data]` table of a study file that states what was found.
@@ -91,6 +94,7 @@ class TableAnswer(Answer):
     inputs: int
     shape: tuple[int, ...] = ()
     split: SplitKind
+    by: str | int | None = None
     metric: MetricName
     baseline: float
     data: dict[str, Any]
@@ -121,11 +125,13 @@ def describe_table(
 def _describe_rows(
     where: Path | Arrays, place: Path, form: Form, stated: Stated, metric: MetricName | None
 ) -> TableAnswer:
-    table = read_table(where, form)
+    table = read_table(where, form, stated.beside)
     split: SplitKind = "stratified" if table.train_rows is None else "given"
     if table.inputs is not None:
         return _describe_arrays(place, table, table.inputs, stated, metric).model_copy(update={"split": split})
     found = find_columns(table, stated)
+    if found.by is not None:
+        read_split_by(table, found.by, stated)
     target = found.values[found.label.position]
     counts = target.value_counts() if found.classes else pd.Series(dtype="int64")
     share = float(counts.max() / counts.sum()) if found.classes else 0.0
@@ -144,15 +150,16 @@ def _describe_rows(
         metric=metric or DEFAULT_METRICS[found.task],
         baseline=share if found.classes else float(target.std(ddof=0)),
         data=state_all(place.name, table, found, stated),
-        notes=table.notes,
-        doubts=find_doubts(found, metric),
+        notes=(*table.notes, *beside_notes(table, found.weight, found.by, found.columns)),
+        doubts=(*related_rows(found, stated.beside.kind), *find_doubts(found, metric)),
     )
 
 
 def _describe_arrays(
     place: Path, table: Table, inputs: Inputs, stated: Stated, metric: MetricName | None
 ) -> TableAnswer:
-    target = read_shaped_label(table, stated)
+    target, (weight, by) = read_shaped_label(table, stated), find_beside(table, stated.beside, label=0)
+    weighed = {} if weight is None else {"weight": table.names[weight]}
     alone, label_name = table.arrays[:2] or ("x", "y")
     counts = target.values.value_counts() if target.classes else pd.Series(dtype="int64")
     values = [
@@ -188,8 +195,8 @@ def _describe_arrays(
         split="stratified",
         metric=metric or DEFAULT_METRICS[target.task],
         baseline=float(counts.max() / counts.sum()) if target.classes else float(target.values.std(ddof=0)),
-        data={"file": place.name, "kind": "array", "task": target.task},
-        notes=(*table.notes, *target.notes),
+        data={"file": place.name, "kind": "array"} | weighed | {"task": target.task},
+        notes=(*table.notes, *target.notes, *beside_notes(table, weight, by)),
         doubts=(),
     )
 
@@ -204,6 +211,7 @@ def state_all(file: str, table: Table, found: Columns, stated: Stated) -> dict[s
     tokens = sorted({token for counts in table.missing.values() for token in counts} - {""})
     data |= {"na_values": tokens} if tokens and not WORDS_TOO & set(tokens) else {}
     data["label"] = _key(found.label, table)
+    data |= {} if found.weight is None else {"weight": _key(found.columns[found.weight], table)}
     if dropped := [_key(column, table) for column in found.columns if column.role is ColumnRole.DROPPED]:
         data["drop"] = dropped
     roles = {ColumnRole.ID: "id", ColumnRole.DATE: "date"}

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sweep.data.cells import read_numbers, some
-from sweep.data.columns import Column, ColumnRole, Columns
+from sweep.data.arrays import SplitKind
+from sweep.data.cells import is_whole, read_numbers, some
+from sweep.data.columns import INPUTS, Column, ColumnRole, Columns
 from sweep.data.label import AS_STATED, FILE_SAYS, ID_ROWS, LAST, is_one_hill
+from sweep.data.reading import Table
 from sweep.task import MetricName
 
 FEW_ROWS, MOST_ROWS = 2_000, 50_000  # to find a column that may tell the label, and to make sure
@@ -27,6 +29,25 @@ FEWEST_VALUES = 20  # different numbers, of a column that is measured rather tha
 SURELY_ABOVE = 2.5  # standard deviations from 0 to the mean, of measured numbers that are never 0
 SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
 MOST_LISTED = 5
+FEWEST_GROUPS, FEWEST_TIMES = 5, 20  # different values of a column that rows are grouped or ordered by
+ROWS_OF_A_GROUP = 1.5  # in the mean
+# Whom or what several rows may be about, as no ordinary category is called.
+WHO = (
+    "patient|subject|participant|respondent|person|individual|volunteer|donor|customer|client|speaker|animal|mouse|"
+    "driver|player|student|employee|user"
+)
+WHAT = (
+    "household|family|session|device|sensor|machine|engine|vehicle|turbine|battery|recording|video|image|slide|scan|"
+    "biopsy|specimen|sample|account|visit|trip|case|member|child|writer|author"
+)
+GROUP_NAME = re.compile(
+    rf"(?:.*[-_ .])?(?:{WHO})s?|(?:.*[-_ .])?(?:{WHO}|{WHAT})[-_ .]?(?:id|no|nr|num|number|code|key|uuid|name)|"
+    r"(?:[pus]|uu|gu)?id",
+    re.IGNORECASE,
+)
+CAMEL_GROUP = re.compile(rf"(?:.*[a-z])?(?i:{WHO}|{WHAT})(?:Id|ID|No|Nr|Number|Code|Key)")
+# Dates that tell of whom a row is about, and not when it was made.
+OTHER_DATE = re.compile(r".*(birth|born|dob|death|died|expir|founded|hire|due|until).*", re.IGNORECASE)
 
 
 def find_doubts(found: Columns, metric: MetricName | None = None) -> tuple[str, ...]:
@@ -45,6 +66,32 @@ def find_doubts(found: Columns, metric: MetricName | None = None) -> tuple[str, 
         *(_imbalance(found) if metric in (None, "accuracy") else ()),
         *_form(found),
     )
+
+
+def related_rows(found: Columns, kind: SplitKind) -> Iterator[str]:
+    """Doubt a random split where several rows are about one patient or the like, or where rows have dates."""
+    if kind not in ("stratified", "random") or found.table.train_rows is not None:
+        return
+    rows = len(found.values)
+    for column in found.columns:
+        name, used = column.name.strip(), column.role not in (ColumnRole.LABEL, ColumnRole.DROPPED, ColumnRole.WEIGHT)
+        if not used or not (GROUP_NAME.fullmatch(name) or CAMEL_GROUP.fullmatch(name)):
+            continue
+        cells = found.table.columns[column.position].dropna()
+        different = int(cells.nunique())
+        is_number = pd.api.types.is_numeric_dtype(cells)
+        if different < FEWEST_GROUPS or len(cells) < ROWS_OF_A_GROUP * different or (is_number and not is_whole(cells)):
+            continue
+        cure = f'split.kind = "group" with by = {_quoted(column.name)} keeps rows of one value on one side'
+        yield f"{column.shown} has {different:,} values in {rows:,} rows, which a random split mixes: {cure}"
+        break
+    for column in found.inputs:
+        is_date = column.role is ColumnRole.DATE and column.distinct >= FEWEST_TIMES
+        if is_date and not OTHER_DATE.fullmatch(column.name):
+            by = _quoted(column.name) if column.name else str(column.position)
+            cure = f'split.kind = "time" with by = {by} validates on the last ones'
+            yield f"{column.shown} holds dates, and a random split validates on days among those trained on: {cure}"
+            break
 
 
 def _label_column(found: Columns) -> Iterator[str]:
@@ -323,12 +370,21 @@ def column_notes(found: Columns) -> list[str]:
         if columns:
             words = one if len(columns) == 1 else many
             shown.append(f"{listed([column.shown for column in columns])} {words}")
+    shown += beside_notes(found.table, found.weight, found.by, found.columns)
     codes = [column for column in found.inputs if column.written == "codes" and column.why != AS_STATED]
     shown += [f"{column.shown} holds {column.why}, and is no number" for column in codes]
     if not found.classes:
         why = found.why if found.why == AS_STATED else f"since {found.why}"
         shown.append(f"{found.label.shown} is predicted as a number, {why}")
     return shown
+
+
+def beside_notes(table: Table, weight: int | None, by: int | None, columns: Sequence[Column] = ()) -> Iterator[str]:
+    """Yield what weighs rows and what the split goes by; `columns` are those of a table, which may be inputs too."""
+    for position, what in ((by, "is what the split goes by"), (weight, "multiplies the training loss of each row")):
+        if position is not None:
+            is_input = bool(columns) and columns[position].role in INPUTS
+            yield f"{table.shown(position)} {what}, and is {'an input too, as stated' if is_input else 'no input'}"
 
 
 def listed(items: Sequence[str], between: str = ", ") -> str:

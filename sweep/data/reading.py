@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from sweep.data.arff import arff_columns
-from sweep.data.arrays import ONE_HOT, Arrays, is_one_hot, read_archive
-from sweep.data.blocks import THREADS, read_blocks
+from sweep.data.arrays import NOTHING_BESIDE, ONE_HOT, Arrays, Beside, is_one_hot, read_archive
+from sweep.data.blocks import join_blocks, read_blocks
 from sweep.data.cells import are_codes, by_value, find_codes, some
 from sweep.data.foreign import refuse_foreign, refuse_zipped
 from sweep.data.form import (
@@ -72,6 +72,8 @@ class Table:
         inputs: rows that keep their shape, `[rows, ...]`, one input or several; the label, or each of several labels,
             is then the only column.
         train_rows: so many first rows are given to train on and the others to validate on.
+        weight: the position of the weights, where arrays tell it.
+        by: that of what a split goes by.
     """
 
     columns: pd.DataFrame
@@ -86,6 +88,8 @@ class Table:
     arrays: tuple[str, ...] = ()
     inputs: Inputs | None = None
     train_rows: int | None = None
+    weight: int | None = None
+    by: int | None = None
 
     def shown(self, position: int) -> str:
         """Return a column's number, counted from 1, and its name, as messages have it."""
@@ -107,18 +111,19 @@ class Table:
         return names.index(which)
 
 
-def read_table(where: Path | Arrays, form: Form = NOTHING_STATED) -> Table:
+def read_table(where: Path | Arrays, form: Form = NOTHING_STATED, beside: Beside = NOTHING_BESIDE) -> Table:
     """Read rows: a file of text with any delimiter, ARFF, Parquet or NumPy's `.npz`, compressed or not; or arrays.
 
     Args:
         where: the file, or arrays.
         form: what is stated about it.
+        beside: which arrays tell something of the rows besides inputs and label.
 
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if it cannot be read as a table.
     """
     if isinstance(where, Arrays):
-        return _table_of(where, form)
+        return _table_of(where, form, beside)
     source = _Source.of(where)
     try:
         kind = form.format or source.kind
@@ -128,7 +133,7 @@ def read_table(where: Path | Arrays, form: Form = NOTHING_STATED) -> Table:
         if kind == "parquet":
             return _read_parquet(source, form)
         if kind == "npz":
-            return _table_of(replace(read_archive(source.path), sha256=source.sha256), form)
+            return _table_of(replace(read_archive(source.path, beside), sha256=source.sha256), form, beside)
         return _read_arff(source, form) if kind == "arff" else _read_rows(source, form)
     except (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise BadInput("data.file", f"must be readable, got {error}.") from error
@@ -245,7 +250,7 @@ def _read_text(source: _Source, text: Text) -> Table:
         return chunks(usecols=which, dtype="object", na_values=[])
 
     try:
-        columns, mixed = _joined(chunks(na_values=na_values))
+        columns, mixed = join_blocks(chunks(na_values=na_values))
         if mixed:
             words = chunks(usecols=mixed, dtype="object", na_values=na_values)
             columns[mixed] = pd.concat(words, ignore_index=True)
@@ -268,31 +273,6 @@ def _read_text(source: _Source, text: Text) -> Table:
 
     table = Table(columns, tuple(names), form, source.sha256, notes=tuple(notes), begin=text.begin)
     return _with_missing(table, as_text, text.rows[bool(form.header) :])
-
-
-def _joined(chunks: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
-    """Join chunks column by column, so that the table is held once; return it and the columns of mixed kinds."""
-    pieces: list[list[pd.Series]] = []
-    for chunk in chunks:
-        pieces = pieces or [[] for _ in chunk]
-        if chunk.shape[1] != len(pieces):
-            raise pd.errors.ParserError(f"rows of {len(pieces)} and of {chunk.shape[1]} fields")
-        for parts, (_, cells) in zip(pieces, chunk.items(), strict=True):
-            parts.append(cells)
-    mixed = []
-
-    def column(position: int) -> pd.Series:
-        parts, pieces[position] = pieces[position], []
-        if all(part.dtype.kind in "iuf" for part in parts):
-            return pd.Series(np.concatenate([part.to_numpy() for part in parts]), copy=False)
-        if len({part.dtype for part in parts}) == 1:
-            return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-        mixed.append(position)
-        return pd.Series(np.zeros(sum(map(len, parts)), np.int8))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        columns = dict(enumerate(pool.map(column, range(len(pieces)))))
-    return pd.DataFrame(columns, copy=False), sorted(mixed)
 
 
 def _refuse_ragged(source: _Source, text: Text, width: int) -> None:
@@ -424,11 +404,13 @@ def _read_parquet(source: _Source, form: Form) -> Table:
     )
 
 
-def _table_of(arrays: Arrays, form: Form) -> Table:
+def _table_of(arrays: Arrays, form: Form, told: Beside) -> Table:
     """Return arrays as a table, of columns or, with rows of more than one dimension, of labels beside the inputs.
 
-    Several inputs, and several labels a row that are no places of classes, are never columns.
+    Several inputs, and several labels a row that are no places of classes, are never columns. What the rows have
+    beside them becomes columns: before the label of a table, and behind the labels of others.
     """
+    beside, weight, by = arrays.chosen(told)
     x, notes = arrays.inputs, list(arrays.notes)
     why = "there are several inputs" if not isinstance(x, np.ndarray) else ""
     if arrays.labels.ndim > 1 and not is_one_hot(arrays.labels):
@@ -447,6 +429,8 @@ def _table_of(arrays: Arrays, form: Form) -> Table:
         form = form.model_copy(update={"kind": "array"})
         width = columns.shape[1]
         names = ("y",) if width == 1 else tuple(f"y{place}" for place in range(width))
+        names = (*names, *beside)
+        columns = pd.concat([columns, pd.DataFrame(dict(enumerate(beside.values(), start=width)))], axis="columns")
         table = Table(columns, names, form, notes=tuple(notes), inputs=inputs, label=0, **facts)
     else:
         labels, shape = arrays.labels, x.shape[1:]
@@ -454,10 +438,13 @@ def _table_of(arrays: Arrays, form: Form) -> Table:
             labels = labels.argmax(axis=1)
             notes.append(ONE_HOT)
         features = pd.DataFrame(x.reshape(len(x), -1))
-        columns = features.assign(**{"y": labels}).set_axis(range(features.shape[1] + 1), axis="columns")
-        names = (*(f"x{place}" for place in range(features.shape[1])), "y")
+        more = pd.DataFrame(dict(enumerate([*beside.values(), labels], start=features.shape[1])))
+        columns = pd.concat([features, more], axis="columns")
+        names = (*(f"x{place}" for place in range(features.shape[1])), *beside, "y")
         notes += [f"rows of {shape} numbers are read as {features.shape[1]} columns"] if len(shape) > 1 else []
         if stated is None and x.dtype.kind in "iu" and len(shape) == 1 and shape[0] > 1:
             notes.append('whole numbers are read as columns of a table; kind = "array" keeps them as sequences')
         table = Table(columns, names, form, notes=tuple(notes), **facts)
+    places = {name: place for place, name in enumerate(names) if name in beside}
+    table = replace(table, weight=places.get(weight or ""), by=places.get(by or ""))
     return _with_missing(table, lambda which: [table.columns[which].astype("str")])

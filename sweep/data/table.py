@@ -16,18 +16,20 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from sweep.data.arrays import ONE_HOT, Arrays, is_one_hot
+from sweep.data.arrays import NOTHING_BESIDE, ONE_HOT, Arrays, Beside, is_one_hot
+from sweep.data.by_row import SplitBy, placed_rows, read_split_by, read_weights, told_rows
 from sweep.data.columns import (
     Column,
     ColumnRole,
     Columns,
     Stated,
     StatedRole,
+    find_beside,
     find_columns,
     refuse_beyond,
     told_missing,
 )
-from sweep.data.doubts import column_notes, find_doubts, listed
+from sweep.data.doubts import beside_notes, column_notes, find_doubts, listed, related_rows
 from sweep.data.form import Form
 from sweep.data.label import AS_STATED, Target, read_label
 from sweep.data.preparation import ROWS_AT_ONCE, Layout, Preparation, Scale
@@ -37,8 +39,6 @@ from sweep.errors import BadInput
 from sweep.task import MetricName, TaskName
 
 Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
-SplitKind: TypeAlias = Literal["stratified", "random", "tail", "given"]
-MOST_GROUPS = 10  # of numbers, whose shares a stratified split keeps
 LARGEST = 1e150  # whose square is finite in double precision
 
 
@@ -56,6 +56,7 @@ class DataKeys(Form):
         missing: `median` fills a missing number and tells the network so, `drop` leaves the row out.
         words: one input for each category, or one for all, the category's place in the alphabet.
         rare: categories of fewer than this share of the training rows share one input.
+        weight: the column, or array, whose numbers multiply the training loss of their rows.
     """
 
     label: str | int | None = None
@@ -67,6 +68,7 @@ class DataKeys(Form):
     missing: Literal["median", "drop", "refuse"] = "median"
     words: Literal["onehot", "ordinal"] = "onehot"
     rare: float = Field(default=0.01, ge=0, lt=1)
+    weight: str | int | None = None
 
     @property
     def keys(self) -> DataKeys:
@@ -78,10 +80,16 @@ class DataKeys(Form):
         """How the file is written."""
         return Form.model_validate(self.model_dump(include=set(Form.model_fields)))
 
-    @property
-    def stated(self) -> Stated:
-        """What is stated of the columns."""
-        return Stated(label=self.label, drop=self.drop, roles=self.roles, labels=self.labels, task=self.task)
+    def stated(self, beside: Beside = NOTHING_BESIDE) -> Stated:
+        """Return what is stated of the columns; what a split goes by is stated `beside`."""
+        return Stated(
+            label=self.label,
+            drop=self.drop,
+            roles=self.roles,
+            labels=self.labels,
+            task=self.task,
+            beside=replace(beside, weight=self.weight),
+        )
 
 
 ARRAYS = DataKeys(scale="none")
@@ -105,6 +113,8 @@ class Dataset:
         arrays: the names of the arrays with the inputs and the label, of `.npz`.
         notes: what a reader of the data should know, a sentence each.
         train_rows: so many first rows are given to train on, and the others to validate on.
+        weights: what multiplies the training loss of a row, `[rows]`; None if all rows weigh 1.
+        by: what a split goes by.
     """
 
     values: Inputs
@@ -119,6 +129,8 @@ class Dataset:
     arrays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     train_rows: int | None = None
+    weights: NDArray[np.float32] | None = None
+    by: SplitBy | None = None
 
     @classmethod
     def of_arrays(
@@ -164,6 +176,8 @@ class Dataset:
         found = hashlib.sha256(repr((*whole, self.classes, self.layout)).encode())
         for array in (*named(self.values).values(), self.targets):
             found.update(np.ascontiguousarray(array).data)
+        if self.weights is not None:
+            found.update(self.weights.data)
         return found.hexdigest()
 
 
@@ -172,13 +186,14 @@ class Split:
     """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
     The arrays are made each time they are asked for: inputs `[rows, features]`, or as the arrays have them, one or
-    several, and targets `[rows]`.
+    several, and targets `[rows]`. `notes` say how the rows were divided, where that is not plain.
     """
 
     dataset: Dataset
     train_index: NDArray[np.int32]
     validation_index: NDArray[np.int32]
     preparation: Preparation
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, train_index: NDArray[np.int32], validation_index: NDArray[np.int32]) -> Split:
@@ -202,6 +217,11 @@ class Split:
             for whole, part in zip(named(found).values(), named(block).values(), strict=True):
                 whole[first : first + len(part)] = part
         return found
+
+    @property
+    def train_weights(self) -> NDArray[np.float32] | None:
+        """What multiplies the loss of each row to train on; None if all weigh 1. Rows to validate on always weigh 1."""
+        return None if self.dataset.weights is None else self.dataset.weights[self.train_index]
 
     @property
     def train_inputs(self) -> Inputs:
@@ -249,19 +269,25 @@ class Split:
         return ((targets - shift) / scale).astype(np.float32)
 
 
-def read_dataset(where: Path | Arrays, keys: DataKeys, metric: MetricName | None = None) -> Dataset:
+def read_dataset(
+    where: Path | Arrays, keys: DataKeys, metric: MetricName | None = None, beside: Beside = NOTHING_BESIDE
+) -> Dataset:
     """Read a file, or arrays, and prepare the columns; what is not stated is found, and said in the data set's notes.
 
-    `metric` is what ranks, if that is stated: some doubts are about another one.
+    `metric` is what ranks, if that is stated: some doubts are about another one. `beside` says what the split goes by.
 
     Raises:
         BadInput: on the key of `[data]` that is wrong, or on `data.file` if the file cannot be read as a table.
     """
-    table = read_table(where, keys.form)
+    stated = keys.stated(beside)
+    table = read_table(where, keys.form, stated.beside)
     if table.inputs is not None:
-        return _of_shaped_rows(table, table.inputs, keys)
-    found = find_columns(table, keys.stated)
-    found, missing = _complete_rows(found, keys)
+        return _of_shaped_rows(table, table.inputs, keys, stated)
+    found = find_columns(table, stated)
+    by = None if found.by is None else read_split_by(table, found.by, stated)
+    found, missing = _complete_rows(found, keys, by)
+    rows = found.values.index
+    weights = None if found.weight is None else read_weights(table, found.weight, rows)
     keys = keys.model_copy(update={"scale": keys.scale or "standard"})
     layout, values = Layout.of(found, scale=keys.scale or "standard", words=keys.words, rare=keys.rare)
     targets = found.values[found.label.position].to_numpy(np.int32 if found.classes else np.float64)
@@ -270,10 +296,17 @@ def read_dataset(where: Path | Arrays, keys: DataKeys, metric: MetricName | None
         refuse_beyond(column.shown, found.values[column.position], most)
     if keys.header:
         _refuse_header_of_data(found)
-    notes = (*table.notes, *column_notes(found), *missing, *find_doubts(found, metric))
+    notes = (
+        *table.notes,
+        *column_notes(found),
+        *missing,
+        *related_rows(found, beside.kind),
+        *find_doubts(found, metric),
+    )
     place, name = found.label.position, found.label.name
     label = keys.label if keys.label is not None else -1 if place == len(found.columns) - 1 else name or place
     settled = keys.model_copy(update={"header": table.form.header, "label": label, "task": found.task})
+    settled = settled.model_copy(update={"weight": _key_of_weight(table, keys)})
     return Dataset(
         values,
         targets,
@@ -286,25 +319,41 @@ def read_dataset(where: Path | Arrays, keys: DataKeys, metric: MetricName | None
         begin=table.begin,
         arrays=table.arrays,
         notes=notes,
-        train_rows=None if table.train_rows is None else int((found.values.index < table.train_rows).sum()),
+        train_rows=None if table.train_rows is None else int((rows < table.train_rows).sum()),
+        weights=weights,
+        by=None if by is None else by.at(rows.to_numpy()),
     )
 
 
-def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys) -> Dataset:
+def _key_of_weight(table: Table, keys: DataKeys) -> str | int | None:
+    """Return the column of the weights as it is stated, or the name of the array that was found to have them."""
+    return keys.weight if keys.weight is not None or table.weight is None else table.names[table.weight]
+
+
+def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated) -> Dataset:
     """Return arrays whose rows keep their shape."""
-    target = read_shaped_label(table, keys.stated)
+    target = read_shaped_label(table, stated)
+    weight, place = find_beside(table, stated.beside, label=0)
+    by = None if place is None else read_split_by(table, place, stated)
     scale: Scale = keys.scale or "none"
     notes, train_rows = [*table.notes, *target.notes, *_scaled_inputs(inputs, scale)], table.train_rows
     labelled = target.values.notna().to_numpy()
     if not target.classes:
         why = target.why if target.why == AS_STATED else f"since {target.why}"
         notes.append(f"the label is predicted as a number, {why}")
+    kept = labelled
     if not labelled.all():
-        notes.append(f"{_rows(int((~labelled).sum()))} without a label left out")
-        inputs = rows_at(inputs, labelled)
-        train_rows = None if train_rows is None else int(labelled[:train_rows].sum())
-    targets = target.values[labelled].to_numpy(np.int32 if target.classes else np.float64)
-    settled = {"header": True, "label": -1, "task": target.task, "scale": scale, "kind": "array"}
+        notes.append(f"{told_rows(int((~labelled).sum()))} without a label left out")
+    if by is not None:
+        kept, lost = placed_rows(by, labelled, keys.missing)
+        notes += lost
+    if not kept.all():
+        inputs = rows_at(inputs, kept)
+        train_rows = None if train_rows is None else int(kept[:train_rows].sum())
+    targets = target.values[kept].to_numpy(np.int32 if target.classes else np.float64)
+    notes += beside_notes(table, weight, place)
+    settled: dict[str, Any] = {"header": True, "label": -1, "task": target.task, "scale": scale, "kind": "array"}
+    settled["weight"] = _key_of_weight(table, keys)
     return Dataset(
         inputs,
         targets,
@@ -316,6 +365,8 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys) -> Dataset:
         arrays=table.arrays,
         notes=tuple(notes),
         train_rows=train_rows,
+        weights=None if weight is None else read_weights(table, weight, target.values.index[kept]),
+        by=None if by is None else by.at(kept),
     )
 
 
@@ -349,7 +400,8 @@ def read_shaped_label(table: Table, stated: Stated) -> Target:
             )
     if stated.label not in (None, -1, "y"):
         raise BadInput("data.label", f"must be left out for arrays, whose label is an array, got {stated.label!r}.")
-    labels = table.columns.to_numpy()
+    others = [place for place in (table.weight, table.by) if place is not None]
+    labels = table.columns.drop(columns=others).to_numpy()
     if labels.shape[1] == 1:
         return read_label(table, 0, stated.task, stated.labels)
     if not is_one_hot(labels):
@@ -369,12 +421,20 @@ def _refuse_header_of_data(found: Columns) -> None:
         raise BadInput("data.header", reason)
 
 
-def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
-    """Leave out rows without a label and, if so stated, with a missing cell; return what was left out or is filled."""
-    notes, absent = [], found.values[found.label.position].isna()
+def _complete_rows(found: Columns, keys: DataKeys, by: SplitBy | None) -> tuple[Columns, list[str]]:
+    """Leave out rows without a label, without what the split goes by and, if so stated, with a missing cell.
+
+    Returns also what was left out or is filled.
+    """
+    notes, absent = list[str](), found.values[found.label.position].isna()
     if absent.any():
-        notes.append(f"{_rows(int(absent.sum()))} without a label left out")
-        found = replace(found, values=found.values[~absent])
+        notes.append(f"{told_rows(int(absent.sum()))} without a label left out")
+    kept = ~absent.to_numpy()
+    if by is not None:
+        kept, lost = placed_rows(by, kept, keys.missing)
+        notes += lost
+    if not kept.all():
+        found = replace(found, values=found.values[kept])
     holes = [column for column in found.inputs if found.values[column.position].isna().any()]
     if not holes:
         return found, notes
@@ -388,102 +448,8 @@ def _complete_rows(found: Columns, keys: DataKeys) -> tuple[Columns, list[str]]:
         whole = found.values[[column.position for column in found.inputs]].notna().all(axis=1)
         if not whole.any():
             raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {where}.")
-        notes.append(f"{_rows(int((~whole).sum()))} with a missing cell left out, in {where}")
+        notes.append(f"{told_rows(int((~whole).sum()))} with a missing cell left out, in {where}")
         return replace(found, values=found.values[whole]), notes
     told = "a number gets the median and an input that says so, a word is a category of its own"
     notes.append(f"{cells} missing, in {where}; {told}")
     return found, notes
-
-
-def _rows(number: int) -> str:
-    return f"{number} row{'' if number == 1 else 's'}"
-
-
-def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int) -> Split:
-    """Divide a data set's rows: the last `fraction` validates, or a random draw that may keep the classes' shares.
-
-    `given` takes the rows that the data themselves give to train and to validate on.
-
-    Raises:
-        BadInput: on `split.fraction` if either side gets no row, or too few for every class; on `split.kind` if a
-            class has no row to train on, or no rows are given.
-    """
-    if kind == "given":
-        if dataset.train_rows is None:
-            rule = "must be stratified, random or tail, since the data do not say which rows validate"
-            raise BadInput("split.kind", f"{rule}, got given.")
-        order = np.arange(len(dataset.targets), dtype=np.int32)
-        return _checked(Split.of(dataset, order[: dataset.train_rows], order[dataset.train_rows :]), kind)
-    if kind == "tail":
-        return split_tail(dataset, fraction)
-    if kind == "stratified":
-        return split_stratified(dataset, fraction, seed)
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
-
-    _check_fraction(dataset, fraction)
-    order = np.arange(len(dataset.targets), dtype=np.int32)
-    return _checked(Split.of(dataset, *train_test_split(order, test_size=fraction, random_state=seed)), kind)
-
-
-def split_tail(dataset: Dataset, fraction: float) -> Split:
-    """Take the last rows for validation, as many as the `validation_split` of Keras' `fit` takes."""
-    rows = len(dataset.targets)
-    # Keras' own expression, because `rows - ceil(rows * fraction)` rounds differently for some fractions.
-    train_rows = math.floor(rows * (1.0 - fraction))
-    if not 0 < train_rows < rows:
-        raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
-    order = np.arange(rows, dtype=np.int32)
-    return _checked(Split.of(dataset, order[:train_rows], order[train_rows:]), "tail")
-
-
-def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
-    """Draw the validation rows at random, keeping the shares of the classes; rows come in the order drawn.
-
-    Numbers are drawn by tenths of their order. The only row of a class is trained on.
-    """
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
-
-    rows, groups = len(dataset.targets), _groups(dataset)
-    counts = np.bincount(groups)
-    _check_fraction(dataset, fraction)
-    single = np.isin(groups, np.flatnonzero(counts == 1))
-    drawn, alone = np.flatnonzero(~single).astype(np.int32), np.flatnonzero(single).astype(np.int32)
-    kinds = int((counts > 1).sum())
-    if not kinds:
-        raise BadInput("split.kind", "stratified must have a class of at least 2 rows, got 1 row of each.")
-    # What scikit-learn would refuse, in the words of a study file.
-    validation_rows = math.ceil(len(drawn) * fraction)
-    if min(validation_rows, len(drawn) - validation_rows) < kinds:
-        got = f"{rows - validation_rows} to train and {validation_rows} to validate"
-        raise BadInput("split.fraction", f"must leave a row for each of {kinds} classes on both sides, got {got}.")
-    train, validation = train_test_split(drawn, test_size=fraction, random_state=seed, stratify=groups[drawn])
-    return _checked(Split.of(dataset, np.concatenate([train, alone]), validation), "stratified")
-
-
-def _groups(dataset: Dataset) -> NDArray[np.int32]:
-    """Return what a stratified draw keeps the shares of: classes, or tenths of the numbers in their order."""
-    if dataset.classes:
-        return dataset.targets.astype(np.int32)
-    count = max(1, min(MOST_GROUPS, len(dataset.targets) // 10))
-    ranks = pd.Series(dataset.targets).rank(method="first").to_numpy() - 1
-    return np.asarray(ranks * count // len(ranks), np.int32)
-
-
-def _check_fraction(dataset: Dataset, fraction: float) -> None:
-    rows = len(dataset.targets)
-    if not 0 < math.ceil(rows * fraction) < rows:
-        raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
-
-
-def _checked(split: Split, kind: SplitKind) -> Split:
-    """Return the split, or refuse one with a class that no training row has."""
-    classes = split.dataset.classes
-    if not classes:
-        return split
-    trained = np.bincount(split.train_targets, minlength=len(classes))
-    without = [classes[place] for place in np.flatnonzero(trained == 0)]
-    if without:
-        cure = "" if kind == "stratified" else '; kind = "stratified" keeps the shares of the classes'
-        reason = f"must leave rows of every class to train on, got none of {listed(list(map(shortened, without)))}"
-        raise BadInput("split.kind", f"{reason}{cure}.")
-    return split

@@ -14,7 +14,9 @@ from typing import Any
 from sweep.config.plan import DataPlan, Plan, corners
 from sweep.config.registry import Registry
 from sweep.config.study_file import StudyFile, read_plan, resolve
-from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
+from sweep.data.arrays import NOTHING_BESIDE, Beside
+from sweep.data.splitting import split_rows
+from sweep.data.table import DataKeys, Dataset, read_dataset
 from sweep.errors import BadInput, NotFound
 from sweep.model import Answer
 from sweep.schedules import CATALOGUE, Schedule
@@ -81,25 +83,26 @@ def settle(plan: Plan, registry: Registry) -> Plan:
     Raises:
         BadInput: if the data cannot be read, or not be split or scored as the plan says.
     """
-    dataset, split = read_registered(registry, str(plan.data.name)), plan.split
+    split = plan.split
+    dataset = read_registered(registry, str(plan.data.name), split.beside)
     split_rows(dataset, split.kind, split.fraction, split.split_seed)
     return StudyFile(Path("-"), plan, registry).settled(dataset).plan
 
 
-def read_registered(registry: Registry, name: str) -> Dataset:
+def read_registered(registry: Registry, name: str, beside: Beside = NOTHING_BESIDE) -> Dataset:
     """Read a registered data set, once for each state of its file; raise `BadInput` if it cannot be read."""
-    return read_once(registry.data_path(name), registry.data(name))
+    return read_once(registry.data_path(name), registry.data(name), beside)
 
 
-def read_once(path: Path, keys: DataKeys) -> Dataset:
+def read_once(path: Path, keys: DataKeys, beside: Beside = NOTHING_BESIDE) -> Dataset:
     """Read a file, once for each state of it and each way to read it; raise `BadInput` if it cannot be read."""
     modified = path.stat().st_mtime_ns if path.exists() else 0
-    return _read(str(path), modified, keys.keys.model_dump_json())
+    return _read(str(path), modified, keys.keys.model_dump_json(), beside)
 
 
 @lru_cache(maxsize=64)
-def _read(path: str, _modified: int, keys: str) -> Dataset:
-    return read_dataset(Path(path), DataKeys.model_validate_json(keys))
+def _read(path: str, _modified: int, keys: str, beside: Beside) -> Dataset:
+    return read_dataset(Path(path), DataKeys.model_validate_json(keys), beside=beside)
 
 
 def named_data(plan: Plan, sha256: str, registered: Collection[DatasetAnswer]) -> Plan:

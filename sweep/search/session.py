@@ -15,7 +15,8 @@ import optuna
 from sweep.candidate import Candidate, layer_factors
 from sweep.config.plan import ClassWeight, Plan, check_rates
 from sweep.config.study_file import StudyFile, read_study_file
-from sweep.data.table import Dataset, Split, read_dataset, split_rows
+from sweep.data.splitting import has_value, split_rows
+from sweep.data.table import Dataset, Split, read_dataset
 from sweep.engines.spec import Architecture, Choice, TrainingSpec
 from sweep.errors import BadInput, nearest
 from sweep.execution.batches import BatchTrainer, Trainer
@@ -31,7 +32,7 @@ from sweep.task import METRICS, MetricName
 def read_data(study_file: StudyFile) -> tuple[StudyFile, Dataset]:
     """Read the study file's data; return it behind the study file, in which what was found in the data is stated."""
     plan = study_file.plan
-    dataset = read_dataset(study_file.source(), plan.data.keys, plan.search.metric)
+    dataset = read_dataset(study_file.source(), plan.data.keys, plan.search.metric, plan.split.beside)
     if study_file.build is None and not dataset.layout.width:
         dataset = dataset.flattened()
     return study_file.settled(dataset), dataset
@@ -67,7 +68,7 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
 def check_metric(metric: MetricName, split: Split) -> None:
     """Raise `BadInput` for a metric that compares different targets if all validation rows have the same one."""
     targets = split.validation_targets
-    if metric in ("auc", "average_precision", "r2") and (targets == targets[0]).all():
+    if not has_value(metric, targets):
         what = f"label, {split.dataset.classes[int(targets[0])]!r}" if split.dataset.classes else "number"
         reason = f"{metric} has no value where all validation rows have the same {what}; take another metric or split."
         raise BadInput("search.metric", reason)

@@ -185,6 +185,7 @@ class _Analysis:
                 ours, theirs, unit.rows, smallest_of_interest=worthwhile, unit=unit, void=self._void
             ),
             on_new_rows=self._on_new_rows(worthwhile),
+            resplits=record.new_rows.told,
             winner=scored(winner, split, unit.metric.name),
             tuned_constant=scored(record.constant, split, unit.metric.name),
             reruns=tuple(Confirmed(**_confirmed(entry, unit)) for entry in record.reruns),

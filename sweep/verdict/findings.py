@@ -103,7 +103,12 @@ class _Findings:
         )
 
     def _guess_on_new_rows(self) -> float | None:
-        """Return what a network that reads no input scores on the re-splits, which keep all rows' class shares."""
+        """Return what a network that reads no input scores on the re-splits.
+
+        Unless they are said to be others, they keep all rows' class shares.
+        """
+        if self.record.new_rows.told:
+            return self.record.new_rows.uninformed.get(self._metric.name)
         split, name = self.record.split, self._metric.name
         if not split.train_class_rows:
             return None if split.classes or split.unlike is not False else split.score_of_guessing(name)

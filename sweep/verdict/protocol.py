@@ -18,7 +18,8 @@ import numpy as np
 
 from sweep.config.plan import Plan
 from sweep.data.rows import flat_rows, value_names
-from sweep.data.table import Split, split_stratified
+from sweep.data.splitting import resplit
+from sweep.data.table import Split
 from sweep.errors import BadInput, StorageFailed
 from sweep.execution.batches import Trainer
 from sweep.search.finite import count_wanted
@@ -185,19 +186,28 @@ class Protocol:
         ]
 
     def _resplit(self, entries: Sequence[Entry]) -> tuple[list[Entry], NewRows]:
-        """Return the entries with runs on stratified re-splits of the rows, and what these re-splits are."""
+        """Return the entries with runs on re-splits of the rows, and what these re-splits are."""
         verdict, own = self.plan.verdict, self.plan.split
         numbers = split_seeds(verdict.splits, own.split_seed)
         try:
-            splits = {number: split_stratified(self.split.dataset, own.fraction, number) for number in numbers}
+            found = resplit(self.split, own.kind, own.fraction, numbers, self.plan.metric)
         except BadInput as error:
             return list(entries), NewRows(problem=str(error))
-        seeds = run_seeds(Stage.NEW_ROWS, verdict.split_seeds)
+        splits, seeds = found.splits, run_seeds(Stage.NEW_ROWS, verdict.split_seeds)
         part = self._part("new rows", "new rows", [entry.contender for entry in entries], seeds, splits)
         by_entry = zip(entries, zip(*part.runs, strict=True), strict=True)
         tested = [entry.model_copy(update={"new_rows": runs}) for entry, runs in by_entry]
-        sizes = splits[numbers[0]]
-        return tested, NewRows(split_seeds=tuple(numbers), train_rows=sizes.train_rows, test_rows=sizes.validation_rows)
+        first = next(iter(splits.values()))
+        known = [uninformed_scores(each) for each in splits.values()] if found.told else []
+        new_rows = NewRows(
+            split_seeds=tuple(splits),
+            train_rows=first.train_rows,
+            test_rows=first.validation_rows,
+            told=found.told,
+            uninformed={name: float(np.mean([each[name] for each in known])) for name in (known[0] if known else ())},
+        )
+        finite = {name: score for name, score in new_rows.uninformed.items() if math.isfinite(score)}
+        return tested, new_rows.model_copy(update={"uninformed": finite})
 
     def _part(
         self,
@@ -337,15 +347,6 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
     classes, found = split.dataset.classes, check_split(split)
     sides = (split.train_targets, split.validation_targets)
     train, validation = (np.bincount(targets if classes else [], minlength=len(classes)) for targets in sides)
-    # A network that reads no input gives every row the classes' shares, or predicts the mean, which is 0.
-    task, unit = Task.of(len(classes)), split.target_unit[1]
-    answer = train / split.train_rows if classes else np.zeros(1)
-    guesses = np.broadcast_to(answer, (1, split.validation_rows, len(answer)))
-    known = {
-        metric.name: float(metric.score(guesses, split.validation_targets)[0])
-        * (unit if metric.unit == OF_THE_TARGET else 1)
-        for metric in task.metrics
-    }
     squares = sum(
         np.square(flat_rows(part), dtype=np.float64).sum(axis=0) for part in split.in_blocks(split.train_index)
     )
@@ -359,7 +360,19 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         warnings=found.warnings(classes, metric),
         train_class_rows=tuple(train.tolist()),
         unlike=found.unlike,
-        uninformed={name: score for name, score in known.items() if math.isfinite(score)},
+        uninformed={name: score for name, score in uninformed_scores(split).items() if math.isfinite(score)},
         widest=None if flat_rows(first).dtype == np.int32 else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
     )
+
+
+def uninformed_scores(split: Split) -> dict[MetricName, float]:
+    """Return the scores of a network that reads no input: it gives each row the training rows' class shares or mean."""
+    classes, unit = len(split.dataset.classes), split.target_unit[1]
+    shares = np.bincount(split.train_targets, minlength=classes) / split.train_rows if classes else np.zeros(1)
+    guesses = np.broadcast_to(shares, (1, split.validation_rows, len(shares)))
+    return {
+        metric.name: float(metric.score(guesses, split.validation_targets)[0])
+        * (unit if metric.unit == OF_THE_TARGET else 1)
+        for metric in Task.of(classes).metrics
+    }

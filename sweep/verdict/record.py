@@ -228,12 +228,18 @@ class SplitFacts(Record):
 
 
 class NewRows(Record):
-    """The re-splits; `problem` says why there are none."""
+    """The re-splits; `problem` says why there are none.
+
+    `told` says what they are if they are no stratified draws, and `uninformed` has then the mean scores on them of a
+    network that reads no input and knows the training targets alone.
+    """
 
     split_seeds: tuple[int, ...] = ()
     train_rows: int = 0
     test_rows: int = 0
     problem: str | None = None
+    told: str = ""
+    uninformed: dict[str, float] = {}
 
 
 class Basis(Record):

@@ -190,6 +190,7 @@ class Verdict(Answer):
         unstable: whose runs spread far more than those of well-trained networks.
         at_an_end: what lies at an end of its range.
         split: the study's own.
+        resplits: what the re-splits are, unless they are stratified draws.
     """
 
     study: str
@@ -221,6 +222,7 @@ class Verdict(Answer):
     unstable: tuple[str, ...]
     at_an_end: tuple[str, ...]
     split: SplitAnswer
+    resplits: str = ""
 
     @property
     def unit(self) -> Unit:
@@ -237,7 +239,12 @@ class Verdict(Answer):
         """The whole answer, its first sentence first."""
         new, first = self.on_new_rows, () if self.finding is None else (self.finding.sentence,)
         without = f"On new rows: not resolved. There are no re-splits: {getattr(new, 'problem', None)}"
-        return *first, self.on_these_rows.sentence, new.sentence if isinstance(new, Judgement) else without
+        told = new.sentence if isinstance(new, Judgement) else without
+        return (
+            *first,
+            self.on_these_rows.sentence,
+            f"{told} The re-splits are {self.resplits}." if self.resplits else told,
+        )
 
     @property
     def judgements(self) -> dict[Question, Judgement]:

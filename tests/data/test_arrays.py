@@ -14,7 +14,8 @@ from sweep.config.draft import write_study
 from sweep.config.study_file import read_study_file
 from sweep.data.arrays import Arrays, call_source
 from sweep.data.rows import named
-from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
+from sweep.data.splitting import split_rows
+from sweep.data.table import DataKeys, Dataset, read_dataset
 from sweep.errors import BadInput
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 3), np.uint8)
@@ -183,8 +184,8 @@ def one() -> Any:
     return IMAGES
 
 
-def three() -> Any:
-    return IMAGES, LABELS, LABELS
+def four() -> Any:
+    return IMAGES, LABELS, LABELS, LABELS
 
 
 def raising() -> Any:
@@ -230,9 +231,9 @@ class TestFunction:
     @pytest.mark.parametrize(
         ("name", "told"),
         [
-            ("one", "must return (x, y) or ((x, y), (x, y)), got ndarray."),
-            ("three", "must return (x, y) or ((x, y), (x, y)), got 3 values."),
-            ("generated", "must return (x, y) or ((x, y), (x, y)), got list_iterator."),
+            ("one", "must return (x, y), (x, y, w) or ((x, y), (x, y)), got ndarray."),
+            ("four", "must return (x, y), (x, y, w) or ((x, y), (x, y)), got 4 values."),
+            ("generated", "must return (x, y), (x, y, w) or ((x, y), (x, y)), got list_iterator."),
             ("raising", "failed: KeyError: 'no such file\\nand more'."),
             ("leaving", "failed: RuntimeError: it tried to end the program with 3."),
             ("ragged", "must give arrays, got for `x`: ValueError"),

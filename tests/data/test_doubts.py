@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sweep.data.columns import Stated, find_columns
-from sweep.data.doubts import find_doubts
+from sweep.data.doubts import find_doubts, related_rows
 from sweep.data.form import Form
 from sweep.data.reading import read_table
 from sweep.task import MetricName
@@ -125,3 +125,40 @@ def test_the_cure_of_a_sentinel_makes_it_missing(data: pd.DataFrame, tmp_path: P
     table = read_table(tmp_path / "t.csv", Form(na_values=tuple(json.loads(line))))
     assert table.missing == {0: {cells: 2}}
     assert find_doubts(find_columns(table)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("patient_id", 60, 'by = "patient_id"'),
+        ("Subject", 60, 'by = "Subject"'),
+        ("customerNumber", 60, 'by = "customerNumber"'),
+        ("id", 60, 'by = "id"'),
+        ("patient_id", 3, ""),
+        ("patient_id", ROWS, ""),
+        ("category_id", 60, ""),
+        ("zip_code", 60, ""),
+        ("family", 9, ""),
+        ("age", 60, ""),
+        ("product", 60, ""),
+    ],
+)
+def test_rows_about_one_patient_are_told_of_and_ordinary_categories_are_not(
+    data: pd.DataFrame, tmp_path: Path, name: str, values: int, told: str
+) -> None:
+    data.insert(0, name, np.random.default_rng(3).permutation(np.arange(ROWS) % values) + 3)
+    data.to_csv(tmp_path / "t.csv", index=False)
+    found = find_columns(read_table(tmp_path / "t.csv"))
+    assert [told in doubt for doubt in related_rows(found, "stratified")] == [True] * bool(told)
+    assert not list(related_rows(found, "group"))
+
+
+@pytest.mark.parametrize(("name", "says"), [("date", True), ("measured", True), ("birthday", False), ("due", False)])
+def test_dates_of_rows_are_told_of_and_those_of_people_are_not(
+    data: pd.DataFrame, tmp_path: Path, name: str, says: bool
+) -> None:
+    data.insert(0, name, pd.date_range("2020-01-01", periods=ROWS).strftime("%Y-%m-%d"))
+    data.to_csv(tmp_path / "t.csv", index=False)
+    found = find_columns(read_table(tmp_path / "t.csv"))
+    assert [f'by = "{name}"' in doubt for doubt in related_rows(found, "random")] == [True] * says
+    assert not list(related_rows(found, "tail"))

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.data.table import DataKeys, Dataset, SplitKind, read_dataset, split_rows, split_stratified, split_tail
+from sweep.data.arrays import SplitKind
+from sweep.data.splitting import split_rows, split_stratified, split_tail
+from sweep.data.table import DataKeys, Dataset, read_dataset
 from sweep.errors import BadInput
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate, from_params
-from sweep.data.table import DataKeys, Dataset, Split, read_dataset, split_tail
+from sweep.data.splitting import split_tail
+from sweep.data.table import DataKeys, Dataset, Split, read_dataset
 from sweep.engines.spec import Architecture, TrainingSpec
 from sweep.execution.worker import environment
 

@@ -15,7 +15,7 @@ import pytest
 
 from sweep.candidate import Candidate
 from sweep.config.study_file import StudyFile, read_plan
-from sweep.data.table import split_rows
+from sweep.data.splitting import split_rows
 from sweep.engines.keras_fit import train_member
 from sweep.engines.keras_models import form_of
 from sweep.engines.spec import Architecture, ModelForm, TrainingSpec

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.data.table import DataKeys, Dataset, read_dataset, split_rows
+from sweep.data.splitting import split_rows
+from sweep.data.table import DataKeys, Dataset, read_dataset
 from sweep.errors import BadInput
 from sweep.export.table_code import write_table_code
 

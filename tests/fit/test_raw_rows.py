@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.data.table import DataKeys, Dataset, Split, read_dataset, split_rows
+from sweep.data.splitting import split_rows
+from sweep.data.table import DataKeys, Dataset, Split, read_dataset
 from sweep.fit.raw_rows import for_raw_rows, told_inputs
 
 # Keras' own variables, as NumPy 2 sees them.

@@ -14,7 +14,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from sweep.config.plan import ClassWeight
 from sweep.config.study_file import StudyFile, read_plan
-from sweep.data.table import Dataset, split_rows, split_tail
+from sweep.data.splitting import split_rows, split_tail
+from sweep.data.table import Dataset
 from sweep.engines.spec import Choice, Shape, TrainingSpec
 from sweep.errors import BadInput
 from sweep.search.loop import to_record

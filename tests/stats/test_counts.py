@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from sweep.data.table import DataKeys, Dataset, Split, read_dataset, split_stratified, split_tail
+from sweep.data.splitting import split_stratified, split_tail
+from sweep.data.table import DataKeys, Dataset, Split, read_dataset
 from sweep.stats.counts import (
     SplitCheck,
     balanced_accuracy,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sweep.candidate import Candidate
-from sweep.data.table import Dataset, Split, split_stratified
+from sweep.data.splitting import split_stratified
+from sweep.data.table import Dataset, Split
 from sweep.execution.batches import Outcome
 from sweep.seeds import STRIDE
 from sweep.stats.comparison import is_above

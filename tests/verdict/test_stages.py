@@ -9,7 +9,8 @@ import pytest
 from sklearn import metrics as reference
 
 from sweep.candidate import from_params
-from sweep.data.table import Dataset, Split, split_tail
+from sweep.data.splitting import split_tail
+from sweep.data.table import Dataset, Split
 from sweep.task import MetricName
 from sweep.verdict.protocol import placed, ranked, split_facts
 from sweep.verdict.record import Contender, MeanCurves, Runs, scores
