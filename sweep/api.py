@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,7 @@ from sweep.store.growth import tell_growth
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
-from sweep.verdict.record import trials_left, work_left
+from sweep.verdict.record import count_searched, read_decision, work_left
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sweep.export.script import Chosen
     from sweep.report import Frame, Report
     from sweep.search.loop import SearchProgress, Seconds
+    from sweep.verdict.budget import TimeBudget
+    from sweep.verdict.extent import Decision
     from sweep.verdict.result import Verdict
     from sweep.verdict.timing import Part
 
@@ -46,7 +48,8 @@ class Preparation:
 
     `trials` is the budget of its search, or fewer if the search space holds no more candidates; `notes` say what the
     study has besides comparable trials, `data` what was found in its data; `choice` is the engine, if work is left,
-    and `parts` how long each part takes that is left, where that was measured; `seconds` have passed since the start.
+    and `parts` how long each part takes that is left, where that was measured; `seconds` have passed since the
+    start, and `within` is what was decided for a time budget, whose numbers the plan has.
     """
 
     plan: Plan
@@ -60,6 +63,7 @@ class Preparation:
     choice: Choice | None = None
     parts: tuple[Part, ...] = ()
     seconds: float = 0.0
+    within: Decision | None = None
 
 
 class RunListener:
@@ -158,6 +162,9 @@ class Study:
             raise BadInput("study", f"`{self.name}` is in the database; {where}: give that file in place of the name.")
         return read_study_file(self.path, self.overrides)
 
+    def _with_budget(self, budget: float | str) -> Study:
+        return replace(self, overrides={**self.overrides, "search.budget": budget})
+
     def run(
         self,
         *,
@@ -166,6 +173,7 @@ class Study:
         search_only: bool = False,
         keep_programs: bool = True,
         dry_run: bool = False,
+        budget: float | str | None = None,
         listener: RunListener | None = None,
     ) -> RunResult:
         """Run or continue the study to its budget and its verdict; what is finished is stored, whatever happens.
@@ -176,6 +184,8 @@ class Study:
             search_only: whether to stop before the verdict.
             keep_programs: whether to use the compile cache, which `SWEEP_CACHE` names.
             dry_run: whether to end once the listener knows the engine and the time of each part.
+            budget: the time of the whole run to its verdict, in seconds or as `10m`, in place of the study file's; how
+                much of the study it holds is decided by the rule of `sweep.verdict.budget`.
             listener: receives the progress; may stop the run by an exception.
 
         Raises:
@@ -183,7 +193,8 @@ class Study:
             StorageFailed: if the database cannot be used, or another process writes the study.
             TrainingFailed: if a trainer cannot train what it was given.
         """
-        began, listener, study_file = time.monotonic(), listener or RunListener(), self.study_file()
+        began, listener = time.monotonic(), listener or RunListener()
+        study_file = (self if budget is None else self._with_budget(budget)).study_file()
         plan = study_file.plan
         check_rates(plan)
         searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
@@ -192,13 +203,17 @@ class Study:
             pool = _pool(plan, workers, listener, keep_programs=keep_programs)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
-            ready = _Ready.of(study_file, pool, left=left, timed=dry_run)
+            ready = _Ready.of(study_file, pool, left=left, timed=dry_run or plan.search.budget is not None)
             trainer, narrow = ready.trainers(listener, search_only=search_only)
-            parts = ready.timed_parts(self.database, narrow, search_only=search_only)
+            parts, within = ready.fitted(self.stored, narrow.shape, began, search_only=search_only)
+            if within is not None:
+                trainer, narrow = (replace(each, goes_on=within.gate.is_open) for each in (trainer, narrow))
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
-            plan, split = ready.study_file.plan, ready.spec.split
-            protocol = Protocol(self.database, plan, split, trainer, narrow, listener.begin, listener.searched)
+            plan, split, told = ready.study_file.plan, ready.spec.split, (listener.begin, listener.searched)
+            protocol = Protocol(self.database, plan, split, trainer, narrow, *told, budget=within)
+            if within is not None:
+                plan = within.effective
             with self.stored.reading() as study:
                 notes = tuple(tell_growth(study, plan))
             preparation = Preparation(
@@ -213,6 +228,7 @@ class Study:
                 ready.choice,
                 tuple(parts),
                 time.monotonic() - began,
+                None if within is None else within.decision,
             )
             with listener.prepared(preparation):
                 finished = not dry_run and protocol.run(timeout_seconds, search_only=search_only)
@@ -361,16 +377,29 @@ class _Ready:
         # A search alone does not repay another program.
         return (trainer, trainer) if search_only else (trainer.with_few(narrow), narrow)
 
-    def timed_parts(self, database: Database, narrow: BatchTrainer, *, search_only: bool) -> list[Part]:
-        """Return the parts that are left with their times, if these were measured."""
+    def fitted(
+        self, stored: StoredStudy, narrow: Shape, began: float, *, search_only: bool
+    ) -> tuple[list[Part], TimeBudget | None]:
+        """Return the parts that are left with their times, if these were measured, and what fits them to a budget."""
+        from sweep.store.growth import read_eras  # noqa: PLC0415
+        from sweep.verdict.budget import TimeBudget  # noqa: PLC0415
         from sweep.verdict.timing import Pace, time_plan  # noqa: PLC0415
 
         if self.choice is None or not self.choice.step_seconds:
-            return []
-        plan, split = self.study_file.plan, self.spec.split
+            return [], None
+        plan, split, database = self.study_file.plan, self.spec.split, stored.database
         others = math.ceil(len(split.dataset.targets) * plan.split.fraction) != split.validation_rows
-        pace = Pace(self.choice, self.spec.timeline, self.pool.workers, narrow.shape, others=others)
-        return time_plan(plan, trials_left(database, plan, search_only=search_only), pace, search_only=search_only)
+        others = others or plan.split.kind in ("group", "time")
+        pace = Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
+        done, replicates = count_searched(database, plan, search_only=search_only), None
+        if plan.search.budget is None:
+            return time_plan(plan, done, pace, search_only=search_only), None
+        if stored.count_finished():
+            with stored.reading() as study:
+                replicates = read_eras(study, study.plan or plan)[-1].replicates
+        kept = read_decision(database, plan)
+        within = TimeBudget.fitted(plan, pace, began, done, kept=kept, search_only=search_only, replicates=replicates)
+        return within.parts(within.decision.extent), within
 
 
 def schedule_json(answer: ScheduleAnswer) -> str:

@@ -35,7 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
 schedule_app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(schedule_app, name="schedule", help="List the schedules, and show their rates before any training.")
 
@@ -75,6 +74,7 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Trainer processes [default: one a core].")] = None,
     seed: Annotated[int | None, typer.Option(help="The sampler's seed.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no round after it.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="10m", help="Fit the whole run into this time.")] = None,
     search_only: Annotated[bool, typer.Option("--search-only", help="Stop before the verdict.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compile anew, and keep no compiled program.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the engine, and how long it takes.")] = False,
@@ -95,8 +95,8 @@ def run(
         raise BadInput("workers", f"must be at least 1, got {workers}.")
     if timeout is not None and not timeout > 0:
         raise BadInput("timeout", f"must be above 0 seconds, got {timeout:g}.")
-    named = {"search.trials": trials, "search.replicates": replicates, "search.sampler_seed": seed}
-    overrides = {key: value for key, value in named.items() if value is not None}
+    named = {"trials": trials, "replicates": replicates, "sampler_seed": seed, "budget": budget}
+    overrides = {f"search.{key}": value for key, value in named.items() if value is not None}
     address = asked_server(context, server, token_file)
     if address is None or (supervised and not is_given(context, "server")):  # which a service's environment may name
         from sweep.cli.run import run_study

@@ -23,6 +23,7 @@ from sweep.jobs.queue import Progress
 from sweep.search.loop import SearchProgress
 from sweep.stats.verdict import Unit
 from sweep.task import METRICS
+from sweep.verdict.extent import Decision
 from sweep.verdict.result import Verdict
 from sweep.verdict.timing import told_engine, told_parts
 
@@ -69,6 +70,8 @@ def run_study(study: Study, *, supervised: bool, search_only: bool, dry_run: boo
     if ended.finished and not search_only:
         show_answer(study.verdict())
     else:
+        if progress.within is not None and not ended.finished and not search_only:
+            console.print("the budget was over before the verdict; run again to continue.")
         show_end(study.best(), study.families())
 
 
@@ -219,6 +222,7 @@ class RunProgress(RunListener):
     Attributes:
         trainings: of all parts so far.
         now: where the run is; of no part before its first.
+        within: what was decided for a time budget, if there is one.
     """
 
     console: Console
@@ -227,12 +231,14 @@ class RunProgress(RunListener):
     search_only: bool = False
     trainings: int = field(default=0, init=False)
     now: Progress = field(default=Progress(part="", done=0, wanted=0), init=False)
+    within: Decision | None = field(default=None, init=False)
     _plan: Plan | None = field(default=None, init=False)
     _first: tuple[int, float] | None = field(default=None, init=False)  # trainings of the first tile, and its time
 
     def prepared(self, preparation: Preparation) -> ProgressView:
         """Print what the run is about to do, and return the view of its progress."""
         self._plan = plan = preparation.plan
+        self.within = preparation.within
         search, trials, workers = plan.search, preparation.trials, preparation.workers
         if preparation.work_left:
             every = " (all that the search space holds)" if trials < search.trials else ""
@@ -247,6 +253,8 @@ class RunProgress(RunListener):
                 told = told_engine(preparation.choice, preparation.parts, workers, preparation.seconds)
                 self.console.print(f"engine: {told}")
                 self.console.print(f"trainings: {told_parts(preparation.parts)}")
+            if preparation.within is not None:
+                self.console.print(preparation.within.told)
         else:
             made = "" if self.search_only else " and the verdict is made"
             met, more = f"the budget of {trials} candidates is met", "a larger --trials continues it."

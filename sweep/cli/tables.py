@@ -65,6 +65,9 @@ def show_status(found: StatusAnswer) -> None:
         wanted += f"; the search space holds {found.search_space} candidates"
     running = "running" if found.running else "not running"
     _console().print(f"study {found.study}: {counts}{wanted}; {running}; verdict: {found.verdict}")
+    if found.within is not None:
+        more = "" if found.within.is_whole else "; `sweep run` without a budget goes on to the whole study"
+        _console().print(f"{found.within.told}{more}")
     if found.candidates_per_second:
         left = found.seconds_left
         ahead = f", about {left:.0f} s left" if left is not None else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from sweep.candidate import Candidate, Optimizer, Sgd, from_params
 from sweep.config.registry import FunctionName, Name
@@ -34,6 +36,28 @@ ClassWeight: TypeAlias = Annotated[
         custom_error_message="must be `balanced` or a table of label = weight",
     ),
 ]
+FORMS = "must be a time such as 90s, 10m, 1.5h or 1h30m, or a number of seconds above 0"
+DURATION = re.compile(r"(?:([\d.]+) ?h(?:ours?)?)? ?(?:([\d.]+) ?m(?:in)?)? ?(?:([\d.]+) ?s)?|([\d.]+)")
+
+
+def read_duration(given: object) -> object:
+    """Return the seconds of a time; a number is seconds.
+
+    >>> read_duration("1h30m"), read_duration("1.5h"), read_duration("90s"), read_duration("90"), read_duration(90)
+    (5400.0, 5400.0, 90.0, 90.0, 90)
+    """
+    seconds = given
+    if isinstance(given, str):
+        found, seconds = DURATION.fullmatch(given.strip().lower()), 0.0
+        with contextlib.suppress(ValueError):  # two points
+            parts = [float(part or 0) for part in (found.groups() if found else ())]
+            seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1, 1), strict=False))
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise ValueError(f"{FORMS}, got {given!r}.")
+    return seconds
+
+
+Duration = Annotated[float, BeforeValidator(read_duration), Field(strict=False)]
 Note = Annotated[str, Field(max_length=1000)]
 
 SHARED = ("learning_rate", "momentum", "nesterov")
@@ -138,9 +162,13 @@ class TrainingPlan(StrictModel):
 
 
 class SearchPlan(StrictModel):
-    """What to try, how often, in which order, and what ranks it; without a metric, that of the task by default."""
+    """What to try, how often, in which order, and what ranks it; without a metric, that of the task by default.
+
+    `budget` is the time that a run may take from its start to its verdict, in seconds.
+    """
 
     trials: Count = 200
+    budget: Duration | None = None
     replicates: Count = 16
     round_size: Annotated[int, Field(ge=1, le=1024)] = 64
     sampler_seed: Seed = 0

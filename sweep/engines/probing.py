@@ -15,7 +15,7 @@ from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Shape, Train
 from sweep.errors import BadInput
 
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
-FASTEST_TRAINING = 0.2  # and a training, for which it builds and compiles the model
+FASTEST_TRAINING = 0.02  # and a training, of what a population takes to be compiled: it compiles in each
 TIMED_STEPS, TIMED_EPOCHS = 8, 3
 UNTIMED_STEPS = 3  # which compile, or which Keras reads ahead
 
@@ -59,7 +59,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
             step = seconds / (shape.candidates * shape.seeds * spec.timeline.steps_per_epoch)
             choice = Choice("population", "jax", shape, "", started, step, engine.study.without_momentum, nothing)
             ours = choice.training_takes(spec.timeline)
-            if asked.wanted == "population" or step < FASTEST_FIT or ours < FASTEST_TRAINING:
+            if asked.wanted == "population" or step < FASTEST_FIT or ours < FASTEST_TRAINING * started:
                 return choice, engine
             by_fit = _by_fit(spec, "", ours)
             theirs = by_fit.training_takes(spec.timeline)

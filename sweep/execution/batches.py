@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
+from itertools import chain, product, takewhile
 from typing import Any, Protocol
 
 import numpy as np
@@ -118,7 +118,8 @@ def _bounded(spec: TrainingSpec, wanted: int, members: int, run_seeds: int) -> S
 class BatchTrainer:
     """Trains the candidates of one spec on an executor.
 
-    `few` takes over where its narrower shape holds all candidates, such as those of a search's last round.
+    `few` takes over where its narrower shape holds all candidates, such as those of a search's last round. Once
+    `goes_on` says no, no job begins any more; candidates and splits that lack one do not come.
     """
 
     executor: Executor
@@ -126,6 +127,7 @@ class BatchTrainer:
     shape: Shape
     on_runs: Callable[[int], None] | None = None
     few: BatchTrainer | None = None
+    goes_on: Callable[[], bool] = lambda: True
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         """Yield each candidate's place and outcome once all its runs are done."""
@@ -166,7 +168,8 @@ class BatchTrainer:
     ) -> Iterator[tuple[int, list[Outcome]]]:
         """Yield the place of each spec and group, and the group's outcomes, once all its runs are done."""
         parts = cut(run_seeds, self.shape.seeds)
-        jobs = (Job(spec, group, part, self.shape) for spec, group in work for part in parts)
+        every = (Job(spec, group, part, self.shape) for spec, group in work for part in parts)
+        jobs = takewhile(lambda _: self.goes_on(), every)  # asked when a trainer is free
         for place, arrived in _collected(self._counted(self.executor.map(jobs)), len(parts)):
             spec, group = work[place]
             joined = Curves.joined(arrived, axis=1)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -96,18 +96,24 @@ class Pool:
     def map(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Curves]]:
         """Train every job and yield its place and curves as it finishes.
 
-        A trainer is sent a spec only if it is another object than that of the job before, so let jobs share it.
+        A job is taken from `jobs` when a trainer is free for it. A trainer is sent a spec only if it is another object
+        than that of the job before, so let jobs share it.
         `TrainingFailed` says that a job raised an error, or killed its trainer three times.
         """
-        datasets, numbered = self._fill_up(), dict(enumerate(jobs))
-        waiting, tries, shares = deque(numbered), dict.fromkeys(numbered, 0), dict[int, float]()
+        datasets, coming, numbered = self._fill_up(), enumerate(jobs), dict[int, Job]()
+        waiting, tries, shares = deque[int](), Counter[int](), dict[int, float]()
         try:
-            while waiting or self._busy():
+            while True:
                 for trainer in self._trainers:
-                    if waiting and trainer.busy is None:
+                    if trainer.busy is None and not waiting and (another := next(coming, None)):
+                        numbered |= [another]
+                        waiting.append(another[0])
+                    if trainer.busy is None and waiting:
                         trainer.busy = waiting.popleft()
                         tries[trainer.busy] += 1
                         trainer.send(numbered[trainer.busy], datasets)
+                if not self._busy():
+                    return
                 busy = {trainer.pipe: (number, trainer) for number, trainer in self._busy()}
                 for pipe in wait(list(busy)):
                     number, trainer = busy[cast(Connection, pipe)]
@@ -120,6 +126,7 @@ class Pool:
                         continue
                     shares.pop(number, None)
                     if isinstance(answer, Curves):
+                        del numbered[number]
                         yield number, answer
                     else:
                         self._replace(trainer, retry=tries[number] < TRIES)

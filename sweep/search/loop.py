@@ -98,10 +98,11 @@ class Coordinator:
         self._valued_by: MetricName = self.study.user_attrs.get(VALUED_BY, "accuracy")
         put_back(self.database, self._study_id)
 
-    def run(self, deadline: float = math.inf) -> SearchProgress:
+    def run(self, deadline: float = math.inf, goes_on: Callable[[], bool] = lambda: True) -> SearchProgress:
         """Train round after round until the budget is met, or no round may begin any more, by `time.monotonic`.
 
-        A search whose space holds finitely many candidates also ends when each has been trained.
+        Nor does one begin once `goes_on`, which is asked after each round, says no. A search whose space holds
+        finitely many candidates also ends when each has been trained.
         """
         while True:
             with self.seconds.spent_on("storage"), self._stored.reading() as study:
@@ -116,7 +117,7 @@ class Coordinator:
             progress = SearchProgress(len(positions), wanted, next(iter(ranked[score].dropna()), None), len(lacking))
             self.on_progress(progress)
             left = progress.trials - progress.finished
-            if (left <= 0 and not lacking) or time.monotonic() >= deadline:
+            if (left <= 0 and not lacking) or time.monotonic() >= deadline or not goes_on():
                 return progress
             if lacking:
                 self._train_again(lacking, again)

@@ -47,6 +47,10 @@ def _first(plan: Plan) -> Era:
     return Era(position=0, round=0, replicates=plan.search.replicates)
 
 
+def _with_replicates(plan: Plan, replicates: int) -> Plan:
+    return plan.model_copy(update={"search": plan.search.model_copy(update={"replicates": replicates})})
+
+
 def differs(before: SearchPlan, now: SearchPlan, names: tuple[str, ...]) -> bool:
     """Say whether any of these settings of a search has changed."""
     return any(getattr(before, name) != getattr(now, name) for name in names)
@@ -63,9 +67,20 @@ def has_grown(stored: StoredStudy, plan: Plan) -> bool:
         return more or differs(study.plan.search, plan.search, SPACE) or bool(find_lacking(study, plan))
 
 
-def grow(study: StudyReader, before: Plan, now: Plan) -> dict[str, Any]:
-    """Return the user attributes that a study with trials gets when its plan becomes `now`; none if it did not grow."""
+def first_era(replicates: int | None, plan: Plan) -> dict[str, Any]:
+    """Return the user attributes of a study that begins with so many run seeds; without a number, with the plan's."""
+    first = _first(plan).model_copy(update={"replicates": replicates})
+    return {GROWTH: [] if replicates in (None, plan.search.replicates) else [first.model_dump()]}
+
+
+def grow(study: StudyReader, before: Plan, now: Plan, replicates: int | None = None) -> dict[str, Any]:
+    """Return the user attributes that a study with trials gets when its plan becomes `now`; none if it did not grow.
+
+    `replicates` take the place of the plan's, as they did before where the last era has other ones.
+    """
     changed: dict[str, Any] = {}
+    before = _with_replicates(before, read_eras(study, before)[-1].replicates)
+    now = _with_replicates(now, replicates or now.search.replicates)
     if differs(before.search, now.search, PROPOSING) or before.recipes != now.recipes:
         *past, last = read_eras(study, before)
         positions = study.standings(aside=True)["position"].dropna()

@@ -25,7 +25,7 @@ from sweep.config.study_file import read_kept_plan
 from sweep.errors import BadInput
 from sweep.seeds import Stage, run_seeds
 from sweep.store.database import Database
-from sweep.store.growth import PROPOSING, grow
+from sweep.store.growth import GROWTH, PROPOSING, first_era, grow
 from sweep.store.optuna_schema import STUDY_SYSTEM
 from sweep.store.queries import VALUED_BY, StoredStudy
 from sweep.task import METRICS
@@ -36,15 +36,17 @@ if TYPE_CHECKING:
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
 # data are; the data's own digest shows whether they are the same.
-CHANGEABLE = {"search": {"trials"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
+CHANGEABLE = {"search": {"trials", "budget"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
 # And what may change where the study grows, `sweep.store.growth`: what comes next, never how a candidate is trained.
-GROWING = CHANGEABLE | {"search": {"trials", *PROPOSING}, "": {*CHANGEABLE[""], "recipes"}}
+GROWING = CHANGEABLE | {"search": {*CHANGEABLE["search"], *PROPOSING}, "": {*CHANGEABLE[""], "recipes"}}
 # Optuna itself cannot drop an attribute: an empty text in its place means that there is none.
 DROPPED = '""'
 
 
-def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study:
+def open_study(database: Database, plan: Plan, data_sha256: str, replicates: int | None = None) -> optuna.Study:
     """Load the plan's study, or make it with everything that traces it.
+
+    `replicates` are the run seeds of each candidate from now on, if they are fewer than the plan's for want of time.
 
     Raises:
         BadInput: if the stored study has trials from another plan or other data.
@@ -85,8 +87,10 @@ def open_study(database: Database, plan: Plan, data_sha256: str) -> optuna.Study
             raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
         with StoredStudy(database, plan.name).reading() as found:
             if found.plan is not None:
-                wanted = grow(found, found.plan, plan) | wanted  # before the plan, so that a run cut short tries again
+                # Before the plan, so that a run cut short tries again.
+                wanted = grow(found, found.plan, plan, replicates) | wanted
     else:
+        wanted |= first_era(replicates, plan) if replicates or GROWTH in kept else {}
         wanted |= {
             "data_sha256": data_sha256,
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},

@@ -212,6 +212,7 @@ class _Analysis:
                 class_rows=dict(zip(split.classes, split.class_rows, strict=True)),
                 warnings=split.warnings,
             ),
+            within=record.within,
         )
 
     def _tie(self, worthwhile: float) -> float:

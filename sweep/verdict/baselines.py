@@ -53,7 +53,7 @@ def tuning_plans(plan: Plan) -> dict[Role, Plan]:
     tables = plan.model_dump(mode="json", exclude={"baseline", "recipes"})
     plans = {}
     for role, values in fixed.items():
-        search = tables["search"] | values | {"schedules": {"constant": {}}}
+        search = tables["search"] | values | {"schedules": {"constant": {}}, "budget": None}
         name = f"{plan.name}.{SUFFIXES[role]}"
         if not re.fullmatch(NAME_PATTERN, name):
             raise BadInput("name", f"must leave room for `.{SUFFIXES[role]}` in 64 characters, got {plan.name!r}.")

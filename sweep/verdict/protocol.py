@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,20 +22,23 @@ from sweep.config.plan import Plan
 from sweep.data.rows import flat_rows, value_names
 from sweep.data.splitting import resplit
 from sweep.data.table import Split
-from sweep.errors import BadInput, StorageFailed
+from sweep.errors import BadInput
 from sweep.execution.batches import Trainer
 from sweep.search.finite import count_wanted
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
-from sweep.search.space import SearchSpace
 from sweep.seeds import Stage, run_seeds, split_seeds
-from sweep.stats.comparison import Allocation, Race, indistinguishable
+from sweep.stats.comparison import Allocation, Race
 from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
-from sweep.store.queries import Best, StoredStudy, StudyReader
+from sweep.store.queries import StoredStudy
 from sweep.store.study import open_study, read_documents, write_documents
-from sweep.task import METRICS, OF_THE_TARGET, MetricName, Task
+from sweep.task import OF_THE_TARGET, MetricName, Task
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
+from sweep.verdict.budget import TimeBudget
+from sweep.verdict.extent import Decision
+from sweep.verdict.finalists import contender_of, finalists, placed, ranked
 from sweep.verdict.record import (
+    BUDGET,
     DOSSIER,
     Basis,
     Contender,
@@ -47,7 +52,12 @@ from sweep.verdict.record import (
     is_made,
     read_record,
     scores,
+    searches_within,
 )
+from sweep.verdict.timing import CONFIRMATION, NEW_ROWS, RACE
+
+if TYPE_CHECKING:
+    import optuna
 
 PART = "sweep:part:"
 
@@ -60,6 +70,10 @@ class Part(Record):
     curves: tuple[MeanCurves, ...] = ()  # by candidate, on the study's own split
 
 
+class OutOfTime(Exception):
+    """The time was over before all of a part was trained."""
+
+
 @dataclass
 class Protocol:
     """Takes one study from nothing, or from wherever it was stopped, to its verdict.
@@ -69,6 +83,9 @@ class Protocol:
 
     Raises:
         BadInput: if the stored study is another one, or its name leaves no room for those of the baselines.
+
+    Attributes:
+        budget: what keeps the run within a time, if it has one.
     """
 
     database: Database
@@ -80,26 +97,71 @@ class Protocol:
     on_progress: Callable[[SearchProgress], None]
     seconds: Seconds = field(default_factory=Seconds)
     rules: Allocation = field(default_factory=Race)
+    budget: TimeBudget | None = None
 
     def __post_init__(self) -> None:
         """Refuse a stored study that is another one, before anything is trained."""
-        open_study(self.database, self.plan, self.split.dataset.sha256)
+        self._open(self.plan)
 
     def run(self, timeout_seconds: float | None = None, *, search_only: bool = False) -> bool:
         """Do what is left, and say whether all of it is done; no round and no stage begins after the timeout."""
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
-        for name, plan in searches(self.plan, search_only=search_only).items():
-            study = open_study(self.database, plan, self.split.dataset.sha256)
-            wanted = count_wanted(StoredStudy(self.database, plan.name), plan)
-            self.announce(name, wanted * plan.search.replicates)
-            searcher = Coordinator(self.database, study, plan, self.trainer, self.on_progress, self.seconds)
-            progress = searcher.run(deadline)
-            if progress.lacking or progress.finished < progress.trials:
+        for name in searches(self.plan, search_only=search_only):
+            if not self._search(name, deadline, search_only=search_only):
                 return False
         if search_only or is_made(self.database, self.plan):
             return True
         with self.seconds.spent_on("evidence"):
-            return self._examine(deadline)
+            try:
+                return self._examine(deadline)
+            except OutOfTime:
+                return False
+
+    def _search(self, name: str, deadline: float, *, search_only: bool) -> bool:
+        """Do what is left of a search, and say whether all of it is done, or all that its budget holds."""
+        budget = self.budget
+        if budget is not None:
+            budget.begin_search(name)
+            self._keep(budget.decision)
+        plan = searches_within(self.plan, self._decision, search_only=search_only)[name]
+        study = self._open(searches(self.plan, search_only=search_only)[name])
+        wanted = count_wanted(StoredStudy(self.database, plan.name), plan)
+
+        def progressed(progress: SearchProgress) -> None:
+            if budget is not None:
+                budget.searched(plan.search, progress.finished)
+            self.on_progress(progress)
+
+        self.announce(name, wanted * plan.search.replicates)
+        searcher = Coordinator(self.database, study, plan, self.trainer, progressed, self.seconds)
+        progress = searcher.run(deadline, budget.gate.is_open if budget else lambda: True)
+        if budget is None:
+            return not progress.lacking and progress.finished >= progress.trials
+        if time.monotonic() >= deadline:
+            return False
+        budget.end_search(name, progress.finished, progress.trials)
+        self._keep(budget.decision)
+        return progress.finished > 0
+
+    def _open(self, plan: Plan) -> optuna.Study:
+        """Open the study of a search, with the run seeds that were decided."""
+        replicates = None if self._decision is None else self._decision.extent.replicates
+        return open_study(self.database, plan, self.split.dataset.sha256, replicates)
+
+    @property
+    def _decision(self) -> Decision | None:
+        return None if self.budget is None else self.budget.decision
+
+    def _keep(self, decision: Decision) -> None:
+        write_documents(self.database, self._study_id, {BUDGET: decision.model_dump_json()})
+
+    def _begin(self, part: str) -> Plan:
+        """Begin a part after the searches; return the plan with the numbers that are decided for it."""
+        if self.budget is None:
+            return self.plan
+        self.budget.begin_part(part)
+        self._keep(self.budget.decision)
+        return self.budget.effective
 
     @cached_property
     def _study_id(self) -> int:
@@ -110,7 +172,8 @@ class Protocol:
         """Make the record and say so, or stop between two stages for want of time."""
         began = time.monotonic()
         before = read_record(StoredStudy(self.database, self.plan.name))
-        plans = {Role.WINNER: self.plan} | tuning_plans(self.plan)
+        plan = self._begin(RACE)
+        plans = {Role.WINNER: plan} | tuning_plans(plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
         groups[Role.CONSTANT] = self._constants(groups)
         raced = self._race(groups)
@@ -130,6 +193,7 @@ class Protocol:
             entries=tuple(tested),
             metric=self.plan.metric,
             seconds=time.monotonic() - began,
+            within=None if self._decision is None or self._decision.is_whole else self._decision,
         )
         with self.database.reading() as connection:
             parts = list(read_documents(connection, self._study_id, PART))
@@ -147,7 +211,7 @@ class Protocol:
         found = [
             *groups[Role.CONSTANT],
             *groups[Role.WINNER],
-            *(_contender(self.plan, trial) for trial in best if trial.record.by_seed(self.plan.metric)),
+            *(contender_of(self.plan, trial) for trial in best if trial.record.by_seed(self.plan.metric)),
             *groups.get(Role.RATE, ()),
             *(Contender.of(candidate) for candidate in reruns(self.plan)),
         ]
@@ -162,7 +226,8 @@ class Protocol:
         """
         metric, racing = self.plan.metric, {role: list(group) for role, group in groups.items()}
         lost: dict[Role, list[Contender]] = {role: [] for role in groups}
-        looks = self.rules.looks(run_seeds(Stage.SELECTION, self.plan.verdict.selection_seeds))
+        plan = self.plan if self.budget is None else self.budget.effective
+        looks = self.rules.looks(run_seeds(Stage.SELECTION, plan.verdict.selection_seeds))
         for number, seeds in enumerate(looks, start=1):
             unique = {contender.setting: contender for group in racing.values() for contender in group}
             everyone = list(unique.values())
@@ -178,7 +243,7 @@ class Protocol:
     def _confirm(self, first: int, winners: Mapping[Role, Contender]) -> list[Entry]:
         """Return winners and re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
         entries = [*winners.items(), *((Role.RERUN, Contender.of(candidate)) for candidate in reruns(self.plan))]
-        seeds = run_seeds(Stage.CONFIRMATION, self.plan.verdict.confirmation_seeds, first)
+        seeds = run_seeds(Stage.CONFIRMATION, self._begin(CONFIRMATION).verdict.confirmation_seeds, first)
         part = self._part("confirmation", "confirmation", [contender for _, contender in entries], seeds)
         return [
             Entry(role=role, contender=contender, confirmation=runs, curves=curves)
@@ -187,7 +252,7 @@ class Protocol:
 
     def _resplit(self, entries: Sequence[Entry]) -> tuple[list[Entry], NewRows]:
         """Return the entries with runs on re-splits of the rows, and what these re-splits are."""
-        verdict, own = self.plan.verdict, self.plan.split
+        verdict, own = self._begin(NEW_ROWS).verdict, self.plan.split
         numbers = split_seeds(verdict.splits, own.split_seed)
         try:
             found = resplit(self.split, own.kind, own.fraction, numbers, self.plan.metric)
@@ -195,6 +260,11 @@ class Protocol:
             return list(entries), NewRows(problem=str(error))
         splits, seeds = found.splits, run_seeds(Stage.NEW_ROWS, verdict.split_seeds)
         part = self._part("new rows", "new rows", [entry.contender for entry in entries], seeds, splits)
+        splits = dict(islice(splits.items(), len(part.runs)))
+        if self.budget is not None and len(splits) < len(found.splits):
+            self.budget.end_re_splits(len(splits))
+        if len(splits) < 2 <= len(found.splits):
+            return list(entries), NewRows(problem="the time budget was over before two of them")
         by_entry = zip(entries, zip(*part.runs, strict=True), strict=True)
         tested = [entry.model_copy(update={"new_rows": runs}) for entry, runs in by_entry]
         first = next(iter(splits.values()))
@@ -219,6 +289,7 @@ class Protocol:
     ) -> Part:
         """Return the part called `name` if it is kept and was asked so, or train and keep it.
 
+        Of the splits, only the first ones come that the time has held.
         Without `splits`, which come by their seed, it is trained on the study's own split.
         """
         settings = [(contender.schedule, contender.momentum, contender.nesterov) for contender in contenders]
@@ -231,115 +302,19 @@ class Protocol:
         candidates = [contender.candidate for contender in contenders]
         if splits is None:
             trained = dict(self.narrow.train(candidates, seeds))
+            if len(trained) < len(candidates):
+                raise OutOfTime
             by_split = [[trained[place] for place in range(len(candidates))]]
             curves = tuple(map(MeanCurves.of, by_split[0]))
         else:
             trained_on = dict(self.narrow.train_on(list(splits.values()), candidates, seeds))
-            by_split, curves = [trained_on[place] for place in range(len(splits))], ()
+            by_split, curves = (
+                [trained_on[place] for place in takewhile(trained_on.__contains__, range(len(splits)))],
+                (),
+            )
         part = Part(asked=asked, runs=tuple(tuple(map(Runs.of, outcomes)) for outcomes in by_split), curves=curves)
         write_documents(self.database, self._study_id, {PART + name: part.model_dump_json()})
         return part
-
-
-def finalists(database: Database, plan: Plan) -> list[Contender]:
-    """Return who races for the plan's study, best first by the search's ranking.
-
-    They are the `verdict.finalists` best candidates, each once, and of the schedules whose best trial is within noise
-    of the very best one, as many more at most; the simplest of them races in any case. A search that others filled may
-    hold trials without a schedule to train again, or without the score of each run: these take no part.
-
-    Raises:
-        StorageFailed: if no trial has runs that could be compared.
-    """
-    with StoredStudy(database, plan.name).reading() as study:
-        found = best_candidates(study, plan.verdict.finalists), [each.best for each in study.best_of_each_schedule()]
-    metric = plan.metric
-    best, families = ([trial for trial in group if trial.schedule and trial.record.by_seed(metric)] for group in found)
-    if not best:
-        raise StorageFailed(f"the study `{plan.name}` has no trial whose runs can be compared.")
-    racing = [_contender(plan, trial) for trial in best]
-    seen = [trial.params for trial in best]
-    others = [_contender(plan, trial) for trial in within_noise(families, metric) if trial.params not in seen]
-    few, rest = others[: plan.verdict.finalists], others[plan.verdict.finalists :]
-    simplest = min(others, key=lambda each: each.complexity, default=None)
-    return racing + few + [each for each in rest if each is simplest]
-
-
-def best_candidates(study: StudyReader, number: int) -> list[Best]:
-    """Return the best trials of `number` different candidates, best first; of equal ones the one with the most runs."""
-    top = number
-    while True:
-        found, groups = study.best_trials(top), list[list[Best]]()
-        for trial in found:
-            same = next((group for group in groups if group[0].params == trial.params), None)
-            if same is None:
-                groups.append([trial])
-            else:
-                same.append(trial)
-        if len(groups) >= number or len(found) < top:
-            return [max(group, key=lambda trial: len(trial.record.runs)) for group in groups[:number]]
-        top *= 2
-
-
-def within_noise(ranked: list[Best], metric: MetricName) -> list[Best]:
-    """Return the trials that cannot be told from the first by the run seeds that all of them share.
-
-    Trials of a study that has grown may have different numbers of runs; one that shares fewer than two seeds with the
-    first cannot be compared, unless both have one run.
-    """
-    by_trial = [(trial, trial.record.by_seed(metric)) for trial in ranked]
-    first = by_trial[0][1].keys() if by_trial else set[int]()
-    peers = [each for each in by_trial if len(first & each[1].keys()) >= min(2, len(first))]
-    shared = sorted(set(first).intersection(*(by_seed for _, by_seed in peers)))
-    if len(shared) < 2:
-        return [trial for trial, _ in (peers if len(first) < 2 else peers[:1])]
-    table = np.array([[by_seed[seed] for seed in shared] for _, by_seed in peers], np.float64)
-    return [peers[place][0] for place in indistinguishable(METRICS[metric].gains(table))]
-
-
-def _contender(plan: Plan, trial: Best) -> Contender:
-    runs = Runs(
-        run_seeds=tuple(run.run_seed for run in trial.record.runs),
-        correct=trial.record.correct,
-        log_losses=tuple(run.log_loss for run in trial.record.runs if trial.record.correct),
-        diverged=trial.record.diverged or 0,
-        class_correct=trial.record.class_correct,
-        scores=trial.record.scores,
-    )
-    found = {"study": plan.name, "trial": trial.trial, "params": trial.params}
-    return Contender.of(SearchSpace(plan.search).read_candidate(trial), **found, search=runs)
-
-
-def placed(contenders: Sequence[Contender], metric: MetricName) -> list[Contender]:
-    """Return who stayed in the race to its end, the winner first.
-
-    Right rows saturate, and a setting that fails once in a hundred runs may not have failed yet. So those that cannot
-    be told from the one with the most are placed by log-loss, which shows both.
-    """
-    level = set(indistinguishable(scores(contenders, metric))) if metric == "accuracy" else set()
-    equals = [contender for place, contender in enumerate(contenders) if place in level]
-    others = [contender for place, contender in enumerate(contenders) if place not in level]
-    return ranked(equals, "log_loss") + ranked(others, metric)
-
-
-def ranked(contenders: Sequence[Contender], metric: MetricName) -> list[Contender]:
-    """Return contenders that raced, best first; of equal scores the one with the lower training loss at its end.
-
-    One that ran longer comes before one that left earlier, and where there is no worst score, one without diverged runs
-    before one with any.
-    """
-    known, tie_breaker = METRICS[metric], METRICS[METRICS[metric].tie_breaker]
-
-    def standing(contender: Contender) -> tuple[float, ...]:
-        runs = contender.selection
-        assert runs is not None  # everybody was in the first look
-        loss = tie_breaker.mean(runs.by_metric(tie_breaker.name, 1))
-        if metric == "accuracy":
-            return -len(runs.run_seeds), -runs.correct_mean, loss
-        mean, behind = known.mean(runs.by_metric(metric, 1)), known.worst is None and runs.diverged > 0
-        return -len(runs.run_seeds), behind, -mean if known.rises else mean, loss, -runs.correct_mean
-
-    return sorted(contenders, key=standing)
 
 
 def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:

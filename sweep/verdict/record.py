@@ -24,11 +24,12 @@ from sweep.store.queries import SET_ASIDE, StoredStudy
 from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role, searches
+from sweep.verdict.extent import Decision, Extent
 
 if TYPE_CHECKING:
     from sweep.execution.batches import Outcome
 
-DOSSIER = "sweep:dossier"
+DOSSIER, BUDGET = "sweep:dossier", "sweep:budget"
 
 
 class Record(BaseModel):
@@ -279,6 +280,7 @@ class VerdictRecord(Record):
     entries: tuple[Entry, ...]  # the confirmed: winner, tuned constant, tuned rate if there is one, re-runs
     metric: MetricName
     seconds: float  # time spent on it, without the searches
+    within: Decision | None = None  # the time budget that it was made within, unless that held the whole study
 
     def is_current(self, database: Database, plan: Plan) -> bool:
         """Say whether nothing has changed under the record."""
@@ -333,26 +335,54 @@ def read_record(stored: StoredStudy) -> VerdictRecord | None:
 
 
 def is_made(database: Database, plan: Plan) -> bool:
-    """Say whether the study has a verdict that nothing has changed under."""
+    """Say whether the study has a verdict that nothing has changed under, as large as the plan's budget allows."""
     found = read_record(StoredStudy(database, plan.name))
-    return found is not None and found.is_current(database, plan)
+    if found is None or not found.is_current(database, plan):
+        return False
+    return found.within is None or (found.within.seconds, found.within.whole) == (plan.search.budget, Extent.of(plan))
+
+
+def read_decision(database: Database, plan: Plan) -> Decision | None:
+    """Return what an earlier run has decided within the same budget as the plan's; None if there was none."""
+    stored = StoredStudy(database, plan.name)
+    if plan.search.budget is None or not stored.count_finished():
+        return None
+    with stored.reading() as study:
+        kept = read_documents(study.connection, study.study_id, BUDGET).get(BUDGET)
+    if kept is None:
+        return None
+    found = Decision.model_validate_json(kept)
+    return found if (found.seconds, found.whole) == (plan.search.budget, Extent.of(plan)) else None
+
+
+def searches_within(plan: Plan, decision: Decision | None, *, search_only: bool) -> dict[str, Plan]:
+    """Return the plan of each search, as `searches` does, with the numbers that were decided within a budget."""
+    if decision is None:
+        return searches(plan, search_only=search_only)
+    found = searches(decision.extent.applied(plan), search_only=search_only)
+    return {
+        name: each.model_copy(update={"search": each.search.model_copy(update={"trials": most})})
+        if (most := min(each.search.trials, decision.searched.get(name, each.search.trials))) < each.search.trials
+        else each
+        for name, each in found.items()
+    }
 
 
 def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
     """Say whether anything is left to train."""
-    plans = searches(plan, search_only=search_only).values()
-    stored = [(StoredStudy(database, searched.name), searched) for searched in plans]
     left = any(
         study.count_finished() < count_wanted(study, searched) or has_grown(study, searched)
-        for study, searched in stored
+        for study, searched in _stored(database, plan, search_only=search_only)
     )
     return left or not (search_only or is_made(database, plan))
 
 
-def trials_left(database: Database, plan: Plan, *, search_only: bool) -> dict[str, int]:
-    """Return how many candidates each search has to train yet, by its name."""
-    found = {}
-    for name, searched in searches(plan, search_only=search_only).items():
-        stored = StoredStudy(database, searched.name)
-        found[name] = max(0, count_wanted(stored, searched) - stored.count_finished())
-    return found
+def count_searched(database: Database, plan: Plan, *, search_only: bool) -> dict[str, int]:
+    """Return how many candidates each search has, by its name."""
+    plans = searches(plan, search_only=search_only)
+    return {name: StoredStudy(database, searched.name).count_finished() for name, searched in plans.items()}
+
+
+def _stored(database: Database, plan: Plan, *, search_only: bool) -> list[tuple[StoredStudy, Plan]]:
+    plans = searches_within(plan, read_decision(database, plan), search_only=search_only).values()
+    return [(StoredStudy(database, searched.name), searched) for searched in plans]

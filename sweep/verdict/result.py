@@ -14,6 +14,7 @@ from sweep.model import Answer
 from sweep.stats.estimate import Dispersion, Effect, Optimism
 from sweep.stats.verdict import Judgement, Question, Unit, Word
 from sweep.task import MetricName
+from sweep.verdict.extent import Decision
 
 
 class Unresolved(Answer):
@@ -191,6 +192,7 @@ class Verdict(Answer):
         at_an_end: what lies at an end of its range.
         split: the study's own.
         resplits: what the re-splits are, unless they are stratified draws.
+        within: how much of the study it rests on, if a time budget did not hold all of it.
     """
 
     study: str
@@ -223,6 +225,7 @@ class Verdict(Answer):
     at_an_end: tuple[str, ...]
     split: SplitAnswer
     resplits: str = ""
+    within: Decision | None = None
 
     @property
     def unit(self) -> Unit:
@@ -240,10 +243,12 @@ class Verdict(Answer):
         new, first = self.on_new_rows, () if self.finding is None else (self.finding.sentence,)
         without = f"On new rows: not resolved. There are no re-splits: {getattr(new, 'problem', None)}"
         told = new.sentence if isinstance(new, Judgement) else without
+        within = () if self.within is None else (f"Within a time {self.within.told}.",)
         return (
             *first,
             self.on_these_rows.sentence,
             f"{told} The re-splits are {self.resplits}." if self.resplits else told,
+            *within,
         )
 
     @property

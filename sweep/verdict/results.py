@@ -19,7 +19,8 @@ from sweep.space import Value
 from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord
 from sweep.task import METRICS, MetricName
-from sweep.verdict.record import read_record
+from sweep.verdict.extent import Decision
+from sweep.verdict.record import read_decision, read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
 
@@ -119,6 +120,7 @@ class StatusAnswer(Answer):
         verdict: whether it is made, and whether it still holds.
         candidates_per_second: the pace of the last hundred finished trials.
         seconds_left: of the search, while it is running.
+        within: how much of the study was decided for within a time budget, if the last run had one.
     """
 
     study: str
@@ -129,6 +131,7 @@ class StatusAnswer(Answer):
     verdict: VerdictState
     candidates_per_second: float | None = None
     seconds_left: float | None = None
+    within: Decision | None = None
 
 
 class ListedTrial(TrialFacts):
@@ -230,6 +233,7 @@ def read_status(stored: StoredStudy) -> StatusAnswer:
         verdict=verdict,
         candidates_per_second=found.rate,
         seconds_left=left / found.rate if running and left is not None and found.rate else None,
+        within=None if plan is None else read_decision(stored.database, plan),
     )
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from sweep.config.plan import Plan, SearchPlan
 from sweep.engines.spec import Choice, Shape
 from sweep.schedules import Timeline
+from sweep.search.finite import FiniteSpace
 from sweep.verdict.baselines import reruns, searches
+from sweep.verdict.extent import told_seconds
 
 RACE, CONFIRMATION, NEW_ROWS = "race", "confirmation", "new rows"
 
@@ -72,21 +74,22 @@ class Pace:
         return rounds * whole + (self.seconds(self.shape(last), last, search.replicates) if last else 0.0)
 
 
-def time_plan(plan: Plan, trials: Mapping[str, int], pace: Pace, *, search_only: bool) -> list[Part]:
+def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: bool) -> list[Part]:
     """Return the parts of a run in their order, of its searches those that are left.
 
     The race is counted as if everybody was in it who may be, and nobody left it early.
 
     Args:
         plan: the study's plan.
-        trials: candidates that each search has to train yet, by its name.
+        done: candidates that each search has already, by its name.
         pace: of the trainings.
         search_only: whether nothing follows the main search.
     """
     every, verdict, narrow = searches(plan, search_only=search_only), plan.verdict, pace.narrow
     parts = []
     for name, each in every.items():
-        count = trials[name]
+        size = FiniteSpace(each.search).size
+        count = max(0, min(each.search.trials, size or each.search.trials) - done.get(name, 0))
         parts.append(Part(name, count * each.search.replicates, pace.search_seconds(each.search, count)))
     if search_only:
         return parts
@@ -139,17 +142,3 @@ def told_engine(choice: Choice, parts: Sequence[Part], workers: int, begun_secon
 def told_parts(parts: Sequence[Part]) -> str:
     """Return the parts with their trainings and times, in one line."""
     return ", ".join(f"{part.name} {part.trainings:,} in {told_seconds(part.seconds)}" for part in parts)
-
-
-def told_seconds(seconds: float) -> str:
-    """Return a duration to two digits.
-
-    >>> [told_seconds(each) for each in (4.2, 95, 1000, 7800)]
-    ['4 s', '95 s', '17 min', '2 h 10 min']
-    """
-    if seconds < 120:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes < 6000 else f"{minutes // 60:,} h"

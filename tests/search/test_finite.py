@@ -14,7 +14,7 @@ from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import tuning_plans
-from sweep.verdict.protocol import finalists
+from sweep.verdict.finalists import finalists
 from sweep.verdict.record import work_left
 from sweep.verdict.results import read_status
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened

@@ -10,7 +10,7 @@ from sweep.errors import StorageFailed
 from sweep.store.database import Database
 from sweep.store.queries import Best
 from sweep.store.trials import TrialRecord
-from sweep.verdict.protocol import finalists, within_noise
+from sweep.verdict.finalists import finalists, within_noise
 from sweep.verdict.record import Contender
 from tests.fakes import make_coordinator, make_plan
 from tests.protocols import few

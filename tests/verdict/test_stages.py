@@ -12,7 +12,8 @@ from sweep.candidate import from_params
 from sweep.data.splitting import split_tail
 from sweep.data.table import Dataset, Split
 from sweep.task import MetricName
-from sweep.verdict.protocol import placed, ranked, split_facts
+from sweep.verdict.finalists import placed, ranked
+from sweep.verdict.protocol import split_facts
 from sweep.verdict.record import Contender, MeanCurves, Runs, scores
 from tests.fakes import CLOCK, ROWS, outcome_of
 from tests.protocols import made_dataset
