@@ -85,6 +85,9 @@ class RunListener:
     def under_way(self, trainings: float) -> None:
         """Note how many trainings' worth of unfinished ones is done."""
 
+    def noted(self, notice: str) -> None:
+        """Note what a user should know of the trainers: that one was killed, or that tiles are smaller."""
+
     def searched(self, progress: SearchProgress) -> None:
         """Note where a search stands after a round."""
 
@@ -335,7 +338,8 @@ def _pool(plan: Plan, workers: int | None, listener: RunListener, *, keep_progra
 
     cache = default_cache() if keep_programs else CompileCache(None)
     backend = first_backend(plan.model.is_hidden_layer, plan.training.wanted)
-    return Pool(workers or default_workers(), cache, backend=backend, on_shares=listener.under_way)
+    count, shares, notice = workers or default_workers(), listener.under_way, listener.noted
+    return Pool(count, cache, backend=backend, on_shares=shares, on_notice=notice)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,18 @@ class Conflict(BadInput):
 
 class TrainingFailed(SweepError):
     """A trainer could not train what it was given."""
+
+
+class OutOfMemory(TrainingFailed):
+    """A trainer ran out of memory, or was killed as the system kills where memory runs out."""
+
+    @classmethod
+    def told_by(cls, error: BaseException) -> Self | None:
+        """Return what an error says if it is about memory: Python's own, or one of TensorFlow or XLA."""
+        kind, text = type(error).__name__, str(error)
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text and kind != "ResourceExhaustedError":
+            return None
+        return cls(f"a trainer ran out of memory: {text.splitlines()[0].rstrip('.') if text else kind}")
 
 
 class StorageFailed(SweepError):

@@ -284,6 +284,10 @@ class RunProgress(RunListener):
         self.interruption.check()
         self.view.draw(self.now.model_copy(update={"done": self.now.done + int(trainings)}))
 
+    def noted(self, notice: str) -> None:
+        """Print it."""
+        self.console.print(f"note: {notice}.")
+
     def searched(self, progress: SearchProgress) -> None:
         """Show how far a search is after a round."""
         assert self._plan is not None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +19,18 @@ from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import compile_model, initial_state, training_rows
 from sweep.engines.keras_program import Course, KerasProgram, Members, Progress, Rows
 from sweep.engines.scoring import class_shares, right_rows, scores_of
-from sweep.engines.spec import Curves, Float32, Job, Shape, Tell, TrainingSpec, batch_orders, in_silence, next_orders
+from sweep.engines.spec import (
+    Curves,
+    Float32,
+    Job,
+    Shape,
+    Tell,
+    TrainingSpec,
+    batch_orders,
+    in_silence,
+    next_orders,
+    train_divided,
+)
 from sweep.engines.steering import MONITORS, Table, Watching
 from sweep.schedules import closed_loop_class
 
@@ -67,15 +77,7 @@ class KerasPopulation:
         shape = self.fitting(job)
         if shape == job.shape:
             return self.train_with_weights(job, tell)[0]
-        divided = job.divided(shape)
-        done, size = count(), len(divided) * len(divided[0])
-
-        def trained(part: Job) -> Curves:
-            before = next(done)
-            return self.train_with_weights(part, lambda share: tell((before + share) / size))[0]
-
-        groups = [[trained(part) for part in parts] for parts in divided]
-        return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
+        return train_divided(job, shape, lambda part, told: self.train_with_weights(part, told)[0], tell)
 
     def fitting(self, job: Job) -> Shape:
         """Return the largest shape within the job's whose program, as compiled, fits the memory."""
@@ -83,8 +85,7 @@ class KerasPopulation:
         if key not in self._fitting:
             shape = job.shape.within_memory(int(self.study.model.count_params()))
             while shape != Shape(1, 1) and self._memory(job, shape) > TILE_BYTES:
-                wide = shape.candidates > 1
-                shape = Shape(-(-shape.candidates // 2), shape.seeds) if wide else Shape(1, -(-shape.seeds // 2))
+                shape = shape.halved
             self._fitting[key] = shape
         return self._fitting[key]
 

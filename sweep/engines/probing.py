@@ -12,7 +12,7 @@ from sweep.engines.compiled import said
 from sweep.engines.keras_fit import PREDICTED_ROWS
 from sweep.engines.keras_models import batches, check_training, compile_model
 from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Shape, TrainingSpec
-from sweep.errors import BadInput
+from sweep.errors import BadInput, OutOfMemory
 
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
 FASTEST_TRAINING = 0.02  # and a training, of what a population takes to be compiled: it compiles in each
@@ -49,6 +49,8 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         except BadInput:
             raise
         except Exception as error:
+            if OutOfMemory.told_by(error):
+                raise
             if asked.wanted == "population":
                 check_training(spec)
                 raise BadInput(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -163,6 +163,21 @@ class Shape:
     candidates: int
     seeds: int
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.candidates} x {self.seeds}"
+
+    @property
+    def halved(self) -> Shape:
+        """The next smaller shape: half the candidates, or, of one, half the run seeds; one member is the smallest."""
+        if self.candidates > 1:
+            return Shape(-(-self.candidates // 2), self.seeds)
+        return Shape(1, -(-self.seeds // 2))
+
+    def within(self, other: Shape | None) -> Shape:
+        """Return the part of it that lies in another one."""
+        return self if other is None else Shape(min(self.candidates, other.candidates), min(self.seeds, other.seeds))
+
     def within_memory(self, weights: int) -> Shape:
         """Return the largest shape inside this one whose members fit `MEMORY_BYTES`; at least one member does."""
         members = max(1, MEMORY_BYTES // (BYTES_PER_WEIGHT * weights))
@@ -174,13 +189,15 @@ class Shape:
 class Job:
     """Candidates and run seeds for an engine to train, each with each; a few kilobytes when it is sent.
 
-    The engine makes the tables of rates itself, and fills `shape` up with members whose curves are dropped.
+    The engine makes the tables of rates itself, and fills `shape` up with members whose curves are dropped. `tile` is
+    the largest shape that may be trained at once, where memory ran out before.
     """
 
     spec: TrainingSpec
     candidates: tuple[Candidate, ...]
     run_seeds: tuple[int, ...]
     shape: Shape
+    tile: Shape | None = None
 
     def blocks(self, bytes_per_member: int) -> list[Block]:
         """Cut the members that are asked for into blocks within a share of the memory; a block has one at least."""
@@ -201,7 +218,7 @@ class Job:
         """Return jobs of a smaller shape, by candidates and then by run seeds."""
         by_seeds = cut(self.run_seeds, shape.seeds)
         return [
-            [replace(self, candidates=group, run_seeds=part, shape=shape) for part in by_seeds]
+            [replace(self, candidates=group, run_seeds=part, shape=shape, tile=None) for part in by_seeds]
             for group in cut(self.candidates, shape.candidates)
         ]
 
@@ -352,8 +369,21 @@ BY_RUN = tuple(each.name for each in fields(Curves) if each.name not in ("second
 Tell: TypeAlias = Callable[[float], None]
 
 
-def in_silence(share: float) -> None:
+def in_silence(told: object) -> None:
     """Tell nobody."""
+
+
+def train_divided(job: Job, shape: Shape, train: Callable[[Job, Tell], Curves], tell: Tell) -> Curves:
+    """Train a job in parts of a smaller shape, one after the other, and put their curves together."""
+    divided, done = job.divided(shape), count()
+    size = len(divided) * len(divided[0])
+
+    def trained(part: Job) -> Curves:
+        before = next(done)
+        return train(part, lambda share: tell((before + share) / size))
+
+    groups = [[trained(part) for part in parts] for parts in divided]
+    return Curves.joined([Curves.joined(parts, axis=1) for parts in groups], axis=0)
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from statistics import fmean
 from sweep.candidate import from_params
 from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput
-from sweep.execution.batches import tile_shape
+from sweep.execution.batches import GENERAL, tile_shape
 from sweep.execution.local import Pool
 
 
@@ -50,7 +50,10 @@ def choose_engine(
         return agreed(pool.ask_all(Probe(job)))
     pool.use("jax")
     try:
-        return agreed(pool.ask_all(Probe(job, wanted)))
+        found = agreed(pool.ask_all(Probe(job, wanted)))
+        if found.engine == "population" and found.shape != GENERAL:
+            pool.on_notice(f"tiles of {GENERAL} candidates x run seeds do not fit the memory for one; {found.shape} do")
+        return found
     except BadInput as failed:
         if wanted == "population" or spec.architecture.build is None:
             raise

@@ -5,25 +5,40 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import IO, Self, cast, overload
 
 from sweep.data.table import Dataset
-from sweep.engines.spec import Backend, Choice, Curves, Job, Look, ModelForm, Probe, Share, TrainingSpec, in_silence
-from sweep.errors import BadInput, SweepError, TrainingFailed
+from sweep.engines.spec import (
+    Backend,
+    Choice,
+    Curves,
+    Job,
+    Look,
+    ModelForm,
+    Probe,
+    Shape,
+    Share,
+    TrainingSpec,
+    in_silence,
+)
+from sweep.errors import BadInput, OutOfMemory, SweepError, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.compile_cache import CompileCache, default_cache
 from sweep.execution.worker import DatasetFile, JobWriter
 
+Answer = Curves | Choice | ModelForm | Share
 TRIES = 3
 STOP_SECONDS = 5.0
+CLOSED_SECONDS = 1.0  # that a process may live on when its pipe is closed
 
 
 @dataclass(eq=False)
@@ -44,7 +59,7 @@ class WorkerProcess:
             self.pipe.send_bytes(content.getbuffer())
         self.spec = job.spec
 
-    def receive(self) -> Curves | Choice | ModelForm | Share | None:
+    def receive(self) -> Answer | None:
         """Return what the process sent, or None if it is dead; raise what it raised."""
         try:
             answer = self.pipe.recv()
@@ -53,9 +68,21 @@ class WorkerProcess:
         if isinstance(answer, SweepError):
             self.spec = None  # it may not have it
             raise answer
-        if not isinstance(answer, Curves | Choice | ModelForm | Share):
+        if not isinstance(answer, Answer):
             raise TrainingFailed(f"a trainer answered with {type(answer).__name__}.")
         return answer
+
+    def end(self) -> TrainingFailed:
+        """Wait until the process, whose pipe is closed, has ended; return how."""
+        try:
+            code = self.process.wait(CLOSED_SECONDS)
+        except subprocess.TimeoutExpired:  # a closed pipe without an exit is no use either
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+            return TrainingFailed("with its pipe closed")
+        if code == -signal.SIGKILL:
+            return OutOfMemory("a trainer was killed, as the system does where memory runs out")
+        return TrainingFailed(f"with exit code {code}. {self.last_line()}".rstrip())
 
     def last_line(self) -> str:
         """Return the last line that it printed."""
@@ -69,7 +96,8 @@ class WorkerProcess:
 class Pool:
     """`workers` single-thread trainer processes, started at once and kept until `close`.
 
-    `on_shares` gets the trainings that running jobs are worth by what they have done so far.
+    `on_shares` gets the trainings that running jobs are worth by what they have done so far, `on_notice` what a user
+    should know. A trainer that ran out of memory, or was killed, halves the tiles of all jobs from there on.
     """
 
     workers: int
@@ -77,9 +105,11 @@ class Pool:
     command: Sequence[str] = (sys.executable, "-m", worker.__name__)
     backend: Backend = "tensorflow"
     on_shares: Callable[[float], None] = in_silence
+    on_notice: Callable[[str], None] = in_silence
     restarts: int = field(default=0, init=False)
     _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
     _datasets: DatasetFile | None = field(default=None, init=False)
+    _tile: Shape | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         self._fill_up()
@@ -98,7 +128,8 @@ class Pool:
 
         A job is taken from `jobs` when a trainer is free for it. A trainer is sent a spec only if it is another object
         than that of the job before, so let jobs share it.
-        `TrainingFailed` says that a job raised an error, or killed its trainer three times.
+        `TrainingFailed` says that a job raised an error, or killed its trainer three times; where memory runs out, the
+        tiles are halved before.
         """
         datasets, coming, numbered = self._fill_up(), enumerate(jobs), dict[int, Job]()
         waiting, tries, shares = deque[int](), Counter[int](), dict[int, float]()
@@ -111,6 +142,7 @@ class Pool:
                     if trainer.busy is None and waiting:
                         trainer.busy = waiting.popleft()
                         tries[trainer.busy] += 1
+                        numbered[trainer.busy] = replace(numbered[trainer.busy], tile=self._tile)
                         trainer.send(numbered[trainer.busy], datasets)
                 if not self._busy():
                     return
@@ -118,7 +150,11 @@ class Pool:
                 for pipe in wait(list(busy)):
                     number, trainer = busy[cast(Connection, pipe)]
                     trainer.busy = None
-                    answer = trainer.receive()
+                    answer: Answer | OutOfMemory | None
+                    try:
+                        answer = trainer.receive()
+                    except OutOfMemory as caught:
+                        answer = caught
                     if isinstance(answer, Share):
                         trainer.busy, job = number, numbered[number]
                         shares[number] = answer.done * len(job.candidates) * len(job.run_seeds)
@@ -129,7 +165,8 @@ class Pool:
                         del numbered[number]
                         yield number, answer
                     else:
-                        self._replace(trainer, retry=tries[number] < TRIES)
+                        error = answer if isinstance(answer, OutOfMemory) else trainer.end()
+                        self._replace(trainer, numbered[number], error, tries[number])
                         waiting.appendleft(number)
         finally:
             self._end([trainer for _, trainer in self._busy()])
@@ -158,7 +195,10 @@ class Pool:
         """
         datasets, trainer = self._fill_up(), self._trainers[0]
         trainer.send(question, datasets)
-        return self._answer(trainer, question)
+        try:
+            return self._answer(trainer, question)
+        except OutOfMemory as error:
+            raise _of_the_model(error, question) from error
 
     def ask_all(self, question: Probe) -> list[Choice]:
         """Return the choice of every trainer, made at the same time, so that each measures what all of them leave it.
@@ -177,18 +217,22 @@ class Pool:
                 failed.append(error)
             else:
                 found += [answer] if isinstance(answer, Choice) else []
+        if failed and isinstance(failed[0], OutOfMemory):
+            self._end([trainer for trainer in trainers if trainer in self._trainers])
+            if self._halve(question.job, failed[0]):
+                (first, *_), *_ = question.job.divided(question.job.shape.halved)
+                return self.ask_all(replace(question, job=first))
         if failed:
-            raise failed[0]
+            raise _of_the_model(failed[0], question)
         return found
 
     def _answer(self, trainer: WorkerProcess, question: Probe | Look) -> Choice | ModelForm:
         answer = trainer.receive()
         if isinstance(answer, Choice | ModelForm):
             return answer
-        code, line = trainer.process.wait(STOP_SECONDS), trainer.last_line()
+        error = trainer.end()
         self._end([trainer])
-        reason = f"a trainer died of the model, with exit code {code}. {line}".rstrip()
-        raise BadInput("model.build", reason) if question.spec.architecture.build else TrainingFailed(reason)
+        raise error if isinstance(error, OutOfMemory) else _of_the_model(error, question)
 
     def _busy(self) -> list[tuple[int, WorkerProcess]]:
         return [(trainer.busy, trainer) for trainer in self._trainers if trainer.busy is not None]
@@ -216,14 +260,26 @@ class Pool:
             trainer.process.wait(STOP_SECONDS)
             trainer.log.close()
 
-    def _replace(self, dead: WorkerProcess, *, retry: bool) -> None:
-        dead.process.kill()  # a closed pipe without an exit is no use either
-        code, said = dead.process.wait(STOP_SECONDS), dead.last_line()
+    def _replace(self, dead: WorkerProcess, job: Job, error: TrainingFailed, tries: int) -> None:
         self._end([dead])
-        if not retry:
-            raise TrainingFailed(f"a trainer died {TRIES} times on one tile, last with exit code {code}. {said}")
+        if isinstance(error, OutOfMemory):
+            if not self._halve(job, error) and tries >= TRIES:
+                raise OutOfMemory(f"a training alone, 1 x 1, takes more memory than there is: {error}")
+        elif tries >= TRIES:
+            raise TrainingFailed(f"a trainer died {TRIES} times on one tile, last {error}")
         self.restarts += 1
         self._fill_up()
+
+    def _halve(self, job: Job, error: OutOfMemory) -> bool:
+        """Halve the tiles from here on, and say so; return whether the job can be tried in smaller ones."""
+        tried = job.shape.within(job.tile)
+        if self._tile is not None and tried.within(self._tile) != tried:
+            return True  # another trainer failed just before
+        if tried == Shape(1, 1):
+            return False
+        self._tile = tried.halved
+        self.on_notice(f"{error}; from here on tiles of {self._tile} candidates x run seeds, not {tried}")
+        return True
 
     def _start(self, datasets: int) -> WorkerProcess:
         ours, theirs = socket.socketpair()
@@ -239,3 +295,11 @@ class Pool:
                 stderr=log,
             )
         return WorkerProcess(process, Connection(ours.detach()), log)
+
+
+def _of_the_model(error: SweepError, question: Probe | Look) -> SweepError:
+    """Return the error as one of the user's function, if a trainer died of that."""
+    build = question.spec.architecture.build
+    if build is None or not isinstance(error, TrainingFailed):
+        return error
+    return BadInput("model.build", f"a trainer died while it tried `{build}`: {error}")

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from sweep.data.rows import mapped
 from sweep.data.table import Dataset
-from sweep.engines.spec import Backend, Choice, Engine, Job, Look, ModelForm, Probe, Share, TrainingSpec
-from sweep.errors import SweepError, TrainingFailed
+from sweep.engines.spec import Backend, Choice, Engine, Job, Look, ModelForm, Probe, Share, TrainingSpec, train_divided
+from sweep.errors import OutOfMemory, SweepError, TrainingFailed
 from sweep.execution.compile_cache import FLAG
 
 # One thread a process: two such processes beat one with two threads by a quarter (tests/bench/README.md).
@@ -184,11 +184,20 @@ def serve(pipe: Any, jobs: JobReader) -> None:
                 answer, engine = choose(asked)
             else:
                 engine = engine_for(asked.spec, engine)
-                answer = engine.train(asked, lambda share: send(pipe, Share(share)))
+                shape = asked.shape.within(asked.tile)
+
+                def tell(share: float) -> None:
+                    send(pipe, Share(share))
+
+                if shape == asked.shape:
+                    answer = engine.train(asked, tell)
+                else:
+                    answer = train_divided(asked, shape, engine.train, tell)
         except SweepError as error:
             answer = error
         except Exception as error:
-            answer = TrainingFailed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            said = str(error).splitlines()[0] if str(error) else ""
+            answer = OutOfMemory.told_by(error) or TrainingFailed(f"{type(error).__name__}: {said}")
         send(pipe, answer)
 
 

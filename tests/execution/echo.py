@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,12 @@ class EchoEngine:
             case "fatal:model":
                 os.write(2, b"out of memory\n")
                 os._exit(7)
+            case "hungry:model" if job.shape.candidates * job.shape.seeds > 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "greedy:model" if job.shape.candidates * job.shape.seeds > 4:
+                raise MemoryError
+            case "insatiable:model":
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 100000000000 bytes.")
         time.sleep(0.01)
         split, epochs = job.spec.split, np.arange(job.spec.epochs)
         rates = np.array([candidate.schedule.learning_rate for candidate in job.candidates])[:, None, None]

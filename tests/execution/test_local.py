@@ -19,7 +19,7 @@ import pytest
 from sweep.candidate import Candidate
 from sweep.data.table import Split
 from sweep.engines.spec import Architecture, Curves, Job, Shape, TrainingSpec
-from sweep.errors import BadInput, TrainingFailed
+from sweep.errors import BadInput, OutOfMemory, TrainingFailed
 from sweep.execution import worker
 from sweep.execution.batches import BatchTrainer, Outcome
 from sweep.execution.compile_cache import CompileCache
@@ -72,21 +72,26 @@ def test_a_real_trainers_process_shape_and_kept_programs_and_a_kill_change_no_bi
     """The only processes here that load TensorFlow."""
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     alone = train(really, small, candidates, Shape(8, 2))
-    with Pool(1, CompileCache(tmp_path)) as pool:
+    notices = list[str]()
+    with Pool(1, CompileCache(tmp_path), on_notice=notices.append) as pool:
         trainer, found = BatchTrainer(pool, small, Shape(8, 4)), dict[int, Outcome]()
         for place, outcome in trainer.train(candidates * 4, range(5)):
             if not found:
                 os.kill(pool.process_ids[0], signal.SIGKILL)
             found[place] = outcome
         assert pool.restarts == 1
+        assert len(notices) == 1
+        assert "trainer was killed" in notices[0]
+        assert notices[0].endswith("tiles of 4 x 4 candidates x run seeds, not 8 x 4")
         assert same([found[place] for place in range(len(candidates) * 4)], alone * 4)
         apart = dict(trainer.train_on(resplits, candidates[:2], range(5)))
     for place, split in enumerate(resplits):
         assert same(apart[place], train(really, replace(small, split=split), candidates[:2], Shape(8, 2)))
-    (entry,) = tmp_path.glob("*/*.pb.*")
+    entries = sorted(tmp_path.glob("*/*.pb.*"))
+    assert len(entries) == 2  # one for each size of a tile
     with Pool(1, CompileCache(tmp_path)) as pool:
         assert same(train(pool, small, candidates, Shape(8, 4)), alone)
-    assert list(tmp_path.glob("*/*.pb.*")) == [entry]
+    assert sorted(tmp_path.glob("*/*.pb.*")) == entries
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +135,28 @@ class TestPool:
         with pytest.raises(TrainingFailed, match=said):
             train(pool, broken(small, "fatal:model"), candidates, Shape(16, 8))
         assert train(pool, small, candidates[:1], Shape(16, 2))
+
+    @pytest.mark.parametrize("build", ["hungry:model", "greedy:model"])
+    def test_a_trainer_without_memory_gets_smaller_tiles_and_says_so(
+        self, build: str, small: TrainingSpec, candidates: list[Candidate]
+    ) -> None:
+        notices = list[str]()
+        with Pool(1, CompileCache(None), COMMAND, on_notice=notices.append) as short:
+            found = train(short, broken(small, build), candidates, Shape(4, 2))
+            assert short.restarts == 1
+            assert same(found, train(short, small, candidates, Shape(4, 2)))
+        assert [notice.partition("; ")[2] for notice in notices] == [
+            "from here on tiles of 2 x 2 candidates x run seeds, not 4 x 2"
+        ]
+
+    def test_a_training_that_alone_takes_too_much_memory_ends_the_run(
+        self, small: TrainingSpec, candidates: list[Candidate]
+    ) -> None:
+        with (
+            Pool(1, CompileCache(None), COMMAND) as short,
+            pytest.raises(OutOfMemory, match=r"a training alone, 1 x 1, .*: RESOURCE_EXHAUSTED: Out of memory alloc"),
+        ):
+            train(short, broken(small, "insatiable:model"), candidates[:1], Shape(1, 2))
 
     def test_closing_ends_every_trainer(self) -> None:
         with Pool(2, CompileCache(None), COMMAND) as short:
