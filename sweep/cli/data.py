@@ -189,6 +189,8 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
     if found.classes:
         commonest = max(found.classes, key=lambda label: found.classes[label])
         yield "to beat", f"always `{_short(commonest)}` is right in {found.baseline:.2%} of the rows"
+    elif found.task == "labels":
+        yield "to beat", f"always the commonest labels are right in {found.baseline:.2%} of the rows"
     else:
         yield "to beat", f"always the mean has a root mean squared error of {told(found.baseline, 6)}"
     if found.unlabelled:

@@ -82,7 +82,7 @@ def _print_ranking(found: Ranking, title: str, trials: Iterable[tuple[RankedTria
     """Print trials, each with what describes it, and the quoted baseline."""
     trials = list(trials)
     rows, metric = trials[0][0].validation_rows if trials else None, METRICS[found.valued_by]
-    classes, unit = metric.task == "classes", Unit(metric, rows or 0)
+    classes, unit = not metric.of_numbers, Unit(metric, rows or 0)
     extra = [] if metric.name in ("accuracy", "log_loss") else [unit.short]
     ranked_by = "" if found.metric == "accuracy" else f" by {Unit(METRICS[found.metric], 0).name}"
     table = Table(title=title + ranked_by, **TABLE_STYLE)
@@ -236,7 +236,7 @@ def _scores(candidate: Scored, unit: Unit) -> str:
         told.append(f"balanced accuracy {candidate.balanced_accuracy:.1%}")
         told.append(f"log-loss {'-' if candidate.log_loss is None else f'{candidate.log_loss:.4f}'}")
     shown = {"balanced_accuracy", "log_loss"} if candidate.balanced_accuracy is not None else set()
-    if not unit.counts_rows:
+    if candidate.balanced_accuracy is None or not unit.counts_rows:  # labels have no classes to tell of
         told += [
             f"{each.title.partition(',')[0]} {Unit(each, unit.rows).plain(value)}"
             for name, value in candidate.by_metric.items()

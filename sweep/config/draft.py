@@ -19,6 +19,11 @@ from sweep.files import replace_file
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 SCHEDULES = ("constant", "time", "step", "exponential", "cosine", "one_cycle", "inverse_sqrt")
+OTHERS = {
+    "classes": '"balanced_accuracy", "auc", "f1", "log_loss", ...',
+    "labels": '"accuracy" (of all labels of a row), "auc", "average_precision", "f1", ...',
+    "numbers": '"mae", "r2"',
+}
 MOST_LISTED = 8  # classes or columns in a comment
 LONGEST_NAME = 48  # which leaves room for the names of its tuned baselines
 DRAWN = {
@@ -108,10 +113,7 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
         yield f"by = {_value(found.by)}"
     yield from ("fraction = 0.33", "split_seed = 0", "", "[model]", *_model(found), "", "[training]")
     yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}")
-    metric, others = (
-        found.metric,
-        '"balanced_accuracy", "auc", "f1", "log_loss", ...' if found.classes else '"mae", "r2"',
-    )
+    metric, others = found.metric, OTHERS[found.task]
     if found.classes and found.baseline > COMMON:
         yield f'class_weight = "balanced"     # since one label has {found.baseline:.1%} of the rows'
         metric, others = "balanced_accuracy", '"accuracy", "auc", "average_precision", "log_loss", ...'
@@ -120,7 +122,7 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield f"replicates = {budget.replicates}               # run seeds for each"
     yield f"round_size = {min(64, budget.trials)}"
     yield f"metric = {_value(metric)}         # or {others}"
-    yield f"learning_rate = {{ low = 0.001, high = {1.0 if found.classes else 0.3}, log = true }}"
+    yield f"learning_rate = {{ low = 0.001, high = {0.3 if found.task == 'numbers' else 1.0}, log = true }}"
     yield "momentum = { low = 0.0, high = 0.99 }"
     yield from (
         "",

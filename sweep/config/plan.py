@@ -339,9 +339,11 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
         BadInput: for a metric, a class weight or a schedule's monitor that the task does not have.
     """
     chosen = METRICS[plan.metric_of(task.name)]
-    if chosen.task != task.name:
+    if task.name not in chosen.tasks:
         rule = f"must be one for {task.name}, as the label holds them: {', '.join(each.name for each in task.metrics)}"
         raise BadInput("search.metric", f"{rule}; got {chosen.name!r}.")
+    if task.name != "classes" and plan.training.class_weight is not None:
+        raise BadInput("training.class_weight", f"must be left out, since the label holds {task.name}.")
     if task.name == "numbers":
         _check_numbers(plan)
     search = plan.search.model_copy(update={"metric": chosen.name})
@@ -350,8 +352,6 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
 
 def _check_numbers(plan: Plan) -> None:
     """Raise `BadInput` for what needs classes."""
-    if plan.training.class_weight is not None:
-        raise BadInput("training.class_weight", "must be left out, since the label holds numbers.")
     watching: dict[str, tuple[str, Mapping[str, Space]]] = {}
     for name, drawn in plan.search.schedules.items():
         watching[f"search.schedules.{name}"] = name, drawn

@@ -19,7 +19,6 @@ from sweep.data.table import DataKeys, Dataset
 from sweep.errors import BadInput, field_name, first_problem, nearest
 from sweep.schedules.foreign import explain_word
 from sweep.space import Range, Value
-from sweep.task import Task
 
 OF_ANOTHER = "unknown key for this `name`; another one has it."
 PATTERNS = dict.fromkeys(("name", "data.name", "model.name"), NAME_RULE) | {"model.build": "`module:function`"}
@@ -41,7 +40,7 @@ class StudyFile:
             BadInput: as `settle_metric` does.
         """
         data = self.plan.data.model_copy(update={key: getattr(dataset.keys, key) for key in DataKeys.model_fields})
-        plan, split = settle_metric(self.plan, Task.of(len(dataset.classes))), self.plan.split
+        plan, split = settle_metric(self.plan, dataset.task), self.plan.split
         if dataset.train_rows is not None and "kind" not in split.model_fields_set:
             split = split.model_copy(update={"kind": "given"})
         if dataset.train_rows is not None and split.kind == "given":  # new draws are of the same size

@@ -18,7 +18,7 @@ from sweep.data.form import WORDS_TOO, Form
 from sweep.data.label import AS_STATED, LOOKED_AT
 from sweep.data.reading import Table, read_table
 from sweep.data.rows import Inputs, named, row_count
-from sweep.data.table import read_shaped_label
+from sweep.data.targets import baseline_of, read_shaped_label
 from sweep.model import Answer
 from sweep.task import DEFAULT_METRICS, MetricName, TaskName
 
@@ -67,16 +67,17 @@ class TableAnswer(Answer):
         rows: rows of data.
         form: how it is written.
         columns: all of them, in their order.
-        task: `classes` or `numbers`: what the label holds.
+        task: `classes`, `labels` or `numbers`: what the label holds.
         why: the reason for the task.
-        classes: rows by class; empty for numbers.
+        classes: rows by class; empty for numbers, and for several labels a row.
         unlabelled: rows without a label.
         inputs: the number of columns that the network sees, or of values in a row of arrays.
         shape: of one row of arrays, empty for columns and for several inputs.
         split: how rows to validate are chosen unless a study file says otherwise.
         by: the column that the split goes by, as it is stated.
         metric: what ranks candidates unless a study file says otherwise.
-        baseline: the accuracy of always answering the commonest class, or the root mean squared error of the mean.
+        baseline: the accuracy of always answering the commonest class, or labels, or the root mean squared error of
+            the mean.
         data: the `[data]` table of a study file that states what was found.
         notes: what was found rather than stated.
         doubts: what may be wrong.
@@ -162,6 +163,7 @@ def _describe_arrays(
     weighed = {} if weight is None else {"weight": table.names[weight]}
     alone, label_name = table.arrays[:2] or ("x", "y")
     counts = target.values.value_counts() if target.classes else pd.Series(dtype="int64")
+    labels = target.values.to_numpy(np.float64)
     values = [
         ColumnAnswer(
             number=number,
@@ -178,8 +180,9 @@ def _describe_arrays(
     ]
     label = ColumnAnswer(number=len(values) + 1, name=label_name, role=ColumnRole.LABEL, why="", distinct=0, missing={})
     if not target.classes:
-        low, middle, high = np.nanquantile(target.values.to_numpy("float64"), [0, 0.5, 1]).tolist()
-        label = label.model_copy(update={"low": low, "middle": middle, "high": high})
+        low, middle, high = np.nanquantile(labels, [0, 0.5, 1]).tolist()
+        why = f"{labels.shape[1]} a row" if labels.ndim > 1 else ""
+        label = label.model_copy(update={"low": low, "middle": middle, "high": high, "why": why})
     return TableAnswer(
         file=str(place),
         sha256=table.sha256,
@@ -189,12 +192,12 @@ def _describe_arrays(
         task=target.task,
         why=target.why,
         classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(target.classes)},
-        unlabelled=int(target.values.isna().sum()),
+        unlabelled=int(np.isnan(labels.reshape(len(labels), -1)).any(axis=1).sum()),
         inputs=sum(math.prod(array.shape[1:]) for array in named(inputs).values()),
         shape=inputs.shape[1:] if isinstance(inputs, np.ndarray) else (),
         split="stratified",
         metric=metric or DEFAULT_METRICS[target.task],
-        baseline=float(counts.max() / counts.sum()) if target.classes else float(target.values.std(ddof=0)),
+        baseline=float(counts.max() / counts.sum()) if target.classes else baseline_of(target.task, labels),
         data={"file": place.name, "kind": "array"} | weighed | {"task": target.task},
         notes=(*table.notes, *target.notes, *beside_notes(table, weight, by)),
         doubts=(),

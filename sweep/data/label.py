@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -79,9 +79,9 @@ class Target(NamedTuple):
     """What a label holds.
 
     Attributes:
-        task: classes or numbers.
+        task: classes, labels or numbers.
         why: the reason.
-        values: class indices or numbers; NaN where missing.
+        values: class indices or numbers; NaN where missing. Of several labels or numbers a row, a column for each.
         classes: sorted as text; empty for numbers.
         written: how its cells are written, as `Column` has it.
         notes: what was found rather than stated, one sentence each.
@@ -89,7 +89,7 @@ class Target(NamedTuple):
 
     task: TaskName
     why: str
-    values: pd.Series
+    values: Any
     classes: tuple[str, ...]
     written: str
     notes: tuple[str, ...] = ()
@@ -97,6 +97,8 @@ class Target(NamedTuple):
 
 def read_label(table: Table, label: int, task: TaskName | None, renamed: Mapping[str, str]) -> Target:
     """Return what the label holds."""
+    if task == "labels":
+        raise BadInput("data.task", "must be classes or numbers, since there is one label a row, got labels.")
     cells = table.columns[label]
     present = cells.dropna()
     if present.empty:

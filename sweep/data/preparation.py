@@ -14,6 +14,7 @@ from pydantic import Field
 
 from sweep.data.columns import Column, ColumnRole, Columns
 from sweep.data.rows import Inputs, mapped, named
+from sweep.errors import BadInput
 from sweep.model import StrictModel
 
 Scale: TypeAlias = Literal["standard", "minmax", "robust", "none"]
@@ -295,6 +296,27 @@ def _scaling_of_all(values: NDArray[Any], index: NDArray[np.int32], scale: Scale
         square = sum(float(np.square(part - np.float32(mean)).sum(dtype=np.float64)) for part in parts())
         return mean, float(np.sqrt(square / size)) or 1.0
     return 0.0, 1.0
+
+
+def told_scaling(inputs: Inputs, scale: Scale) -> list[str]:
+    """Return how each input is given to the model, in words.
+
+    Raises:
+        BadInput: for a scale that arrays do not have, or of sequences of integers alone.
+    """
+    whole = [array.dtype == np.int32 for array in named(inputs).values()]
+    if scale == "robust" or (scale != "none" and all(whole)):
+        able = "none for sequences of integers" if all(whole) else "none, standard or minmax for arrays"
+        raise BadInput("data.scale", f"must be {able}, got {scale}.")
+    told = {"none": "as they are", "standard": "by one mean and deviation", "minmax": "by one range"}[scale]
+    notes = []
+    for name, array in named(inputs).items():
+        shown = f"input `{name}`: values" if name else "inputs"
+        if array.dtype == np.int32:
+            notes.append(f"{shown} are whole numbers from {array.min()} to {array.max()}")
+        else:
+            notes.append(f"{shown} from {array.min():.6g} to {array.max():.6g} are given to the model {told}")
+    return notes
 
 
 def _places(column: Column, name: str, cells: pd.Series, rare: float) -> tuple[WordsInput, Float64]:

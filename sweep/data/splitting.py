@@ -16,6 +16,7 @@ from sweep.data.arrays import SplitKind
 from sweep.data.by_row import SplitBy
 from sweep.data.doubts import listed
 from sweep.data.table import Dataset, Split, Targets
+from sweep.data.targets import check_labels, label_sets, one_number
 from sweep.errors import BadInput
 from sweep.task import MetricName
 
@@ -94,11 +95,13 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
 
 
 def _strata(dataset: Dataset) -> NDArray[np.int32]:
-    """Return what a stratified draw keeps the shares of: classes, or tenths of the numbers in their order."""
+    """Return what a stratified draw keeps the shares of: classes, sets of labels, or tenths of numbers in order."""
     if dataset.classes:
         return dataset.targets.astype(np.int32)
+    if dataset.task.name == "labels":
+        return label_sets(dataset.targets, MOST_TENTHS)
     count = max(1, min(MOST_TENTHS, len(dataset.targets) // 10))
-    ranks = pd.Series(dataset.targets).rank(method="first").to_numpy() - 1
+    ranks = pd.Series(one_number(dataset.targets)).rank(method="first").to_numpy() - 1
     return np.asarray(ranks * count // len(ranks), np.int32)
 
 
@@ -111,6 +114,8 @@ def _check_fraction(dataset: Dataset, fraction: float) -> None:
 def _checked(split: Split, kind: SplitKind) -> Split:
     """Return the split, or refuse one with a class that no training row has."""
     classes = split.dataset.classes
+    if split.dataset.task.name == "labels":
+        check_labels(split.train_targets)
     if not classes:
         return split
     trained = np.bincount(split.train_targets, minlength=len(classes))
@@ -424,4 +429,5 @@ def _windows(dataset: Dataset, most: int, metric: MetricName) -> Resplits:
 
 def has_value(metric: MetricName, targets: Targets) -> bool:
     """Say whether a metric has a value for these targets: some compare different ones."""
-    return metric not in ("auc", "average_precision", "r2") or bool((targets != targets[0]).any())
+    differ = (targets != targets[0]).reshape(len(targets), -1).any(axis=0)
+    return metric not in ("auc", "average_precision", "r2") or bool(differ.all() if metric == "r2" else differ.any())

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from sweep.data.arrays import NOTHING_BESIDE, ONE_HOT, Arrays, Beside, is_one_hot
+from sweep.data.arrays import NOTHING_BESIDE, Arrays, Beside
 from sweep.data.by_row import SplitBy, placed_rows, read_split_by, read_weights, told_rows
 from sweep.data.columns import (
     Column,
@@ -31,12 +31,12 @@ from sweep.data.columns import (
 )
 from sweep.data.doubts import beside_notes, column_notes, find_doubts, listed, related_rows
 from sweep.data.form import Form
-from sweep.data.label import AS_STATED, Target, read_label
-from sweep.data.preparation import ROWS_AT_ONCE, Layout, Preparation, Scale
+from sweep.data.preparation import ROWS_AT_ONCE, Layout, Preparation, Scale, told_scaling
 from sweep.data.reading import NOTHING_STATED, Table, read_table
 from sweep.data.rows import Inputs, RowShape, flat_rows, mapped, named, rows_at, shapes_of
+from sweep.data.targets import read_shaped_label, scaling_of, shares_scale, told_targets
 from sweep.errors import BadInput
-from sweep.task import MetricName, TaskName
+from sweep.task import MetricName, Task, TaskName
 
 Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
 LARGEST = 1e150  # whose square is finite in double precision
@@ -50,7 +50,7 @@ class DataKeys(Form):
         drop: columns to leave out.
         roles: what columns are, where it is found wrongly.
         labels: labels to be read as other labels.
-        task: `classes` or `numbers`, what the label holds.
+        task: `classes`, `labels` (several of 0 or 1 a row) or `numbers`, what the label holds.
         scale: how numbers are scaled, by what the training rows show; `standard` for a table, `none` for arrays, all
             of whose values are scaled alike.
         missing: `median` fills a missing number and tells the network so, `drop` leaves the row out.
@@ -102,7 +102,8 @@ class Dataset:
     Attributes:
         values: numbers, and places of words, `[rows, columns]`; or, if the layout has no column, arrays `[rows, ...]`
             of numbers, or of int32 where rows are sequences of integers; several inputs by name or in order.
-        targets: class indices, or numbers if there are no classes; `[rows]`.
+        targets: class indices, or numbers if there are no classes; `[rows]`. Of several a row, labels of 0 and 1 as
+            int32, or numbers, `[rows, labels]`.
         classes: the label of each class index, sorted as text.
         layout: what the columns of `values` become.
         sha256: hexadecimal digest of the file's bytes.
@@ -139,6 +140,13 @@ class Dataset:
         """Return inputs that a network reads as they are."""
         kind = np.int32 if classes else np.float64
         return cls(np.asarray(inputs, np.float64), np.asarray(targets, kind), classes, Layout(), sha256)
+
+    @property
+    def task(self) -> Task:
+        """What a network is trained for."""
+        several = self.targets.ndim > 1
+        outputs = self.targets.shape[1] if several else 1
+        return Task.of(len(self.classes), outputs, labels=several and self.targets.dtype.kind == "i")
 
     @property
     def features(self) -> int:
@@ -245,11 +253,22 @@ class Split:
 
     @cached_property
     def target_unit(self) -> tuple[float, float]:
-        """Mean and standard deviation of the numbers to train on, the scale of targets; 0 and 1 for classes."""
-        if self.dataset.classes:
+        """Mean and standard deviation of the numbers to train on, the scale of targets; 0 and 1 for classes, labels.
+
+        Several numbers of one scale have their shared one, and others 0 and 1: their errors are in their own standard
+        deviations.
+        """
+        if self.dataset.task.counts_rows:
             return 0.0, 1.0
+        if self.dataset.targets.ndim > 1:
+            return 0.0, float(self.target_scaling[1][0]) if shares_scale(self.dataset.targets) else 1.0
         numbers = self.dataset.targets[self.train_index]
         return float(numbers.mean()), float(numbers.std()) or 1.0
+
+    @cached_property
+    def target_scaling(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What is subtracted from each of several numbers, and what the difference is divided by, `[numbers]`."""
+        return scaling_of(self.dataset.targets, self.train_index)
 
     @property
     def train_rows(self) -> int:
@@ -263,9 +282,9 @@ class Split:
 
     def _scaled(self, index: NDArray[np.int32]) -> Targets:
         targets = self.dataset.targets[index]
-        if self.dataset.classes:
+        if self.dataset.task.counts_rows:
             return targets.astype(np.int32)
-        shift, scale = self.target_unit
+        shift, scale = self.target_scaling if targets.ndim > 1 else self.target_unit
         return ((targets - shift) / scale).astype(np.float32)
 
 
@@ -336,12 +355,10 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated
     weight, place = find_beside(table, stated.beside, label=0)
     by = None if place is None else read_split_by(table, place, stated)
     scale: Scale = keys.scale or "none"
-    notes, train_rows = [*table.notes, *target.notes, *_scaled_inputs(inputs, scale)], table.train_rows
-    labelled = target.values.notna().to_numpy()
-    if not target.classes:
-        why = target.why if target.why == AS_STATED else f"since {target.why}"
-        notes.append(f"the label is predicted as a number, {why}")
-    kept = labelled
+    notes, train_rows = [*table.notes, *target.notes, *told_scaling(inputs, scale)], table.train_rows
+    found = target.values.to_numpy(np.float64)
+    kept = labelled = ~np.isnan(found.reshape(len(found), -1)).any(axis=1)  # several labels are never missing
+    notes += told_targets(target, found)
     if not labelled.all():
         notes.append(f"{told_rows(int((~labelled).sum()))} without a label left out")
     if by is not None:
@@ -350,7 +367,7 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated
     if not kept.all():
         inputs = rows_at(inputs, kept)
         train_rows = None if train_rows is None else int(kept[:train_rows].sum())
-    targets = target.values[kept].to_numpy(np.int32 if target.classes else np.float64)
+    targets = found[kept].astype(np.float64 if target.task == "numbers" else np.int32)
     notes += beside_notes(table, weight, place)
     settled: dict[str, Any] = {"header": True, "label": -1, "task": target.task, "scale": scale, "kind": "array"}
     settled["weight"] = _key_of_weight(table, keys)
@@ -368,46 +385,6 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated
         weights=None if weight is None else read_weights(table, weight, target.values.index[kept]),
         by=None if by is None else by.at(kept),
     )
-
-
-def _scaled_inputs(inputs: Inputs, scale: Scale) -> list[str]:
-    """Return how each input is given to the model, in words.
-
-    Raises:
-        BadInput: for a scale that arrays do not have, or of sequences of integers alone.
-    """
-    whole = [array.dtype == np.int32 for array in named(inputs).values()]
-    if scale == "robust" or (scale != "none" and all(whole)):
-        able = "none for sequences of integers" if all(whole) else "none, standard or minmax for arrays"
-        raise BadInput("data.scale", f"must be {able}, got {scale}.")
-    told = {"none": "as they are", "standard": "by one mean and deviation", "minmax": "by one range"}[scale]
-    notes = []
-    for name, array in named(inputs).items():
-        shown = f"input `{name}`: values" if name else "inputs"
-        if array.dtype == np.int32:
-            notes.append(f"{shown} are whole numbers from {array.min()} to {array.max()}")
-        else:
-            notes.append(f"{shown} from {array.min():.6g} to {array.max():.6g} are given to the model {told}")
-    return notes
-
-
-def read_shaped_label(table: Table, stated: Stated) -> Target:
-    """Return what the label of arrays holds, or refuse what is stated of columns that they do not have."""
-    for key, given in (("drop", stated.drop), ("roles", stated.roles)):
-        if given:
-            raise BadInput(
-                f"data.{key}", 'must be left out for arrays, which have no columns; or state kind = "table".'
-            )
-    if stated.label not in (None, -1, "y"):
-        raise BadInput("data.label", f"must be left out for arrays, whose label is an array, got {stated.label!r}.")
-    others = [place for place in (table.weight, table.by) if place is not None]
-    labels = table.columns.drop(columns=others).to_numpy()
-    if labels.shape[1] == 1:
-        return read_label(table, 0, stated.task, stated.labels)
-    if not is_one_hot(labels):
-        raise BadInput("data.label", f"must be one label a row, got {labels.shape[1]}.")
-    places = replace(table, columns=pd.DataFrame({0: labels.argmax(axis=1)}))
-    return read_label(places, 0, stated.task, stated.labels)._replace(notes=(ONE_HOT,))
 
 
 def _refuse_header_of_data(found: Columns) -> None:

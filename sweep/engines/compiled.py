@@ -26,6 +26,7 @@ REFUSED = {
 INDEX_LOSSES = ("sparse_categorical", "categorical_generalized", "circle", "ctc")
 NEEDS_CLASSES = ("sparse_categorical_", "categorical_", "kl_divergence")  # losses of an output for each class
 OF_CLASSES = ("binary_", "hinge", "squared_hinge", "categorical_hinge", "dice", "tversky", *NEEDS_CLASSES)
+OF_ONE_CLASS = (*NEEDS_CLASSES, "categorical_hinge")
 SLOTTED = ("SGD", "RMSprop")  # make room for a momentum only if they are made with one
 
 
@@ -48,10 +49,13 @@ def known_loss(model: keras.Model, task: Task, width: int) -> Any:
     name = loss_name(loss)
     if task.name == "numbers" and name.startswith(OF_CLASSES):
         raise BadInput(FIELD, f"the model is compiled with {name}, a loss for classes; the label is a number.")
+    if task.name == "labels" and name.startswith(OF_ONE_CLASS):
+        reason = f"the model is compiled with {name}, a loss for one class a row; labels want binary_crossentropy."
+        raise BadInput(FIELD, reason)
     if task.name == "classes" and width == 1 and name.startswith(NEEDS_CLASSES):
         cure = "use binary_crossentropy"
         raise BadInput(FIELD, f"the model is compiled with {name}, which needs an output for each class; {cure}.")
-    if width > 1 and name.startswith("binary_"):
+    if task.name == "classes" and width > 1 and name.startswith("binary_"):
         cure = "use sparse_categorical_crossentropy"
         raise BadInput(FIELD, f"the model is compiled with {name}, which needs a single output, got {width}; {cure}.")
     return loss

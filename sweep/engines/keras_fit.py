@@ -16,7 +16,7 @@ import numpy as np
 
 from sweep.candidate import Candidate
 from sweep.engines.keras_models import SCORE, StudyModel, batches, compile_model
-from sweep.engines.scoring import class_shares, right_rows, scores_of
+from sweep.engines.scoring import class_shares, curves_of
 from sweep.engines.spec import Curves, Float32, Job, Tell, TrainingSpec, in_silence
 from sweep.schedules import ClosedLoop
 from sweep.schedules.keras import ClosedLoopRates, MomentumTable, RatesByStep
@@ -58,19 +58,11 @@ class KerasFit:
                 tell(len(outputs) / (shape[0] * shape[1]))
                 for name, curve in trained.curves.items():
                     shown[name][place, seed] = curve
-        diverged = np.asarray(~(np.isfinite(shown["loss"]) & np.isfinite(shown["val_loss"])).all(axis=-1))
-        scores, class_correct = scores_of(
-            job,
-            lambda seed: np.stack([outputs[place, seed] for place in range(shape[0])]),
-            job.spec.split.validation_targets,
-            diverged,
-        )
-        right = [right_rows(shown[name], spec) for name in ("score", "val_score")]
-        right[1][..., -1] = class_correct.sum(axis=-1)  # the optimizer may leave other weights than the last epoch's
-        seconds = time.perf_counter() - began
-        return Curves(
-            shown["loss"], right[0], shown["val_loss"], right[1], shown["gain"], class_correct, seconds, scores
-        )
+
+        def predicted(seed: int) -> Float32:
+            return np.stack([outputs[place, seed] for place in range(shape[0])])
+
+        return curves_of(job, shown, predicted, spec.split.validation_targets, began)
 
 
 def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Trained:
@@ -152,5 +144,5 @@ class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         for prefix, rows in (("", split.train_rows), ("val_", split.validation_rows)):
             mean = self.curves[f"{prefix}score"][-1] / rows
             if logs is not None:
-                logs[f"{prefix}{task.default.name}"] = mean if task.name == "classes" else math.sqrt(mean)
+                logs[f"{prefix}{task.shown}"] = mean if task.counts_rows else math.sqrt(mean)
                 logs.pop(f"{prefix}{SCORE}", None)

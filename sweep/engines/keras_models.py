@@ -54,9 +54,11 @@ class StudyModel:
     own: bool = False
 
     def targets(self, targets: NDArray[Any], classes: int) -> NDArray[Any]:
-        """Return targets, class indices or numbers `[rows]`, as the model's loss takes them."""
+        """Return targets, `[rows]` or several a row, as the model's loss takes them."""
         if self.one_hot:
             return np.asarray(np.eye(classes, dtype=np.float32)[targets])
+        if targets.ndim > 1:
+            return targets.astype(np.float32)
         return targets[:, None].astype(np.float32) if self.width == 1 else targets
 
     @property
@@ -90,11 +92,12 @@ class StudyModel:
 
     def _score(self, targets: Any, outputs: Any) -> Any:
         if self.outputs == "numbers":
-            return keras.ops.sum(
-                keras.ops.square(keras.ops.reshape(targets, (-1,)) - keras.ops.reshape(outputs, (-1,)))
-            )
-        if outputs.shape[-1] == 1:
-            edge = 0.0 if self.outputs == "logits" else 0.5
+            errors = keras.ops.square(keras.ops.reshape(targets, (-1,)) - keras.ops.reshape(outputs, (-1,)))
+            return keras.ops.sum(errors) / self.width
+        edge = 0.0 if self.outputs.endswith("logits") else 0.5
+        if self.outputs.startswith("label"):
+            right = keras.ops.all((outputs > edge) == (targets > 0.5), axis=-1)
+        elif outputs.shape[-1] == 1:
             right = (outputs[..., 0] > edge) == (keras.ops.reshape(targets, (-1,)) > 0.5)
         else:
             wanted = keras.ops.argmax(targets, axis=-1) if self.one_hot else keras.ops.reshape(targets, (-1,))
@@ -128,8 +131,8 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
         momentum, nesterov, metrics = ROOM, False, []
         if candidate is not None:
             momentum = float(candidate.schedule.momenta(spec.timeline, candidate.momentum).max())
-            numbers = keras.metrics.RootMeanSquaredError(task.default.name)
-            nesterov, metrics = candidate.nesterov, ["accuracy" if task.name == "classes" else numbers]
+            known = {"classes": "accuracy", "numbers": keras.metrics.RootMeanSquaredError(task.shown)}
+            nesterov, metrics = candidate.nesterov, [known[task.name]] if task.name in known else []
         optimizer, factors = make_optimizer(spec.optimizer, model, momentum, nesterov)
         outputs = _outputs_of(model, None, spec)
         loss = _loss_of(task, width, outputs)
@@ -184,26 +187,32 @@ def form_of(spec: TrainingSpec) -> ModelForm:
 def _loss_of(task: Task, width: int, outputs: Outputs) -> keras.losses.Loss:
     if task.name == "numbers":
         return keras.losses.MeanSquaredError()
-    kind = keras.losses.BinaryCrossentropy if width == 1 else keras.losses.SparseCategoricalCrossentropy
-    return kind(from_logits=outputs == "logits")
+    binary = width == 1 or task.name == "labels"
+    kind = keras.losses.BinaryCrossentropy if binary else keras.losses.SparseCategoricalCrossentropy
+    return kind(from_logits=outputs.endswith("logits"))
 
 
 def _outputs_of(model: keras.Model, loss: Any, spec: TrainingSpec) -> Outputs:
     """Find what the outputs are: stated by the loss, shown by the last layer, or by what comes out for some rows."""
-    if spec.architecture.task.name == "numbers":
+    task = spec.architecture.task.name
+    if task == "numbers":
         return "numbers"
+    logits: Outputs = "label logits" if task == "labels" else "logits"
+    probabilities: Outputs = "label probabilities" if task == "labels" else "probabilities"
     if getattr(loss, "from_logits", None) or getattr(loss, "_fn_kwargs", {}).get("from_logits"):
-        return "logits"
+        return logits
     last = model.layers[-1] if isinstance(model, keras.Sequential) else _last_layer(model)
     shown = getattr(getattr(last, "activation", None), "__name__", type(last).__name__.lower() if last else None)
+    if shown == "softmax" and task == "labels":
+        raise BadInput(FIELD, "the model ends in softmax, which gives a row one class; labels want sigmoid.")
     if shown in ("softmax", "sigmoid"):
-        return "probabilities"
+        return probabilities
     if shown == "linear":
-        return "logits"
+        return logits
     found = np.asarray(model(spec.split.inputs(spec.split.train_index[:PROBED_ROWS]), training=False))
     inside = bool((found >= 0).all() and (found <= 1 + 1e-6).all())
-    sums = found.shape[-1] == 1 or bool(np.allclose(found.sum(axis=-1), 1, atol=1e-3))
-    return "probabilities" if inside and sums else "logits"
+    sums = found.shape[-1] == 1 or task == "labels" or bool(np.allclose(found.sum(axis=-1), 1, atol=1e-3))
+    return probabilities if inside and sums else logits
 
 
 def _last_layer(model: keras.Model) -> Any:

@@ -5,6 +5,7 @@ A member has variables of its own for all that a step moves; members of one run 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from sweep.data.table import Split
 from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import compile_model, initial_state, training_rows
 from sweep.engines.keras_program import Course, KerasProgram, Members, Progress, Rows
-from sweep.engines.scoring import class_shares, right_rows, scores_of
+from sweep.engines.scoring import class_shares, curves_of
 from sweep.engines.spec import (
     Curves,
     Float32,
@@ -178,17 +179,10 @@ class KerasPopulation:
     def _curves(self, job: Job, shown: dict[str, Float32], members: Members, held: Rows, began: float) -> Curves:
         split, wanted = job.spec.split, np.s_[: len(job.candidates), : len(job.run_seeds)]
         found = {name: np.asfortranarray(curve[wanted]) for name, curve in shown.items()}
-        loss, held_loss = found["loss"], found["val_loss"]
-        diverged = np.asarray(~(np.isfinite(loss) & np.isfinite(held_loss)).all(axis=-1))
-        scores, class_correct = scores_of(
-            job, lambda seed: self._outputs(members, seed, held.inputs), split.validation_targets, diverged
-        )
-        rows = {"accuracy": split.train_rows, "val_accuracy": split.validation_rows}
-        right = [right_rows(found[name] * count, job.spec) for name, count in rows.items()]
-        right[1][..., -1] = class_correct.sum(axis=-1)  # the optimizer may leave other weights than the last epoch's
-        return Curves(
-            loss, right[0], held_loss, right[1], found["gain"], class_correct, time.perf_counter() - began, scores
-        )
+        rows = {"score": ("accuracy", split.train_rows), "val_score": ("val_accuracy", split.validation_rows)}
+        found |= {name: found[share] * count for name, (share, count) in rows.items()}
+        predicted = functools.partial(self._outputs, members, inputs=held.inputs)
+        return curves_of(job, found, predicted, split.validation_targets, began)
 
     def _initial(self, run_seeds: Sequence[int], candidates: int) -> Members:
         """Return what each run seed starts from, `[seeds, candidates, ...]`.

@@ -6,14 +6,15 @@ study's trainings, 6 ms for a job of 128.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.engines.spec import Block, Curves, Float32, Int32, Job, Outputs, TrainingSpec
-from sweep.task import OF_THE_TARGET, MetricName, Scores
+from sweep.task import OF_THE_TARGET, MetricName, Scores, right_rows
 
 BYTES_PER_OUTPUT = 64  # of a row: the prediction, its order, and what a metric makes of them
 
@@ -56,33 +57,46 @@ def final_scores(
     return {metric.name: np.where(curves.diverged, np.nan, by_name[metric.name]) for metric in task.metrics}
 
 
-def scores_of(
-    job: Job, predicted: Callable[[int], Float32], targets: NDArray[Any], diverged: NDArray[np.bool_]
-) -> tuple[dict[MetricName, Scores], Int32]:
-    """Return the scores of the runs that were asked for, and their right rows of each class.
+def curves_of(
+    job: Job, shown: Mapping[str, Float32], predicted: Callable[[int], Float32], validation: NDArray[Any], began: float
+) -> Curves:
+    """Return the curves of the runs that were asked for, with how each ended.
 
     Args:
         job: what was trained.
+        shown: what each epoch showed, `[candidates, seeds, epochs]`: `loss`, `val_loss`, `gain`, and the sums over
+            rows `score` and `val_score`, of rows that were right or squared errors.
         predicted: what the members of a run seed, by its place, predict on the validation rows: `[candidates, rows,
-            outputs]`, a share for each class or the number.
-        targets: the validation rows', as `predicted` has them.
-        diverged: `[candidates, seeds]`; such runs have NaN for scores.
-
-    Returns:
-        Scores `[candidates, seeds]` by metric; right rows `[candidates, seeds, classes]`.
+            outputs]`, a share for each class or label, or numbers.
+        validation: the validation rows' targets, as `predicted` has them.
+        began: when the job did, by `time.perf_counter`.
     """
     architecture, scale = job.spec.architecture, job.spec.split.target_unit[1]
+    diverged = np.asarray(~(np.isfinite(shown["loss"]) & np.isfinite(shown["val_loss"])).all(axis=-1))
     found = {metric.name: np.empty(diverged.shape) for metric in architecture.task.metrics}
-    right = np.zeros((*diverged.shape, architecture.classes), np.int32)
+    class_correct = np.zeros((*diverged.shape, architecture.classes), np.int32)
+    correct, last = (_right_rows(shown[name], job.spec) for name in ("score", "val_score"))
     for seed in range(diverged.shape[1]):
         outputs = predicted(seed)[: len(diverged)]
         with np.errstate(all="ignore"):  # of members that diverged
             for metric in architecture.task.metrics:
-                scores = metric.score(outputs, targets) * (scale if metric.unit == OF_THE_TARGET else 1)
+                scores = metric.score(outputs, validation) * (scale if metric.unit == OF_THE_TARGET else 1)
                 found[metric.name][:, seed] = np.where(diverged[:, seed], np.nan, scores)
-        for one in range(architecture.classes):
-            right[:, seed, one] = (outputs[:, targets == one].argmax(axis=2) == one).sum(axis=1)
-    return found, right
+            if architecture.task.counts_rows:
+                right = right_rows(outputs, validation)
+                last[:, seed, -1] = right.sum(axis=1)  # the optimizer may leave other weights than the last epoch's
+                for one in range(architecture.classes):
+                    class_correct[:, seed, one] = right[:, validation == one].sum(axis=1)
+    return Curves(
+        loss=shown["loss"],
+        correct=correct,
+        validation_loss=shown["val_loss"],
+        validation_correct=last,
+        gain=shown["gain"],
+        class_correct=class_correct,
+        seconds=time.perf_counter() - began,
+        scores=found,
+    )
 
 
 def _counted(curves: Curves, targets: Any, scale: float) -> dict[MetricName, Scores]:
@@ -107,18 +121,21 @@ def outputs_of(logits: Float32, activation: str) -> Float32:
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
-def right_rows(score: Float32, spec: TrainingSpec) -> Int32:
+def _right_rows(score: Float32, spec: TrainingSpec) -> Int32:
     """Return the rows that were right, from the sums of what a step logs; none of numbers."""
-    return np.rint(score).astype(np.int32) if spec.architecture.classes else np.zeros(score.shape, np.int32)
+    counts = spec.architecture.task.counts_rows
+    return np.rint(score).astype(np.int32) if counts else np.zeros(score.shape, np.int32)
 
 
 def class_shares(outputs: Float32, kind: Outputs) -> Float32:
     """Return what a metric takes, `[..., outputs]`, from what a Keras model puts out."""
-    if kind == "numbers":
+    if kind in ("numbers", "label probabilities"):
         return outputs
     if outputs.shape[-1] > 1 and kind == "probabilities":
         return outputs
     with np.errstate(all="ignore"):  # of members that diverged
+        if kind == "label logits":
+            return np.asarray(1 / (1 + np.exp(-outputs)))
         if kind == "logits":
             return outputs_of(outputs, "sigmoid" if outputs.shape[-1] == 1 else "softmax")
     return np.concatenate([1 - outputs, outputs], axis=-1)

@@ -19,7 +19,7 @@ from sweep.task import MetricName, Scores, Task
 Item = TypeVar("Item")
 EngineName: TypeAlias = Literal["hidden layer", "population", "fit"]
 Backend: TypeAlias = Literal["tensorflow", "jax"]
-Outputs: TypeAlias = Literal["numbers", "probabilities", "logits"]
+Outputs: TypeAlias = Literal["numbers", "probabilities", "logits", "label probabilities", "label logits"]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -35,7 +35,9 @@ WEIGHTS, ORDER = 0, 1  # the streams of a run seed
 
 @dataclass(frozen=True)
 class Architecture:
-    """A dense network by its hidden layers, or the `module:function` that builds a Keras model; no classes: numbers.
+    """A dense network by its hidden layers, or the `module:function` that builds a Keras model.
+
+    Without classes there are so many `outputs`: `labels` of 0 or 1, or numbers.
 
     `shape` is that of one row, without the axis of rows, where it is not `features` numbers; of several inputs it is
     the shape of each, by name or in order.
@@ -47,6 +49,8 @@ class Architecture:
     activation: str = "relu"
     build: str | None = None
     shape: RowShape = ()
+    outputs: int = 1
+    labels: bool = False
 
     @property
     def input_shape(self) -> RowShape:
@@ -56,7 +60,7 @@ class Architecture:
     @property
     def task(self) -> Task:
         """What the network is trained for."""
-        return Task.of(self.classes)
+        return Task.of(self.classes, self.outputs, labels=self.labels)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -70,8 +74,11 @@ class Architecture:
 
     @property
     def is_hidden_layer(self) -> bool:
-        """Whether it is one hidden layer: the program for it gives a member the same bits in a job of any shape."""
-        return self.build is None and len(self.hidden) == 1
+        """Whether it is one hidden layer: the program for it gives a member the same bits in a job of any shape.
+
+        It is for classes, and for a single number.
+        """
+        return self.build is None and len(self.hidden) == 1 and not self.labels and self.outputs == 1
 
     @property
     def weight_count(self) -> int | None:

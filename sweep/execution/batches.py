@@ -198,7 +198,7 @@ def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...]
     """Sum up one candidate's runs; `runs` holds curves `[runs, epochs]`."""
     split, kept = spec.split, ~runs.diverged
     loss, validation_loss = runs.loss[kept], runs.validation_loss[kept]
-    if spec.architecture.task.name == "classes":
+    if spec.architecture.task.counts_rows:
         shown, validation_shown = runs.correct, runs.validation_correct
         of, validation_of, counted = float(split.train_rows), float(split.validation_rows), slice(None)
     else:

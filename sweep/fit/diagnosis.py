@@ -39,6 +39,8 @@ class Evidence:
     shares: Numbers
     predicted: Numbers
     classes: Sequence[str]
+    guessing: float = 1.0  # the loss without an input, where there are no classes: of standardised numbers, or labels
+    labels: bool = False
 
     def diagnosis(self) -> list[str]:
         """Return a line for each fault that shows, saying what to look at; none if nothing is wrong."""
@@ -50,7 +52,7 @@ class Evidence:
 
     @property
     def _loss(self) -> LossCurve:
-        guessing = guessing_loss(self.shares) if self.classes else 1.0  # the variance of standardised numbers
+        guessing = guessing_loss(self.shares) if self.classes else self.guessing
         return LossCurve(self.curves["loss"], guessing)
 
     def _no_number(self) -> str:
@@ -133,14 +135,17 @@ class Evidence:
 
     def _numbers(self, loss: LossCurve) -> str:
         held = float(self.curves["val_loss"][-1])
+        known, mean = f"{self.guessing:.3g}", "the labels' shares" if self.labels else "the mean"
         if loss.stuck():
+            whose = mean if self.labels else "the target's mean"
             return (
-                f"the loss is stuck at {loss.second_half.mean():.3g}, that of the target's mean (1): "
+                f"the loss is stuck at {loss.second_half.mean():.3g}, that of {whose} ({known}): "
                 "look at whether targets and rows belong together"
             )
-        if held > 1 and loss.level < 0.8:
+        if held > self.guessing and loss.level < 0.8 * self.guessing:
             return (
-                f"the loss is {loss.level:.3g} in the training rows but {held:.3g}, no better than by the mean (1), "
+                f"the loss is {loss.level:.3g} in the training rows but {held:.3g}, "
+                f"no better than by {mean} ({known}), "
                 "in the validation rows: look at whether targets and rows belong together"
             )
         return ""

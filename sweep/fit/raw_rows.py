@@ -24,8 +24,13 @@ def is_prepared(split: Split) -> bool:
     """Say whether the network's inputs and outputs are other than the file's numbers as they are."""
     preparation, target = split.preparation, split.target_unit
     moved = any((number.shift, number.scale, number.indicator) != (0.0, 1.0, False) for number in preparation.numbers)
-    moved = moved or preparation.is_scaled
+    moved = moved or preparation.is_scaled or _scales_numbers(split)
     return moved or takes_names(preparation) or target != (0.0, 1.0)
+
+
+def _scales_numbers(split: Split) -> bool:
+    """Say whether several numbers are predicted, each with a mean and a deviation of its own."""
+    return split.dataset.task.name == "numbers" and split.dataset.targets.ndim > 1
 
 
 def takes_names(preparation: Preparation) -> bool:
@@ -43,7 +48,8 @@ def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabili
     where missing. Dates are days since 1970. Arrays, one or several, are taken as they are given.
     """
     preparation = split.preparation
-    if not is_prepared(split) and outputs != "logits":
+    logits = outputs.endswith("logits")
+    if not is_prepared(split) and not logits:
         return model
     inputs: Any
     if not is_prepared(split):
@@ -68,11 +74,14 @@ def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabili
     taken = getattr(model, "_inputs_struct", None) or getattr(model, "inputs", None)  # by name, if it takes them so
     network = keras.Model(taken, model.outputs[0]) if is_graph else model  # without its optimizer's state
     output = network(prepared)
-    if outputs == "logits":
-        kind = "sigmoid" if output.shape[-1] == 1 else "softmax"
+    if logits:
+        kind = "sigmoid" if output.shape[-1] == 1 or outputs == "label logits" else "softmax"
         output = keras.layers.Activation(kind, name="probabilities")(output)
     shift, scale = split.target_unit
-    if (shift, scale) != (0.0, 1.0):
+    if _scales_numbers(split):
+        shifts, scales = split.target_scaling
+        output = keras.layers.Rescaling(scales.tolist(), offset=shifts.tolist(), name="target_unit")(output)
+    elif (shift, scale) != (0.0, 1.0):
         output = keras.layers.Rescaling(scale, offset=shift, name="target_unit")(output)
     return keras.Model(inputs, output)
 

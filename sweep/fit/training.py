@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from sweep.candidate import Candidate
+from sweep.curves import guessing_loss
 from sweep.data.rows import joined
 from sweep.data.table import Split
 from sweep.engines.keras_fit import EpochScores, followers
@@ -42,7 +43,7 @@ def shown_after_epochs(task: Task) -> tuple[str, ...]:
     >>> shown_after_epochs(Task.of(2))
     ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate')
     """
-    score = task.default.name
+    score = task.shown
     return ("loss", score, "val_loss", f"val_{score}", "learning_rate")
 
 
@@ -173,7 +174,8 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         still = still_epochs(self.curves)
         if still and not self._warned:
             self._warned = True
-            what = "loss and accuracy have" if request.classes else "the loss has"
+            shown = request.spec.architecture.task.counts_rows
+            what = "loss and accuracy have" if shown else "the loss has"
             self._say(f"note: {what} not changed for {still} epochs.")
             self.say_diagnosis()
 
@@ -190,6 +192,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         model, split, classes = self._training.model, self._request.spec.split, self._request.classes
         taken, dead = look_at(model, split, self._training.study.outputs)
         targets, validation_targets = split.train_targets, split.validation_targets
+        shares = targets.mean(axis=0) if split.dataset.task.name == "labels" else np.zeros(0)
         if not classes:  # no row is taken for a class
             taken, targets, validation_targets = np.split(np.zeros(0, np.int32), 3)
         moved = float(np.linalg.norm(_weights(model) - self._first_weights) / np.linalg.norm(self._first_weights))
@@ -202,6 +205,8 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             shares=np.bincount(targets, minlength=len(classes)) / split.train_rows,
             predicted=np.bincount(taken[: split.train_rows], minlength=len(classes)) / split.train_rows,
             classes=classes,
+            guessing=float(np.mean([guessing_loss(np.array([1 - share, share])) for share in shares] or [1.0])),
+            labels=bool(len(shares)),
         )
 
 

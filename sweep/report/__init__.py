@@ -295,7 +295,7 @@ def _table(verdict: Verdict, searched: Searched) -> dict[str, Any]:
 
 def _columns(verdict: Verdict) -> Iterator[tuple[str, Form | None, Callable[[Best], Any]]]:
     """Yield a title, how a number is written, and what is read from a trial for each column of the candidates."""
-    unit, classes = verdict.unit, verdict.unit.metric.task == "classes"
+    unit, classes = verdict.unit, not verdict.unit.metric.of_numbers
 
     def accuracy(trial: Best) -> float | None:
         counts = list(trial.correct.values())

@@ -192,7 +192,7 @@ def learning_plot(found: StudyResult) -> Plot:
     """Show validation accuracy by epoch, of numbers their error, with what eight runs in ten keep to."""
     shown = [found.record.winner, found.record.constant, found.record.reruns[0]]
     unit, figure = found.verdict.unit, theme.new_figure(400)
-    classes = unit.metric.task == "classes"
+    classes = not unit.metric.of_numbers
     factor, what = (unit.rows, f"right rows of {unit.rows}") if classes else (1, "root mean squared error")
     epochs = list(range(1, len(shown[0].curves.rate) + 1))
 

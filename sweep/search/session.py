@@ -49,6 +49,8 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         activation=plan.model.activation,
         build=study_file.build,
         shape=dataset.row_shape,
+        outputs=1 if dataset.classes else dataset.task.outputs,
+        labels=dataset.task.name == "labels",
     )
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
@@ -70,6 +72,7 @@ def check_metric(metric: MetricName, split: Split) -> None:
     targets = split.validation_targets
     if not has_value(metric, targets):
         what = f"label, {split.dataset.classes[int(targets[0])]!r}" if split.dataset.classes else "number"
+        what = "labels" if split.dataset.task.name == "labels" else what
         reason = f"{metric} has no value where all validation rows have the same {what}; take another metric or split."
         raise BadInput("search.metric", reason)
 

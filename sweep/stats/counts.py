@@ -105,6 +105,7 @@ class SplitCheck:
     one_row: float  # what one validation row is of the accuracy, from 0 to 1
     last_rows: bool  # whether the validation rows are the file's last ones
     target_means: tuple[float, float] | None = None  # of the training and the validation rows; None for classes
+    targets: int = 1  # of a row: labels, or numbers
     names: tuple[str, ...] = ()  # of the inputs; empty if they are the columns of a file without names
 
     @property
@@ -132,6 +133,8 @@ class SplitCheck:
         if self.target_means is not None:
             shares = "a mean target of {}, then {}".format(*map(told, self.target_means))
         what = "class" if self.target_means is None else "the target"
+        if self.targets > 1:
+            shares, what = f"in at least one of {self.targets} labels", "its labels"
         found = [
             (self.unlike, f"validation rows are unlike the training rows: {shares}"),
             (
@@ -153,11 +156,17 @@ class SplitCheck:
 def check_split(split: Split) -> SplitCheck:
     """Check one split, and the order of the file that its rows come from."""
     has_classes, are_arrays = bool(split.dataset.classes), bool(split.dataset.row_shape)
-    in_file = split.dataset.targets if has_classes else above_median(split.dataset.targets)
-    sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
-    table = class_table(*sides) if has_classes else np.zeros((2, 0), np.int64)
-    train = look_at_rows(split, split.train_index, sides[0])
-    validation = look_at_rows(split, split.validation_index, sides[1])
+    counts_rows = split.dataset.task.counts_rows
+    in_file = [each if counts_rows else above_median(each) for each in _columns(split.dataset.targets)]
+    whole_sides, (shift, scale) = (split.train_targets, split.validation_targets), split.target_unit
+    sides = list(map(_columns, whole_sides))
+    alike_sides = [
+        same_shares_p_value(class_table(*pair)) if counts_rows else same_mean_p_value(*pair)
+        for pair in zip(*sides, strict=True)
+    ]
+    table = class_table(*whole_sides) if has_classes else np.zeros((2, 0), np.int64)
+    train = look_at_rows(split, split.train_index, whole_sides[0])
+    validation = look_at_rows(split, split.validation_index, whole_sides[1])
     repeated = np.isin(validation.inputs, train.inputs)
     alike = np.isin(validation.whole, train.whole)
     highest, lowest = np.maximum(train.highest, validation.highest), np.minimum(train.lowest, validation.lowest)
@@ -166,22 +175,23 @@ def check_split(split: Split) -> SplitCheck:
     told = constant & ~np.isin(np.arange(len(constant)), split.preparation.spare)
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
     names = split.preparation.names()
-    means = [side.mean() * scale + shift for side in sides]
+    means = [side[0].mean() * scale + shift for side in sides]
     return SplitCheck(
         class_shares=tuple((float(before), float(after)) for before, after in shares),
-        unlike_p_value=same_shares_p_value(table) if has_classes else same_mean_p_value(*sides),
-        runs_p_value=runs_test(in_file),
-        blocks_p_value=same_shares_p_value(block_table(in_file)),
+        unlike_p_value=least(alike_sides),
+        runs_p_value=least(list(map(runs_test, in_file))),
+        blocks_p_value=least([same_shares_p_value(block_table(each)) for each in in_file]),
         duplicates=int(repeated.sum()),
-        contradictions=int((repeated & ~alike).sum()) if has_classes else 0,
+        contradictions=int((repeated & ~alike).sum()) if counts_rows else 0,
         constant_columns=tuple(np.flatnonzero(told).tolist()),
         unlearnable_columns=()
         if are_arrays
         else tuple(np.flatnonzero((train.highest == train.lowest) & ~constant).tolist()),
-        one_row=1 / split.validation_rows if has_classes else 0.0,
+        one_row=1 / split.validation_rows if counts_rows else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
         names=() if names == [f"column {number + 1}" for number in range(len(names))] else tuple(names),
-        target_means=None if has_classes else (float(means[0]), float(means[1])),
+        target_means=None if has_classes or len(in_file) > 1 else (float(means[0]), float(means[1])),
+        targets=len(in_file),
     )
 
 
@@ -210,6 +220,16 @@ def look_at_rows(split: Split, index: NDArray[np.int32], targets: NDArray[Any]) 
     return RowLook(keys, with_targets, np.min(lowest, axis=0), np.max(highest, axis=0))
 
 
+def _columns(targets: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return each target of the rows by itself."""
+    return [targets] if targets.ndim == 1 else list(targets.T)
+
+
+def least(p_values: list[float]) -> float:
+    """Return the p-value of several tests: the least, by as many as there are (Bonferroni)."""
+    return min(1.0, min(p_values) * len(p_values))
+
+
 def above_median(numbers: ArrayLike) -> Counts:
     """Return which numbers lie above their median, as the class indices 0 and 1."""
     values = np.asarray(numbers)
@@ -217,22 +237,26 @@ def above_median(numbers: ArrayLike) -> Counts:
 
 
 def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
-    """Return the inputs, from 0, each of which alone tells the validation rows' targets by its order.
+    """Return the inputs, from 0, each of which alone tells the validation rows' targets, all of a row, by its order.
 
     It tells classes apart if each lies in a range of its own, and numbers if they rise, or fall, with it.
     """
     inputs = flat_rows(split.inputs(split.validation_index[:most_rows]))
-    targets = split.validation_targets[:most_rows]
+    tell = [_telling(inputs, each, split) for each in _columns(split.validation_targets[:most_rows])]
+    return sorted(set.intersection(*tell))
+
+
+def _telling(inputs: NDArray[Any], targets: NDArray[Any], split: Split) -> set[int]:
     order = np.argsort(inputs, axis=0, kind="stable")
     values, sorted_targets = np.take_along_axis(inputs, order, axis=0), targets[order]
     steps = np.diff(sorted_targets, axis=0)
-    if not split.dataset.classes:
+    if not split.dataset.task.counts_rows:
         one_way = (steps >= 0).all(axis=0) | (steps <= 0).all(axis=0)
-        return np.flatnonzero(one_way & (np.ptp(values, axis=0) > 0) & (np.ptp(targets) > 0)).tolist()
+        return set(np.flatnonzero(one_way & (np.ptp(values, axis=0) > 0) & (np.ptp(targets) > 0)).tolist())
     changes = steps != 0
     shared = changes & (np.diff(values, axis=0) == 0)  # one value, two classes
     needed = len(np.unique(targets)) - 1
-    return np.flatnonzero((changes.sum(axis=0) == needed) & ~shared.any(axis=0) & (needed > 0)).tolist()
+    return set(np.flatnonzero((changes.sum(axis=0) == needed) & ~shared.any(axis=0) & (needed > 0)).tolist())
 
 
 def class_table(*sides: ArrayLike) -> Counts:

@@ -155,7 +155,7 @@ class Unit:
         return 0.005 * self.factor if self.metric.rises else max(0.02 * abs(reference), SMALLEST)
 
     def _form(self, number: float) -> str:
-        if self.noun or self.metric.task == "classes":
+        if self.noun or not self.metric.of_numbers:
             return ".2f" if self.noun else ".4f"
         return form_of_number(number)
 

@@ -119,7 +119,10 @@ def document_of(plan: Plan, stored: Mapping[str, Any] | None = None) -> dict[str
     """Return a plan as a study keeps it: a metric that is not settled is the default of the stored plan's task."""
     document = plan.model_dump(mode="json")
     before = METRICS.get((stored or {}).get("search", {}).get("metric"))
-    document["search"]["metric"] = plan.metric if before is None else plan.metric_of(before.task)
+    if before is None:
+        document["search"]["metric"] = plan.metric
+    else:
+        document["search"]["metric"] = plan.metric_of((stored or {}).get("data", {}).get("task") or before.tasks[0])
     return document
 
 

@@ -79,16 +79,17 @@ def scored(entry: Entry, split: SplitFacts, metric: MetricName = "accuracy") -> 
     means = {
         each.name: each.mean(known)
         for each in METRICS.values()
-        if each.task == unit.metric.task and len(known := runs.by_metric(each.name, split.validation_rows))
+        if each.of_numbers == unit.metric.of_numbers and len(known := runs.by_metric(each.name, split.validation_rows))
     }
     told: dict[str, Any] = {
-        "log_loss": runs.log_loss if split.classes else None,
+        "log_loss": runs.log_loss,
         "diverged": runs.diverged,
         "deviation": float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else 0.0,
         "by_metric": means,
     }
     if not split.classes:
-        return Scored(**_confirmed(entry, unit), **told, recall={}, balanced_accuracy=None, spread=None)
+        spread = dispersion(runs.correct, split.validation_rows) if split.labels else None
+        return Scored(**_confirmed(entry, unit), **told, recall={}, balanced_accuracy=None, spread=spread)
     totals = np.array(split.class_rows) * len(runs.correct)
     shares = recalls(runs.class_correct, totals).tolist()
     return Scored(
@@ -204,7 +205,7 @@ class _Analysis:
             to_beat=to_beat if by_rows else None,
             whom_to_beat=("the first re-run" if quoted is None else "the quoted one") if by_rows else None,
             mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows) if by_rows else None,
-            unstable=tuple(self._unstable()) if split.classes else (),
+            unstable=tuple(self._unstable()) if split.classes or split.labels else (),
             at_an_end=tuple(self._near_bounds()),
             split=SplitAnswer(
                 train_rows=split.train_rows,
@@ -313,7 +314,7 @@ class _Analysis:
 
     def _unstable(self) -> Iterator[str]:
         """Yield whose confirmation runs spread far more than those of well-trained networks."""
-        rows = sum(self.record.split.class_rows)
+        rows = self.record.split.validation_rows
         factor, noun = (1, "rows") if self._unit.counts_rows else (100 / rows, "points of accuracy")
         for entry in self.record.entries:
             spread = dispersion(entry.confirmation.correct, rows)

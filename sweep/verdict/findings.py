@@ -1,8 +1,8 @@
 """What a verdict says before anything else: that no candidate learned, that all are perfect, that a class is not seen.
 
 Candidates that know nothing cannot be compared, and neither can those that know all. A candidate knows nothing if it
-is no better than a network that reads no input: one that always answers the commonest class, gives every row the
-classes' shares, or predicts the mean.
+is no better than a network that reads no input: one that always answers the commonest class, or labels, gives every
+row their shares, or predicts the mean.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def find(plan: Plan, record: VerdictRecord) -> Finding | None:
 
 def whom(split: SplitFacts, metric: MetricName) -> str:
     """Return what a network that reads no input does at best, in words."""
+    if split.labels:
+        return "always giving the commonest labels" if metric == "accuracy" else "giving every row the labels' shares"
     if not split.classes:
         return "predicting the mean"
     commonest = split.classes[int(np.argmax(split.class_rows))]
@@ -137,7 +139,8 @@ class _Findings:
         what = f"is right on all {rows} rows" if self._metric.rises else f"has a {self._metric.title} of 0"
         why, cure = "the rows are too easy, or some input tells the answer", "find it by `sweep data` and `data.drop`"
         if telling:
-            why = f"{listed(telling)} alone {'tells' if len(telling) == 1 else 'tell'} the classes of these rows apart"
+            tells, what = "tells" if len(telling) == 1 else "tell", "labels" if record.split.labels else "classes"
+            why = f"{listed(telling)} alone {tells} the {what} of these rows apart"
             quoted = listed(f'"{name}"' for name in telling)
             cure = f"data.drop = [{quoted}], if nobody would know it beforehand"
         return Finding(
@@ -186,7 +189,10 @@ class _Findings:
         classes = np.array(split.train_class_rows or split.class_rows, np.float64)
         shares = classes / max(1.0, classes.sum())
         training = curves.training_loss or curves.loss
-        loss = LossCurve(np.array(training, np.float64), guessing_loss(shares) if split.classes else 1.0)
+        known = guessing_loss(shares) if split.classes else 1.0
+        if split.labels:
+            known = split.uninformed.get("log_loss", known)
+        loss = LossCurve(np.array(training, np.float64), known)
         level, guessing = told(loss.level, 3), told(loss.guessing, 3)
         if split.widest is not None and split.widest[1] > WIDE:
             name, size = split.widest

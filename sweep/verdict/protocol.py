@@ -32,7 +32,7 @@ from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import open_study, read_documents, write_documents
-from sweep.task import OF_THE_TARGET, MetricName, Task
+from sweep.task import OF_THE_TARGET, MetricName
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
@@ -338,16 +338,26 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         uninformed={name: score for name, score in uninformed_scores(split).items() if math.isfinite(score)},
         widest=None if flat_rows(first).dtype == np.int32 else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
+        labels=split.dataset.task.outputs if split.dataset.task.name == "labels" else 0,
     )
 
 
 def uninformed_scores(split: Split) -> dict[MetricName, float]:
-    """Return the scores of a network that reads no input: it gives each row the training rows' class shares or mean."""
-    classes, unit = len(split.dataset.classes), split.target_unit[1]
-    shares = np.bincount(split.train_targets, minlength=classes) / split.train_rows if classes else np.zeros(1)
-    guesses = np.broadcast_to(shares, (1, split.validation_rows, len(shares)))
-    return {
-        metric.name: float(metric.score(guesses, split.validation_targets)[0])
-        * (unit if metric.unit == OF_THE_TARGET else 1)
-        for metric in Task.of(classes).metrics
+    """Return the scores of a network that reads no input: it gives each row the training rows' shares or means.
+
+    Shares are those of the classes or labels. Of labels, accuracy is that of always giving the validation rows'
+    commonest ones, than which no such network has more rows right.
+    """
+    task, classes, unit = split.dataset.task, len(split.dataset.classes), split.target_unit[1]
+    targets, held = split.train_targets, split.validation_targets
+    answer = np.bincount(targets, minlength=classes) / split.train_rows if classes else np.zeros(task.outputs)
+    if task.name == "labels":
+        answer = targets.mean(axis=0)
+    guesses = np.broadcast_to(answer, (1, split.validation_rows, len(answer)))
+    found = {
+        metric.name: float(metric.score(guesses, held)[0]) * (unit if metric.unit == OF_THE_TARGET else 1)
+        for metric in task.metrics
     }
+    if task.name == "labels":
+        found["accuracy"] = float(np.unique(held, axis=0, return_counts=True)[1].max() / len(held))
+    return found

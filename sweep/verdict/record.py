@@ -212,14 +212,15 @@ class SplitFacts(Record):
     unlike: bool | None = None  # whether the class shares of training and validation rows differ
     uninformed: dict[str, float] = {}  # scores of a network that reads no input and knows the training targets alone
     widest: tuple[str, float] | None = None  # the input with the largest training values, and their root mean square
+    labels: int = 0  # of 0 or 1, of which each row has so many
     telling: tuple[str, ...] = ()  # inputs each of which alone tells the validation rows' classes apart
 
     def score_of_guessing(self, metric: str) -> float | None:
-        """Return the score of a network that reads no input: by accuracy, of the validation rows' commonest class.
+        """Return the score of a network that reads no input: by accuracy, of the validation rows' commonest answer.
 
         That of R2 is 0 by definition, for predicting the validation rows' own mean.
         """
-        if metric == "accuracy":
+        if metric == "accuracy" and not self.labels:
             return max(self.class_rows, default=0) / self.validation_rows
         if metric == "r2":
             return 0.0

@@ -91,7 +91,7 @@ class BestAnswer(Ranking):
     @property
     def classes(self) -> bool:
         """Whether classes are predicted, so that rows may be right."""
-        return METRICS[self.metric].task == "classes"
+        return not METRICS[self.metric].of_numbers
 
 
 class Family(Answer):

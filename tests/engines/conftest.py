@@ -37,6 +37,22 @@ def three_classes() -> Split:
 
 
 @pytest.fixture(scope="session")
+def labels(three_classes: Split) -> Split:
+    """The same rows with three labels of 0 or 1 each, 48 to train on."""
+    targets = (np.asarray(three_classes.dataset.values)[:, :3] > 1).astype(np.int32)
+    dataset = replace(three_classes.dataset, targets=targets, classes=())
+    return Split.of(dataset, three_classes.train_index[:48], three_classes.validation_index)
+
+
+@pytest.fixture(scope="session")
+def two_numbers(three_classes: Split) -> Split:
+    """The same rows with two numbers of one scale each, 48 to train on."""
+    targets = np.asarray(three_classes.dataset.values)[:, :2] * [20, 30] + [100, 0]
+    dataset = replace(three_classes.dataset, targets=targets, classes=())
+    return Split.of(dataset, three_classes.train_index[:48], three_classes.validation_index)
+
+
+@pytest.fixture(scope="session")
 def of_parts(three_classes: Split) -> Split:
     """The same rows with other inputs: an image, an age, and words, of which the image tells the class."""
     generator, rows = np.random.default_rng(1), len(three_classes.dataset.targets)

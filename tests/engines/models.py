@@ -358,6 +358,23 @@ def in_order() -> Any:
     return InOrder()
 
 
+def of_labels(features: int, outputs: int, task: str) -> Any:
+    assert task == "labels"
+    model = keras.Sequential([keras.Input((features,)), layers.Dense(6, "tanh"), layers.Dense(outputs)])
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
+
+
+def of_labels_by_class(features: int, outputs: int) -> Any:
+    model = keras.Sequential([keras.Input((features,)), layers.Dense(outputs, "softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    return model
+
+
+def of_labels_by_softmax(features: int, outputs: int) -> Any:
+    return keras.Sequential([keras.Input((features,)), layers.Dense(outputs, "softmax")])
+
+
 def misshapen() -> Any:
     return keras.Sequential([layers.Reshape((7, 9)), layers.Flatten(), layers.Dense(1, "sigmoid")])
 

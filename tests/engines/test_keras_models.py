@@ -110,6 +110,25 @@ def test_a_loss_for_classes_is_none_for_numbers(numbers: Split) -> None:
         compile_model(TrainingSpec(numbers, named("broken_metric", 0), 2, 16), run_seed=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "outputs", "reason"),
+    [
+        ("of_labels", 4, r"output shape must be \(None, 4\), got \(None, 3\)"),
+        (
+            "of_labels_by_class",
+            3,
+            "with categorical_crossentropy, a loss for one class a row; labels want bin",
+        ),
+        ("of_labels_by_softmax", 3, "ends in softmax, which gives a row one class; labels want sigmoid"),
+    ],
+)
+def test_a_model_of_one_class_is_none_for_labels(name: str, outputs: int, reason: str, labels: Split) -> None:
+    build = "tests.engines.models:three_outputs" if outputs == 4 else f"tests.engines.models:{name}"
+    architecture = Architecture(4, 0, build=build, outputs=outputs, labels=True)
+    with pytest.raises(BadInput, match=reason):
+        check_training(TrainingSpec(labels, architecture, 2, 16))
+
+
 class TestSeveralInputs:
     """A model's inputs are matched as `fit` matches them: by name, or in order."""
 

@@ -110,10 +110,22 @@ def test_members_of_several_inputs_agree_with_fit(of_parts: Split, on_jax: OnJax
     check_agreement(on_jax(jax.side_by_side, job(spec, CONSTANT)), of_parts)
 
 
+def test_members_with_several_targets_agree_with_fit(labels: Split, two_numbers: Split, on_jax: OnJax) -> None:
+    """Labels by a compiled model whose outputs are logits, and numbers by a stack of one hidden layer."""
+    by_logits = Architecture(4, 0, build="tests.engines.models:of_labels", outputs=3, labels=True)
+    check_agreement(on_jax(jax.side_by_side, job(TrainingSpec(labels, by_logits, 3, 20), CONSTANT)), labels)
+    dense = Architecture(4, 0, (5,), outputs=2)
+    assert not dense.is_hidden_layer
+    found = on_jax(jax.side_by_side, job(TrainingSpec(two_numbers, dense, 3, 16), CONSTANT))
+    check_agreement(found, two_numbers)
+    last = found.population.validation_loss[0, 0, -1]
+    assert last == pytest.approx(found.curves["val_score"][-1] / two_numbers.validation_rows, rel=1e-4)
+
+
 def check_agreement(found: jax.Both, split: Split) -> None:
     """Check that a population's first member ends as `fit`'s does, epoch by epoch."""
     ours = found.population
-    rows = {"correct": "score", "validation_correct": "val_score"} if split.dataset.classes else {}
+    rows = {"correct": "score", "validation_correct": "val_score"} if split.dataset.task.counts_rows else {}
     for field, curve in {"loss": "loss", "validation_loss": "val_loss", "gain": "gain", **rows}.items():
         kept = slice(None, -1) if field == "validation_correct" else slice(None)  # its last is of averaged weights
         our, their = getattr(ours, field)[0, 0][kept], found.curves[curve][kept]

@@ -317,7 +317,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.py").write_text(write_script(chosen), encoding="utf-8")
     for name, task in (("mixed_german.csv", "classes"), ("grades.csv", "classes"), ("houses.csv", "numbers")):
         chosen = choose(STEP, data={"file": str(TABLES / name), "task": task}, split={"kind": "random"})
-        for metric in (each.name for each in METRICS.values() if each.task == task):
+        for metric in (each.name for each in METRICS.values() if task in each.tasks):
             script = write_script(replace(chosen, metric=metric))
             (folder / f"{name}.{metric}.py").write_text(script, encoding="utf-8")
     return folder
@@ -380,15 +380,13 @@ def test_it_prints_the_studys_metric(
 ) -> None:
     known, draw = METRICS[metric], np.random.default_rng(5)
     rows = [f"{a:.3f},{b:.3f},{f'c{int(abs(a * 3)) % labels}'}" for a, b in draw.normal(size=(90, 2)).tolist()]
-    if known.task == "numbers":
+    if known.of_numbers:
         rows = [f"{a:.3f},{b:.3f},{1e7 * a:.0f}" for a, b in draw.normal(size=(90, 2)).tolist()]
     table.write_text("a,b,y\n" + "\n".join(rows) + "\n", encoding="utf-8")
     chosen = replace(choose(STEP, data={"file": str(table)}, split={"kind": "random"}), metric=metric)
     split, beginning = chosen.split, write_script(chosen).partition("if options.json:")
-    predicted = draw.random((split.validation_rows, 4)).round(1)[
-        :, : 1 if labels == 2 or known.task == "numbers" else 4
-    ]
-    shares = np.column_stack([1 - predicted, predicted]) if known.task == "classes" and labels == 2 else predicted
+    predicted = draw.random((split.validation_rows, 4)).round(1)[:, : 1 if labels == 2 or known.of_numbers else 4]
+    shares = np.column_stack([1 - predicted, predicted]) if not known.of_numbers and labels == 2 else predicted
     targets = split.validation_targets
     wanted = known.score(shares[None], targets)[0] * (split.target_unit[1] if metric == "mae" else 1)
     names = {
