@@ -27,7 +27,7 @@ class OnJax:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             cwd=ROOT,
-            env=environment(backend="jax"),
+            env=environment(backend="jax") | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
