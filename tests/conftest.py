@@ -17,6 +17,7 @@ from hypothesis import settings
 from sweep.execution.compile_cache import CompileCache
 from sweep.execution.worker import environment
 from sweep.store.database import Database
+from tests.engines.on_jax import OnJax
 from tests.fakes import opened
 
 # Set before anything loads TensorFlow, and inherited by every process that a test starts.
@@ -49,6 +50,12 @@ settings.load_profile("no deadline")
 def pytest_xdist_auto_num_workers() -> int:
     """Return one more than there are cores, since tests wait for servers and browsers a quarter of their time."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="session")
+def on_jax() -> Iterator[OnJax]:
+    with OnJax() as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

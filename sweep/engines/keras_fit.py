@@ -66,11 +66,7 @@ class KerasFit:
 
 
 def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Trained:
-    """Train one member.
-
-    Raises:
-        BadInput: for a momentum that follows a schedule beside another backend than TensorFlow.
-    """
+    """Train one member."""
     study, split, schedule = compile_model(spec, run_seed), spec.split, candidate.schedule
     model, classes = study.model, spec.architecture.classes
     momenta = schedule.momenta(spec.timeline, candidate.momentum)

@@ -136,6 +136,7 @@ class RatesByStep(Follower):
         rate = float(self._row[min(batch, len(self._row) - 1)])
         self.rates[-1].append(rate)
         if np.ptp(self._row) > 0:
+            hold_variables(self.model)
             self._set_rate(rate)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -298,10 +299,7 @@ class MomentumTable(Follower):
         self._before: list[tuple[Any, str, float]] = []
 
     def on_train_begin(self, logs: object = None) -> None:
-        """Let the optimizer read its momentum from a variable; `BadInput` without a momentum, or beside TensorFlow."""
-        if keras.backend.backend() != "tensorflow":
-            reason = f"can follow a schedule under TensorFlow only, got the backend {keras.backend.backend()}."
-            raise BadInput("momentum", reason)
+        """Let the optimizer read its momentum from a variable of its own; `BadInput` without a momentum."""
         require_single_steps(self.model, self.momenta)
         optimizers = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])
         self._before = [(optimizer, *self._momentum_of(optimizer)) for optimizer in optimizers]
@@ -314,9 +312,17 @@ class MomentumTable(Follower):
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Turn to the epoch's row of the table."""
         self._row = self.momenta[min(epoch, len(self.momenta) - 1)]
+        if keras.backend.backend() == "jax":  # which hands a step what the optimizer has, and no more
+            self.model.optimizer._variables.append(self._variable)
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        """Leave the optimizer as it was, for a callback that saves it."""
+        if keras.backend.backend() == "jax":
+            self.model.optimizer._variables.pop()
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Set the momentum before the step that uses it."""
+        hold_variables(self.model)
         self._variable.assign(self._row[min(batch, len(self._row) - 1)])
 
     def on_train_end(self, logs: object = None) -> None:
@@ -334,6 +340,15 @@ class MomentumTable(Follower):
         if not momentum > 0:
             raise BadInput(f"optimizer.{name}", f"must be above 0 to follow a schedule, got {momentum}.")
         return name, float(momentum)
+
+
+def hold_variables(model: Any) -> None:
+    """Let a model hold its variables, so that what is set counts from the next step on.
+
+    Within an epoch of `fit` on JAX, Keras keeps them elsewhere, and overwrites those of the model at the epoch's end.
+    """
+    if (hold := getattr(model, "jax_state_sync", None)) is not None:
+        hold()
 
 
 def require_single_steps(model: keras.Model, table: Numbers) -> None:

@@ -45,7 +45,7 @@ PART = {
 
 
 class FollowedMomentum(float):
-    """A momentum that is a number to Python and a variable to TensorFlow.
+    """A momentum that is a number to Python and a variable to TensorFlow and JAX.
 
     Keras 3 reads the momentum as a Python number while it traces a step, which fixes it for good. It asks whether the
     number is 0, saves it, and converts it to a tensor; only the last must give what changes. A Keras variable in its
@@ -56,7 +56,7 @@ class FollowedMomentum(float):
     dtype: str
 
     def __new__(cls, momentum: float, variable: Any) -> Self:
-        """Make the number, which stays as it is, and let TensorFlow read `variable` in its place."""
+        """Make the number, which stays as it is, and let a traced step read `variable` in its place."""
         made = super().__new__(cls, momentum)
         made.variable, made.dtype = variable, str(variable.dtype)
         return made
@@ -64,6 +64,10 @@ class FollowedMomentum(float):
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
         """Return the variable's value; TensorFlow asks for it."""
         return self.variable.__tf_tensor__(dtype, name)
+
+    def __jax_array__(self) -> Any:
+        """Return the variable's value; JAX asks for it."""
+        return self.variable.value
 
     def __rsub__(self, other: Any) -> Any:
         """Return `other` minus the variable's value, which Adam asks for."""

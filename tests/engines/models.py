@@ -154,18 +154,6 @@ def noisy(features: int, classes: int) -> Any:
     )
 
 
-def normalised_three(features: int, classes: int) -> Any:
-    return keras.Sequential(
-        [
-            keras.Input((features,)),
-            layers.Dense(8),
-            layers.BatchNormalization(),
-            layers.Activation("relu"),
-            layers.Dense(classes, "softmax"),
-        ]
-    )
-
-
 def regularised(features: int, classes: int) -> Any:
     hidden = layers.Dense(8, "relu", kernel_regularizer="l2", activity_regularizer="l1", kernel_constraint="max_norm")
     out = layers.Dense(classes, "softmax", bias_regularizer="l1", kernel_constraint="unit_norm")
@@ -186,12 +174,6 @@ class Adding(layers.Layer):  # type: ignore[misc]  # Keras ships no types
 def adding(features: int, classes: int) -> Any:
     out = layers.Dense(classes, "softmax")
     return keras.Sequential([keras.Input((features,)), layers.Dense(8, "relu"), Adding(), out])
-
-
-def recurrent(features: int, classes: int) -> Any:
-    return keras.Sequential(
-        [keras.Input((features,)), layers.Reshape((features, 1)), layers.LSTM(5), layers.Dense(classes, "softmax")]
-    )
 
 
 def averaged(features: int, classes: int) -> Any:

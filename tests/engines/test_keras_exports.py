@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +28,6 @@ CASES = {
     **{name: {"optimizer": (name, arguments)} for name, arguments in exported.OPTIMIZERS.items()},
     **{name: {"optimizer": ("SGD", arguments)} for name, arguments in exported.OPTIONS.items()},
 }
-
-
-@pytest.fixture(scope="module")
-def on_jax() -> Iterator[OnJax]:
-    with OnJax() as process:
-        yield process
 
 
 @pytest.fixture(scope="module")

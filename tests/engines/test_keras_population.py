@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -35,12 +34,6 @@ ONE_CYCLE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def on_jax() -> Iterator[OnJax]:
-    with OnJax() as process:
-        yield process
-
-
-@pytest.fixture(scope="session")
 def few(three_classes: Split) -> Split:
     """Rows that divide into three whole batches of 16."""
     return replace(three_classes, train_index=three_classes.train_index[:48])
@@ -70,17 +63,14 @@ CASES = {
     "class weights": Case("branched", class_weights=(2.0, 1.0, 0.25)),
     "adamw": Case("branched", optimizer=AdamW(weight_decay=0.1)),
     "rmsprop by layer": Case("branched", optimizer=RMSprop(layer_decay=0.7)),
-    "dropout and noise": Case("noisy"),
-    "batch normalisation": Case("normalised_three"),
     "regularizers, activity losses, constraints": Case("regularised"),
     "a frozen layer": Case("frozen"),
-    "a subclassed model": Case("subclassed"),
     "a loss that is added": Case("adding"),
-    "lstm": Case("recurrent"),
     "compiled: weight decay, clipping, one-hot": Case("compiled"),
     "compiled: averaged weights": Case("averaged"),
     "compiled: a loss and a metric of one's own": Case("own_loss"),
     "compiled: a training step of one's own": Case("own_step"),
+    "rates and momenta that change at every step": Case("branched", params=(ONE_CYCLE,)),
     "numbers": Case("regression", classes=0),
     "numbers, compiled: huber": Case("huber", classes=0),
 }

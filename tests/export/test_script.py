@@ -23,6 +23,7 @@ from sweep.export.script import Chosen, write_script
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
 from sweep.search.session import read_data
 from sweep.task import METRICS, MetricName
+from tests.engines.on_jax import OnJax
 from tests.schedules.examples import an_example
 
 ROOT = Path(__file__).parent.parent.parent
@@ -262,6 +263,19 @@ class TestOptimizer:
         ours = fit_ours(chosen, script, seed=5)
         for name in ("loss", "val_loss", "val_accuracy", "learning_rate"):
             np.testing.assert_allclose(script["history"][name], ours[name], rtol=1e-5)
+
+    def test_it_does_so_on_jax(self, on_jax: OnJax) -> None:
+        script, ours = on_jax(by_script_and_by_ours)
+        for name in ("loss", "val_loss", "val_accuracy", "learning_rate"):
+            np.testing.assert_allclose(script[name], ours[name], rtol=1e-5)
+
+
+def by_script_and_by_ours() -> tuple[Any, Any]:
+    """Train by an exported script, and by our callbacks; return what `fit` reports."""
+    chosen = choose(ONE_CYCLE, nesterov=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        script = execute(write_script(chosen), monkeypatch, "--json", "--seed", "5")
+    return script["history"], fit_ours(chosen, script, seed=5)
 
 
 def fit_ours(chosen: Chosen, script: dict[str, Any], seed: int) -> Any:
