@@ -5,16 +5,23 @@ Importing runs code that is not ours, so whatever goes wrong there is reported a
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import re
+import resource
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from sweep.errors import BadInput
 
+LIMIT_SECONDS = 120.0  # for a user's function to build a model
 FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -67,6 +74,70 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     except SystemExit as error:
         raise RuntimeError(f"it tried to end the program with {error.code!r}") from error
+
+
+@contextmanager
+def limited(seconds: float = LIMIT_SECONDS) -> Iterator[None]:
+    """Hold a user's function to a time, to the memory that the machine has left, and to this process.
+
+    Time is watched in a main thread, memory where there is `/proc`. A copy of the process, which `os.fork` makes, ends
+    at once; a function that only Python's interpreter cannot interrupt ends the process ten seconds later.
+
+    Raises:
+        RuntimeError: if it took too long, where it was interrupted, or has forked.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise RuntimeError(f"it took more than {seconds:g} s")
+
+    watched = threading.current_thread() is threading.main_thread()
+    before: Any = signal.SIG_DFL
+    memory = _memory_limits()
+    if watched:
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again and again, for code that catches everything
+        faulthandler.dump_traceback_later(seconds + 10, exit=True, file=2)
+    if memory:
+        resource.setrlimit(resource.RLIMIT_AS, memory[0])
+    FORKS.clear()
+    FORKS.append(os.getpid())
+    try:
+        yield
+        if len(FORKS) > 1:
+            raise RuntimeError("it forked the process, which no trainer can bear; start programs by `subprocess`")
+    finally:
+        FORKS.clear()
+        if memory:
+            resource.setrlimit(resource.RLIMIT_AS, memory[1])
+        if watched:
+            faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+FORKS: list[int] = []  # while a user's function runs: this process, and once more for each fork
+
+
+def _end_copy() -> None:
+    if FORKS:
+        os._exit(0)
+
+
+os.register_at_fork(after_in_child=_end_copy, after_in_parent=lambda: FORKS.append(0) if FORKS else None)
+
+
+def _memory_limits() -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return the limits of the address space by the memory that is left, and as they are; None where it is not told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    left = sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("MemAvailable:", "SwapFree:")))
+    now = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = pages * resource.getpagesize() + left
+    soft = wanted if now[0] == resource.RLIM_INFINITY else min(now[0], wanted)
+    return (soft, now[1]), now
 
 
 @contextmanager

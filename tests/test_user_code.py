@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sweep.errors import BadInput
-from sweep.user_code import find_function
+from sweep.user_code import find_function, limited
 
 MODULE = "a_module_of_the_user"
 
@@ -84,3 +87,41 @@ def test_a_module_that_fails_when_imported_is_told(folder: Path, text: str, reas
     (folder / f"{MODULE}.py").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match=reason):
         find_function(f"{MODULE}:f", "function")
+
+
+def endless() -> None:
+    while True:
+        pass
+
+
+def stubborn() -> None:
+    for _ in range(2):
+        try:
+            endless()
+        except RuntimeError as error:
+            last = error
+    raise last
+
+
+def forking() -> None:
+    child = os.fork()
+    assert child
+    assert os.waitpid(child, 0)[1] == 0
+
+
+class TestLimits:
+    @pytest.mark.parametrize("function", [endless, stubborn])
+    def test_a_function_without_an_end_is_interrupted_where_it_is(self, function: Callable[[], None]) -> None:
+        with pytest.raises(RuntimeError, match=r"it took more than 0\.1 s") as caught:
+            limited(0.1)(function)()
+        assert "endless" in [entry.name for entry in caught.traceback]
+
+    def test_a_fork_ends_at_once_and_is_told(self) -> None:
+        with pytest.raises(RuntimeError, match="it forked the process"):
+            limited()(forking)()
+
+    def test_more_memory_than_there_is_is_refused_and_the_limit_is_as_before(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        with pytest.raises(MemoryError):
+            limited()(np.empty)(2**41, np.uint8)
+        assert resource.getrlimit(resource.RLIMIT_AS) == before

@@ -13,7 +13,7 @@ from sweep.data.rows import RowShape, mapped, told_shape, zero_rows
 from sweep.engines.compiled import FIELD, said
 from sweep.engines.spec import Architecture, Backend, initial_weights
 from sweep.errors import BadInput
-from sweep.user_code import call, find_function
+from sweep.user_code import call, find_function, limited
 
 
 def build_model(architecture: Architecture, run_seed: int, *, logits: bool = False) -> keras.Model:
@@ -41,11 +41,14 @@ def build_model(architecture: Architecture, run_seed: int, *, logits: bool = Fal
     arguments = asked_arguments(function, architecture)
     _set_seed(run_seed)
     try:
-        model = call(lambda: function(**arguments) if isinstance(arguments, dict) else function(*arguments))
+        with limited():
+            model = call(lambda: function(**arguments) if isinstance(arguments, dict) else function(*arguments))
     except BadInput:
         raise
     except Exception as error:
-        raise BadInput(FIELD, f"`{name}` failed{line_of(error, function)}: {said(error)}.") from error
+        ended = isinstance(error.__cause__, SystemExit)
+        where = line_of(error.__cause__ if error.__cause__ and ended else error, function)
+        raise BadInput(FIELD, f"`{name}` failed{where}: {said(error)}.") from error
     if not isinstance(model, keras.Model):
         hint = "; it has no `return`" if model is None else ""
         raise BadInput(FIELD, f"`{name}` must return a Keras model, got {type(model).__name__}{hint}.")
