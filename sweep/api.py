@@ -69,8 +69,10 @@ class Preparation:
 class RunListener:
     """What a run reports while it goes on; an exception raised here, such as `KeyboardInterrupt`, stops the run.
 
-    This one shows nothing.
+    This one shows nothing. `began` is when the budget of the run has begun, by `time.monotonic`, if before the run.
     """
+
+    began: float | None = None
 
     def prepared(self, _preparation: Preparation) -> contextlib.AbstractContextManager[object]:
         """Return the context in which all training happens."""
@@ -196,7 +198,8 @@ class Study:
             StorageFailed: if the database cannot be used, or another process writes the study.
             TrainingFailed: if a trainer cannot train what it was given.
         """
-        began, listener = time.monotonic(), listener or RunListener()
+        listener = listener or RunListener()
+        began = listener.began or time.monotonic()
         study_file = (self if budget is None else self._with_budget(budget)).study_file()
         plan = study_file.plan
         check_rates(plan)

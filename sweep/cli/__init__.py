@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sweep.model import Answer
 
 Shown = TypeVar("Shown", bound="Answer")
-
 DEFAULT_STUDY = "studies/ionosphere.toml"
 SERVER_VARIABLE = "SWEEP_SERVER"
 INTERRUPTED = 130  # what typer returns after a Ctrl-C; ours is 1, as for everything that did not end well
@@ -89,6 +89,7 @@ def run(
 
     Ends with status 5 if the verdict has nothing to compare: no candidate learned, or every one is perfect.
     """
+    began, limits = time.monotonic(), {"workers": workers, "timeout_seconds": timeout, "keep_programs": not no_cache}
     from sweep import api
 
     if workers is not None and workers < 1:
@@ -102,8 +103,7 @@ def run(
         from sweep.cli.run import run_study
 
         handle = api.Study.open(study, storage=storage, overrides=overrides)
-        limits = {"workers": workers, "timeout_seconds": timeout, "keep_programs": not no_cache}
-        run_study(handle, supervised=supervised, search_only=search_only, dry_run=dry_run, **limits)
+        run_study(handle, began, supervised=supervised, search_only=search_only, dry_run=dry_run, **limits)
         return
     from sweep.cli.run_remote import run_on_server
     from sweep.client.http import Client, read_token

@@ -37,14 +37,19 @@ def make_console() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def run_study(study: Study, *, supervised: bool, search_only: bool, dry_run: bool, **limits: Any) -> None:
-    """Run or continue a study to its verdict, and show what it found; `limits` are those of `Study.run`."""
+def run_study(
+    study: Study, budget_began: float, *, supervised: bool, search_only: bool, dry_run: bool, **limits: Any
+) -> None:
+    """Run or continue a study to its verdict, and show what it found; `limits` are those of `Study.run`.
+
+    Its time budget, if it has one, began at `budget_began`, by `time.monotonic`.
+    """
     began, console = time.perf_counter(), make_console()
     view = JsonLines() if supervised else progress_view(console)
     if supervised:
         threading.Thread(target=end_with_supervisor, name="supervisor", daemon=True).start()
     with Interruption() as interruption:
-        progress = RunProgress(console, interruption, view, search_only=search_only)
+        progress = RunProgress(console, interruption, view, search_only=search_only, began=budget_began)
         try:
             ended = study.run(search_only=search_only, dry_run=dry_run, listener=progress, **limits)
         except KeyboardInterrupt as interrupt:
@@ -229,6 +234,7 @@ class RunProgress(RunListener):
     interruption: Interruption
     view: ProgressView
     search_only: bool = False
+    began: float | None = None
     trainings: int = field(default=0, init=False)
     now: Progress = field(default=Progress(part="", done=0, wanted=0), init=False)
     within: Decision | None = field(default=None, init=False)

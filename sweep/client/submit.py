@@ -90,7 +90,8 @@ class Draft:
         check_same_plan(stored, self.plan, "give the study another name.")
         self._check_data(stored)
         before, now = with_defaults(stored), self.plan.model_dump(mode="json")
-        if kept := [key for key in KEPT if before.get(key) != now[key]]:
+        kept = [key for key in KEPT if before.get(key) != now[key]]
+        if kept := [*kept, *(["time budget"] if before["search"].get("budget") != now["search"]["budget"] else [])]:
             console.print(f"study {name}: the server keeps its own {' and '.join(kept)}; only trials may grow there.")
         study = client.read(where, StudyAnswer)
         if trials > before["search"]["trials"]:

@@ -323,6 +323,7 @@ class TestStatus:
             "verdict": "none",
             "candidates_per_second": None,
             "seconds_left": None,
+            "within": None,
         }
 
     def test_a_running_study_tells_the_time_left(self, sweep: Sweep, filled: Database) -> None:

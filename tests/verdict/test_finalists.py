@@ -93,5 +93,5 @@ def test_of_many_schedules_within_noise_a_few_race_and_the_simplest(
 ) -> None:
     plan = few(make_plan(), finalists=1)
     make_coordinator(database, plan).run()
-    monkeypatch.setattr("sweep.verdict.protocol.within_noise", lambda ranked, _: ranked)
+    monkeypatch.setattr("sweep.verdict.finalists.within_noise", lambda ranked, _: ranked)
     assert [contender.name for contender in finalists(database, plan)] == ["step", "constant"]
