@@ -74,7 +74,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
 def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
     from sweep.engines.population import Population  # noqa: PLC0415 - it needs TensorFlow
 
-    began, job = time.perf_counter(), asked.job
+    began, job = time.perf_counter(), replace(asked.job, spec=replace(asked.spec, engine="hidden layer"))
     engine = Population(job.spec)
     engine.train(job)
     started = time.perf_counter() - began
