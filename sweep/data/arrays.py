@@ -87,6 +87,7 @@ class Arrays:
         Raises:
             BadInput: on `field`, for what cannot be trained on.
         """
+        _refuse_outputs(inputs, labels, field, called[1])
         y = _as_array(labels, called[1], field)
         x = _as_inputs(inputs, len(y) if y.ndim else 0, called[0], field)
         told = y.shape if y.dtype.kind in "iufbUSO" else f"{y.shape} of {y.dtype}"
@@ -98,7 +99,7 @@ class Arrays:
         if not all(array.size for array in named(x).values()):
             raise BadInput(field, f"must hold rows of data, got {called[0]} {told_shapes(x)}.")
         flat = y.reshape(len(y), -1)
-        if flat.shape[1] != 1 and (max(y.shape[1:]) < flat.shape[1] or y.dtype.kind not in "iufb"):
+        if flat.shape[1] != 1 and (not flat.size or max(y.shape[1:]) < flat.shape[1] or y.dtype.kind not in "iufb"):
             rule = f"must give `{called[1]}` [rows], one label a row, or numbers [rows, labels]"
             raise BadInput(field, f"{rule}, got {y.shape} of {y.dtype}.")
         if flat.shape[1] > 1 and not np.isfinite(flat).all():
@@ -203,9 +204,23 @@ def _as_kept(x: NDArray[Any], name: str, field: str) -> NDArray[Any]:
     return found
 
 
+def _refuse_outputs(inputs: Any, labels: Any, field: str, called: str) -> None:
+    """Refuse targets of several outputs of a model, a dict of arrays or a list of them, each with all rows."""
+    got = "a dict" if isinstance(labels, Mapping) else ""
+    if isinstance(labels, list | tuple) and len(labels) > 1 and all(len(getattr(each, "shape", ())) for each in labels):
+        first = next(iter(inputs.values()), ()) if isinstance(inputs, Mapping) else inputs
+        either = (first, *(first[:1] if isinstance(first, list | tuple) else ()))  # rows, or inputs
+        rows = {len(each) for each in either if hasattr(each, "__len__") and getattr(each, "shape", (1,))}
+        if len(labels) not in rows and {len(each) for each in labels} <= rows:
+            got = f"{len(labels)} arrays"
+    if got:
+        rule = "must give the labels of one output, since a model of several outputs has no score to be judged by"
+        raise BadInput(field, f"{rule}; got {got} for `{called}`.")
+
+
 def _as_array(given: Any, name: str, field: str) -> NDArray[Any]:
     if isinstance(given, Mapping):
-        raise BadInput(field, f"must give one array of labels, got a dict for `{name}`.")
+        raise BadInput(field, f"must give one array for `{name}`, got a dict.")
     try:
         return np.asarray(given)
     except Exception as error:  # an array may be of any library

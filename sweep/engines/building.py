@@ -117,6 +117,10 @@ def asked_arguments(function: Callable[..., Any], architecture: Architecture) ->
 def _check_shapes(model: keras.Model, architecture: Architecture) -> None:
     _check_inputs(model, architecture.input_shape)
     given = output_shape(model, architecture)
+    several = model.outputs if getattr(model, "outputs", None) else ()
+    if len(several) > 1:
+        reason = f"the model must have one output, since several have no score to be judged by; got {len(several)}."
+        raise BadInput(FIELD, reason)
     widths = {architecture.task.outputs} | ({2} if architecture.classes == 2 else set())
     if not isinstance(given, tuple) or given[:-1] != (None,) or given[-1] not in widths:
         expected = " or ".join(str((None, width)) for width in sorted(widths))

@@ -125,6 +125,7 @@ HOLED[4, 1, 1] = np.nan
         ),
         (IMAGES, np.full((40, 2), np.nan), {}, "data.file: must give finite `y`, got nan in row 1."),
         (IMAGES, np.full((40, 2), "a"), {}, "data.file: must give `y` [rows], one label a row, or numbers"),
+        (IMAGES, np.zeros((40, 0)), {}, "data.file: must give `y` [rows], one label a row, or numbers"),
         (IMAGES, LABELS + 1j, {}, "data.file: must give inputs [rows, ...] of numbers and labels [rows]"),
         (IMAGES + 1j, LABELS, {}, "data.file: must give inputs [rows, ...] of numbers and labels [rows]"),
         (IMAGES, LABELS * 0, {}, "data.label: must name a column of at least 2 classes"),
@@ -319,6 +320,10 @@ def complex_numbers() -> Any:
     return {"image": IMAGES, "wave": AGES * 1j}, LABELS
 
 
+def labels_in_order() -> Any:
+    return PARTS, [LABELS, LABELS]
+
+
 def labels_by_name() -> Any:
     return IMAGES, {"kind": LABELS}
 
@@ -392,9 +397,10 @@ class TestSeveralInputs:
             ("complex_numbers", "must give inputs of numbers, got `wave` (40, 1) of complex128."),
             ("of_holes", "must be finite as a 32-bit float, got in `age` nan in row"),
             ("unnamed", "must name each input of `x` by a text, got 1."),
-            ("nested", "got a dict for `image`."),
+            ("nested", "must give one array for `image`, got a dict."),
+            ("labels_in_order", "must give the labels of one output, since a model of several outputs has no score"),
             ("without_values", "must hold rows of data, got x `image` 4 x 3 of uint8, `none` 0 of float64."),
-            ("labels_by_name", "got a dict for `y`."),
+            ("labels_by_name", "has no score to be judged by; got a dict for `y`."),
         ],
     )
     def test_what_is_wrong_with_one_is_one_line(self, name: str, told: str) -> None:

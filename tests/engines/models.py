@@ -310,6 +310,11 @@ def of_two_inputs(features: int) -> Any:
     return keras.Model([one, other], layers.Dense(1, "sigmoid")(layers.Add()([one, other])))
 
 
+def of_two_outputs(features: int) -> Any:
+    inputs = keras.Input((features,))
+    return keras.Model(inputs, {"one": layers.Dense(1)(inputs), "other": layers.Dense(3)(inputs)})
+
+
 def of_parts(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
     inputs = {name: keras.Input(input_shape[name], name=name) for name in ("words", "image", "age")}
     words = layers.GlobalAveragePooling1D()(layers.Embedding(9, 3)(inputs["words"]))

@@ -32,6 +32,7 @@ def named(name: str, classes: int = 2) -> Architecture:
         ("failing", r"failed in line \d+: ZeroDivisionError: division by zero"),
         ("leaving", "failed: RuntimeError: it tried to end the program with 3"),
         ("asking", "must be a function of any of features, classes, input_shape, outputs, task; .* asks for `depth`"),
+        ("of_two_outputs", "must have one output, since several have no score to be judged by; got 2"),
         ("too_wide", r"input shape must be \(None, 34\), got \(None, 9\)"),
         ("untrained", "the model has no weights to train"),
         ("of_two_inputs", r"must have one input of shape \(None, 34\), got 2 inputs"),
