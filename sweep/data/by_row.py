@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sweep.data.cells import as_text
-from sweep.data.columns import ColumnRole, Stated, read_as_stated, read_cells, refuse_beyond
+from sweep.data.columns import (
+    ColumnRole,
+    Columns,
+    Stated,
+    read_as_stated,
+    read_cells,
+    read_weights,
+    refuse_beyond,
+    told_missing,
+)
+from sweep.data.doubts import listed
 from sweep.data.reading import Table
 from sweep.errors import BadInput
 
@@ -20,12 +30,14 @@ class SplitBy:
     """What a split goes by.
 
     Attributes:
+        position: of the column.
         shown: the column, as messages have it.
         values: the place of each row's group in `names`, or its time, `[rows]`.
         names: the groups, sorted as text; empty for times.
         are_dates: whether times are days since 1970, and not numbers of any unit.
     """
 
+    position: int
     shown: str
     values: NDArray[np.float64]
     names: tuple[str, ...] = ()
@@ -33,7 +45,7 @@ class SplitBy:
 
     def at(self, rows: NDArray[Any]) -> SplitBy:
         """Return that of some rows."""
-        return SplitBy(self.shown, self.values[rows], self.names, self.are_dates)
+        return replace(self, values=self.values[rows])
 
     def told(self, value: float) -> str:
         """Return a group or a time in words."""
@@ -59,7 +71,7 @@ def read_split_by(table: Table, position: int, stated: Stated) -> SplitBy:
         words = as_text(cells)
         names = tuple(sorted(words.dropna().unique()))
         codes = pd.Categorical(words, categories=names).codes.astype(np.float64)
-        return SplitBy(shown, np.where(codes < 0, np.nan, codes), names)
+        return SplitBy(position, shown, np.where(codes < 0, np.nan, codes), names)
     role = {table.find(which, "data.roles"): role for which, role in stated.roles.items()}.get(position)
     try:
         if role in ("date", "number"):
@@ -74,18 +86,17 @@ def read_split_by(table: Table, position: int, stated: Stated) -> SplitBy:
     if read.role not in (ColumnRole.DATE, ColumnRole.NUMBER):
         first = repr(str(present.iloc[0]))
         raise BadInput("split.by", f"must be a column of dates or numbers, got {shown}, with {first}.")
-    return SplitBy(shown, read.values.to_numpy("float64"), are_dates=read.role is ColumnRole.DATE)
+    return SplitBy(position, shown, read.values.to_numpy("float64"), are_dates=read.role is ColumnRole.DATE)
 
 
-def read_weights(table: Table, position: int, rows: pd.Index) -> NDArray[np.float32]:
+def weights_of(table: Table, position: int, rows: pd.Index) -> NDArray[np.float32]:
     """Return the weights of some rows, `[rows]`.
 
     Raises:
         BadInput: on `data.weight`, for a weight that is missing, negative or no number, or if all are 0.
     """
-    shown = table.shown(position)
+    shown, weights = table.shown(position), read_weights(table, position).values.loc[rows]
     try:
-        weights = read_as_stated(table, position, "number").values.loc[rows]
         refuse_beyond(shown, weights, float(np.finfo(np.float32).max))
     except BadInput as error:
         raise BadInput("data.weight", error.reason) from error
@@ -118,3 +129,37 @@ def placed_rows(by: SplitBy, able: NDArray[np.bool_], missing: str) -> tuple[NDA
 def told_rows(number: int) -> str:
     """Return so many rows in words."""
     return f"{number} row{'' if number == 1 else 's'}"
+
+
+def complete_rows(found: Columns, missing: str, by: SplitBy | None) -> tuple[Columns, list[str]]:
+    """Leave out rows without a label, without what the split goes by and, if so stated, with a missing cell.
+
+    Returns also what was left out or is filled.
+    """
+    notes, absent = list[str](), found.values[found.label.position].isna()
+    if absent.any():
+        notes.append(f"{told_rows(int(absent.sum()))} without a label left out")
+    kept = ~absent.to_numpy()
+    if by is not None:
+        kept, lost = placed_rows(by, kept, missing)
+        notes += lost
+    if not kept.all():
+        found = replace(found, values=found.values[kept])
+    holes = [column for column in found.inputs if found.values[column.position].isna().any()]
+    if not holes:
+        return found, notes
+    count = sum(int(found.values[column.position].isna().sum()) for column in holes)
+    cells = "1 cell is" if count == 1 else f"{count:,} cells are"
+    where = listed([f"{column.shown}: {told_missing(column.missing)}" for column in holes], "; ")
+    if missing == "refuse":
+        cure = 'state missing = "median" or "drop", or leave columns out by data.drop'
+        raise BadInput("data.missing", f"is refuse, and {cells} missing, in {where}; {cure}.")
+    if missing == "drop":
+        whole = found.values[[column.position for column in found.inputs]].notna().all(axis=1)
+        if not whole.any():
+            raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {where}.")
+        notes.append(f"{told_rows(int((~whole).sum()))} with a missing cell left out, in {where}")
+        return replace(found, values=found.values[whole]), notes
+    told = "a number gets the median and an input that says so, a word is a category of its own"
+    notes.append(f"{cells} missing, in {where}; {told}")
+    return found, notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -196,8 +197,8 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
         raise BadInput("data.drop", f"must leave the label, got {table.shown(label)}.")
     roles = {table.find(which, "data.roles"): role for which, role in stated.roles.items()}
     weight, by = find_beside(table, stated.beside, label)
-    apart = {} if by is None else {by: Cells(ColumnRole(stated.beside.kind), "by split.by", table.columns[by])}
-    apart |= {} if weight is None else {weight: Cells(ColumnRole.WEIGHT, "by data.weight", table.columns[weight])}
+    apart = {} if by is None else {by: _read_beside(table, by, ColumnRole(stated.beside.kind))}
+    apart |= {} if weight is None else {weight: read_weights(table, weight)}
     values: dict[int, pd.Series] = {}
     columns: list[Column] = []
     for position in range(table.columns.shape[1]):
@@ -221,6 +222,29 @@ def find_columns(table: Table, stated: Stated = NOTHING_STATED) -> Columns:
     kept = {column.position: values[column.position] for column in columns if column.role in USED}
     facts = tuple(columns), target.task, target.why, target.classes, weight, by
     return Columns(table, pd.DataFrame(kept, copy=False), *facts)
+
+
+def _read_beside(table: Table, position: int, role: ColumnRole) -> Cells:
+    """Return a column that a split goes by, and how it is written."""
+    cells, why = table.columns[position], "by split.by"
+    written = written_by_type(cells)
+    if role is ColumnRole.TIME and not written and cells.notna().any():
+        with contextlib.suppress(BadInput):  # which is said where the split reads it
+            written = read_cells(table, position, cells.dropna()).written
+    return Cells(role, why, cells, written or ("codes" if are_codes(cells) else "words"))
+
+
+def read_weights(table: Table, position: int) -> Cells:
+    """Read the column of weights.
+
+    Raises:
+        BadInput: on `data.weight`, for a cell that is no number.
+    """
+    try:
+        found = read_as_stated(table, position, "number")
+    except BadInput as error:
+        raise BadInput("data.weight", error.reason) from error
+    return found._replace(role=ColumnRole.WEIGHT, why="by data.weight")
 
 
 def find_beside(table: Table, stated: Beside, label: int) -> tuple[int | None, int | None]:

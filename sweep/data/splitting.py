@@ -113,7 +113,9 @@ def _check_fraction(dataset: Dataset, fraction: float) -> None:
 
 def _checked(split: Split, kind: SplitKind) -> Split:
     """Return the split, or refuse one with a class that no training row has."""
-    classes = split.dataset.classes
+    classes, weights = split.dataset.classes, split.train_weights
+    if weights is not None and not weights.any():
+        raise BadInput("data.weight", "must be above 0 for a row to train on, got 0 for all of them.")
     if split.dataset.task.name == "labels":
         check_labels(split.train_targets)
     if not classes:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from sweep.data.arrays import NOTHING_BESIDE, Arrays, Beside
-from sweep.data.by_row import SplitBy, placed_rows, read_split_by, read_weights, told_rows
+from sweep.data.by_row import SplitBy, complete_rows, placed_rows, read_split_by, told_rows, weights_of
 from sweep.data.columns import (
     Column,
     ColumnRole,
@@ -27,9 +27,8 @@ from sweep.data.columns import (
     find_beside,
     find_columns,
     refuse_beyond,
-    told_missing,
 )
-from sweep.data.doubts import beside_notes, column_notes, find_doubts, listed, related_rows
+from sweep.data.doubts import beside_notes, column_notes, find_doubts, related_rows
 from sweep.data.form import Form
 from sweep.data.preparation import ROWS_AT_ONCE, Layout, Preparation, Scale, told_scaling
 from sweep.data.reading import NOTHING_STATED, Table, read_table
@@ -304,9 +303,9 @@ def read_dataset(
         return _of_shaped_rows(table, table.inputs, keys, stated)
     found = find_columns(table, stated)
     by = None if found.by is None else read_split_by(table, found.by, stated)
-    found, missing = _complete_rows(found, keys, by)
+    found, missing = complete_rows(found, keys.missing, by)
     rows = found.values.index
-    weights = None if found.weight is None else read_weights(table, found.weight, rows)
+    weights = None if found.weight is None else weights_of(table, found.weight, rows)
     keys = keys.model_copy(update={"scale": keys.scale or "standard"})
     layout, values = Layout.of(found, scale=keys.scale or "standard", words=keys.words, rare=keys.rare)
     targets = found.values[found.label.position].to_numpy(np.int32 if found.classes else np.float64)
@@ -382,7 +381,7 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated
         arrays=table.arrays,
         notes=tuple(notes),
         train_rows=train_rows,
-        weights=None if weight is None else read_weights(table, weight, target.values.index[kept]),
+        weights=None if weight is None else weights_of(table, weight, target.values.index[kept]),
         by=None if by is None else by.at(kept),
     )
 
@@ -396,37 +395,3 @@ def _refuse_header_of_data(found: Columns) -> None:
     if found.label.name in found.classes and pd.to_numeric(names, errors="coerce").notna().all():
         reason = f"must be false if line 1 is data, got numbers and the label {shortened(found.label.name)}."
         raise BadInput("data.header", reason)
-
-
-def _complete_rows(found: Columns, keys: DataKeys, by: SplitBy | None) -> tuple[Columns, list[str]]:
-    """Leave out rows without a label, without what the split goes by and, if so stated, with a missing cell.
-
-    Returns also what was left out or is filled.
-    """
-    notes, absent = list[str](), found.values[found.label.position].isna()
-    if absent.any():
-        notes.append(f"{told_rows(int(absent.sum()))} without a label left out")
-    kept = ~absent.to_numpy()
-    if by is not None:
-        kept, lost = placed_rows(by, kept, keys.missing)
-        notes += lost
-    if not kept.all():
-        found = replace(found, values=found.values[kept])
-    holes = [column for column in found.inputs if found.values[column.position].isna().any()]
-    if not holes:
-        return found, notes
-    count = sum(int(found.values[column.position].isna().sum()) for column in holes)
-    cells = "1 cell is" if count == 1 else f"{count:,} cells are"
-    where = listed([f"{column.shown}: {told_missing(column.missing)}" for column in holes], "; ")
-    if keys.missing == "refuse":
-        cure = 'state missing = "median" or "drop", or leave columns out by data.drop'
-        raise BadInput("data.missing", f"is refuse, and {cells} missing, in {where}; {cure}.")
-    if keys.missing == "drop":
-        whole = found.values[[column.position for column in found.inputs]].notna().all(axis=1)
-        if not whole.any():
-            raise BadInput("data.missing", f"is drop, and every row has a missing cell, in {where}.")
-        notes.append(f"{told_rows(int((~whole).sum()))} with a missing cell left out, in {where}")
-        return replace(found, values=found.values[whole]), notes
-    told = "a number gets the median and an input that says so, a word is a category of its own"
-    notes.append(f"{cells} missing, in {where}; {told}")
-    return found, notes

@@ -66,16 +66,22 @@ class HiddenLayerNetwork:
         return self._forward(weights, inputs)[1]
 
     def gradient(
-        self, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: tf.Tensor, targets: tf.Tensor
+        self,
+        weights: Sequence[tf.Tensor],
+        state: Sequence[tf.Tensor],
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        row_weights: tf.Tensor | None = None,
     ) -> Gradient:
-        """Return the logits and the mean loss' gradient, for `targets` `[seeds, rows]`."""
+        """Return the logits and the mean loss' gradient, for `targets` and weights of the rows `[seeds, rows]`."""
         hidden, logits = self._forward(weights, inputs)
         if targets.dtype.is_floating:
             delta = 2 * (logits - wanted(logits, targets)) / logits.shape[2]
+            delta = weighted(delta, targets, (), row_weights)
         else:
             probabilities = tf.sigmoid(logits) if logits.shape[1] == 1 else tf.nn.softmax(logits, axis=1)
             delta = (probabilities - wanted(logits, targets)) / logits.shape[2]
-            delta = weighted(delta, targets, self.class_weights)
+            delta = weighted(delta, targets, self.class_weights, row_weights)
         kernel = _sum_rows(delta[:, :, None] * hidden[:, None], axis=3)
         derivative = ACTIVATIONS[self.architecture.activation][1]
         # A matrix product over so few outputs is slower than the sum written out.

@@ -269,10 +269,9 @@ def initial_state(study: StudyModel) -> tuple[list[Float32], list[NDArray[Any]],
 
 
 def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[Inputs, NDArray[Any], Float32 | None]:
-    """Return inputs and targets to train on, and the weight of each row, which is what `class_weight` stands for."""
-    split, weights = spec.split, spec.class_weights
-    targets = study.targets(split.train_targets, spec.architecture.classes)
-    return split.train_inputs, targets, np.array(weights, np.float32)[split.train_targets] if weights else None
+    """Return inputs and targets to train on, and the weight of each row, None if all are 1."""
+    targets = study.targets(spec.split.train_targets, spec.architecture.classes)
+    return spec.split.train_inputs, targets, spec.row_weights
 
 
 def batches(spec: TrainingSpec, study: StudyModel, run_seed: int, first_epoch: int = 0) -> Iterator[tuple[Inputs, ...]]:

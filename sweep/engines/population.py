@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import Any, NamedTuple
@@ -69,10 +69,15 @@ class Table(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Inputs `[..., rows, features]` and targets `[..., rows]`."""
+    """Inputs `[..., rows, features]`, targets `[..., rows]`, and weights of rows like these; None if they have none."""
 
     inputs: Any
     targets: Any
+    weights: Any = None
+
+    def mapped(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Rows:
+        """Return what a function makes of each array."""
+        return Rows(*(None if array is None else function(array) for array in self))
 
     def in_batches(self, full: int, size: int) -> Rows:
         """Cut `[seeds, rows, ...]` into `[batches, seeds, size, ...]`, leaving the rest out."""
@@ -82,7 +87,7 @@ class Rows(NamedTuple):
             batches = tf.reshape(array[:, : full * size], (seeds, full, size, *tail))
             return tf.transpose(batches, (1, 0, 2, *range(3, 3 + len(tail))))
 
-        return Rows(cut(self.inputs), cut(self.targets))
+        return self.mapped(cut)
 
 
 class Population:
@@ -126,13 +131,14 @@ class Population:
         weights, state = self.network.initial(run_seeds, job.shape.candidates)
         slots = [[tf.zeros_like(weight) for weight in weights] for _ in range(SLOTS[job.spec.optimizer.name])]
         held = Rows(split.validation_inputs, split.validation_targets)
+        own = None if split.train_weights is None else job.spec.row_weights
         with self._stable_names(job):
             members, shown, by_class = self._run(
                 Members(weights, slots, state),
                 Table.of(job),
                 {name: Watching.of(job, name) for name in self._closed_loop},
                 next_orders([batch_orders(split.train_rows, seed) for seed in run_seeds], job.spec.epochs),
-                Rows(split.train_inputs, split.train_targets),
+                Rows(split.train_inputs, split.train_targets, own),
                 held,
             )
         wanted = np.s_[: len(job.candidates), : len(job.run_seeds)]
@@ -142,7 +148,7 @@ class Population:
         gain = gains[0] if gains else np.ones_like(loss)
         class_correct = by_class.numpy().transpose(2, 0, 1)[wanted]
         curves = Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds=0.0)
-        scores = final_scores(job, curves, self.network, members, *held)
+        scores = final_scores(job, curves, self.network, members, held.inputs, held.targets)
         return replace(curves, scores=scores, seconds=time.perf_counter() - began), members
 
     @contextlib.contextmanager
@@ -156,7 +162,7 @@ class Population:
             return
         split, uid, before = job.spec.split, ops.uid, self.programs
         facts = replace(job.spec, split=None), job.shape, split.train_rows, split.validation_rows  # type: ignore[arg-type]
-        program = repr(facts)
+        program = repr(facts) + (" weighted" if split.train_weights is not None else "")
         tf.compat.v1.get_default_graph()  # which takes a number when it is first asked for
         first = hashlib.sha256(f"{program} {TRACED[program]}".encode()).digest()[:6]
         ops.uid = count(int.from_bytes(first, "big")).__next__
@@ -200,7 +206,7 @@ class Population:
             for name, followed in watching.items():
                 its = states[name]["gain"]
                 gain = tf.where(followed.chosen, its, tf.ones_like(its) if gain is None else gain)
-            shuffled = Rows(*(tf.gather(array, orders[number]) for array in training))
+            shuffled = training.mapped(lambda array: tf.gather(array, orders[number]))
             members, loss, correct = self._epoch(members, table.at_epoch(number, gain), shuffled)
             held_loss, right = score(self.network.logits(members.weights, members.state, held.inputs), held.targets)
             by_class = tf.reduce_sum(tf.cast(right[:, None] & of_class, tf.int32), axis=2)
@@ -228,7 +234,7 @@ class Population:
 
         def step(batch: Rows, number: tf.Tensor, members: Members, loss: tf.Tensor, correct: tf.Tensor) -> Any:
             members, logits = self._step(members, table, number, batch)
-            more_loss, right = score(logits, batch.targets, self.spec.class_weights)
+            more_loss, right = score(logits, batch.targets, self.spec.class_weights, batch.weights)
             return number + 1, members, loss + more_loss, correct + tf.reduce_sum(tf.cast(right, tf.int32), axis=1)
 
         carried = (0, members, tf.zeros(shape), tf.zeros(shape, tf.int32))
@@ -236,11 +242,11 @@ class Population:
             batches = shuffled.in_batches(full, size)
 
             def full_step(number: tf.Tensor, *carried: Any) -> Any:
-                return step(Rows(batches.inputs[number], batches.targets[number]), number, *carried)
+                return step(batches.mapped(lambda array: array[number]), number, *carried)
 
             carried = tf.while_loop(lambda number, *_: number < full, full_step, carried)
         if rows % size:
-            carried = step(Rows(*(array[:, full * size :] for array in shuffled)), full, *carried[1:])
+            carried = step(shuffled.mapped(lambda array: array[:, full * size :]), full, *carried[1:])
         return carried[1:]
 
     def _step(self, members: Members, table: Table, number: tf.Tensor, batch: Rows) -> tuple[Members, tf.Tensor]:

@@ -119,7 +119,8 @@ class TrainingSpec:
     `nesterov` says whether a member may use Nesterov momentum, and `closed_loop` which closed-loop schedules: the
     program then has room for them. It is the study's choice and not the job's, since two programs may round
     differently. `class_weights`, by class index, multiply the training loss of a row, as Keras' `fit(class_weight=)`
-    does; without any, all rows weigh 1. `engine` trains them; None chooses by the architecture alone.
+    does; the rows' own weights come with the split, as those of `fit(sample_weight=)`. `engine` trains them; None
+    chooses by the architecture alone.
     """
 
     split: Split
@@ -131,6 +132,15 @@ class TrainingSpec:
     closed_loop: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     engine: EngineName | None = None
+
+    @property
+    def row_weights(self) -> Float32 | None:
+        """What multiplies the loss of each row to train on, `[rows]`: its own weight and its class's; None for 1."""
+        own, by_class = self.split.train_weights, np.array(self.class_weights, np.float32)
+        if not self.class_weights:
+            return own
+        weights: Float32 = by_class[self.split.train_targets]
+        return weights if own is None else weights * own
 
     @property
     def engine_name(self) -> EngineName:

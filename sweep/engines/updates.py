@@ -81,22 +81,30 @@ def wanted(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     return tf.one_hot(targets, logits.shape[1], axis=1)[..., None]
 
 
-def weighted(values: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
-    """Multiply `[seeds, ..., rows, candidates]` by the weight of each row's class; `targets` are `[seeds, rows]`."""
-    if not class_weights:
+def weighted(
+    values: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float], weights: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Multiply `[seeds, ..., rows, candidates]` by the weight of each row: `weights`, or those of the rows' classes.
+
+    `targets` and `weights` are `[seeds, rows]`.
+    """
+    if not class_weights and weights is None:
         return values
-    by_row = tf.gather(tf.constant(class_weights, tf.float32), targets)
+    by_row = tf.gather(tf.constant(class_weights, tf.float32), targets) if weights is None else weights
     return values * tf.reshape(by_row, (by_row.shape[0], *[1] * (len(values.shape) - 3), by_row.shape[1], 1))
 
 
-def score(logits: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float] = ()) -> tuple[tf.Tensor, tf.Tensor]:
+def score(
+    logits: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float] = (), weights: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the summed loss, `[seeds, candidates]`, and which rows are right, `[seeds, rows, candidates]`.
 
     No row of numbers is right.
     """
     perfect = wanted(logits, targets)
     if targets.dtype.is_floating:
-        return tf.reduce_sum(tf.square(logits - perfect)[:, 0], axis=1), tf.zeros_like(logits[:, 0], tf.bool)
+        squares = weighted(tf.square(logits - perfect)[:, 0], targets, (), weights)
+        return tf.reduce_sum(squares, axis=1), tf.zeros_like(logits[:, 0], tf.bool)
     if logits.shape[1] == 1:
         scores, perfect = logits[:, 0], perfect[:, 0]
         losses = tf.nn.relu(scores) - scores * perfect + tf.math.log1p(tf.exp(-tf.abs(scores)))
@@ -104,4 +112,4 @@ def score(logits: tf.Tensor, targets: tf.Tensor, class_weights: Sequence[float] 
     else:
         losses = -tf.reduce_sum(tf.nn.log_softmax(logits, axis=1) * perfect, axis=1)
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets[:, :, None])
-    return tf.reduce_sum(weighted(losses, targets, class_weights), axis=1), right
+    return tf.reduce_sum(weighted(losses, targets, class_weights, weights), axis=1), right

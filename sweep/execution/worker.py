@@ -63,7 +63,8 @@ class DatasetFile:
             end = self.file.seek(0, os.SEEK_END)
             offset = -(-end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
             self.file.seek(offset)
-            stored = self._write(dataset.targets), mapped(self._write, dataset.values)
+            weights = None if dataset.weights is None else self._write(dataset.weights)
+            stored = weights, self._write(dataset.targets), mapped(self._write, dataset.values)
             size = self.file.tell() - offset
             rest = pickle.dumps((*stored, dataset.classes, dataset.layout, dataset.sha256))
             self.file.write(rest)
@@ -96,9 +97,10 @@ def read_stored(descriptor: int, place: Place) -> Dataset:
         at += -(-found.nbytes // ALIGNED) * ALIGNED
         return found
 
-    targets, inputs, classes, layout, sha256 = pickle.loads(file[size:])
+    weights, targets, inputs, classes, layout, sha256 = pickle.loads(file[size:])
+    own = None if weights is None else read(weights)
     kept = read(targets)
-    return Dataset(mapped(read, inputs), kept, classes, layout, sha256)
+    return Dataset(mapped(read, inputs), kept, classes, layout, sha256, weights=own)
 
 
 class JobWriter(pickle.Pickler):

@@ -229,6 +229,9 @@ def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
     imports += ["import os"] if form.backend else []
     unit = Unit(METRICS[chosen.metric], split.validation_rows)
     rows = sorted(split.validation_index.tolist()) if plan.split.kind != "tail" else []
+    drawn = f"drawn by train_test_split of scikit-learn with random_state={plan.split.split_seed}."
+    by = dataset.by.shown if dataset.by is not None else ""
+    drawn = {"group": f"whole groups of {by}.", "time": f"the last ones by {by}."}.get(plan.split.kind, drawn)
     classes = dataset.classes
     outputs = form if plan.model.build else ModelForm(width=len(classes) if len(classes) > 2 else 1)
     return TEMPLATES.get_template("script.py.jinja").render(
@@ -238,6 +241,8 @@ def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
         code=code,
         modules=sorted({*code.modules, *([plan.model.build.partition(":")[0]] if plan.model.build else [])}),
         place=chosen.data_place,
+        weighted=dataset.weights is not None,
+        drawn=textwrap.fill(f"The rows that validate, {drawn}", LINE, initial_indent="# ", subsequent_indent="# "),
         class_weights=textwrap.indent(textwrap.fill(by_class, LINE - 8), " " * 8),
         imports=sorted(imports, key=lambda line: (line.startswith("from"), line)),
         table=table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from sweep.data.reading import SINGLY_QUOTED
 from sweep.data.table import Dataset, Split
 from sweep.schedules.source import LINE, literal
 
+ARRAY_COLUMN = re.compile(r"x\d+")
 CELLS_AS_TEXT = 'cells = cells.astype("str").where(cells.notna())'
 BRACKETS = (
     r'text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)',
@@ -30,7 +32,9 @@ def is_plain(dataset: Dataset) -> bool:
     form, layout, columns = dataset.form, dataset.layout, dataset.columns
     usual = (form.format, form.delimiter, form.decimal, form.comment, form.quote) == ("csv", ",", ".", None, '"')
     numbers = [number for number in layout.numbers if number.written == "plain" and number.alphabet is None]
-    whole = len(numbers) == len(columns) - 1 and not any(column.missing for column in columns)
+    whole = (
+        len(numbers) == len(columns) - 1 and dataset.weights is None and not any(column.missing for column in columns)
+    )
     plain = usual and whole and layout.scale == "none" and str(form.encoding).startswith("utf-8")
     return bool(plain and dataset.classes and not dataset.keys.labels and label_of(dataset).written != "truth")
 
@@ -38,6 +42,16 @@ def is_plain(dataset: Dataset) -> bool:
 def label_of(dataset: Dataset) -> Column:
     """Return the column that is predicted."""
     return next(column for column in dataset.columns if column.role is ColumnRole.LABEL)
+
+
+def weight_of(dataset: Dataset) -> Column | None:
+    """Return the column that weighs rows."""
+    if dataset.weights is None:
+        return None
+    stated = dataset.keys.weight
+    if isinstance(stated, int) or (isinstance(stated, str) and stated not in [each.name for each in dataset.columns]):
+        return dataset.columns[int(stated)]
+    return next(column for column in dataset.columns if column.name == stated)
 
 
 def write_table_code(dataset: Dataset, split: Split) -> str:
@@ -50,6 +64,8 @@ def write_table_code(dataset: Dataset, split: Split) -> str:
     prepared = split.preparation
     columns = [each.column for each in prepared.numbers] + [each.column for each in prepared.words]
     kept = f" & cells[{columns}].notna().all(axis=1)" if dataset.keys.missing == "drop" else ""
+    kept += "" if dataset.by is None else f" & cells[{dataset.by.position}].notna()"
+    weight = weight_of(dataset)
     if dataset.classes:
         text = {"plain": f"read_numbers(cells, {label.position})", "truth": f"cells[{label.position}].str.capitalize()"}
         found = f"{text.get(label.written, f'cells[{label.position}]')}.map(LABELS)"
@@ -99,6 +115,11 @@ def write_table_code(dataset: Dataset, split: Split) -> str:
             f"kept = targets.notna(){kept}  # rows that can be used",
             "inputs = make_inputs(cells[kept])",
             f'targets = targets[kept].to_numpy("{"int32" if dataset.classes else "float32"}")',
+            *(
+                []
+                if weight is None
+                else [f'weights = read_numbers(cells, {weight.position})[kept].to_numpy("float32")']
+            ),
         ]
     )
 
@@ -106,11 +127,13 @@ def write_table_code(dataset: Dataset, split: Split) -> str:
 def _constants(dataset: Dataset, split: Split) -> list[str]:
     """Return what was found and fitted, as code."""
     numbers, words, code = split.preparation.numbers, split.preparation.words, list[str]()
+    weight = weight_of(dataset)
+    written = [] if weight is None else [weight.written]
     if any(column.missing for column in dataset.columns):
         code += _listed("MISSING = [  # cells without a value", map(literal, dataset.form.na_values or ()))
         if dataset.form.na_values == MISSING:
             code += _listed("WORDS_TOO = [  # and not missing in a column of words", map(literal, sorted(WORDS_TOO)))
-    if {"dressed", "units"} & {label_of(dataset).written, *(each.written for each in numbers)}:
+    if {"dressed", "units"} & {label_of(dataset).written, *written, *(each.written for each in numbers)}:
         code.append(f"SIGNS = {_raw(SIGNS)}")
     if numbers:
         code.append("NUMBERS = [  # column, what a missing cell is taken for, what is subtracted, what divides it")
@@ -165,11 +188,15 @@ def _reading(dataset: Dataset) -> str:
     if form.format == "parquet":
         return f"cells = pd.read_parquet(place).set_axis(range({width}), axis=1)\n{CELLS_AS_TEXT}"
     if form.format == "npz":
+        others = [
+            each for each in dataset.columns if each.role in (ColumnRole.GROUP, ColumnRole.TIME, ColumnRole.WEIGHT)
+        ]
+        beside = "".join(f"cells[{each.position}] = arrays[{literal(each.name)}]\n" for each in others)
         return (
             "arrays = np.load(place)\n"
             f"x, y = (arrays[name].reshape(len(arrays[name]), -1) for name in {dataset.arrays})\n"
             "cells = pd.DataFrame(x)\n"
-            f"cells[{width - 1}] = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]\n{CELLS_AS_TEXT}"
+            f"{beside}cells[{width - 1}] = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]\n{CELLS_AS_TEXT}"
         )
     options = {
         "sep": r'r"\s+"' if form.delimiter == " " else literal(form.delimiter),
@@ -201,6 +228,8 @@ def _conversions(dataset: Dataset, split: Split) -> list[str]:
     """Return code for columns whose text is not that of a plain number."""
     label = label_of(dataset)
     columns = [(number.column, number.written) for number in split.preparation.numbers if number.alphabet is None]
+    weight = weight_of(dataset)
+    columns += [] if weight is None else [(weight.position, weight.written)]
     if not dataset.classes or label.written == "plain":
         columns.append((label.position, label.written))
     by_code: dict[tuple[str, ...], list[int]] = {}

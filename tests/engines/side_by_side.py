@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweep.engines.spec import Curves, Float32, Job, Probe, Shape
+from sweep.data.table import Split
+from sweep.engines.spec import Curves, Float32, Job, Probe, Shape, TrainingSpec
 from sweep.task import MetricName
 
 
@@ -92,3 +94,34 @@ def choice(question: Probe) -> Any:
     from sweep.engines.probing import probe
 
     return probe(question)[0]
+
+
+def plain_fit(spec: TrainingSpec, rate: float, run_seed: int) -> dict[str, list[float]]:
+    """Train a dense stack by `fit(sample_weight=)` as a user would, all rows in one batch; return what it reports."""
+    import keras
+
+    from sweep.engines.building import build_model
+
+    split, task = spec.split, spec.architecture.task
+    weights = np.ones(split.train_rows, np.float32) if split.train_weights is None else split.train_weights
+    if spec.class_weights:
+        weights = weights * np.array(spec.class_weights, np.float32)[split.train_targets]
+    model = build_model(spec.architecture, run_seed)
+    model.compile(keras.optimizers.SGD(rate), task.loss)
+    found: dict[str, list[float]] = model.fit(
+        split.train_inputs,
+        split.train_targets,
+        batch_size=split.train_rows,
+        epochs=spec.epochs,
+        validation_data=(split.validation_inputs, split.validation_targets),
+        validation_batch_size=split.validation_rows,
+        sample_weight=weights,
+        verbose=0,
+    ).history
+    return found
+
+
+def with_weights(split: Split) -> Split:
+    """Return a split whose rows have weights from 0 to 3."""
+    weights = (np.arange(len(split.dataset.targets)) % 7 / 2).astype(np.float32)
+    return replace(split, dataset=replace(split.dataset, weights=weights))

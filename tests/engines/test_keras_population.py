@@ -112,6 +112,15 @@ def test_members_with_several_targets_agree_with_fit(labels: Split, two_numbers:
     assert last == pytest.approx(found.curves["val_score"][-1] / two_numbers.validation_rows, rel=1e-4)
 
 
+def test_rows_weigh_in_the_loss_as_with_fit(few: Split, on_jax: OnJax) -> None:
+    spec = TrainingSpec(jax.with_weights(few), Architecture(4, 3, (5,)), 4, 48, class_weights=(2.0, 1.0, 0.5))
+    asked = job(spec, {"schedule": "constant", "learning_rate": 0.5, "momentum": 0.0}, seeds=(3,))
+    wanted = jax.plain_fit(spec, 0.5, 3)
+    for curves in on_jax(jax.by_both_engines, asked):
+        np.testing.assert_allclose(curves.loss[0, 0], wanted["loss"], rtol=1e-5)
+        np.testing.assert_allclose(curves.validation_loss[0, 0], wanted["val_loss"], rtol=1e-5)
+
+
 def check_agreement(found: jax.Both, split: Split) -> None:
     """Check that a population's first member ends as `fit`'s does, epoch by epoch."""
     ours = found.population

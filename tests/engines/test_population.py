@@ -14,12 +14,14 @@ from tensorflow.python.framework import ops
 from sweep.candidate import Adam, AdamW, Candidate, Optimizer, RMSprop, Sgd, from_params
 from sweep.data.table import Split
 from sweep.engines import spec
+from sweep.engines.keras_fit import KerasFit
 from sweep.engines.population import Members, Population, Table
 from sweep.engines.scoring import final_scores
 from sweep.engines.spec import BY_RUN, Architecture, Curves, Float32, Job, Shape, TrainingSpec
 from sweep.engines.steering import MONITORS, Watching
 from sweep.fit.training import Training
 from sweep.schedules import ClosedLoop
+from tests.engines import side_by_side
 from tests.engines.numpy_training import NumpyTraining
 
 DEFAULT, WHOLE = Architecture(34, 2, (34,)), Shape(20, 2)
@@ -193,6 +195,28 @@ def test_members_agree_with_fit(name: str, ionosphere: Split, three_classes: Spl
     by_class = split.validation_targets[predicted == split.validation_targets]
     assert curves.class_correct[0, 0].tolist() == np.bincount(by_class, minlength=architecture.classes).tolist()
     assert np.array_equal(curves.class_correct.sum(axis=-1), curves.validation_correct[..., -1])
+
+
+@pytest.mark.parametrize("class_weights", [(), (3.0, 1.0, 0.5)])
+def test_rows_weigh_in_the_loss_as_with_fit(three_classes: Split, class_weights: tuple[float, ...]) -> None:
+    split = side_by_side.with_weights(three_classes)
+    spec = TrainingSpec(split, Architecture(4, 3, (5,)), 4, split.train_rows, class_weights=class_weights)
+    check_weights(spec)
+
+
+def test_rows_of_numbers_weigh_in_the_loss_as_with_fit(numbers: Split) -> None:
+    split = side_by_side.with_weights(numbers)
+    check_weights(TrainingSpec(split, Architecture(4, 0, (5,)), 4, split.train_rows))
+
+
+def check_weights(spec: TrainingSpec) -> None:
+    candidate = from_params({"schedule": "constant", "learning_rate": 0.5, "momentum": 0.0})
+    curves, wanted = train(spec, [candidate], (3, 4), Shape(1, 2), Traced), side_by_side.plain_fit(spec, 0.5, 3)
+    for shown in (curves, KerasFit(spec).train(Job(spec, (candidate,), (3,), Shape(1, 1)))):
+        np.testing.assert_allclose(shown.loss[0, 0], wanted["loss"], rtol=1e-5)
+        np.testing.assert_allclose(shown.validation_loss[0, 0], wanted["val_loss"], rtol=1e-5)
+    unweighted = replace(spec, split=replace(spec.split, dataset=replace(spec.split.dataset, weights=None)))
+    assert abs(side_by_side.plain_fit(unweighted, 0.5, 3)["loss"][-1] / wanted["loss"][-1] - 1) > 0.01
 
 
 def by_scikit_learn(split: Split, outputs: Float32) -> dict[str, float]:

@@ -103,6 +103,48 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+class TestRowsApart:
+    """Splits by groups and by time, and weights of rows."""
+
+    def path(self, folder: Path) -> Path:
+        draw = np.random.default_rng(4)
+        days = pd.Timestamp("2024-02-01") + pd.to_timedelta(draw.integers(0, 90, 120), unit="D")
+        table = pd.DataFrame(
+            {
+                "a": draw.normal(size=120),
+                "colour": draw.choice(["red", "blue", "-"], 120),
+                "who": draw.choice(["p1", "p2", "p3", "p4", " p5 ", "none", ""], 120),
+                "when": days.strftime("%d %b %Y"),
+                "weight": [f"{each} %" for each in draw.integers(0, 9, 120)],
+                "kind": draw.choice(["x", "y", ""], 120, p=[0.5, 0.4, 0.1]),
+            }
+        )
+        table.loc[[3, 50], "when"] = "?"
+        table.to_csv(folder / "rows.csv", index=False)
+        return folder / "rows.csv"
+
+    @pytest.mark.parametrize("split", [{"kind": "group", "by": "who"}, {"kind": "time", "by": "when"}])
+    @pytest.mark.parametrize("keys", [{}, {"weight": "weight"}, {"weight": -2, "missing": "drop"}])
+    def test_they_are_the_studys(
+        self, tmp_path: Path, split: dict[str, str], keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = {"file": str(self.path(tmp_path)), **keys}
+        training = {"epochs": 4, "batch_size": 28, "class_weight": {"x": 2.0}}
+        chosen = choose(STEP, data=data, split=split, training=training)
+        script = write_script(chosen)
+        found, rows = read_rows(script, monkeypatch), chosen.split
+        for side, index in (("training", rows.train_index), ("validation", rows.validation_index)):
+            inputs = rows.train_inputs if side == "training" else rows.validation_inputs
+            targets = rows.train_targets if side == "training" else rows.validation_targets
+            order = np.argsort(index)
+            np.testing.assert_allclose(found[f"{side}_inputs"], inputs[order], rtol=1e-6)
+            assert found[f"{side}_targets"].tolist() == targets[order].tolist()
+        assert "sample_weight=training_weights" in script if keys else "class_weight={" in script
+        if rows.train_weights is not None:
+            weights = rows.train_weights * np.where(rows.train_targets == 0, 2, 1)
+            np.testing.assert_allclose(found["training_weights"], weights[np.argsort(rows.train_index)])
+
+
 class TestData:
     @pytest.mark.parametrize("label", ["kind", 1, -2])
     @pytest.mark.parametrize("kind", ["tail", "stratified"])
