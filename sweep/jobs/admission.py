@@ -84,14 +84,14 @@ def settle(plan: Plan, registry: Registry) -> Plan:
         BadInput: if the data cannot be read, or not be split or scored as the plan says.
     """
     split = plan.split
-    dataset = read_registered(registry, str(plan.data.name), split.beside)
+    dataset = read_once(registry.data_path(str(plan.data.name)), plan.data, split.beside)
     split_rows(dataset, split.kind, split.fraction, split.split_seed)
     return StudyFile(Path("-"), plan, registry).settled(dataset).plan
 
 
-def read_registered(registry: Registry, name: str, beside: Beside = NOTHING_BESIDE) -> Dataset:
+def read_registered(registry: Registry, name: str) -> Dataset:
     """Read a registered data set, once for each state of its file; raise `BadInput` if it cannot be read."""
-    return read_once(registry.data_path(name), registry.data(name), beside)
+    return read_once(registry.data_path(name), registry.data(name))
 
 
 def read_once(path: Path, keys: DataKeys, beside: Beside = NOTHING_BESIDE) -> Dataset:

@@ -42,6 +42,7 @@ FIELDS = {
     "momentum_low": ("Momentum, from", "search.momentum"),
     "momentum_high": ("Momentum, to", "search.momentum.high"),
     "hidden": ("Hidden units", "model.hidden"),
+    "by": ("The column of groups or times", "split.by"),
     "split": ("Validation rows", "split"),
     "schedules": ("Schedules", "search.schedules"),
 }
@@ -50,7 +51,7 @@ TEXTS = tuple(field for field in FIELDS if field != "schedules")
 NUMBERS = {field: FIELDS[field][1].split(".") for field in ("trials", "replicates", "epochs", "batch_size")}
 RANGES = ("learning_rate", "momentum")  # each of two fields, `_low` and `_high`
 # What a preview of the schedules depends on; the other fields may hold anything meanwhile.
-DRAWN = ("epochs", "batch_size", "learning_rate_low", "learning_rate_high", "split")
+DRAWN = ("epochs", "batch_size", "learning_rate_low", "learning_rate_high", "split", "by")
 
 KEY = re.compile(r"[!-~]{1,200}")
 FOREIGN = "function"  # calls its user's own code, which a server does not run
@@ -81,6 +82,7 @@ class Filled:
         """Return a form filled in as a template says, under a name that is not taken."""
         names = (plan.name if number == 1 else f"{plan.name[:56]}-{number}" for number in range(1, len(taken) + 2))
         texts = {"name": next(name for name in names if name not in taken), "note": plan.note, "split": plan.split.kind}
+        texts["by"] = "" if plan.split.by is None else str(plan.split.by)
         texts |= {field: str(getattr(getattr(plan, table), key)) for field, (table, key) in NUMBERS.items()}
         for name in RANGES:
             space: Space = getattr(plan.search, name)
@@ -107,7 +109,11 @@ class Filled:
             tables["search"][name] = self._space(name, getattr(template.search, name))
         own = template.search.model_dump(mode="json")["schedules"]
         tables["search"]["schedules"] = {name: own.get(name, {}) for name in self.schedules}
-        tables["split"]["kind"] = self.text("split")
+        kind, by = self.text("split"), self.text("by").strip()
+        same = by == str(template.split.by)
+        tables["split"] |= {"kind": kind, "by": template.split.by if same else by or None}
+        if kind not in ("group", "time"):
+            tables["split"]["by"] = None
         if template.model.name is None:
             tables["model"]["hidden"] = [read_value(word) for word in self.text("hidden").replace(",", " ").split()]
         search, recipes = read_plan(tables).search, []

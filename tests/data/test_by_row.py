@@ -118,7 +118,8 @@ def test_an_archive_has_them_by_name(tmp_path: Path) -> None:
     place = tmp_path / "rows.npz"
     for name, stated in (("w", None), ("sample_weight", None), ("mass", "mass")):
         for x in (IMAGES, IMAGES[:, :, 0]):
-            np.savez(place, **{"x": x, "y": LABELS, name: WEIGHTS})
+            arrays: dict[str, Any] = {"x": x, "y": LABELS, name: WEIGHTS}
+            np.savez(place, **arrays)
             dataset = read_dataset(place, DataKeys(weight=stated))
             assert dataset.weights is not None
             np.testing.assert_allclose(dataset.weights, WEIGHTS)

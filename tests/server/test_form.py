@@ -93,6 +93,14 @@ class TestTables:
         assert plan.model.hidden == (16, 8)
         assert list(plan.search.schedules) == ["cosine", "step"]
 
+    def test_a_split_by_groups_has_its_column_and_others_have_none(self) -> None:
+        groups = planned(filled(split="group", by=" patient ")).split
+        assert (groups.kind, groups.by) == ("group", "patient")
+        template = TEMPLATE.model_copy(update={"split": groups.model_copy(update={"by": 0})})
+        assert Filled.from_plan(template, []).text("by") == "0"
+        assert read_plan(Filled.from_plan(template, []).tables(template)).split.by == 0
+        assert planned(filled(split="random", by="patient")).split.by is None
+
     def test_a_schedule_keeps_the_templates_ranges_and_a_new_one_has_its_own(self) -> None:
         schedules = planned(replace(filled(), schedules=("step", "cosine"))).search.schedules
         assert schedules["step"] == TEMPLATE.search.schedules["step"]
@@ -137,7 +145,7 @@ class TestRefusal:
             ("momentum_high", "1", "less than 1"),
             ("hidden", "8, many", "valid integer"),
             ("hidden", "0", "greater than or equal to 1"),
-            ("split", "front", "'stratified', 'random', 'tail' or 'given'"),
+            ("split", "front", "'stratified', 'random', 'tail', 'given', 'group' or 'time'"),
         ],
     )
     def test_a_wrong_text_is_blamed_on_its_field(self, field: str, text: str, reason: str) -> None:
