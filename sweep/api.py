@@ -336,13 +336,16 @@ def _pool(plan: Plan, workers: int | None, listener: RunListener, *, keep_progra
     """Return the pool of a run, not started yet."""
     from sweep.execution.choosing import first_backend  # noqa: PLC0415
     from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
+    from sweep.execution.devices import find_gpus  # noqa: PLC0415
     from sweep.execution.local import Pool  # noqa: PLC0415
     from sweep.search.session import default_workers  # noqa: PLC0415
 
     cache = default_cache() if keep_programs else CompileCache(None)
-    backend = first_backend(plan.model.is_hidden_layer, plan.training.wanted)
+    hidden_layer, training = plan.model.is_hidden_layer, plan.training
+    gpus = find_gpus(training.device, hidden_layer=hidden_layer)
+    backend = first_backend(hidden_layer, training.wanted, on_gpu=bool(gpus))
     count, shares, notice = workers or default_workers(), listener.under_way, listener.noted
-    return Pool(count, cache, backend=backend, on_shares=shares, on_notice=notice)
+    return Pool(count, cache, backend=backend, gpus=gpus, on_shares=shares, on_notice=notice)
 
 
 @dataclass(frozen=True)

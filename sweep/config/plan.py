@@ -147,13 +147,15 @@ class TrainingPlan(StrictModel):
 
     `class_weight` multiplies the training loss of a row by a weight of its class, as Keras' `fit(class_weight=)` does;
     a class without one has 1. `balanced` gives each class the same weight in all. `engine` is what trains a model other
-    than one hidden layer: many members at once, or Keras' `fit`, one after the other; `auto` takes the faster.
+    than one hidden layer: many members at once, or Keras' `fit`, one after the other; `auto` takes the faster. `device`
+    is what computes: `auto` takes the GPUs that JAX can use, one trainer each, but for one hidden layer.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     batch_size: Count = 28
     class_weight: ClassWeight | None = None
     engine: Literal["auto", "population", "fit"] = "auto"
+    device: Literal["auto", "cpu", "gpu"] = "auto"
 
     @property
     def wanted(self) -> Literal["population", "fit"] | None:

@@ -36,13 +36,14 @@ CONVOLUTION, TRANSPOSED, WINDOWS = lax.conv_general_dilated, lax.conv_transpose,
 
 @contextmanager
 def as_matrix_products() -> Iterator[None]:
-    """Replace what Keras' JAX backend calls for convolutions and pooling while a model's call is traced.
+    """Replace what Keras' JAX backend calls for convolutions and pooling while a call is traced for the processor.
 
     Three functions of `jax.lax` are replaced in the whole process; what the new ones do not cover goes to the old ones.
     A function that `jax.jit` traced outside keeps its convolutions. Patches take the memory of a layer's input times
     the size of its window, so that an evaluation should go by batches as training does.
     """
-    lax.conv_general_dilated, lax.conv_transpose, lax.reduce_window = convolution, transposed_convolution, pooling
+    if jax.default_backend() == "cpu":  # a GPU has grouped convolutions of its own
+        lax.conv_general_dilated, lax.conv_transpose, lax.reduce_window = convolution, transposed_convolution, pooling
     try:
         yield
     finally:

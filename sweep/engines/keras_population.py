@@ -39,6 +39,7 @@ PREDICTED_VALUES = 2**22  # at once
 TELL_SECONDS = 1.0  # between two words on how far a job is
 COURSE_BYTES = 2**26  # of the orders and rates of some epochs
 TILE_BYTES = 2**30  # of a program, with all that it is given
+GPU_TILE_BYTES = 2**33
 
 
 class Compiled(NamedTuple):
@@ -85,7 +86,8 @@ class KerasPopulation:
         key = (job.shape, job.spec.split.train_rows, job.spec.split.validation_rows)
         if key not in self._fitting:
             shape = job.shape.within_memory(int(self.study.model.count_params()))
-            while shape != Shape(1, 1) and self._memory(job, shape) > TILE_BYTES:
+            limit = TILE_BYTES if jax.default_backend() == "cpu" else GPU_TILE_BYTES
+            while shape != Shape(1, 1) and self._memory(job, shape) > limit:
                 shape = shape.halved
             self._fitting[key] = shape
         return self._fitting[key]

@@ -27,7 +27,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         BadInput: for a model that no engine can train.
     """
     job, spec = asked.job, asked.spec
-    if spec.is_hidden_layer and asked.wanted is None:
+    if spec.is_hidden_layer and asked.wanted is None and keras.backend.backend() == "tensorflow":
         return _hidden_layer(asked)
     reason = "stated" if asked.wanted == "fit" else ""
     if keras.backend.backend() != "jax":

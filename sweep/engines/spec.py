@@ -19,6 +19,7 @@ from sweep.task import MetricName, Scores, Task
 Item = TypeVar("Item")
 EngineName: TypeAlias = Literal["hidden layer", "population", "fit"]
 Backend: TypeAlias = Literal["tensorflow", "jax"]
+Device: TypeAlias = Literal["cpu", "gpu"]
 Outputs: TypeAlias = Literal["numbers", "probabilities", "logits", "label probabilities", "label logits"]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -303,6 +304,7 @@ class Choice:
         step_seconds: one step of one member, with its share of the validation, on one core.
         job_seconds: what a job takes besides its steps: what its run seeds start from, rows, scores.
         without_momentum: the optimizer's name, if it has no momentum.
+        device: what its trainers compute on.
     """
 
     engine: EngineName
@@ -313,6 +315,7 @@ class Choice:
     step_seconds: float = 0.0
     without_momentum: str = ""
     job_seconds: float = 0.0
+    device: Device = "cpu"
 
     def job_takes(self, timeline: Timeline, shape: Shape | None = None) -> float:
         """Return the seconds of a job of the choice's shape, or of another one; it is trained whole, however full."""

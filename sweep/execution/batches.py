@@ -41,6 +41,7 @@ NARROW_MEMBERS = 32
 ASSUMED_WEIGHTS = 1_000_000  # of a Keras model; the engine, which builds it, divides jobs that are too large for it
 # Of any model but one hidden layer: wide enough for the processor, and one program for the search and the verdict.
 GENERAL = Shape(8, 4)
+WIDE = Shape(64, 16)  # on a GPU
 BAND = (10, 90)  # percent of the runs
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from sweep.candidate import from_params
 from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput
-from sweep.execution.batches import GENERAL, tile_shape
+from sweep.execution.batches import WIDE, tile_shape
 from sweep.execution.local import Pool
 
 
@@ -39,8 +39,8 @@ def choose_engine(
     Raises:
         BadInput: for a model that cannot be trained.
     """
-    shape = tile_shape(spec, round_size, replicates)
-    if first_backend(spec.is_hidden_layer, wanted) == "tensorflow":
+    shape = WIDE if pool.gpus else tile_shape(spec, round_size, replicates)
+    if first_backend(spec.is_hidden_layer, wanted, on_gpu=bool(pool.gpus)) == "tensorflow":
         pool.use("tensorflow")
         if not timed:
             return Choice("hidden layer", "tensorflow", shape)
@@ -51,9 +51,9 @@ def choose_engine(
     pool.use("jax")
     try:
         found = agreed(pool.ask_all(Probe(job, wanted)))
-        if found.engine == "population" and found.shape != GENERAL:
-            pool.on_notice(f"tiles of {GENERAL} candidates x run seeds do not fit the memory for one; {found.shape} do")
-        return found
+        if found.engine == "population" and found.shape != shape:
+            pool.on_notice(f"tiles of {shape} candidates x run seeds do not fit the memory for one; {found.shape} do")
+        return replace(found, device="gpu" if pool.gpus else "cpu")
     except BadInput as failed:
         if wanted == "population" or spec.architecture.build is None:
             raise
@@ -76,9 +76,9 @@ def agreed(choices: Sequence[Choice]) -> Choice:
     )
 
 
-def first_backend(hidden_layer: bool, wanted: EngineName | None) -> Backend:
-    """Return the backend that trainers begin with: TensorFlow for one hidden layer, and JAX for any other model."""
-    return "tensorflow" if hidden_layer and wanted != "fit" else "jax"
+def first_backend(hidden_layer: bool, wanted: EngineName | None, *, on_gpu: bool = False) -> Backend:
+    """Return the backend that trainers begin with: TensorFlow for one hidden layer on cores, else JAX."""
+    return "tensorflow" if hidden_layer and wanted != "fit" and not on_gpu else "jax"
 
 
 def with_engine(spec: TrainingSpec, choice: Choice) -> tuple[TrainingSpec, Shape]:

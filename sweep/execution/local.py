@@ -43,11 +43,12 @@ CLOSED_SECONDS = 1.0  # that a process may live on when its pipe is closed
 
 @dataclass(eq=False)
 class WorkerProcess:
-    """One process, the pipe to it, what it prints, the spec it has, and the place of the job it is busy with."""
+    """One process, the pipe to it, what it prints, its GPU, the spec it has, and the place of the job in its hands."""
 
     process: subprocess.Popen[bytes]
     pipe: Connection
     log: IO[bytes]
+    gpu: str | None = None
     spec: TrainingSpec | None = None
     busy: int | None = None
 
@@ -97,19 +98,24 @@ class Pool:
     """`workers` single-thread trainer processes, started at once and kept until `close`.
 
     `on_shares` gets the trainings that running jobs are worth by what they have done so far, `on_notice` what a user
-    should know. A trainer that ran out of memory, or was killed, halves the tiles of all jobs from there on.
+    should know. With `gpus` there is one trainer for each of them. A trainer that ran out of memory, or was killed,
+    halves the tiles of all jobs from there on.
     """
 
     workers: int
     cache: CompileCache = field(default_factory=default_cache)
     command: Sequence[str] = (sys.executable, "-m", worker.__name__)
     backend: Backend = "tensorflow"
+    gpus: tuple[str, ...] = ()
     on_shares: Callable[[float], None] = in_silence
     on_notice: Callable[[str], None] = in_silence
     restarts: int = field(default=0, init=False)
     _trainers: list[WorkerProcess] = field(default_factory=list, init=False)
     _datasets: DatasetFile | None = field(default=None, init=False)
     _tile: Shape | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.workers = len(self.gpus) or self.workers
 
     def __enter__(self) -> Self:
         self._fill_up()
@@ -247,8 +253,10 @@ class Pool:
 
     def _fill_up(self) -> DatasetFile:
         self._datasets = datasets = self._datasets or DatasetFile()
-        missing = self.workers - len(self._trainers)
-        self._trainers += [self._start(datasets.file.fileno()) for _ in range(missing)]
+        taken = [trainer.gpu for trainer in self._trainers]
+        free: list[str | None] = [gpu for gpu in self.gpus if gpu not in taken]
+        free = free if self.gpus else [None] * (self.workers - len(taken))
+        self._trainers += [self._start(datasets.file.fileno(), gpu) for gpu in free]
         return datasets
 
     def _end(self, trainers: Sequence[WorkerProcess]) -> None:
@@ -281,7 +289,7 @@ class Pool:
         self.on_notice(f"{error}; from here on tiles of {self._tile} candidates x run seeds, not {tried}")
         return True
 
-    def _start(self, datasets: int) -> WorkerProcess:
+    def _start(self, datasets: int, gpu: str | None) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the trainer
         with theirs:
@@ -289,12 +297,12 @@ class Pool:
             process = subprocess.Popen(
                 [*self.command, *map(str, descriptors)],
                 pass_fds=descriptors,
-                env=worker.environment(self.cache.open(), self.backend),
+                env=worker.environment(self.cache.open(), self.backend, gpu),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        return WorkerProcess(process, Connection(ours.detach()), log)
+        return WorkerProcess(process, Connection(ours.detach()), log, gpu)
 
 
 def _of_the_model(error: SweepError, question: Probe | Look) -> SweepError:

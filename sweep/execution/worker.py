@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "JAX_PLATFORMS": "cpu",
 }
+ON_GPU = {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 JAX_CACHE = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 QUICK = "--xla_backend_optimization_level=1"  # halves the compilation of Dropout's program; training is as fast
@@ -143,18 +144,22 @@ class JobReader:
         return self._dataset[1]
 
 
-def environment(cache: Path | None = None, backend: Backend = "tensorflow") -> dict[str, str]:
+def environment(cache: Path | None = None, backend: Backend = "tensorflow", gpu: str | None = None) -> dict[str, str]:
     """Return the environment that a trainer process runs in.
 
     Args:
         cache: the folder for compiled programs.
         backend: what Keras computes with.
+        gpu: the number of the one that JAX is to use; without it trainers compute on one core.
     """
-    wanted = {"XLA_FLAGS": [XLA_FLAGS, *([QUICK] if backend == "jax" else [])]}
+    if backend != "jax":
+        gpu = None
+    wanted = {"XLA_FLAGS": [XLA_FLAGS, *([QUICK] if backend == "jax" and gpu is None else [])]}
     wanted |= {} if cache is None else {"TF_XLA_FLAGS": [f"{FLAG}={cache}"]}
     flags = {name: " ".join(dict.fromkeys([*os.environ.get(name, "").split(), *more])) for name, more in wanted.items()}
     kept = {} if cache is None else JAX_CACHE | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
-    return os.environ | ENVIRONMENT | {"KERAS_BACKEND": backend} | flags | kept
+    device = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu} | ON_GPU
+    return os.environ | ENVIRONMENT | {"KERAS_BACKEND": backend} | device | flags | kept
 
 
 def main(descriptor: int, datasets: int) -> None:

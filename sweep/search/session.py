@@ -21,6 +21,7 @@ from sweep.engines.spec import Architecture, Choice, TrainingSpec
 from sweep.errors import BadInput, nearest
 from sweep.execution.batches import BatchTrainer, Trainer
 from sweep.execution.choosing import choose_engine, first_backend, with_engine
+from sweep.execution.devices import find_gpus
 from sweep.execution.local import Pool
 from sweep.schedules import CATALOGUE, ClosedLoop
 from sweep.search.loop import to_record
@@ -157,8 +158,9 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     check_rates(read.plan)
     read, dataset = read_data(read)
     spec, replicates, wanted = make_spec(read, dataset), read.plan.search.replicates, read.plan.training.wanted
-    backend = first_backend(spec.is_hidden_layer, wanted)
-    with Pool(workers or default_workers(), backend=backend) as pool:
+    gpus = find_gpus(read.plan.training.device, hidden_layer=spec.is_hidden_layer)
+    backend = first_backend(spec.is_hidden_layer, wanted, on_gpu=bool(gpus))
+    with Pool(workers or default_workers(), backend=backend, gpus=gpus) as pool:
         choice = choose_engine(pool, spec, 1, replicates, wanted)
         check_momentum(read.plan, choice)
         spec, shape = with_engine(spec, choice)

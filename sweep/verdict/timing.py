@@ -133,7 +133,7 @@ def total(parts: Sequence[Part]) -> float:
 def told_engine(choice: Choice, parts: Sequence[Part], workers: int, begun_seconds: float = 0.0) -> str:
     """Return the engine, why, and the time of a whole run, `begun_seconds` of which are over, in one line."""
     shape, took = choice.shape, told_seconds(total(parts) + begun_seconds)
-    on = f"about {took} on {workers} core{'s'[: workers != 1]}"
+    on = f"about {took} on {workers} {'GPU' if choice.device == 'gpu' else 'core'}{'s'[: workers != 1]}"
     if choice.engine == "fit":
         return f"fit ({choice.backend}), one training at a time, since {choice.reason}: {on}"
     return f"{choice.engine} ({choice.backend}), {shape.candidates} candidates x {shape.seeds} run seeds a tile: {on}"

@@ -27,6 +27,7 @@ SECTIONS = {
     "memory": "memory",
     "tables": "tables",
     "models": "models",
+    "gpu": "gpu",
     "peers": "peers",
     "kills": "kills",
     "recipes": "recipes",
