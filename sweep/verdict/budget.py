@@ -90,13 +90,22 @@ def largest_share(share_takes: Callable[[float], float], available: float) -> fl
 
 @dataclass
 class Gate:
-    """Says whether another job may begin: before a moment of `time.monotonic`."""
+    """Says whether a job may begin: before a moment of `time.monotonic`, or while some are free, until a later one."""
 
     closes: float = math.inf
+    ends: float = math.inf
+    free: int = 0
+
+    def has_time(self) -> bool:
+        """Say whether a job may begin now."""
+        now = time.monotonic()
+        return now < self.closes or (self.free > 0 and now < self.ends)
 
     def is_open(self) -> bool:
-        """Say whether it is before the moment."""
-        return time.monotonic() < self.closes
+        """Say whether a job may begin now, and count it if so."""
+        found = self.has_time()
+        self.free -= found
+        return found
 
 
 @dataclass
@@ -195,12 +204,13 @@ class TimeBudget:
         return found.model_copy(update=kept)
 
     def begin_search(self, name: str) -> None:
-        """Begin a search, which ends at its share of the time that is left."""
+        """Begin a search, which ends at its share of the time that is left, but not without a candidate."""
         self._decide(SEARCHES)
         parts, now = self.parts(self.decision.extent), time.monotonic()
         own, every = sum(part.seconds for part in parts if part.name == name), total(parts)
         self._began, self._before = now, self.done.get(name, 0)
-        self.gate.closes = now + (self.left * own / every if every else 0.0)
+        self.gate.closes, self.gate.ends = now + (self.left * own / every if every else 0.0), self.ends - END_SECONDS
+        self.gate.free = 0 if self._before else -(-self.decision.extent.replicates // self.pace.choice.shape.seeds)
 
     def searched(self, search: SearchPlan, finished: int) -> None:
         """Note how many candidates a search has after a round: correct the pace, and keep the time for the verdict."""
@@ -209,7 +219,8 @@ class TimeBudget:
             factor = (time.monotonic() - self._began) / should
             self.pace = replace(self.pace, factor=_between(FACTORS[0], factor, FACTORS[1]))
         least = total([part for part in self.parts(self.share(0.0)) if part.name in (RACE, CONFIRMATION, NEW_ROWS)])
-        self.gate.closes = min(self.gate.closes, self.ends - END_SECONDS - least)
+        if (latest := self.ends - END_SECONDS - least) > time.monotonic():  # or there is no time to be kept
+            self.gate.closes = min(self.gate.closes, latest)
 
     def end_search(self, name: str, finished: int, wanted: int) -> None:
         """End a search; one that its time has cut short stays so, and the searches after it are as large as it is."""
@@ -230,7 +241,7 @@ class TimeBudget:
             self.decision = self.decision.model_copy(update={"extent": found})
             self._decide(name)
         job = self.pace.seconds(self.pace.narrow, 1, 1) if name == NEW_ROWS else 0.0
-        self.gate.closes = self.ends - END_SECONDS - job
+        self.gate.closes, self.gate.free = self.ends - END_SECONDS - job, 0
 
     def end_re_splits(self, number: int) -> None:
         """Note how many re-splits there are."""

@@ -134,7 +134,7 @@ class Protocol:
 
         self.announce(name, wanted * plan.search.replicates)
         searcher = Coordinator(self.database, study, plan, self.trainer, progressed, self.seconds)
-        progress = searcher.run(deadline, budget.gate.is_open if budget else lambda: True)
+        progress = searcher.run(deadline, budget.gate.has_time if budget else lambda: True)
         if budget is None:
             return not progress.lacking and progress.finished >= progress.trials
         if time.monotonic() >= deadline:

@@ -49,7 +49,7 @@ class Pace:
     def compiling(self) -> float:
         """The seconds in which every trainer compiles one more program; Keras' own `fit` counts it in each training."""
         again = self.choice.start_seconds - (self._job(self.choice.shape) if self._is_hidden_layer else 0.0)
-        return 0.0 if self.choice.engine == "fit" else max(0.0, again) * self.factor
+        return 0.0 if self.choice.engine == "fit" else max(0.0, again)
 
     @property
     def _is_hidden_layer(self) -> bool:

@@ -237,3 +237,24 @@ def test_a_model_that_cannot_be_trained_leaves_nothing_behind(run: Run, tmp_path
         err == "error: model.build: the model is compiled with the loss 'crossentropie', which Keras does not know.\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_a_time_budget_that_is_too_short_leaves_nothing_and_one_that_is_long_changes_nothing(
+    file: Path, tmp_path: Path, run: Run
+) -> None:
+    words = ("run", "study.toml", "--workers", "1", "--storage", f"sqlite:///{file}")
+    code, out, err = run(*words, "--budget", "0.5s")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(
+        r"error: search\.budget: must be at least about \d+ s, got 0\.5 s; the least that means anything is "
+        r"8 trials, 2 run seeds, 2 of 3 finalists, 6 of 12 race seeds, .*, 6 re-splits, 1 of 2 run seeds on each\.",
+        err.splitlines()[-1].replace("all ", ""),
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+    began = time.monotonic()
+    code, out, err = run(*words, "--budget", "10m")
+    assert time.monotonic() - began < 600
+    assert code == 0
+    assert "budget of 10 min: the whole study fits, in about " in err
+    assert "time budget" not in out
+    assert "nothing to train" in run(*words)[2]

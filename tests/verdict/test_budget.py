@@ -217,6 +217,12 @@ class TestRuns:
         assert found.current
         assert found.sentences[-1].startswith("Within a time budget of 6 min 40 s: ")
 
+    def test_no_search_ends_without_a_candidate_however_slow(self, run: Run) -> None:
+        assert not run(400, really=9.0)
+        assert run.took <= 400 + 12 * 9
+        assert min(count_searched(run.database, PLAN, search_only=False).values()) >= 1
+        assert run(None)
+
     @pytest.mark.parametrize("really", [0.5, 1.5, 2.0])
     def test_a_pace_that_is_wrong_is_corrected(self, run: Run, really: float) -> None:
         assert run(400, really=really)
