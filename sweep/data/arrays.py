@@ -210,7 +210,7 @@ def _refuse_outputs(inputs: Any, labels: Any, field: str, called: str) -> None:
     if isinstance(labels, list | tuple) and len(labels) > 1 and all(len(getattr(each, "shape", ())) for each in labels):
         first = next(iter(inputs.values()), ()) if isinstance(inputs, Mapping) else inputs
         either = (first, *(first[:1] if isinstance(first, list | tuple) else ()))  # rows, or inputs
-        rows = {len(each) for each in either if hasattr(each, "__len__") and getattr(each, "shape", (1,))}
+        rows = {len(each) for each in either if hasattr(each, "__len__") and getattr(each, "shape", True)}
         if len(labels) not in rows and {len(each) for each in labels} <= rows:
             got = f"{len(labels)} arrays"
     if got:
