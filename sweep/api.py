@@ -341,7 +341,8 @@ def _pool(plan: Plan, workers: int | None, listener: RunListener, *, keep_progra
     from sweep.search.session import default_workers  # noqa: PLC0415
 
     cache = default_cache() if keep_programs else CompileCache(None)
-    hidden_layer, training = plan.model.is_hidden_layer, plan.training
+    training = plan.training
+    hidden_layer = plan.model.is_hidden_layer and training.early_stopping is None
     gpus = find_gpus(training.device, hidden_layer=hidden_layer)
     backend = first_backend(hidden_layer, training.wanted, on_gpu=bool(gpus))
     count, shares, notice = workers or default_workers(), listener.under_way, listener.noted

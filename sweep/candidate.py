@@ -15,6 +15,7 @@ from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
 from sweep.schedules import ClosedLoop, Schedule, build, schedule_class
 from sweep.schedules.base import MODIFIERS, explain_parameter
+from sweep.schedules.rules import Monitor
 from sweep.space import Value
 
 
@@ -43,6 +44,40 @@ class Candidate(StrictModel):
             "nesterov": self.nesterov,
             **own,
         }
+
+
+class EarlyStopping(StrictModel):
+    """When a training ends before its last epoch, as Keras' `EarlyStopping` decides and with its defaults.
+
+    Args:
+        monitor: what is watched after each epoch.
+        patience: so many epochs without an improvement end the training.
+        min_delta: what is better by no more than this is no improvement.
+        mode: whether lower (`min`) or higher (`max`) is better; `auto` goes by the monitor.
+        baseline: epochs count as without an improvement until this is beaten.
+        start_from_epoch: the first epoch that is watched, from 0.
+        restore_best_weights: whether the training ends with the weights of its best epoch, or of its last one.
+    """
+
+    monitor: Monitor = "val_loss"
+    patience: int = Field(default=0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
+    mode: Literal["auto", "min", "max"] = "auto"
+    baseline: float | None = None
+    start_from_epoch: int = Field(default=0, ge=0)
+    restore_best_weights: bool = False
+
+    @property
+    def sign(self) -> float:
+        """1 if lower is better, and -1 otherwise."""
+        rises = "accuracy" in self.monitor if self.mode == "auto" else self.mode == "max"
+        return -1.0 if rises else 1.0
+
+    @property
+    def arguments(self) -> dict[str, Value]:
+        """What Keras' class is made with."""
+        mode = "min" if self.sign > 0 else "max"
+        return self.model_dump(exclude={"mode", "baseline"} if self.baseline is None else {"mode"}) | {"mode": mode}
 
 
 def from_params(params: Mapping[str, Value]) -> Candidate:

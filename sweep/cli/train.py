@@ -69,6 +69,8 @@ class TrainOptions:
                 **plan.model_dump(mode="json", include={"split", "model", "optimizer"}),
             }
         )
+        if self.resume and spec.early_stopping is not None:
+            raise BadInput("resume", "cannot go on under training.early_stopping, whose memory no checkpoint holds.")
         resumed = self.resumed(setting, candidate, spec.timeline)
         end_epoch = self.end_epoch(spec.epochs, 0 if resumed is None else resumed.trained)
         if self.save is not None:

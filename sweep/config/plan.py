@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from sweep.candidate import Candidate, Optimizer, Sgd, from_params
+from sweep.candidate import Candidate, EarlyStopping, Optimizer, Sgd, from_params
 from sweep.config.registry import FunctionName, Name
 from sweep.data.arrays import Beside, SplitKind
 from sweep.data.table import DataKeys
@@ -149,6 +149,7 @@ class TrainingPlan(StrictModel):
     a class without one has 1. `balanced` gives each class the same weight in all. `engine` is what trains a model other
     than one hidden layer: many members at once, or Keras' `fit`, one after the other; `auto` takes the faster. `device`
     is what computes: `auto` takes the GPUs that JAX can use, one trainer each, but for one hidden layer.
+    `early_stopping` ends a training as Keras' callback of that name does.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
@@ -156,6 +157,7 @@ class TrainingPlan(StrictModel):
     class_weight: ClassWeight | None = None
     engine: Literal["auto", "population", "fit"] = "auto"
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    early_stopping: EarlyStopping | None = None
 
     @property
     def wanted(self) -> Literal["population", "fit"] | None:
@@ -354,6 +356,10 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
 
 def _check_numbers(plan: Plan) -> None:
     """Raise `BadInput` for what needs classes."""
+    stopping = plan.training.early_stopping
+    if stopping is not None and "accuracy" in stopping.monitor:
+        rule = "must be loss or val_loss, since the label holds numbers"
+        raise BadInput("training.early_stopping.monitor", f"{rule}, got {stopping.monitor}.")
     watching: dict[str, tuple[str, Mapping[str, Space]]] = {}
     for name, drawn in plan.search.schedules.items():
         watching[f"search.schedules.{name}"] = name, drawn

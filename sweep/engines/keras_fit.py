@@ -72,7 +72,7 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Tra
     momenta = schedule.momenta(spec.timeline, candidate.momentum)
     study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov if spec.nesterov else None)
     rates, follow = followers(spec, candidate, study)
-    scores = EpochScores(spec)
+    scores, stopping = EpochScores(spec), early_stopping(spec)
     held = (split.validation_inputs, study.targets(split.validation_targets, classes))
     history = model.fit(
         batches(spec, study, run_seed),
@@ -81,15 +81,24 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Tra
         shuffle=False,
         validation_data=held,
         validation_batch_size=spec.batch_size,
-        callbacks=[scores, *follow],
+        callbacks=[scores, *stopping, *follow],
         verbose=0,
     ).history
     found = {"loss": history["loss"], "val_loss": history["val_loss"], **scores.curves}
+    kept = stopping[0].best_epoch if stopping and stopping[0].best_weights is not None else -1
     base = schedule.base_rates(spec.timeline)[:, 0]
     first = np.array([epoch[0] for epoch in rates.rates])
+    base = base[: len(first)]
     found["gain"] = list(np.divide(first, base, out=np.ones_like(first), where=base > 0))
+    found = {name: [*curve, *curve[-1:] * (spec.epochs - len(curve))] for name, curve in found.items()}
+    found["val_loss"][-1] = history["val_loss"][kept]  # of the weights that it ends with
     outputs = model.predict(held[0], batch_size=PREDICTED_ROWS, verbose=0)
     return Trained(found, class_shares(np.asarray(outputs), study.outputs), model)
+
+
+def early_stopping(spec: TrainingSpec) -> list[keras.callbacks.EarlyStopping]:
+    """Return Keras' callback that ends a training, if the study has one."""
+    return [] if spec.early_stopping is None else [keras.callbacks.EarlyStopping(**spec.early_stopping.arguments)]
 
 
 def followers(

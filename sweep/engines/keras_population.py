@@ -18,7 +18,7 @@ from sweep.data.rows import named, row_count, rows_at
 from sweep.data.table import Split
 from sweep.engines.convolution import as_matrix_products
 from sweep.engines.keras_models import compile_model, initial_state, training_rows
-from sweep.engines.keras_program import Course, KerasProgram, Members, Progress, Rows
+from sweep.engines.keras_program import Course, KerasProgram, Members, Progress, Rows, Stopping
 from sweep.engines.scoring import class_shares, curves_of
 from sweep.engines.spec import (
     Curves,
@@ -120,8 +120,18 @@ class KerasPopulation:
             chunk = max(1, int((last - first) * TELL_SECONDS / (time.perf_counter() - started)))
             first = last
             tell(first / end)
-        members = self._program.finished(progress.members)
-        shown = {name: np.asarray(curve).transpose(2, 1, 0) for name, curve in progress.curves.items()}
+            if progress.stopping is not None and np.asarray(progress.stopping.stopped).all():
+                break
+        members, curves = self._program.finished(progress.members), jax.tree.map(np.array, progress.curves)
+        for curve in curves.values() if epochs is None else ():
+            curve[first:] = curve[first - 1]
+        stopping = progress.stopping
+        if stopping is not None and stopping.kept is not None:
+            best = self._program.chosen(stopping.begun, stopping.kept, members._replace(optimizer=[]))
+            members = best._replace(optimizer=members.optimizer)
+            places = np.where(stopping.begun, stopping.epoch, job.spec.epochs - 1)[None]
+            curves["val_loss"][-1] = np.take_along_axis(curves["val_loss"], places, axis=0)[0]
+        shown = {name: curve.transpose(2, 1, 0) for name, curve in curves.items()}
         return self._curves(job, shown, members, held, began), members
 
     def _courses(self, job: Job) -> Iterator[Course]:
@@ -150,7 +160,9 @@ class KerasPopulation:
             name: {key: np.full(shape, value, np.float32) for key, value in kind.initial_state.items()}
             for name, kind in self._closed_loop.items()
         }
-        return Progress(self._initial(run_seeds, job.shape.candidates), states, curves), *self._rows(job.spec)
+        members, rule = self._initial(run_seeds, job.shape.candidates), job.spec.early_stopping
+        stopping = None if rule is None else Stopping.begin(shape, members, keep=rule.restore_best_weights)
+        return Progress(members, states, curves, stopping), *self._rows(job.spec)
 
     def _compile(self, job: Job, arguments: tuple[Any, ...]) -> Compiled:
         """Return the program for jobs of this shape and as many rows; compiled if it is new."""

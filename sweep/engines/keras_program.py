@@ -70,12 +70,31 @@ class Course(NamedTuple):
     first: Any
 
 
+class Stopping(NamedTuple):
+    """Where early stopping is: all `[seeds, candidates]`, but the weights of the best epochs, if they are kept."""
+
+    best: Any
+    begun: Any  # whether any epoch was watched
+    wait: Any
+    stopped: Any
+    epoch: Any  # the best one
+    kept: Members | None
+
+    @classmethod
+    def begin(cls, shape: tuple[int, int], members: Members, *, keep: bool) -> Stopping:
+        """Return where it begins."""
+        no, zero = np.zeros(shape, np.bool_), np.zeros(shape, np.int32)
+        kept = jax.tree.map(np.array, members._replace(optimizer=[])) if keep else None
+        return cls(np.zeros(shape, np.float32), no, zero, no.copy(), zero.copy(), kept)
+
+
 class Progress(NamedTuple):
-    """Where a training is: members, closed-loop states, and curves `[epochs, seeds, candidates]`."""
+    """Where a training is: members, closed-loop states, curves `[epochs, seeds, candidates]`, and who has stopped."""
 
     members: Members
     states: dict[str, State]
     curves: dict[str, Any]
+    stopping: Stopping | None = None
 
 
 class KerasProgram:
@@ -127,9 +146,50 @@ class KerasProgram:
                 name: watching[name].advance(jnp, kind, progress.states[name], shown, number)
                 for name, kind in self._closed_loop.items()
             }
-            return Progress(members, states, curves)
+            after = Progress(members, states, curves, progress.stopping)
+            return after if progress.stopping is None else self._stopped(progress, after, shown, number)
 
         return Progress(*jax.lax.fori_loop(first, end, epoch, progress))
+
+    def _stopped(self, before: Progress, after: Progress, shown: dict[str, Any], number: Any) -> Progress:
+        """Return a training after an epoch, in which whoever had stopped stays, as Keras' callback decides."""
+        rule, was = self._spec.early_stopping, before.stopping
+        assert rule is not None
+        assert was is not None
+
+        def frozen(old: Any, new: Any) -> Any:
+            return jnp.where(was.stopped, old, new)
+
+        members = self.chosen(was.stopped, before.members, after.members)
+        states = jax.tree.map(frozen, before.states, after.states)
+        last = jnp.maximum(number - 1, 0)
+        curves = {
+            name: curve.at[number].set(frozen(curve[last], curve[number])) for name, curve in after.curves.items()
+        }
+        current = rule.sign * shown[rule.monitor] + rule.min_delta
+        watched = ~was.stopped & (number >= rule.start_from_epoch)
+        better = watched & (~was.begun | (current < was.best))
+        beaten = True if rule.baseline is None else current < rule.sign * rule.baseline
+        wait = jnp.where(watched, jnp.where(better & beaten, 0, was.wait + 1), was.wait)
+        stopped = was.stopped | (watched & ~better & (wait >= rule.patience) & (number > 0))
+        best = jnp.where(better, current - rule.min_delta, was.best)
+        epoch, kept = jnp.where(better, number, was.epoch), was.kept
+        if kept is not None:
+            kept = self.chosen(better, members._replace(optimizer=[]), kept)
+        return Progress(members, states, curves, Stopping(best, was.begun | watched, wait, stopped, epoch, kept))
+
+    def chosen(self, condition: Any, yes: Members, no: Members) -> Members:
+        """Return each member's own variables of two, by a condition `[seeds, candidates]`; of shared ones, `no`."""
+
+        def of_two(one: Any, other: Any, axis: int | None = 0) -> Any:
+            own = condition.reshape(*condition.shape, *(1,) * (one.ndim - condition.ndim))
+            return other if axis is None else jnp.where(own, one, other)
+
+        return Members(
+            list(map(of_two, yes.trained, no.trained)),
+            list(map(of_two, yes.others, no.others, self.axes.others)),
+            list(map(of_two, yes.optimizer, no.optimizer)),
+        )
 
     def _epoch(
         self, members: Members, table: Table, number: Any, gain: Any, order: Any, training: Rows

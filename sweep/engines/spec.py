@@ -10,7 +10,7 @@ from typing import Literal, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.candidate import Candidate, Optimizer, Sgd
+from sweep.candidate import Candidate, EarlyStopping, Optimizer, Sgd
 from sweep.data.rows import RowShape
 from sweep.data.table import Split
 from sweep.schedules import Timeline
@@ -121,7 +121,7 @@ class TrainingSpec:
     program then has room for them. It is the study's choice and not the job's, since two programs may round
     differently. `class_weights`, by class index, multiply the training loss of a row, as Keras' `fit(class_weight=)`
     does; the rows' own weights come with the split, as those of `fit(sample_weight=)`. `engine` trains them; None
-    chooses by the architecture alone.
+    chooses by the architecture alone. `early_stopping` ends each as Keras does.
     """
 
     split: Split
@@ -133,6 +133,7 @@ class TrainingSpec:
     closed_loop: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     engine: EngineName | None = None
+    early_stopping: EarlyStopping | None = None
 
     @property
     def row_weights(self) -> Float32 | None:
@@ -151,7 +152,7 @@ class TrainingSpec:
     @property
     def is_hidden_layer(self) -> bool:
         """Whether the program for one hidden layer can train it; that holds the rows once for each run seed."""
-        if not self.architecture.is_hidden_layer:
+        if not self.architecture.is_hidden_layer or self.early_stopping is not None:
             return False
         split, row, weights = self.split, self.architecture.features, self.architecture.weight_count or 1
         members = max(1, min(TILE_MEMBERS, MEMORY_BYTES // (BYTES_PER_WEIGHT * weights)))

@@ -232,7 +232,8 @@ def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
     drawn = f"drawn by train_test_split of scikit-learn with random_state={plan.split.split_seed}."
     by = dataset.by.shown if dataset.by is not None else ""
     drawn = {"group": f"whole groups of {by}.", "time": f"the last ones by {by}."}.get(plan.split.kind, drawn)
-    classes = dataset.classes
+    classes, stopping = dataset.classes, plan.training.early_stopping
+    told = () if stopping is None else tuple(f"{name}={literal(value)}" for name, value in stopping.arguments.items())
     outputs = form if plan.model.build else ModelForm(width=len(classes) if len(classes) > 2 else 1)
     return TEMPLATES.get_template("script.py.jinja").render(
         title=textwrap.fill(title, LINE),
@@ -252,7 +253,9 @@ def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
         built=_call(plan.model.build, form, len(classes)).after("model = ") if plan.model.build else "",
         output={0: "1", 2: '1, "sigmoid"'}.get(len(classes), 'len(classes), "softmax"'),
         compilation=_compilation(outputs, bool(classes)),
-        watches_accuracy=getattr(candidate.schedule, "monitor", "").endswith("accuracy"),
+        watches_accuracy="accuracy" in f"{getattr(candidate.schedule, 'monitor', '')} {stopping and stopping.monitor}",
+        stopping=stopping and Call("keras.callbacks.EarlyStopping", told).after("early_stopping = "),
+        restores=stopping is not None and stopping.restore_best_weights,
         layered=plan.optimizer.layered,
         settings=", ".join(f'"{name}": {value}' for name, value in arguments.items()),
         made=Call(f"keras.optimizers.{KERAS_NAMES[plan.optimizer.name]}", made),

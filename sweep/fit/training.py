@@ -21,7 +21,7 @@ from sweep.candidate import Candidate
 from sweep.curves import guessing_loss
 from sweep.data.rows import joined
 from sweep.data.table import Split
-from sweep.engines.keras_fit import EpochScores, followers
+from sweep.engines.keras_fit import EpochScores, early_stopping, followers
 from sweep.engines.keras_models import batches, check_training, compile_model
 from sweep.engines.spec import Int32, Outputs, TrainingSpec
 from sweep.errors import BadInput
@@ -75,7 +75,7 @@ class Training:
             epochs=end_epoch,
             shuffle=False,
             validation_data=(split.validation_inputs, targets),
-            callbacks=[EpochScores(spec), *self._follow, *observers],
+            callbacks=[EpochScores(spec), *early_stopping(spec), *self._follow, *observers],
             verbose=0,
         ).history
         return history

@@ -65,6 +65,7 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         nesterov=plan.nesterov,
         closed_loop=tuple(name for name in plan.schedules if issubclass(CATALOGUE[name], ClosedLoop)),
         class_weights=class_weights(plan.training.class_weight, dataset),
+        early_stopping=plan.training.early_stopping,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import pytest
 
-from sweep.candidate import Adam, AdamW, Optimizer, RMSprop, Sgd, from_params
+from sweep.candidate import Adam, AdamW, EarlyStopping, Optimizer, RMSprop, Sgd, from_params
 from sweep.data.table import Dataset, Split
 from sweep.engines.spec import BY_RUN, Architecture, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput
@@ -134,6 +136,72 @@ def check_agreement(found: jax.Both, split: Split) -> None:
         np.testing.assert_allclose(ours.scores[metric][0, 0], score * unit, rtol=1e-4, atol=1e-5, err_msg=metric)
     for our, their in found.weights:
         np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("build", "rule"),
+    [
+        ("noisy", EarlyStopping(patience=1, min_delta=0.01, restore_best_weights=True, start_from_epoch=1)),
+        ("averaged", EarlyStopping(monitor="val_accuracy", patience=2, baseline=0.2)),
+    ],
+)
+def test_early_stopping_is_that_of_keras(build: str, rule: EarlyStopping, few: Split, on_jax: OnJax) -> None:
+    architecture = Architecture(4, 3, build=f"tests.engines.models:{build}")
+    spec = TrainingSpec(few, architecture, 10, 16, early_stopping=rule)
+    slow, fast = CONSTANT | {"learning_rate": 1e-4}, CONSTANT | {"learning_rate": 0.3}
+    stops = set[int]()
+    for first in (slow, fast):
+        found = on_jax(jax.side_by_side, job(spec, first, slow if first is fast else fast))
+        loss = found.population.loss[0, 0]
+        stops.add(int((np.diff(loss) != 0).sum()) + 1)
+        ours, theirs = found.population.loss[0, 0], found.curves["loss"]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.population.validation_loss[0, 0], found.curves["val_loss"], rtol=1e-3)
+        for metric, score in found.scores.items():
+            np.testing.assert_allclose(found.population.scores[metric][0, 0], score, rtol=1e-3, err_msg=metric)
+        for our, their in found.weights:
+            if their.dtype.kind == "f":  # a random layer's state goes on with the members that have not stopped
+                np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-4)
+    assert min(stops) < 10
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        EarlyStopping(),
+        EarlyStopping(monitor="accuracy", patience=2, min_delta=0.3, start_from_epoch=3),
+        EarlyStopping(monitor="loss", patience=3, baseline=-0.5, mode="max"),
+        EarlyStopping(monitor="val_accuracy", patience=1, min_delta=0.1, baseline=0.2, start_from_epoch=20),
+    ],
+)
+def test_the_rule_of_early_stopping_is_keras_on_any_curve(rule: EarlyStopping) -> None:
+    jnp = pytest.importorskip("jax.numpy")
+    from sweep.engines.keras_program import KerasProgram, Members, Progress, Stopping
+
+    epochs, shape = 12, (2, 20)
+    curves = np.random.default_rng(0).normal(size=(epochs, *shape)).astype(np.float32)
+    curves[:4, 0, :2] = curves[3, 1, 0] = np.nan
+    program: Any = SimpleNamespace(_spec=SimpleNamespace(early_stopping=rule), chosen=KerasProgram.chosen, axes=None)
+    nothing = Members([], [], [])
+    program.chosen = lambda _, yes, no: no
+    now = Progress(nothing, {}, {rule.monitor: jnp.zeros(curves.shape)}, Stopping.begin(shape, nothing, keep=False))
+    for epoch, shown in enumerate(curves):
+        written: dict[str, Any] = {rule.monitor: now.curves[rule.monitor].at[epoch].set(shown)}
+        now = KerasProgram._stopped(program, now, now._replace(curves=written), {rule.monitor: shown}, epoch)
+    assert now.stopping is not None
+    for place in np.ndindex(shape):
+        theirs = keras.callbacks.EarlyStopping(**rule.arguments)
+        model = SimpleNamespace(stop_training=False, metrics=[], get_weights=list)
+        theirs.set_model(model)
+        theirs.on_train_begin()
+        for epoch in range(epochs):
+            theirs.on_epoch_end(epoch, {rule.monitor: float(curves[(epoch, *place)])})
+            if model.stop_training:
+                break
+        last = curves[(epoch, *place)]
+        assert bool(now.stopping.stopped[place]) == model.stop_training
+        assert int(now.stopping.epoch[place]) == theirs.best_epoch
+        np.testing.assert_array_equal(now.curves[rule.monitor][(slice(epoch, None), *place)], last)
 
 
 def test_both_engines_give_the_same_curves(few: Split, on_jax: OnJax) -> None:
