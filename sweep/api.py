@@ -209,7 +209,8 @@ class Study:
             pool = _pool(plan, workers, listener, keep_programs=keep_programs)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
-            ready = _Ready.of(study_file, pool, left=left, timed=dry_run or plan.search.budget is not None)
+            timed = dry_run or plan.search.budget is not None
+            ready = _Ready.of(study_file, pool, left=left, timed=timed)
             trainer, narrow = ready.trainers(listener, search_only=search_only)
             parts, within = ready.fitted(self.stored, narrow.shape, began, search_only=search_only)
             if within is not None:
@@ -374,7 +375,8 @@ class _Ready:
         size, replicates = plan.search.round_size, plan.search.replicates
         if not left:
             return cls(study_file, pool, spec, tile_shape(spec, size, replicates), None, notes)
-        choice = choose_engine(pool, spec, size, replicates, plan.training.wanted, timed=timed)
+        seeds = plan.verdict.confirmation_seeds if timed else 0
+        choice = choose_engine(pool, spec, size, replicates, plan.training.wanted, timed=seeds)
         session.check_momentum(plan, choice)
         spec, shape = with_engine(spec, choice)
         return cls(study_file, pool, spec, shape, choice, notes)

@@ -75,12 +75,21 @@ def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
     from sweep.engines.population import Population  # noqa: PLC0415 - it needs TensorFlow
 
     began, job = time.perf_counter(), replace(asked.job, spec=replace(asked.spec, engine="hidden layer"))
-    engine = Population(job.spec)
-    engine.train(job)
-    started = time.perf_counter() - began
-    step = engine.train(job).seconds / (job.shape.candidates * job.shape.seeds)
-    step /= job.spec.epochs * job.spec.timeline.steps_per_epoch
-    return Choice("hidden layer", "tensorflow", job.shape, "", started, step), engine
+    engine, steps = Population(job.spec), job.spec.epochs * job.spec.timeline.steps_per_epoch
+
+    def timed(shape: Shape) -> tuple[int, float]:
+        part = job.divided(shape)[0][0]
+        engine.train(part)
+        took = min(engine.train(_of_other_seeds(part, turn)).seconds for turn in (1, 2))
+        return shape.candidates * shape.seeds, took
+
+    members, seconds = timed(job.shape)
+    started, nothing = time.perf_counter() - began, 0.0
+    if asked.narrow is not None and asked.narrow.candidates * asked.narrow.seeds < members:
+        fewer, quicker = timed(asked.narrow)
+        nothing = min(quicker, max(0.0, quicker - fewer * (seconds - quicker) / (members - fewer)))
+    step = (seconds - nothing) / (members * steps)
+    return Choice("hidden layer", "tensorflow", job.shape, "", started, step, "", nothing), engine
 
 
 def _of_other_seeds(job: Job, turn: int) -> Job:

@@ -244,10 +244,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Probe:
-    """Asks a trainer which engine is to train jobs like this one; `wanted` is the engine if it is stated."""
+    """Asks a trainer which engine is to train jobs like this one; `wanted` is the engine if it is stated.
+
+    Jobs of the shape `narrow` will follow, if it is another one: one hidden layer is timed in both.
+    """
 
     job: Job
     wanted: EngineName | None = None
+    narrow: Shape | None = None
 
     @property
     def spec(self) -> TrainingSpec:

@@ -108,6 +108,11 @@ def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
     return _bounded(spec, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
 
 
+def narrow_shape(spec: TrainingSpec, run_seeds: int) -> Shape:
+    """Return the shape that measured best for few candidates of one hidden layer with `run_seeds` runs each."""
+    return _bounded(spec, NARROW, NARROW_MEMBERS, run_seeds)
+
+
 def _bounded(spec: TrainingSpec, wanted: int, members: int, run_seeds: int) -> Shape:
     """Keep a shape within `members`, and within the memory for the weights of a job or little above it."""
     fitting = max(1, MEMORY_BYTES // (BYTES_PER_WEIGHT * (spec.architecture.weight_count or ASSUMED_WEIGHTS)))
@@ -162,7 +167,7 @@ class BatchTrainer:
         """
         if self.spec.engine_name != "hidden layer":
             return self
-        return replace(self, shape=_bounded(self.spec, NARROW, NARROW_MEMBERS, run_seeds))
+        return replace(self, shape=narrow_shape(self.spec, run_seeds))
 
     def _train(
         self, work: Sequence[tuple[TrainingSpec, tuple[Candidate, ...]]], run_seeds: Sequence[int]

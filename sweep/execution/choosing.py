@@ -9,7 +9,7 @@ from statistics import fmean
 from sweep.candidate import from_params
 from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput
-from sweep.execution.batches import WIDE, tile_shape
+from sweep.execution.batches import WIDE, narrow_shape, tile_shape
 from sweep.execution.local import Pool
 
 
@@ -20,7 +20,7 @@ def choose_engine(
     replicates: int,
     wanted: EngineName | None = None,
     *,
-    timed: bool = False,
+    timed: int = 0,
 ) -> Choice:
     """Return the engine for `spec`, and leave the pool with trainers for it.
 
@@ -34,7 +34,8 @@ def choose_engine(
         round_size: candidates of a round.
         replicates: run seeds of each.
         wanted: the engine, if it is stated.
-        timed: whether the program of one hidden layer is timed, too; that of other models always is.
+        timed: run seeds of each candidate after the search, if programs of one hidden layer are timed, too; those of
+            other models always are.
 
     Raises:
         BadInput: for a model that cannot be trained.
@@ -47,7 +48,7 @@ def choose_engine(
     rate = from_params({"schedule": "constant", "learning_rate": 0.01})
     job = Job(spec, (rate,) * shape.candidates, tuple(range(shape.seeds)), shape)
     if timed and pool.backend == "tensorflow":
-        return agreed(pool.ask_all(Probe(job)))
+        return agreed(pool.ask_all(Probe(job, narrow=narrow_shape(spec, timed))))
     pool.use("jax")
     try:
         found = agreed(pool.ask_all(Probe(job, wanted)))

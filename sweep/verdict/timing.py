@@ -48,7 +48,7 @@ class Pace:
     @property
     def compiling(self) -> float:
         """The seconds in which every trainer compiles one more program; Keras' own `fit` counts it in each training."""
-        again = self.choice.start_seconds - (self._job(self.choice.shape) if self._is_hidden_layer else 0.0)
+        again = self.choice.start_seconds - (3 * self._job(self.choice.shape) if self._is_hidden_layer else 0.0)
         return 0.0 if self.choice.engine == "fit" else max(0.0, again)
 
     @property
@@ -102,8 +102,7 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
         Part(
             RACE,
             racing * verdict.selection_seeds,
-            sum(pace.seconds(narrow, racing, look) for look in looks)
-            + (pace.compiling if narrow != pace.choice.shape else 0.0),
+            sum(pace.seconds(narrow, racing, look) for look in looks),
         ),
         Part(
             CONFIRMATION,

@@ -50,7 +50,6 @@ def test_the_race_waits_for_the_end_of_each_look() -> None:
 def test_every_other_program_is_compiled_once_by_all_trainers_at_once() -> None:
     before, after = seconds(), seconds(others=True, narrow=Shape(4, 4))
     assert after["new rows"] - 9.0 == pytest.approx(before["new rows"] / 2 + 0.4 * 3)
-    assert after["race"] > 9.0
     alike = Choice("fit", "jax", Shape(1, 1), "stated", 9.0, 0.001, job_seconds=3.0)
     assert pace(choice=alike, others=True).compiling == 0
 
