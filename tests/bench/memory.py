@@ -11,14 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
 import numpy as np
 
+from sweep.candidate import from_params
+from sweep.config.study_file import read_study_file
+from sweep.engines.spec import Shape
 from sweep.execution.batches import BatchTrainer, tile_shape
 from sweep.execution.local import Pool
 from sweep.search.loop import SearchProgress
+from sweep.search.session import make_spec, read_data
 from tests.bench.default_study import ROOT, MadeUpTrainer, draw_candidates, make_coordinator, read_default
 from tests.bench.report import Bar, Section
 
@@ -52,12 +57,16 @@ def measure(quick: bool) -> Section:
     """Measure both processes."""
     candidates, tiles = (640, 8) if quick else (10_000, 200)
     coordinator, trainer = probe("coordinator", candidates), probe("trainer", tiles)
+    network = probe("network", 4 if quick else 1250)
     edge, few = max(1, candidates // 10 // ROUND), max(1, tiles // 10)
     ends = {
         f"coordinator, {candidates:,} candidates": (mean(coordinator[:edge]), mean(coordinator[-edge:])),
         f"trainer, {tiles} tiles": (mean(trainer[:few]), mean(trainer[-few:])),
+        f"trainer of a CNN, {8 * len(network):,} candidates": (mean(network[:few]), mean(network[-few:])),
     }
-    section = Section("memory", {"coordinator_mb_by_round": coordinator, "trainer_mb_by_tile": trainer})
+    section = Section(
+        "memory", {"coordinator_mb_by_round": coordinator, "trainer_mb_by_tile": trainer, "network_mb_by_tile": network}
+    )
     rows = [(name, f"{first:.0f}", f"{last:.0f}", f"{last - first:+.1f}") for name, (first, last) in ends.items()]
     section.add_table("resident MB, mean of the first and the last tenth", ("process", "first", "last", "growth"), rows)
     section.bars += [Bar(f"growth: {name}", last - first, 50, " MB") for name, (first, last) in ends.items()]
@@ -166,6 +175,23 @@ def trainer_megabytes(tiles: int) -> list[float]:
     return found[2:]
 
 
+def network_megabytes(tiles: int) -> list[float]:
+    """Let one trainer train a small CNN tile after tile, a hundred with the same run seeds; return as above."""
+    found = list[float]()
+    read, dataset = read_data(read_study_file(ROOT / "studies" / "digits.toml"))
+    spec = replace(make_spec(read, dataset), epochs=1, engine="population").begun(2)
+    shape = Shape(8, 2)
+    with Pool(1, backend="jax") as pool:
+        trainer = BatchTrainer(pool, spec, shape)
+        for number in range(tiles + 2):
+            rates = [0.0001 * (1 + place + shape.candidates * number) for place in range(shape.candidates)]
+            candidates = [from_params({"schedule": "constant", "learning_rate": rate}) for rate in rates]
+            for _ in trainer.train(candidates, (number // 100, 1000 + number // 100)):
+                pass
+            found.append(resident_megabytes(pool.process_ids[0]))
+    return found[2:]
+
+
 def resident_megabytes(process_id: int) -> float:
     """Return a process's resident memory, as Linux tells it."""
     pages = int(Path(f"/proc/{process_id}/statm").read_text(encoding="ascii").split()[1])
@@ -177,5 +203,5 @@ if __name__ == "__main__":
         by_time, took = study_of_rows(int(sys.argv[2]), sys.argv[1])
         print(f"peak {max(by_time):.2f} GiB in {took:.0f} s:", " ".join(f"{each:.2f}" for each in by_time[::20]))
         sys.exit()
-    probes = {"coordinator": coordinator_megabytes, "trainer": trainer_megabytes}
+    probes = {"coordinator": coordinator_megabytes, "trainer": trainer_megabytes, "network": network_megabytes}
     print(json.dumps(probes[sys.argv[1]](int(sys.argv[2]))))
