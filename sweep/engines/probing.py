@@ -10,14 +10,14 @@ import keras
 
 from sweep.engines.compiled import said
 from sweep.engines.keras_fit import PREDICTED_ROWS
-from sweep.engines.keras_models import batches, check_training, compile_model
+from sweep.engines.keras_models import StudyModel, batches, check_training, compile_model
 from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput, OutOfMemory
 
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
 FASTEST_TRAINING = 0.02  # and a training, of what a population takes to be compiled: it compiles in each
 TIMED_STEPS, TIMED_EPOCHS = 8, 3
-UNTIMED_STEPS = 3  # which compile, or which Keras reads ahead
+UNTIMED_STEPS = 3  # each of the first two compiles
 
 
 def probe(asked: Probe) -> tuple[Choice, Engine | None]:
@@ -110,27 +110,32 @@ def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf) -> Choice:
     ready = time.perf_counter()
     if ready - began > limit:
         return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, 0.0, "", ready - began)
-    study, timeline = compile_model(spec, run_seed=1), spec.timeline
-    targets = study.targets(spec.split.validation_targets, spec.architecture.classes)
-    fed, held = batches(spec, study, 1), (spec.split.validation_inputs, targets)
+    timeline, targets = spec.timeline, spec.split.validation_targets
 
-    def fit(steps: int) -> float:
+    def fit(study: StudyModel, steps: int) -> float:
         started = time.perf_counter()
-        study.model.fit(fed, steps_per_epoch=steps, shuffle=False, verbose=0)
+        study.model.fit(batches(spec, study, 1), steps_per_epoch=steps, shuffle=False, verbose=0)
         return time.perf_counter() - started
 
-    def validate() -> float:
-        started = time.perf_counter()
-        study.model.evaluate(*held, batch_size=spec.batch_size, verbose=0)
+    def validate(study: StudyModel) -> float:
+        started, held = time.perf_counter(), study.targets(targets, spec.architecture.classes)
+        study.model.evaluate(spec.split.validation_inputs, held, batch_size=spec.batch_size, verbose=0)
         return time.perf_counter() - started
+
+    def built() -> StudyModel:
+        study = compile_model(spec, run_seed=1)
+        fit(study, min(UNTIMED_STEPS, timeline.steps_per_epoch))
+        validate(study)
+        study.model.predict(spec.split.validation_inputs, batch_size=PREDICTED_ROWS, verbose=0)
+        return study
 
     try:
-        step = fit(1)
-        validate()
-        study.model.predict(held[0], batch_size=PREDICTED_ROWS, verbose=0)
+        built()  # what it compiles may be kept, as for all trainings but the first
+        ready = time.perf_counter()
+        study = built()
         whole = time.perf_counter() - ready
-        timed = min(TIMED_STEPS, timeline.steps_per_epoch * timeline.epochs - UNTIMED_STEPS)
-        step = (fit(timed) / timed if timed > 0 else step) + validate() / timeline.steps_per_epoch
+        timed = min(TIMED_STEPS, timeline.steps_per_epoch)
+        step = fit(study, timed) / timed + validate(study) / timeline.steps_per_epoch
     except Exception as error:
         raise BadInput("model.build", f"the model cannot be trained by `fit`: {said(error)}.") from error
     return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, step, study.without_momentum, whole)

@@ -133,6 +133,7 @@ class TimeBudget:
     gate: Gate = field(default_factory=Gate)
     _began: float = field(default=0.0, init=False)
     _before: int = field(default=0, init=False)
+    _took: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # and should have, by search
 
     @classmethod
     def fitted(
@@ -212,11 +213,13 @@ class TimeBudget:
         self.gate.closes, self.gate.ends = now + (self.left * own / every if every else 0.0), self.ends - END_SECONDS
         self.gate.free = 0 if self._before else -(-self.decision.extent.replicates // self.pace.choice.shape.seeds)
 
-    def searched(self, search: SearchPlan, finished: int) -> None:
+    def searched(self, name: str, search: SearchPlan, finished: int) -> None:
         """Note how many candidates a search has after a round: correct the pace, and keep the time for the verdict."""
         if (count := finished - self._before) > 0:
             should = replace(self.pace, factor=1.0).search_seconds(search, count)
-            factor = (time.monotonic() - self._began) / should
+            self._took[name] = time.monotonic() - self._began, should  # all searches count, as a small one tells little
+            took, every = (sum(each) for each in zip(*self._took.values(), strict=True))
+            factor = took / every
             self.pace = replace(self.pace, factor=_between(FACTORS[0], factor, FACTORS[1]))
         least = total([part for part in self.parts(self.share(0.0)) if part.name in (RACE, CONFIRMATION, NEW_ROWS)])
         if (latest := self.ends - END_SECONDS - least) > time.monotonic():  # or there is no time to be kept

@@ -129,7 +129,7 @@ class Protocol:
 
         def progressed(progress: SearchProgress) -> None:
             if budget is not None:
-                budget.searched(plan.search, progress.finished)
+                budget.searched(name, plan.search, progress.finished)
             self.on_progress(progress)
 
         self.announce(name, wanted * plan.search.replicates)
