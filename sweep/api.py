@@ -398,7 +398,7 @@ class _Ready:
         from sweep.verdict.budget import TimeBudget  # noqa: PLC0415
         from sweep.verdict.timing import Pace, time_plan  # noqa: PLC0415
 
-        if self.choice is None or not self.choice.step_seconds:
+        if self.choice is None or not self.choice.is_timed:
             return [], None
         plan, split, database = self.study_file.plan, self.spec.split, stored.database
         others = math.ceil(len(split.dataset.targets) * plan.split.fraction) != split.validation_rows

@@ -28,6 +28,10 @@ class BadInput(SweepError):
         return f"{self.field}: {self.reason}"
 
 
+class OtherBackend(BadInput):
+    """A model is written for another of Keras' backends than the one that was to train it."""
+
+
 class NotFound(BadInput):
     """Something that was asked for by its name or number is not there."""
 

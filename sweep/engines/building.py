@@ -12,7 +12,7 @@ import keras
 from sweep.data.rows import RowShape, mapped, told_shape, zero_rows
 from sweep.engines.compiled import FIELD, said
 from sweep.engines.spec import Architecture, Backend, initial_weights
-from sweep.errors import BadInput
+from sweep.errors import BadInput, OtherBackend
 from sweep.user_code import call, find_function, limited
 
 
@@ -64,7 +64,7 @@ def build_model(architecture: Architecture, run_seed: int, *, logits: bool = Fal
     wanted, here = written_for(model), keras.backend.backend()
     if wanted is not None and wanted != here:
         reason = f"the model's `train_step` is written for Keras' {wanted} backend; this training is done with {here}."
-        raise BadInput(FIELD, reason)
+        raise OtherBackend(FIELD, reason)
     return model
 
 

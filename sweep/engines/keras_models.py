@@ -152,10 +152,11 @@ def check_training(spec: TrainingSpec) -> StudyModel:
         BadInput: for a built model, with what was raised, and where in the user's own file.
     """
     name, study = spec.architecture.build, compile_model(spec, run_seed=0)
-    inputs, targets, *_ = batch = next(batches(spec.begun(1), study, 0))
-    try:
-        study.model.train_on_batch(*batch)
-        study.model.test_on_batch(inputs, targets)
+    inputs, targets, *weights = next(batches(spec.begun(1), study, 0))
+    size = len(targets)
+    try:  # by `fit`: `train_on_batch` gives a step of the user's own three values for the pair that it takes apart
+        study.model.fit(inputs, targets, size, sample_weight=weights[0] if weights else None, shuffle=False, verbose=0)
+        study.model.evaluate(inputs, targets, size, verbose=0)
     except Exception as error:
         if name is None:
             raise

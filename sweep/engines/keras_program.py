@@ -287,7 +287,8 @@ class KerasProgram:
 
     def _built_metrics(self, some: Rows) -> list[NDArray[Any]]:
         """Let the model's metrics make their variables, and return the values that these begin with."""
-        self._model.test_on_batch(*some.batch)
+        size = len(some.targets)
+        self._model.evaluate(some.inputs, some.targets, size, sample_weight=some.weights, verbose=0)
         self._model.reset_metrics()
         return [np.asarray(variable) for variable in self._model.metrics_variables]
 

@@ -87,7 +87,7 @@ def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
     started, nothing = time.perf_counter() - began, 0.0
     if asked.narrow is not None and asked.narrow.candidates * asked.narrow.seeds < members:
         fewer, quicker = timed(asked.narrow)
-        nothing = min(quicker, max(0.0, quicker - fewer * (seconds - quicker) / (members - fewer)))
+        nothing = min(seconds, quicker, max(0.0, quicker - fewer * (seconds - quicker) / (members - fewer)))
     step = (seconds - nothing) / (members * steps)
     return Choice("hidden layer", "tensorflow", job.shape, "", started, step, "", nothing), engine
 

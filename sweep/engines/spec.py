@@ -322,6 +322,11 @@ class Choice:
     job_seconds: float = 0.0
     device: Device = "cpu"
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether a trainer has measured it; a step may be measured as nothing, beside what else a job takes."""
+        return self.start_seconds > 0 or self.step_seconds > 0
+
     def job_takes(self, timeline: Timeline, shape: Shape | None = None) -> float:
         """Return the seconds of a job of the choice's shape, or of another one; it is trained whole, however full."""
         members = (shape or self.shape).candidates * (shape or self.shape).seeds

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from sweep.candidate import from_params
 from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
-from sweep.errors import BadInput
+from sweep.errors import BadInput, OtherBackend
 from sweep.execution.batches import WIDE, narrow_shape, tile_shape
 from sweep.execution.local import Pool
 
@@ -60,9 +60,10 @@ def choose_engine(
             raise
         pool.use("tensorflow")
         try:
-            return agreed(pool.ask_all(Probe(job, wanted)))
-        except BadInput:
-            raise failed from None
+            found = agreed(pool.ask_all(Probe(job, wanted)))
+            return replace(found, reason=f"{found.reason} ({failed.reason.rstrip('.')})")
+        except BadInput as there:
+            raise (there if isinstance(failed, OtherBackend) else failed) from None
 
 
 def agreed(choices: Sequence[Choice]) -> Choice:

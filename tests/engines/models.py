@@ -208,6 +208,44 @@ def own_step(features: int, classes: int) -> Any:
     return model
 
 
+class PairSteps(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """Takes a batch apart as Keras' guides do: `x, y = data`."""
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        x, y = data
+        return super().train_step(state, (x, y))
+
+    def test_step(self, state: Any, data: Any) -> Any:
+        x, y = data
+        return super().test_step(state, (x, y))
+
+
+def pair_steps(features: int, classes: int) -> Any:
+    inputs = keras.Input((features,))
+    model = PairSteps(inputs, layers.Dense(classes, "softmax")(inputs))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+class PairStepsOfTensorFlow(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """The same for Keras on TensorFlow."""
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        return super().train_step((x, y))
+
+    def test_step(self, data: Any) -> Any:
+        x, y = data
+        return super().test_step((x, y))
+
+
+def pair_steps_of_tensorflow(features: int, classes: int) -> Any:
+    inputs = keras.Input((features,))
+    model = PairStepsOfTensorFlow(inputs, layers.Dense(classes, "softmax")(inputs))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
 def huber(features: int) -> Any:
     model = regression(features, 0)
     model.compile("rmsprop", "huber", metrics=["mae"])

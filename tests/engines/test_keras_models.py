@@ -182,6 +182,11 @@ class TestSeveralInputs:
         assert trained.curves["val_loss"][1] < trained.curves["val_loss"][0]
 
 
+def test_steps_that_take_a_pair_apart_are_trained(three_classes: Split) -> None:
+    spec = TrainingSpec(three_classes, named("pair_steps_of_tensorflow", 3), 1, 64)
+    assert check_training(spec).outputs == "probabilities"
+
+
 class TestCompiled:
     """A compiled model's loss, metrics and optimizer are the study's."""
 

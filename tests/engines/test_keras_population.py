@@ -73,6 +73,7 @@ CASES = {
     "compiled: a loss and a metric of one's own": Case("own_loss"),
     "compiled: a training step of one's own": Case("own_step"),
     "rates and momenta that change at every step": Case("branched", params=(ONE_CYCLE,)),
+    "steps of one's own that take a pair apart": Case("pair_steps"),
     "numbers": Case("regression", classes=0),
     "numbers, compiled: huber": Case("huber", classes=0),
 }
