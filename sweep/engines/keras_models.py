@@ -155,13 +155,18 @@ def check_training(spec: TrainingSpec) -> StudyModel:
     inputs, targets, *weights = next(batches(spec.begun(1), study, 0))
     size = len(targets)
     try:  # by `fit`: `train_on_batch` gives a step of the user's own three values for the pair that it takes apart
-        study.model.fit(inputs, targets, size, sample_weight=weights[0] if weights else None, shuffle=False, verbose=0)
-        study.model.evaluate(inputs, targets, size, verbose=0)
+        weighed = weights[0] if weights else None
+        fitted = study.model.fit(inputs, targets, size, sample_weight=weighed, shuffle=False, verbose=0).history
+        tested = study.model.evaluate(inputs, targets, size, verbose=0, return_dict=True)
     except Exception as error:
         if name is None:
             raise
         place = line_of(error, find_function(name, FIELD))
         raise BadInput(FIELD, f"the model cannot be trained{place}: {said(error)}.") from error
+    for step, logs in (("train_step", fitted), ("test_step", tested)):
+        if "loss" not in logs:
+            got = ", ".join(f"`{each}`" for each in logs if each != SCORE) or "none"
+            raise BadInput(FIELD, f"the model's `{step}` must return `loss` among its numbers, got {got}.")
     return study
 
 

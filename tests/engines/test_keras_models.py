@@ -96,6 +96,7 @@ def test_a_model_is_compiled_by_its_task_and_its_outputs(
         ("scaled", "must have one learning rate to set; LossScaleOptimizer"),
         ("broken_metric", r"cannot be trained in line \d+: ArithmeticError: it is broken"),
         ("unknown_metric", "cannot be trained: ValueError: Could not interpret metric identifier: acuracy"),
+        ("step_without_loss", "the model's `train_step` must return `loss` among its numbers, got `lost`"),
         ("broken_loss", r"cannot be trained in line \d+: ArithmeticError: it is broken"),
     ],
 )
