@@ -29,6 +29,10 @@ class BadInput(SweepError):
 
 
 class OtherBackend(BadInput):
+    """A model cannot be trained on one of Keras' backends, and perhaps on another."""
+
+
+class WrittenForAnother(OtherBackend):
     """A model is written for another of Keras' backends than the one that was to train it."""
 
 

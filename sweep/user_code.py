@@ -63,6 +63,10 @@ def _import(module: str, name: str, field: str) -> Any:
         raise BadInput(field, f"`{name}` cannot be imported: {type(error).__name__}: {error}.") from error
 
 
+class Ended(RuntimeError):
+    """A user's function was ended, or would have ended more than itself."""
+
+
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a user's function; what it prints goes to stderr, and an attempt to end the program is an error like others.
 
@@ -73,7 +77,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
         with redirect_stdout(sys.stderr):
             return function(*arguments)
     except SystemExit as error:
-        raise RuntimeError(f"it tried to end the program with {error.code!r}") from error
+        raise Ended(f"it tried to end the program with {error.code!r}") from error
 
 
 @contextmanager
@@ -88,7 +92,7 @@ def limited(seconds: float = LIMIT_SECONDS) -> Iterator[None]:
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise RuntimeError(f"it took more than {seconds:g} s")
+        raise Ended(f"it took more than {seconds:g} s")
 
     watched = threading.current_thread() is threading.main_thread()
     before: Any = signal.SIG_DFL
@@ -104,7 +108,7 @@ def limited(seconds: float = LIMIT_SECONDS) -> Iterator[None]:
     try:
         yield
         if len(FORKS) > 1:
-            raise RuntimeError("it forked the process, which no trainer can bear; start programs by `subprocess`")
+            raise Ended("it forked the process, which no trainer can bear; start programs by `subprocess`")
     finally:
         FORKS.clear()
         if memory:

@@ -116,6 +116,7 @@ class TestLimits:
             limited(0.1)(function)()
         assert "endless" in [entry.name for entry in caught.traceback]
 
+    @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX, where a test before has loaded it
     def test_a_fork_ends_at_once_and_is_told(self) -> None:
         with pytest.raises(RuntimeError, match="it forked the process"):
             limited()(forking)()

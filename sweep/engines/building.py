@@ -12,8 +12,8 @@ import keras
 from sweep.data.rows import RowShape, mapped, told_shape, zero_rows
 from sweep.engines.compiled import FIELD, said
 from sweep.engines.spec import Architecture, Backend, initial_weights
-from sweep.errors import BadInput, OtherBackend
-from sweep.user_code import call, find_function, limited
+from sweep.errors import BadInput, OtherBackend, WrittenForAnother
+from sweep.user_code import Ended, call, find_function, limited
 
 
 def build_model(architecture: Architecture, run_seed: int, *, logits: bool = False) -> keras.Model:
@@ -48,7 +48,8 @@ def build_model(architecture: Architecture, run_seed: int, *, logits: bool = Fal
     except Exception as error:
         ended = isinstance(error.__cause__, SystemExit)
         where = line_of(error.__cause__ if error.__cause__ and ended else error, function)
-        raise BadInput(FIELD, f"`{name}` failed{where}: {said(error)}.") from error
+        kind = BadInput if isinstance(error, Ended) else OtherBackend
+        raise kind(FIELD, f"`{name}` failed{where}: {said(error)}.") from error
     if not isinstance(model, keras.Model):
         hint = "; it has no `return`" if model is None else ""
         raise BadInput(FIELD, f"`{name}` must return a Keras model, got {type(model).__name__}{hint}.")
@@ -57,14 +58,14 @@ def build_model(architecture: Architecture, run_seed: int, *, logits: bool = Fal
             model(zero_rows(architecture.input_shape))
         except Exception as error:
             shape = told_shape(architecture.input_shape)
-            raise BadInput(FIELD, f"the model must take inputs of shape {shape}: {said(error)}.") from error
+            raise OtherBackend(FIELD, f"the model must take inputs of shape {shape}: {said(error)}.") from error
     _check_shapes(model, architecture)
     if not model.trainable_weights:
         raise BadInput(FIELD, "the model has no weights to train.")
     wanted, here = written_for(model), keras.backend.backend()
     if wanted is not None and wanted != here:
         reason = f"the model's `train_step` is written for Keras' {wanted} backend; this training is done with {here}."
-        raise OtherBackend(FIELD, reason)
+        raise WrittenForAnother(FIELD, reason)
     return model
 
 

@@ -72,7 +72,7 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Tra
     momenta = schedule.momenta(spec.timeline, candidate.momentum)
     study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov if spec.nesterov else None)
     rates, follow = followers(spec, candidate, study)
-    scores, stopping = EpochScores(spec), early_stopping(spec)
+    scores, stopping = EpochScores(spec, study), early_stopping(spec)
     held = (split.validation_inputs, study.targets(split.validation_targets, classes))
     history = model.fit(
         batches(spec, study, run_seed),
@@ -118,13 +118,15 @@ def followers(
 class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Report each epoch's accuracy, or root mean squared error, to train on and to validate on, as Keras' metrics do.
 
-    `curves` holds what they are made of: right rows, or squared errors.
+    `curves` holds what they are made of: right rows, or squared errors. Where a step of the model's own logs none, they
+    are those of the weights after the epoch.
     """
 
-    def __init__(self, spec: TrainingSpec) -> None:
+    def __init__(self, spec: TrainingSpec, study: StudyModel) -> None:
         super().__init__()
         self.curves: dict[str, list[float]] = {"score": [], "val_score": []}
-        self._spec = spec
+        self._spec, self._study = spec, study
+        self._logged: set[str] = set()
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Begin to sum up anew."""
@@ -135,19 +137,35 @@ class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Add a batch to train on."""
         del batch
-        self.curves["score"][-1] += float((logs or {}).get(SCORE, 0.0))
+        self._add("score", logs)
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Add a batch to validate on."""
         del batch
-        self.curves["val_score"][-1] += float((logs or {}).get(SCORE, 0.0))
+        self._add("val_score", logs)
+
+    def _add(self, curve: str, logs: Mapping[str, float] | None) -> None:
+        if logs and SCORE in logs:
+            self.curves[curve][-1] += float(logs[SCORE])
+            self._logged.add(curve)
+
+    def _scored(self, curve: str) -> float:
+        """Return the score of the weights as they are."""
+        split = self._spec.split
+        held = split.validation_inputs, split.validation_targets
+        inputs, targets = (split.train_inputs, split.train_targets) if curve == "score" else held
+        outputs = self.model.predict(inputs, batch_size=PREDICTED_ROWS, verbose=0)
+        return float(self._study.score(self._study.targets(targets, self._spec.architecture.classes), outputs))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Add the scores to what `fit` reports."""
         del epoch
         split, task = self._spec.split, self._spec.architecture.task
         for prefix, rows in (("", split.train_rows), ("val_", split.validation_rows)):
-            mean = self.curves[f"{prefix}score"][-1] / rows
+            curve = f"{prefix}score"
+            if curve not in self._logged:
+                self.curves[curve][-1] = self._scored(curve)
+            mean = self.curves[curve][-1] / rows
             if logs is not None:
                 logs[f"{prefix}{task.shown}"] = mean if task.counts_rows else math.sqrt(mean)
                 logs.pop(f"{prefix}{SCORE}", None)

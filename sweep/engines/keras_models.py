@@ -21,7 +21,7 @@ from sweep.data.rows import Inputs, rows_at
 from sweep.engines.building import asked_arguments, build_model, line_of, output_shape, written_for
 from sweep.engines.compiled import FIELD, ROOM, is_one_hot, known_loss, said, settled_optimizer
 from sweep.engines.spec import Float32, ModelForm, Outputs, TrainingSpec, batch_orders
-from sweep.errors import BadInput
+from sweep.errors import BadInput, OtherBackend
 from sweep.task import Task
 from sweep.user_code import find_function
 
@@ -81,16 +81,17 @@ class StudyModel:
     def log_score(self) -> None:
         """Let each step log what its batch adds to the score, beside the model's own metrics.
 
-        It is the rows that are classified right, or the squared error.
+        A step of the model's own may never ask for the metrics.
         """
         own = self.model.compute_metrics
 
         def with_score(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            return {**own(x, y, y_pred, sample_weight), SCORE: self._score(y, y_pred)}
+            return {**own(x, y, y_pred, sample_weight), SCORE: self.score(y, y_pred)}
 
         self.model.compute_metrics = with_score
 
-    def _score(self, targets: Any, outputs: Any) -> Any:
+    def score(self, targets: Any, outputs: Any) -> Any:
+        """Return how many rows are classified right, or their squared errors."""
         if self.outputs == "numbers":
             errors = keras.ops.square(keras.ops.reshape(targets, (-1,)) - keras.ops.reshape(outputs, (-1,)))
             return keras.ops.sum(errors) / self.width
@@ -162,7 +163,7 @@ def check_training(spec: TrainingSpec) -> StudyModel:
         if name is None:
             raise
         place = line_of(error, find_function(name, FIELD))
-        raise BadInput(FIELD, f"the model cannot be trained{place}: {said(error)}.") from error
+        raise OtherBackend(FIELD, f"the model cannot be trained{place}: {said(error)}.") from error
     for step, logs in (("train_step", fitted), ("test_step", tested)):
         if "loss" not in logs:
             got = ", ".join(f"`{each}`" for each in logs if each != SCORE) or "none"

@@ -206,7 +206,7 @@ class KerasProgram:
             members, metrics, logs = train(
                 members, metrics, training.at(places).batch, rates, table.momenta[number, at], table.nesterov
             )
-            return members, metrics, right + logs.get(SCORE, 0.0), logs["loss"]
+            return members, metrics, right + logs[SCORE], logs["loss"]
 
         zero = jnp.zeros((seeds, candidates), jnp.float32)
         carried = (members, self._fresh_metrics(seeds, candidates), zero, zero)
@@ -237,7 +237,15 @@ class KerasProgram:
             with self._following(momentum, ahead=True):
                 _, (looking_ahead, *_) = self._model.train_step(state, batch)
             trained = [jnp.where(nesterov, *pair) for pair in zip(looking_ahead, trained, strict=True)]
-        return Members(list(trained), list(others), list(optimizer)), list(metrics), logs
+        after = Members(list(trained), list(others), list(optimizer))
+        return after, list(metrics), self._scored(logs, after, batch)
+
+    def _scored(self, logs: dict[str, Any], members: Members, batch: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the logs of a member's step with its score; if a step of the model's own logs none, of its weights."""
+        if SCORE in logs:
+            return logs
+        outputs, _ = self._model.predict_step((members.trained, members.others), (batch[0],))
+        return {**logs, SCORE: self.study.score(batch[1], outputs)}
 
     @contextlib.contextmanager
     def _following(self, momentum: Any, ahead: bool) -> Iterator[None]:
@@ -266,7 +274,7 @@ class KerasProgram:
         def step(carried: Any, places: Any) -> Any:
             others, metrics, right, _ = carried
             others, metrics, logs = test(members._replace(others=others), metrics, held.at(places).batch)
-            return others, metrics, right + logs.get(SCORE, 0.0), logs["loss"]
+            return others, metrics, right + logs[SCORE], logs["loss"]
 
         zero = jnp.zeros((seeds, candidates), jnp.float32)
         carried = (members.others, self._fresh_metrics(seeds, candidates), zero, zero)
@@ -283,7 +291,7 @@ class KerasProgram:
 
     def _test(self, members: Members, metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any], Any]:
         logs, (_, others, metrics) = self._model.test_step((members.trained, members.others, metrics), batch)
-        return list(others), list(metrics), logs
+        return list(others), list(metrics), self._scored(logs, members, batch)
 
     def _built_metrics(self, some: Rows) -> list[NDArray[Any]]:
         """Let the model's metrics make their variables, and return the values that these begin with."""

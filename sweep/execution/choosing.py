@@ -8,7 +8,7 @@ from statistics import fmean
 
 from sweep.candidate import from_params
 from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
-from sweep.errors import BadInput, OtherBackend
+from sweep.errors import BadInput, OtherBackend, WrittenForAnother
 from sweep.execution.batches import WIDE, narrow_shape, tile_shape
 from sweep.execution.local import Pool
 
@@ -55,7 +55,7 @@ def choose_engine(
         if found.engine == "population" and found.shape != shape:
             pool.on_notice(f"tiles of {shape} candidates x run seeds do not fit the memory for one; {found.shape} do")
         return replace(found, device="gpu" if pool.gpus else "cpu")
-    except BadInput as failed:
+    except OtherBackend as failed:
         if wanted == "population" or spec.architecture.build is None:
             raise
         pool.use("tensorflow")
@@ -63,7 +63,7 @@ def choose_engine(
             found = agreed(pool.ask_all(Probe(job, wanted)))
             return replace(found, reason=f"{found.reason} ({failed.reason.rstrip('.')})")
         except BadInput as there:
-            raise (there if isinstance(failed, OtherBackend) else failed) from None
+            raise (there if isinstance(failed, WrittenForAnother) else failed) from None
 
 
 def agreed(choices: Sequence[Choice]) -> Choice:

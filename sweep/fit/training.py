@@ -75,7 +75,7 @@ class Training:
             epochs=end_epoch,
             shuffle=False,
             validation_data=(split.validation_inputs, targets),
-            callbacks=[EpochScores(spec), *early_stopping(spec), *self._follow, *observers],
+            callbacks=[EpochScores(spec, self.study), *early_stopping(spec), *self._follow, *observers],
             verbose=0,
         ).history
         return history

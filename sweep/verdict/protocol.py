@@ -327,6 +327,8 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
     )
     widths, first = np.sqrt(squares / split.train_rows), split.inputs(split.train_index[:1])
     names = split.preparation.names() or value_names(first)
+    shaped = isinstance(first, np.ndarray) and first.ndim > 2  # whose model scales them itself, if anything does
+    unscaled = shaped or flat_rows(first).dtype == np.int32
     return SplitFacts(
         classes=classes,
         class_rows=tuple(validation.tolist()),
@@ -336,7 +338,7 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         train_class_rows=tuple(train.tolist()),
         unlike=found.unlike,
         uninformed={name: score for name, score in uninformed_scores(split).items() if math.isfinite(score)},
-        widest=None if flat_rows(first).dtype == np.int32 else (names[int(widths.argmax())], float(widths.max())),
+        widest=None if unscaled else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
         labels=split.dataset.task.outputs if split.dataset.task.name == "labels" else 0,
     )

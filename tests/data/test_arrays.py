@@ -236,7 +236,7 @@ class TestFunction:
             ("four", "must return (x, y), (x, y, w) or ((x, y), (x, y)), got 4 values."),
             ("generated", "must return (x, y), (x, y, w) or ((x, y), (x, y)), got list_iterator."),
             ("raising", "failed: KeyError: 'no such file\\nand more'."),
-            ("leaving", "failed: RuntimeError: it tried to end the program with 3."),
+            ("leaving", "failed: Ended: it tried to end the program with 3."),
             ("ragged", "must give arrays, got for `x`: ValueError"),
             ("of_other_shapes", "must give rows of one shape to train and to validate, got (4, 3) and (2, 3)."),
             ("with_holes", "must be finite as a 32-bit float, got nan in row 5."),

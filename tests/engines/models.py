@@ -227,6 +227,47 @@ def pair_steps(features: int, classes: int) -> Any:
     return model
 
 
+class GuideSteps(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """Updates its metrics one by one, as Keras' guide for JAX does, and never asks `compute_metrics`."""
+
+    def loss_and_outputs(self, trained: Any, others: Any, x: Any, y: Any, training: bool) -> Any:
+        outputs, others = self.stateless_call(trained, others, x, training=training)
+        return self.compute_loss(x, y, outputs), (outputs, others)
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        import jax
+
+        (trained, others, optimizer, counts), (x, y) = state, data
+        slope = jax.value_and_grad(self.loss_and_outputs, has_aux=True)
+        (loss, (outputs, others)), slopes = slope(trained, others, x, y, True)
+        trained, optimizer = self.optimizer.stateless_apply(optimizer, slopes, trained)
+        logs, counts = self.counted(counts, loss, y, outputs)
+        return logs, (trained, others, optimizer, counts)
+
+    def test_step(self, state: Any, data: Any) -> Any:
+        (trained, others, counts), (x, y) = state, data
+        loss, (outputs, others) = self.loss_and_outputs(trained, others, x, y, False)
+        logs, counts = self.counted(counts, loss, y, outputs)
+        return logs, (trained, others, counts)
+
+    def counted(self, counts: Any, loss: Any, y: Any, outputs: Any) -> Any:
+        logs, after = {}, list[Any]()
+        for metric in self.metrics:
+            own = counts[len(after) : len(after) + len(metric.variables)]
+            given = (loss,) if metric.name == "loss" else (y, outputs)
+            own = metric.stateless_update_state(own, *given)
+            logs[metric.name] = metric.stateless_result(own)
+            after += own
+        return logs, after
+
+
+def guide_steps(features: int, classes: int) -> Any:
+    inputs = keras.Input((features,))
+    model = GuideSteps(inputs, layers.Dense(classes, "softmax")(inputs))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 class PairStepsOfTensorFlow(keras.Model):  # type: ignore[misc]  # Keras ships no types
     """The same for Keras on TensorFlow."""
 

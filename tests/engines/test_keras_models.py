@@ -30,7 +30,7 @@ def named(name: str, classes: int = 2) -> Architecture:
         ("a_list", "must return a Keras model, got list"),
         ("three_outputs", r"output shape must be \(None, 1\) or \(None, 2\), got \(None, 3\)"),
         ("failing", r"failed in line \d+: ZeroDivisionError: division by zero"),
-        ("leaving", r"failed in line \d+: RuntimeError: it tried to end the program with 3"),
+        ("leaving", r"failed in line \d+: Ended: it tried to end the program with 3"),
         ("asking", "must be a function of any of features, classes, input_shape, outputs, task; .* asks for `depth`"),
         ("of_two_outputs", "must have one output, since several have no score to be judged by; got 2"),
         ("too_wide", r"input shape must be \(None, 34\), got \(None, 9\)"),

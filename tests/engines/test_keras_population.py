@@ -205,6 +205,16 @@ def test_the_rule_of_early_stopping_is_keras_on_any_curve(rule: EarlyStopping) -
         np.testing.assert_array_equal(now.curves[rule.monitor][(slice(epoch, None), *place)], last)
 
 
+def test_a_step_of_ones_own_that_asks_for_no_metrics_is_scored_all_the_same(few: Split, on_jax: OnJax) -> None:
+    spec = TrainingSpec(few, Architecture(4, 3, build="tests.engines.models:guide_steps"), 3, 16)
+    population, fit = on_jax(jax.by_both_engines, job(spec, CONSTANT))
+    np.testing.assert_allclose(population.loss, fit.loss, rtol=1e-4)
+    np.testing.assert_array_equal(population.validation_correct, fit.validation_correct)
+    assert (population.validation_correct > 0).all()
+    assert (np.abs(population.correct - fit.correct) <= 12).all()
+    assert (population.correct > 0).all()
+
+
 def test_both_engines_give_the_same_curves(few: Split, on_jax: OnJax) -> None:
     architecture = Architecture(4, 3, build="tests.engines.models:branched")
     spec = TrainingSpec(few, architecture, 3, 20, nesterov=True, closed_loop=("plateau",))

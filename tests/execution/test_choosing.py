@@ -8,7 +8,7 @@ import pytest
 
 from sweep.data.table import Split
 from sweep.engines.spec import Architecture, Choice, Shape, TrainingSpec
-from sweep.errors import BadInput, OtherBackend
+from sweep.errors import BadInput, OtherBackend, WrittenForAnother
 from sweep.execution.choosing import agreed, choose_engine
 
 
@@ -50,17 +50,22 @@ ON_TENSORFLOW = Choice("fit", "tensorflow", Shape(1, 1), "it cannot be trained o
 
 
 def test_fit_on_tensorflow_says_what_failed_on_jax(ionosphere: Split) -> None:
-    failed = BadInput("model.build", "the model cannot be trained in line 3: ValueError: no gradient.")
+    failed = OtherBackend("model.build", "the model cannot be trained in line 3: ValueError: no gradient.")
     wanted = "on Keras' JAX backend (the model cannot be trained in line 3: ValueError: no gradient)"
     assert chosen(Trainers(failed, ON_TENSORFLOW), ionosphere).reason.endswith(wanted)
 
 
 def test_what_fails_on_the_backend_that_a_model_is_written_for_is_said(ionosphere: Split) -> None:
-    other, there = OtherBackend("model.build", "for tensorflow"), BadInput("model.build", "broken in line 3")
+    other, there = WrittenForAnother("model.build", "for tensorflow"), BadInput("model.build", "broken in line 3")
     with pytest.raises(BadInput, match="broken in line 3"):
         chosen(Trainers(other, there), ionosphere)
     with pytest.raises(BadInput, match="broken on jax"):
-        chosen(Trainers(BadInput("model.build", "broken on jax"), there), ionosphere)
+        chosen(Trainers(OtherBackend("model.build", "broken on jax"), there), ionosphere)
+
+
+def test_what_no_backend_changes_is_tried_on_one(ionosphere: Split) -> None:
+    with pytest.raises(BadInput, match="must return a Keras model"):
+        chosen(Trainers(BadInput("model.build", "it must return a Keras model"), ON_TENSORFLOW), ionosphere)
 
 
 def test_a_step_that_is_measured_as_nothing_is_measured_all_the_same() -> None:

@@ -200,7 +200,7 @@ MODULE = "tests.schedules.callables"
         ("nothing_at_three", "must return a finite float for epoch 3, got None."),
         ("infinite", "must return a finite float for epoch 0, got inf."),
         ("huge", "must return a finite float for epoch 0, got 100000000000000000...0000000000000000000."),
-        ("ending", "must not fail, but for epoch 0 raised RuntimeError: it tried to end the program with 0."),
+        ("ending", "must not fail, but for epoch 0 raised Ended: it tried to end the program with 0."),
         ("truth", "must return a finite float for epoch 0, got True."),
         ("negative", "must return a rate of at least 0 for epoch 0, got -0.1."),
         ("failing", "must not fail, but for epoch 2 raised ZeroDivisionError: division by zero."),
