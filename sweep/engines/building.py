@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from sweep.data.rows import RowShape, mapped, told_shape, zero_rows
 from sweep.engines.compiled import FIELD, said
@@ -157,6 +158,21 @@ def _check_inputs(model: keras.Model, shape: RowShape) -> None:
         if not _fits(has, row) and not (row[-1] == 1 and _fits(has, row[:-1])):
             shown = f"the model's {name}" + (" must have the shape" if name != "input" else " shape must be")
             raise BadInput(FIELD, f"{shown} {row}, got {has}.")
+
+
+def check_indices(model: keras.Model, some: Any) -> None:
+    """Refuse inputs, `[rows, ...]`, that an Embedding would read as other indices: cut to whole numbers, or clipped."""
+    if not isinstance(some, np.ndarray):
+        return
+    for layer in getattr(model, "layers", ()):
+        if not isinstance(layer, keras.layers.Embedding) or len(getattr(layer, "_inbound_nodes", ())) != 1:
+            continue
+        if any(layer.input is each for each in getattr(model, "inputs", None) or ()):
+            wrong = some[(some % 1 != 0) | (some < 0) | (some >= layer.input_dim)]
+            if wrong.size:
+                rule = f"the model's Embedding takes whole numbers from 0 to {layer.input_dim - 1}"
+                cure = 'data.kind = "array" keeps sequences of whole numbers as they are, data.scale = "none" columns'
+                raise BadInput(FIELD, f"{rule}, got {wrong[0]:.6g}; {cure}.")
 
 
 def output_shape(model: keras.Model, architecture: Architecture) -> Any:

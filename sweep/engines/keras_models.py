@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
 from sweep.data.rows import Inputs, rows_at
-from sweep.engines.building import asked_arguments, build_model, line_of, output_shape, written_for
+from sweep.engines.building import asked_arguments, build_model, check_indices, line_of, output_shape, written_for
 from sweep.engines.compiled import FIELD, ROOM, is_one_hot, known_loss, said, settled_optimizer
 from sweep.engines.spec import Float32, ModelForm, Outputs, TrainingSpec, batch_orders
 from sweep.errors import BadInput, OtherBackend
@@ -27,6 +27,7 @@ from sweep.user_code import find_function
 
 SCORE = "sweep_score"  # among what a step logs
 PROBED_ROWS = 32
+SHOWN_ROWS = 1024
 # What Keras' optimizers call the momentum; the others have none.
 MOMENTA = ("momentum", "beta_1")
 
@@ -118,6 +119,8 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     """
     architecture, task = spec.architecture, spec.architecture.task
     model = build_model(architecture, run_seed, logits=candidate is None)
+    if architecture.build is not None:
+        check_indices(model, spec.split.inputs(spec.split.train_index[:SHOWN_ROWS]))
     width = output_shape(model, architecture)[-1]
     own = architecture.build is not None and bool(getattr(model, "compiled", False))
     if own:

@@ -29,7 +29,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
     job, spec = asked.job, asked.spec
     if spec.is_hidden_layer and asked.wanted is None and keras.backend.backend() == "tensorflow":
         return _hidden_layer(asked)
-    reason = "stated" if asked.wanted == "fit" else ""
+    reason = "`training.engine` states it" if asked.wanted == "fit" else ""
     if keras.backend.backend() != "jax":
         return _by_fit(spec, "it cannot be trained on Keras' JAX backend"), None
     if not reason:

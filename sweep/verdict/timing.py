@@ -14,6 +14,7 @@ from sweep.verdict.baselines import reruns, searches
 from sweep.verdict.extent import told_seconds
 
 RACE, CONFIRMATION, NEW_ROWS = "race", "confirmation", "new rows"
+WORTH_TELLING = 3.0  # seconds that a run has taken before it can say how long it takes
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def told_engine(choice: Choice, parts: Sequence[Part], workers: int, begun_secon
     """Return the engine, why, and the time of a whole run, `begun_seconds` of which are over, in one line."""
     shape, took = choice.shape, told_seconds(total(parts) + begun_seconds)
     on = f"about {took} on {workers} {'GPU' if choice.device == 'gpu' else 'core'}{'s'[: workers != 1]}"
+    on += f", {told_seconds(begun_seconds)} of them over" if begun_seconds >= WORTH_TELLING else ""
     if choice.engine == "fit":
         return f"fit ({choice.backend}), one training at a time, since {choice.reason}: {on}"
     return f"{choice.engine} ({choice.backend}), {shape.candidates} candidates x {shape.seeds} run seeds a tile: {on}"

@@ -107,6 +107,14 @@ def test_a_model_that_cannot_be_trained_is_refused(name: str, reason: str, ionos
     assert "\n" not in str(caught.value)
 
 
+def test_an_embedding_gets_whole_numbers_that_it_has(three_classes: Split) -> None:
+    spec = TrainingSpec(three_classes, Architecture(4, 3, build="tests.engines.models:embedded"), 2, 16)
+    with pytest.raises(
+        BadInput, match=r'whole numbers from 0 to 9, got -?\d\.\d+; data\.kind = "array" keeps sequences'
+    ):
+        compile_model(spec, run_seed=0)
+
+
 def test_a_loss_for_classes_is_none_for_numbers(numbers: Split) -> None:
     with pytest.raises(BadInput, match="binary_crossentropy, a loss for classes; the label is a number"):
         compile_model(TrainingSpec(numbers, named("broken_metric", 0), 2, 16), run_seed=0)

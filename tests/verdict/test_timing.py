@@ -68,4 +68,6 @@ def test_more_trainers_and_less_work_never_take_longer() -> None:
 
 def test_the_first_line_counts_what_has_passed() -> None:
     parts = time_plan(PLAN, NONE_DONE, pace(), search_only=True)
-    assert told_engine(WIDE, parts, 2, 20.0).endswith("8 candidates x 4 run seeds a tile: about 32 s on 2 cores")
+    assert told_engine(WIDE, parts, 2, 20.0).endswith(
+        "8 candidates x 4 run seeds a tile: about 32 s on 2 cores, 20 s of them over"
+    )
