@@ -52,8 +52,10 @@ class KerasFit:
         }
         outputs: dict[tuple[int, int], Float32] = {}
         for place, candidate in enumerate(job.candidates):
+            study: StudyModel | None = None
             for seed, run_seed in enumerate(job.run_seeds):
-                trained = train_member(job.spec, candidate, run_seed)
+                study = compile_model(spec, run_seed) if study is None else study.begun_again(spec, run_seed)
+                trained = train_member(spec, candidate, run_seed, study)
                 outputs[place, seed] = trained.outputs
                 tell(len(outputs) / (shape[0] * shape[1]))
                 for name, curve in trained.curves.items():
@@ -65,9 +67,9 @@ class KerasFit:
         return curves_of(job, shown, predicted, spec.split.validation_targets, began)
 
 
-def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int) -> Trained:
-    """Train one member."""
-    study, split, schedule = compile_model(spec, run_seed), spec.split, candidate.schedule
+def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int, study: StudyModel | None = None) -> Trained:
+    """Train one member; with `study`, on that model, which is as the run seed begins."""
+    study, split, schedule = study or compile_model(spec, run_seed), spec.split, candidate.schedule
     model, classes = study.model, spec.architecture.classes
     momenta = schedule.momenta(spec.timeline, candidate.momentum)
     study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov if spec.nesterov else None)

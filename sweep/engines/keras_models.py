@@ -79,6 +79,21 @@ class StudyModel:
             if nesterov is not None and hasattr(optimizer, "nesterov"):
                 optimizer.nesterov = nesterov
 
+    def begun_again(self, spec: TrainingSpec, run_seed: int) -> StudyModel:
+        """Return a model as another run seed begins: this one, so that its step is compiled once.
+
+        A model that is not compiled may keep more than its variables, and is built anew.
+        """
+        fresh = compile_model(spec, run_seed)
+        if self.model.run_eagerly:
+            return fresh
+        model = self.model
+        groups = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
+        for variables, values in zip(groups, initial_state(fresh), strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        return self
+
     def log_score(self) -> None:
         """Let each step log what its batch adds to the score, beside the model's own metrics.
 

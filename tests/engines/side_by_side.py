@@ -76,6 +76,13 @@ def by_both_engines(job: Job) -> tuple[Curves, Curves]:
     return KerasPopulation(job.spec).train(job), KerasFit(job.spec).train(job)
 
 
+def second_seed_by_fit(job: Job) -> tuple[Curves, dict[str, Any]]:
+    """Train a job by `fit`, and the member of its second run seed once more, on a model of its own."""
+    from sweep.engines.keras_fit import KerasFit, train_member
+
+    return KerasFit(job.spec).train(job), train_member(job.spec, job.candidates[0], job.run_seeds[1]).curves
+
+
 def divided(job: Job, tile_bytes: int) -> tuple[Shape, Curves]:
     """Train a job in so much memory, with orders for one epoch at once; return the shape that fits, and the curves."""
     from sweep.engines import keras_population

@@ -215,6 +215,14 @@ def test_a_step_of_ones_own_that_asks_for_no_metrics_is_scored_all_the_same(few:
     assert (population.correct > 0).all()
 
 
+def test_a_model_that_fit_trains_again_is_as_a_new_one(few: Split, on_jax: OnJax) -> None:
+    spec = TrainingSpec(few, Architecture(4, 3, build="tests.engines.models:noisy"), 3, 16, Adam())
+    among, alone = on_jax(jax.second_seed_by_fit, job(spec, CONSTANT))
+    np.testing.assert_array_equal(among.loss[0, 1], np.float32(alone["loss"]))
+    np.testing.assert_array_equal(among.validation_loss[0, 1], np.float32(alone["val_loss"]))
+    assert not np.array_equal(among.loss[0, 0], among.loss[0, 1])
+
+
 def test_both_engines_give_the_same_curves(few: Split, on_jax: OnJax) -> None:
     architecture = Architecture(4, 3, build="tests.engines.models:branched")
     spec = TrainingSpec(few, architecture, 3, 20, nesterov=True, closed_loop=("plateau",))
