@@ -37,6 +37,7 @@ class KerasFit:
 
     def __init__(self, spec: TrainingSpec) -> None:
         self.spec = spec
+        self._kept: tuple[tuple[float, bool], StudyModel] | None = None  # the last model, with its momentum
 
     def accepts(self, spec: TrainingSpec) -> bool:
         """Say whether `spec` differs in its rows alone."""
@@ -52,10 +53,8 @@ class KerasFit:
         }
         outputs: dict[tuple[int, int], Float32] = {}
         for place, candidate in enumerate(job.candidates):
-            study: StudyModel | None = None
             for seed, run_seed in enumerate(job.run_seeds):
-                study = compile_model(spec, run_seed) if study is None else study.begun_again(spec, run_seed)
-                trained = train_member(spec, candidate, run_seed, study)
+                trained = train_member(spec, candidate, run_seed, self._begun(candidate, run_seed))
                 outputs[place, seed] = trained.outputs
                 tell(len(outputs) / (shape[0] * shape[1]))
                 for name, curve in trained.curves.items():
@@ -65,6 +64,16 @@ class KerasFit:
             return np.stack([outputs[place, seed] for place in range(shape[0])])
 
         return curves_of(job, shown, predicted, spec.split.validation_targets, began)
+
+    def _begun(self, candidate: Candidate, run_seed: int) -> StudyModel:
+        """Return a model as a run seed begins: the last one, if its compiled step has the candidate's momentum."""
+        momenta = candidate.schedule.momenta(self.spec.timeline, candidate.momentum)
+        key = float(momenta.max()), candidate.nesterov
+        last = self._kept
+        again = last is not None and last[0] == key
+        study = last[1].begun_again(self.spec, run_seed) if last and again else compile_model(self.spec, run_seed)
+        self._kept = key, study
+        return study
 
 
 def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int, study: StudyModel | None = None) -> Trained:
