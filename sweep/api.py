@@ -167,9 +167,6 @@ class Study:
             raise BadInput("study", f"`{self.name}` is in the database; {where}: give that file in place of the name.")
         return read_study_file(self.path, self.overrides)
 
-    def _with_budget(self, budget: float | str) -> Study:
-        return replace(self, overrides={**self.overrides, "search.budget": budget})
-
     def run(
         self,
         *,
@@ -200,13 +197,17 @@ class Study:
         """
         listener = listener or RunListener()
         began = listener.began or time.monotonic()
-        study_file = (self if budget is None else self._with_budget(budget)).study_file()
+        within_budget = {} if budget is None else {"search.budget": budget}
+        study_file = replace(self, overrides={**self.overrides, **within_budget}).study_file()
         plan = study_file.plan
         check_rates(plan)
         searches(plan, search_only=search_only)  # names that leave no room for those of the baselines
         with self.database.sole_writer(plan.name), contextlib.ExitStack() as stack:
             left = work_left(self.database, plan, search_only=search_only)
-            pool = _pool(plan, workers, listener, keep_programs=keep_programs)
+            from sweep.search.session import make_pool  # noqa: PLC0415
+
+            heard = {"on_shares": listener.under_way, "on_notice": listener.noted}
+            pool = make_pool(plan, workers, keep_programs=keep_programs, **heard)
             if left:
                 stack.enter_context(pool)  # trainers load TensorFlow while this process loads and reads the rest
             timed = dry_run or plan.search.budget is not None
@@ -333,23 +334,6 @@ class Study:
         return self.script(trial) if form == "keras" else schedule_json(self.schedule(trial))
 
 
-def _pool(plan: Plan, workers: int | None, listener: RunListener, *, keep_programs: bool) -> Pool:
-    """Return the pool of a run, not started yet."""
-    from sweep.execution.choosing import first_backend  # noqa: PLC0415
-    from sweep.execution.compile_cache import CompileCache, default_cache  # noqa: PLC0415
-    from sweep.execution.devices import find_gpus  # noqa: PLC0415
-    from sweep.execution.local import Pool  # noqa: PLC0415
-    from sweep.search.session import default_workers  # noqa: PLC0415
-
-    cache = default_cache() if keep_programs else CompileCache(None)
-    training = plan.training
-    hidden_layer = plan.model.is_hidden_layer and training.early_stopping is None
-    gpus = find_gpus(training.device, hidden_layer=hidden_layer)
-    backend = first_backend(hidden_layer, training.wanted, on_gpu=bool(gpus))
-    count, shares, notice = workers or default_workers(), listener.under_way, listener.noted
-    return Pool(count, cache, backend=backend, gpus=gpus, on_shares=shares, on_notice=notice)
-
-
 @dataclass(frozen=True)
 class _Ready:
     """What trains a study: its rows and network, and the engine if anything is to be trained."""
@@ -402,7 +386,7 @@ class _Ready:
             return [], None
         plan, split, database = self.study_file.plan, self.spec.split, stored.database
         others = math.ceil(len(split.dataset.targets) * plan.split.fraction) != split.validation_rows
-        others = others or plan.split.kind in ("group", "time")
+        others = others or plan.split.beside.splits
         pace = Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
         done, replicates = count_searched(database, plan, search_only=search_only), None
         if plan.search.budget is None:

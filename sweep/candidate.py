@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, SerializeAsAny, Tag, ValidationError,
 
 from sweep.errors import BadInput, first_problem, nearest
 from sweep.model import StrictModel
-from sweep.schedules import ClosedLoop, Schedule, build, schedule_class
+from sweep.schedules import ClosedLoop, Schedule, Timeline, build, schedule_class
 from sweep.schedules.base import MODIFIERS, explain_parameter
 from sweep.schedules.rules import Monitor
 from sweep.space import Value
@@ -44,6 +44,10 @@ class Candidate(StrictModel):
             "nesterov": self.nesterov,
             **own,
         }
+
+    def highest_momentum(self, timeline: Timeline) -> float:
+        """Return the highest momentum of all steps, which the optimizer is made with."""
+        return float(self.schedule.momenta(timeline, self.momentum).max())
 
 
 class EarlyStopping(StrictModel):

@@ -182,3 +182,10 @@ def without_paths(text: str) -> str:
 
     inside = QUOTED_PATH.sub(lambda found: f"{found[1]}{last(found[2])}{found[1]}", text)
     return BARE_PATH.sub(lambda found: last(found[0]), inside)
+
+
+def in_one_line(error: BaseException, text: str | None = None) -> str:
+    """Return the type of an error and the first line of what it says, or of `text`, a part of that."""
+    lines = (str(error) if text is None else text).splitlines()
+    first = next((line.strip().rstrip(".") for line in lines if line.strip(" .'")), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

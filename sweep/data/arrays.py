@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.rows import Inputs, joined, mapped, named, shapes_of, told_shapes
-from sweep.errors import BadInput, nearest
+from sweep.errors import BadInput, in_one_line, nearest
 from sweep.user_code import call, find_function
 
 FILE, FUNCTION = "data.file", "data.function"
@@ -28,6 +28,7 @@ COLUMN = re.compile(r"x?-?\d+|y")  # of a table that arrays are read as
 THIRD = ""  # the name of what a function returns third, unless it is a dict
 
 SplitKind: TypeAlias = Literal["stratified", "random", "tail", "given", "group", "time"]
+GO_BY: tuple[SplitKind, ...] = ("group", "time")  # something that rows have beside inputs and label
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Beside:
     @property
     def splits(self) -> bool:
         """Whether the split goes by something."""
-        return self.kind in ("group", "time")
+        return self.kind in GO_BY
 
 
 NOTHING_BESIDE = Beside()
@@ -224,7 +225,7 @@ def _as_array(given: Any, name: str, field: str) -> NDArray[Any]:
     try:
         return np.asarray(given)
     except Exception as error:  # an array may be of any library
-        raise BadInput(field, f"must give arrays, got for `{name}`: {_said(error)}.") from error
+        raise BadInput(field, f"must give arrays, got for `{name}`: {in_one_line(error)}.") from error
 
 
 def _as_inputs(given: Any, rows: int, name: str, field: str) -> Inputs:
@@ -363,7 +364,7 @@ def call_source(name: str) -> Arrays:
     try:
         given = call(function)
     except Exception as error:
-        raise BadInput(FUNCTION, f"`{name}` failed: {_said(error)}.") from error
+        raise BadInput(FUNCTION, f"`{name}` failed: {in_one_line(error)}.") from error
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         what = f"{len(given)} values" if isinstance(given, tuple | list) else type(given).__name__
         raise BadInput(FUNCTION, f"`{name}` must return (x, y), (x, y, w) or ((x, y), (x, y)), got {what}.")
@@ -387,9 +388,3 @@ def call_source(name: str) -> Arrays:
 def _given(values: Sequence[Any]) -> Arrays:
     found, third = Arrays.of(values[0], values[1], FUNCTION), values[2] if len(values) == 3 else {}
     return found.with_beside(third if isinstance(third, Mapping) else {} if third is None else {THIRD: third})
-
-
-def _said(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "").rstrip(".")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -11,10 +11,13 @@ import keras
 import numpy as np
 
 from sweep.data.rows import RowShape, mapped, told_shape, zero_rows
+from sweep.data.table import Split
 from sweep.engines.compiled import FIELD, said
 from sweep.engines.spec import Architecture, Backend, initial_weights
 from sweep.errors import BadInput, OtherBackend, WrittenForAnother
 from sweep.user_code import Ended, call, find_function, limited
+
+SHOWN_ROWS = 1024
 
 
 def build_model(architecture: Architecture, run_seed: int, *, logits: bool = False) -> keras.Model:
@@ -160,14 +163,15 @@ def _check_inputs(model: keras.Model, shape: RowShape) -> None:
             raise BadInput(FIELD, f"{shown} {row}, got {has}.")
 
 
-def check_indices(model: keras.Model, some: Any) -> None:
-    """Refuse inputs, `[rows, ...]`, that an Embedding would read as other indices: cut to whole numbers, or clipped."""
-    if not isinstance(some, np.ndarray):
-        return
+def check_indices(model: keras.Model, split: Split) -> None:
+    """Refuse inputs that an Embedding would read as other indices: cut to whole numbers, or clipped."""
     for layer in getattr(model, "layers", ()):
         if not isinstance(layer, keras.layers.Embedding) or len(getattr(layer, "_inbound_nodes", ())) != 1:
             continue
         if any(layer.input is each for each in getattr(model, "inputs", None) or ()):
+            some = split.inputs(split.train_index[:SHOWN_ROWS])
+            if not isinstance(some, np.ndarray):
+                return
             wrong = some[(some % 1 != 0) | (some < 0) | (some >= layer.input_dim)]
             if wrong.size:
                 rule = f"the model's Embedding takes whole numbers from 0 to {layer.input_dim - 1}"

@@ -10,7 +10,7 @@ import keras
 
 from sweep.candidate import Sgd
 from sweep.engines.spec import TrainingSpec
-from sweep.errors import BadInput
+from sweep.errors import BadInput, in_one_line
 from sweep.task import Task
 
 FIELD = "model.build"
@@ -108,7 +108,5 @@ def said(error: BaseException) -> str:
     """Return what an error says, in one line, with the layer that raised it if Keras names one."""
     text = COLOUR.sub("", str(error))
     found = CALLED.search(text)
-    below = text[found.end() :] if found else text
-    first = next((line.strip().rstrip(".") for line in below.splitlines() if line.strip(" .'")), "")
-    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    what = in_one_line(error, text[found.end() :] if found else text)
     return f"`{found.group(1) or found.group(2)}` raised {what}" if found else what

@@ -37,7 +37,7 @@ class KerasFit:
 
     def __init__(self, spec: TrainingSpec) -> None:
         self.spec = spec
-        self._kept: tuple[tuple[float, bool], StudyModel] | None = None  # the last model, with its momentum
+        self._kept: dict[tuple[float, bool], StudyModel] = {}  # the last model, by what its compiled step holds
 
     def accepts(self, spec: TrainingSpec) -> bool:
         """Say whether `spec` differs in its rows alone."""
@@ -67,12 +67,10 @@ class KerasFit:
 
     def _begun(self, candidate: Candidate, run_seed: int) -> StudyModel:
         """Return a model as a run seed begins: the last one, if its compiled step has the candidate's momentum."""
-        momenta = candidate.schedule.momenta(self.spec.timeline, candidate.momentum)
-        key = float(momenta.max()), candidate.nesterov
-        last = self._kept
-        again = last is not None and last[0] == key
-        study = last[1].begun_again(self.spec, run_seed) if last and again else compile_model(self.spec, run_seed)
-        self._kept = key, study
+        key = candidate.highest_momentum(self.spec.timeline), candidate.nesterov
+        kept = self._kept.get(key)
+        study = compile_model(self.spec, run_seed) if kept is None else kept.begun_again(self.spec, run_seed)
+        self._kept = {key: study}
         return study
 
 
@@ -80,8 +78,8 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int, study:
     """Train one member; with `study`, on that model, which is as the run seed begins."""
     study, split, schedule = study or compile_model(spec, run_seed), spec.split, candidate.schedule
     model, classes = study.model, spec.architecture.classes
-    momenta = schedule.momenta(spec.timeline, candidate.momentum)
-    study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov if spec.nesterov else None)
+    momentum = candidate.highest_momentum(spec.timeline)
+    study.set_momentum(momentum, nesterov=candidate.nesterov if spec.nesterov else None)
     rates, follow = followers(spec, candidate, study)
     scores, stopping = EpochScores(spec, study), early_stopping(spec)
     held = (split.validation_inputs, study.targets(split.validation_targets, classes))

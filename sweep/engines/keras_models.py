@@ -27,7 +27,6 @@ from sweep.user_code import find_function
 
 SCORE = "sweep_score"  # among what a step logs
 PROBED_ROWS = 32
-SHOWN_ROWS = 1024
 # What Keras' optimizers call the momentum; the others have none.
 MOMENTA = ("momentum", "beta_1")
 
@@ -135,7 +134,7 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     architecture, task = spec.architecture, spec.architecture.task
     model = build_model(architecture, run_seed, logits=candidate is None)
     if architecture.build is not None:
-        check_indices(model, spec.split.inputs(spec.split.train_index[:SHOWN_ROWS]))
+        check_indices(model, spec.split)
     width = output_shape(model, architecture)[-1]
     own = architecture.build is not None and bool(getattr(model, "compiled", False))
     if own:
@@ -149,7 +148,7 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     else:
         momentum, nesterov, metrics = ROOM, False, []
         if candidate is not None:
-            momentum = float(candidate.schedule.momenta(spec.timeline, candidate.momentum).max())
+            momentum = candidate.highest_momentum(spec.timeline)
             known = {"classes": "accuracy", "numbers": keras.metrics.RootMeanSquaredError(task.shown)}
             nesterov, metrics = candidate.nesterov, [known[task.name]] if task.name in known else []
         optimizer, factors = make_optimizer(spec.optimizer, model, momentum, nesterov)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
 from sweep.candidate import from_params
-from sweep.engines.spec import Backend, Choice, EngineName, Job, Probe, Shape, TrainingSpec
+from sweep.engines.spec import Backend, Choice, EngineName, Item, Job, Probe, Shape, TrainingSpec
 from sweep.errors import BadInput, OtherBackend, WrittenForAnother
 from sweep.execution.batches import WIDE, narrow_shape, tile_shape
 from sweep.execution.local import Pool
@@ -49,19 +49,32 @@ def choose_engine(
     job = Job(spec, (rate,) * shape.candidates, tuple(range(shape.seeds)), shape)
     if timed and pool.backend == "tensorflow":
         return agreed(pool.ask_all(Probe(job, narrow=narrow_shape(spec, timed))))
+    only_jax = wanted == "population" or spec.architecture.build is None
+    found, failed = on_either_backend(pool, lambda: agreed(pool.ask_all(Probe(job, wanted))), only_jax=only_jax)
+    if failed is not None:
+        return replace(found, reason=f"{found.reason} ({failed.reason.rstrip('.')})")
+    if found.engine == "population" and found.shape != shape:
+        pool.on_notice(f"tiles of {shape} candidates x run seeds do not fit the memory for one; {found.shape} do")
+    return replace(found, device="gpu" if pool.gpus else "cpu")
+
+
+def on_either_backend(
+    pool: Pool, ask: Callable[[], Item], *, only_jax: bool = False
+) -> tuple[Item, OtherBackend | None]:
+    """Return what the pool's trainers answer on JAX, or else on TensorFlow with what failed on JAX.
+
+    Raises:
+        BadInput: for a model that no backend can train; what failed on the one that it is written for, or on JAX.
+    """
     pool.use("jax")
     try:
-        found = agreed(pool.ask_all(Probe(job, wanted)))
-        if found.engine == "population" and found.shape != shape:
-            pool.on_notice(f"tiles of {shape} candidates x run seeds do not fit the memory for one; {found.shape} do")
-        return replace(found, device="gpu" if pool.gpus else "cpu")
+        return ask(), None
     except OtherBackend as failed:
-        if wanted == "population" or spec.architecture.build is None:
+        if only_jax:
             raise
         pool.use("tensorflow")
         try:
-            found = agreed(pool.ask_all(Probe(job, wanted)))
-            return replace(found, reason=f"{found.reason} ({failed.reason.rstrip('.')})")
+            return ask(), failed
         except BadInput as there:
             raise (there if isinstance(failed, WrittenForAnother) else failed) from None
 

@@ -15,6 +15,7 @@ from sweep.config.study_file import StudyFile
 from sweep.data.table import Dataset, Split
 from sweep.engines.spec import Look, ModelForm, TrainingSpec
 from sweep.errors import BadInput, NotFound
+from sweep.execution.choosing import on_either_backend
 from sweep.execution.local import Pool
 from sweep.export.table_code import is_plain, write_table_code
 from sweep.schedules import Timeline
@@ -184,14 +185,7 @@ def find_form(chosen: Chosen) -> ModelForm:
     if spec is None or spec.architecture.build is None:
         return ModelForm()
     with Pool(1, backend="jax") as pool:
-        try:
-            return pool.ask(Look(spec))
-        except BadInput as failed:
-            pool.use("tensorflow")
-            try:
-                return pool.ask(Look(spec))
-            except BadInput:
-                raise failed from None
+        return on_either_backend(pool, lambda: pool.ask(Look(spec)))[0]
 
 
 def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:

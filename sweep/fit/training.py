@@ -58,8 +58,8 @@ class Training:
         self.spec = spec
         self.study = study = compile_model(spec, run_seed, candidate)
         self.model, self._run_seed = study.model, run_seed
-        momenta = candidate.schedule.momenta(spec.timeline, candidate.momentum)
-        study.set_momentum(float(momenta.max()), nesterov=candidate.nesterov or (False if spec.nesterov else None))
+        momentum = candidate.highest_momentum(spec.timeline)
+        study.set_momentum(momentum, nesterov=candidate.nesterov or (False if spec.nesterov else None))
         self.rates, self._follow = followers(spec, candidate, study)
 
     def run(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -21,6 +21,7 @@ from sweep.engines.spec import Architecture, Choice, TrainingSpec
 from sweep.errors import BadInput, nearest
 from sweep.execution.batches import BatchTrainer, Trainer
 from sweep.execution.choosing import choose_engine, first_backend, with_engine
+from sweep.execution.compile_cache import CompileCache, default_cache
 from sweep.execution.devices import find_gpus
 from sweep.execution.local import Pool
 from sweep.schedules import CATALOGUE, ClosedLoop
@@ -106,6 +107,22 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def make_pool(plan: Plan, workers: int | None = None, *, keep_programs: bool = True, **told: Any) -> Pool:
+    """Return the trainers of a study, not started yet, for the engine that its study file alone leads to expect.
+
+    Args:
+        plan: the study's plan.
+        workers: trainers; one for each core by default, and for each GPU where these are used.
+        keep_programs: whether to use the compile cache.
+        told: the pool's `on_shares` and `on_notice`.
+    """
+    training, hidden_layer = plan.training, plan.model.is_hidden_layer and plan.training.early_stopping is None
+    gpus = find_gpus(training.device, hidden_layer=hidden_layer)
+    backend = first_backend(hidden_layer, training.wanted, on_gpu=bool(gpus))
+    cache = default_cache() if keep_programs else CompileCache(None)
+    return Pool(workers or default_workers(), cache, backend=backend, gpus=gpus, **told)
+
+
 def check_momentum(plan: Plan, choice: Choice) -> None:
     """Refuse to search the momentum of an optimizer that has none.
 
@@ -159,9 +176,7 @@ def objective_from(study_file: str | Path, workers: int | None = None) -> Iterat
     check_rates(read.plan)
     read, dataset = read_data(read)
     spec, replicates, wanted = make_spec(read, dataset), read.plan.search.replicates, read.plan.training.wanted
-    gpus = find_gpus(read.plan.training.device, hidden_layer=spec.is_hidden_layer)
-    backend = first_backend(spec.is_hidden_layer, wanted, on_gpu=bool(gpus))
-    with Pool(workers or default_workers(), backend=backend, gpus=gpus) as pool:
+    with make_pool(read.plan, workers) as pool:
         choice = choose_engine(pool, spec, 1, replicates, wanted)
         check_momentum(read.plan, choice)
         spec, shape = with_engine(spec, choice)

@@ -19,6 +19,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sweep.config.plan import Plan, check_recipe
 from sweep.config.study_file import read_plan
+from sweep.data.arrays import GO_BY
 from sweep.errors import BadInput, NotFound, nearest
 from sweep.jobs.admission import DatasetAnswer
 from sweep.jobs.queue import KEY_HEADER, Job
@@ -112,7 +113,7 @@ class Filled:
         kind, by = self.text("split"), self.text("by").strip()
         same = by == str(template.split.by)
         tables["split"] |= {"kind": kind, "by": template.split.by if same else by or None}
-        if kind not in ("group", "time"):
+        if kind not in GO_BY:
             tables["split"]["by"] = None
         if template.model.name is None:
             tables["model"]["hidden"] = [read_value(word) for word in self.text("hidden").replace(",", " ").split()]

@@ -176,7 +176,7 @@ class Protocol:
         plans = {Role.WINNER: plan} | tuning_plans(plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
         groups[Role.CONSTANT] = self._constants(groups)
-        raced = self._race(groups)
+        raced = self._race(groups, plan.verdict.selection_seeds)
         if time.monotonic() >= deadline:
             return False
         winners = {role: group[0] for role, group in raced.items()}
@@ -218,20 +218,19 @@ class Protocol:
         unique = {contender.setting: contender for contender in reversed(found) if contender.name == "constant"}
         return [contender for contender in found if unique.get(contender.setting) is contender]
 
-    def _race(self, groups: Mapping[Role, Sequence[Contender]]) -> dict[Role, list[Contender]]:
-        """Return each group's contenders with their runs in the race, best first; clear losers leave it early.
+    def _race(self, groups: Mapping[Role, Sequence[Contender]], seeds: int) -> dict[Role, list[Contender]]:
+        """Return each group's contenders with their runs on so many seeds, best first; clear losers leave it early.
 
         The groups race side by side: each has a leader of its own to be compared with. A setting that is in several is
         trained once.
         """
         metric, racing = self.plan.metric, {role: list(group) for role, group in groups.items()}
         lost: dict[Role, list[Contender]] = {role: [] for role in groups}
-        plan = self.plan if self.budget is None else self.budget.effective
-        looks = self.rules.looks(run_seeds(Stage.SELECTION, plan.verdict.selection_seeds))
-        for number, seeds in enumerate(looks, start=1):
+        looks = self.rules.looks(run_seeds(Stage.SELECTION, seeds))
+        for number, look in enumerate(looks, start=1):
             unique = {contender.setting: contender for group in racing.values() for contender in group}
             everyone = list(unique.values())
-            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, seeds)
+            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, look)
             more = dict(zip(unique, part.runs[0], strict=True))
             for role, group in racing.items():
                 ran = [contender.raced(more[contender.setting]) for contender in group]
@@ -269,15 +268,14 @@ class Protocol:
         tested = [entry.model_copy(update={"new_rows": runs}) for entry, runs in by_entry]
         first = next(iter(splits.values()))
         known = [uninformed_scores(each) for each in splits.values()] if found.told else []
-        new_rows = NewRows(
+        means = {name: float(np.mean([each[name] for each in known])) for name in (known[0] if known else ())}
+        return tested, NewRows(
             split_seeds=tuple(splits),
             train_rows=first.train_rows,
             test_rows=first.validation_rows,
             told=found.told,
-            uninformed={name: float(np.mean([each[name] for each in known])) for name in (known[0] if known else ())},
+            uninformed={name: score for name, score in means.items() if math.isfinite(score)},
         )
-        finite = {name: score for name, score in new_rows.uninformed.items() if math.isfinite(score)}
-        return tested, new_rows.model_copy(update={"uninformed": finite})
 
     def _part(
         self,
@@ -308,10 +306,8 @@ class Protocol:
             curves = tuple(map(MeanCurves.of, by_split[0]))
         else:
             trained_on = dict(self.narrow.train_on(list(splits.values()), candidates, seeds))
-            by_split, curves = (
-                [trained_on[place] for place in takewhile(trained_on.__contains__, range(len(splits)))],
-                (),
-            )
+            by_split = [trained_on[place] for place in takewhile(trained_on.__contains__, range(len(splits)))]
+            curves = ()
         part = Part(asked=asked, runs=tuple(tuple(map(Runs.of, outcomes)) for outcomes in by_split), curves=curves)
         write_documents(self.database, self._study_id, {PART + name: part.model_dump_json()})
         return part
