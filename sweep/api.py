@@ -385,7 +385,7 @@ class _Ready:
         if self.choice is None or not self.choice.is_timed:
             return [], None
         plan, split, database = self.study_file.plan, self.spec.split, stored.database
-        others = math.ceil(len(split.dataset.targets) * plan.split.fraction) != split.validation_rows
+        others = math.ceil(split.dataset.rows * plan.split.fraction) != split.validation_rows
         others = others or plan.split.beside.splits
         pace = Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
         done, replicates = count_searched(database, plan, search_only=search_only), None

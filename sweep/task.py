@@ -7,6 +7,9 @@ Labels are several a row, each 0 or 1, targets `[rows, labels]`. A row is right 
 above a half. F1, the areas, log-loss and the Brier score are means over the labels, which count equally; an area leaves
 out a label that all validation rows have, or none. Several numbers are targets `[rows, numbers]`; their scores are the
 plain mean of each number's.
+
+A model of several outputs, its heads, has one score: its own compiled loss on the validation rows, as Keras' `evaluate`
+reports it, with its loss weights and all that layers and regularizers add. Models of one output may be ranked by it.
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-TaskName: TypeAlias = Literal["classes", "labels", "numbers"]
+TaskName: TypeAlias = Literal["classes", "labels", "numbers", "heads"]
 MetricName: TypeAlias = Literal[
-    "accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "log_loss", "brier", "rmse", "mae", "r2"
+    "accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "log_loss", "brier", "rmse", "mae", "r2", "loss"
 ]
 Predictions: TypeAlias = NDArray[np.floating[Any]]
 Targets: TypeAlias = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
@@ -45,6 +48,7 @@ class Metric:
         unit: what a difference of two scores is said in; empty for a pure number.
         score: from predictions `[networks, rows, outputs]` and targets `[rows]`, or `[rows, outputs]` of several labels
             or numbers, to one score for each network: outputs are one probability for each class or label, or numbers.
+            It is NaN where predictions do not tell it.
         tasks: what the networks may be trained for.
         worst: the score of a run that diverged; None if there is no worst score.
     """
@@ -64,12 +68,14 @@ class Metric:
 
     @property
     def of_numbers(self) -> bool:
-        """Whether it scores numbers, of which no row is right or wrong."""
+        """Whether it scores numbers of any size, and no row is right or wrong by it."""
         return "numbers" in self.tasks
 
     @property
     def tie_breaker(self) -> MetricName:
         """The metric that follows the training loss: it ranks those whose scores are equal."""
+        if self.name == "loss":
+            return "loss"
         return "rmse" if self.of_numbers else "log_loss"
 
     def gains(self, scores: ArrayLike) -> Scores:
@@ -233,6 +239,12 @@ def r2(numbers: Predictions, targets: Targets) -> Scores:
     return _mean_over_numbers(of_one, numbers, targets)
 
 
+def loss_of_the_model(predictions: Predictions, targets: Targets) -> Scores:
+    """Return NaN: what a model was compiled with is known where it was trained."""
+    del targets
+    return np.full(len(predictions), np.nan)
+
+
 def _mean_over_numbers(
     score: Callable[[Predictions, Targets], Scores], numbers: Predictions, targets: Targets
 ) -> Scores:
@@ -255,9 +267,15 @@ FOR_NUMBERS = (
     Metric("r2", "R2", True, "", r2, ("numbers",)),
 )
 FOR_LABELS = tuple(metric for metric in FOR_CLASSES if "labels" in metric.tasks)
+LOSS = Metric("loss", "loss", False, "", loss_of_the_model, ("heads", "classes", "labels", "numbers"))
 # Of labels, accuracy asks for all of a row at once, and sees none of them getting better.
-DEFAULT_METRICS: dict[TaskName, MetricName] = {"classes": "accuracy", "labels": "log_loss", "numbers": "rmse"}
-METRICS: dict[MetricName, Metric] = {metric.name: metric for metric in (*FOR_CLASSES, *FOR_NUMBERS)}
+DEFAULT_METRICS: dict[TaskName, MetricName] = {
+    "classes": "accuracy",
+    "labels": "log_loss",
+    "numbers": "rmse",
+    "heads": "loss",
+}
+METRICS: dict[MetricName, Metric] = {metric.name: metric for metric in (*FOR_CLASSES, *FOR_NUMBERS, LOSS)}
 
 
 @dataclass(frozen=True)
@@ -265,11 +283,12 @@ class Task:
     """What a network is trained for.
 
     Attributes:
-        name: `classes`, `labels` for several of 0 or 1 a row, or `numbers` for a regression.
+        name: `classes`, `labels` for several of 0 or 1 a row, `numbers` for a regression, or `heads` for several
+            outputs of a model, which alone knows what each is.
         outputs: units of the last layer.
         activation: what the last layer ends in, by Keras' name.
         loss: what is minimised, by Keras' name.
-        metrics: what the networks are scored by.
+        metrics: what the networks are scored by; a model of one's own by its loss, too.
     """
 
     name: TaskName
@@ -279,7 +298,7 @@ class Task:
     metrics: tuple[Metric, ...]
 
     @classmethod
-    def of(cls, classes: int, outputs: int = 1, *, labels: bool = False) -> Task:
+    def of(cls, classes: int, outputs: int = 1, *, labels: bool = False, heads: bool = False) -> Task:
         """Return the task for so many classes: two share a sigmoid unit, more have a softmax unit each.
 
         Without classes there are so many outputs, a sigmoid unit for each of `labels`, or a linear one for each number.
@@ -287,6 +306,8 @@ class Task:
         >>> Task.of(0).loss, Task.of(2).activation, Task.of(3).outputs, Task.of(0, 5, labels=True).activation
         ('mean_squared_error', 'sigmoid', 3, 'sigmoid')
         """
+        if heads:
+            return cls("heads", 1, "linear", "", (LOSS,))
         if labels:
             return cls("labels", outputs, "sigmoid", "binary_crossentropy", FOR_LABELS)
         if not classes:
@@ -297,15 +318,15 @@ class Task:
 
     @property
     def default(self) -> Metric:
-        """What ranks unless a study file says otherwise: accuracy, log-loss of labels, or root mean squared error."""
+        """What ranks unless a study file says otherwise: accuracy, log-loss of labels, RMSE, the loss of heads."""
         return METRICS[DEFAULT_METRICS[self.name]]
 
     @property
     def counts_rows(self) -> bool:
-        """Whether rows may be right: of numbers none is."""
-        return self.name != "numbers"
+        """Whether rows may be right: of numbers none is, and of several outputs nobody says."""
+        return self.name in ("classes", "labels")
 
     @property
     def shown(self) -> MetricName:
-        """What is shown of each epoch: accuracy, or the root mean squared error."""
-        return "accuracy" if self.counts_rows else "rmse"
+        """What is shown of each epoch: accuracy, the root mean squared error, or of several outputs the loss alone."""
+        return "accuracy" if self.counts_rows else DEFAULT_METRICS[self.name]

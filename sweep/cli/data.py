@@ -85,7 +85,8 @@ def show_table(found: TableAnswer) -> None:
     """Show a file's form, its columns with their roles, the task, and the doubts; about 60 lines at most."""
     console = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
     what = f"rows of shape {list(found.shape)}" if found.shape else f"rows, {len(found.columns):,} columns"
-    what = f"rows of {len(found.columns) - 1} inputs" if found.are_arrays and not found.shape else what
+    inputs = sum(column.role is ColumnRole.ARRAY for column in found.columns)
+    what = f"rows of {inputs} inputs" if found.are_arrays and not found.shape else what
     console.print(f"{found.file}: {found.rows:,} {what}\n", style="bold")
     table = Table(**TABLE_STYLE)
     table.add_column("", justify="right")
@@ -179,8 +180,9 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
     yield "form", ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in form.items())
     for note in found.notes:
         yield "found", note
-    label = next(column for column in found.columns if column.role is ColumnRole.LABEL)
-    yield "label", _name(label) if found.are_arrays else f"column {label.number}, {_name(label)}"
+    labels = [column for column in found.columns if column.role is ColumnRole.LABEL]
+    listed = ", ".join(map(_name, labels))
+    yield "label", listed if found.are_arrays else f"column {labels[0].number}, {listed}"
     yield "task", f"{found.task}, since {found.why}" if found.why != "as stated" else f"{found.task}, as stated"
     unit = f", {len(found.classes)} classes" if found.classes else ""
     kind = "values in a row" if found.are_arrays else "columns"
@@ -191,7 +193,7 @@ def _facts(found: TableAnswer) -> Iterator[tuple[str, str]]:
         yield "to beat", f"always `{_short(commonest)}` is right in {found.baseline:.2%} of the rows"
     elif found.task == "labels":
         yield "to beat", f"always the commonest labels are right in {found.baseline:.2%} of the rows"
-    else:
+    elif found.baseline is not None:
         yield "to beat", f"always the mean has a root mean squared error of {told(found.baseline, 6)}"
     if found.unlabelled:
         yield "left out", f"{found.unlabelled:,} rows have no label and cannot be used"

@@ -70,9 +70,12 @@ def train_again(study: Study, out: Path, trial: int | None) -> None:
         print(f"validation accuracy: {accuracy:.2%}, {round(accuracy * rows)} of {rows} rows, by the seed {run_seed}")
     else:
         unit = Unit(METRICS[chosen.metric], rows)
-        outputs = class_shares(training.model.predict(split.validation_inputs, verbose=0), training.study.outputs)
-        score = float(unit.metric.score(outputs[None], split.validation_targets)[0])
-        score *= split.target_unit[1] if unit.metric.unit == OF_THE_TARGET else 1
+        if chosen.metric == "loss":
+            score = training.loss()
+        else:
+            outputs = class_shares(training.model.predict(split.validation_inputs, verbose=0), training.study.outputs)
+            score = float(unit.metric.score(outputs[None], split.validation_targets)[0])
+            score *= split.target_unit[1] if unit.metric.unit == OF_THE_TARGET else 1
         print(f"{unit.name}: {unit.plain(score)} on {rows} validation rows, by the seed {run_seed}")
     print(f"it takes {told_inputs(split)}")
 

@@ -23,6 +23,7 @@ OTHERS = {
     "classes": '"balanced_accuracy", "auc", "f1", "log_loss", ...',
     "labels": '"accuracy" (of all labels of a row), "auc", "average_precision", "f1", ...',
     "numbers": '"mae", "r2"',
+    "heads": "",
 }
 MOST_LISTED = 8  # classes or columns in a comment
 LONGEST_NAME = 48  # which leaves room for the names of its tuned baselines
@@ -70,6 +71,9 @@ def write_study(found: TableAnswer, target: Path) -> None:
 
 def _model(found: TableAnswer) -> Iterator[str]:
     told = "a function of input_shape and classes that returns a Keras model"
+    if found.task == "heads":
+        yield 'build = "my_module:build"     # yours: a function that returns a Keras model, compiled with its losses'
+        return
     if found.are_arrays and not found.shape:
         yield f'build = "my_module:build"     # yours: {told}; input_shape has a shape for each input'
         return
@@ -114,14 +118,14 @@ def _lines(found: TableAnswer, target: Path) -> Iterator[str]:
     yield from ("fraction = 0.33", "split_seed = 0", "", "[model]", *_model(found), "", "[training]")
     yield from (f"epochs = {budget.epochs}", f"batch_size = {budget.batch_size}")
     metric, others = found.metric, OTHERS[found.task]
-    if found.classes and found.baseline > COMMON:
+    if found.classes and found.baseline is not None and found.baseline > COMMON:
         yield f'class_weight = "balanced"     # since one label has {found.baseline:.1%} of the rows'
         metric, others = "balanced_accuracy", '"accuracy", "auc", "average_precision", "log_loss", ...'
     yield from ("", "[search]")
     yield f"trials = {budget.trials}                  # candidates in all; more find more"
     yield f"replicates = {budget.replicates}               # run seeds for each"
     yield f"round_size = {min(64, budget.trials)}"
-    yield f"metric = {_value(metric)}         # or {others}"
+    yield f"metric = {_value(metric)}         # {f'or {others}' if others else 'that of the compiled model'}"
     yield f"learning_rate = {{ low = 0.001, high = {0.3 if found.task == 'numbers' else 1.0}, log = true }}"
     yield "momentum = { low = 0.0, high = 0.99 }"
     yield from (

@@ -343,22 +343,25 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
         BadInput: for a metric, a class weight or a schedule's monitor that the task does not have.
     """
     chosen = METRICS[plan.metric_of(task.name)]
+    what = "there are several outputs" if task.name == "heads" else f"the label holds {task.name}"
     if task.name not in chosen.tasks:
-        rule = f"must be one for {task.name}, as the label holds them: {', '.join(each.name for each in task.metrics)}"
+        able = ", ".join(each.name for each in task.metrics)
+        rule = f"must be one for {task.name}, as the label holds them: {able}"
+        rule = f"must be {able}, the model's own, since {what}" if task.name == "heads" else rule
         raise BadInput("search.metric", f"{rule}; got {chosen.name!r}.")
     if task.name != "classes" and plan.training.class_weight is not None:
-        raise BadInput("training.class_weight", f"must be left out, since the label holds {task.name}.")
-    if task.name == "numbers":
-        _check_numbers(plan)
+        raise BadInput("training.class_weight", f"must be left out, since {what}.")
+    if not task.counts_rows:
+        _check_monitors(plan, what)
     search = plan.search.model_copy(update={"metric": chosen.name})
     return plan.model_copy(update={"search": search, "verdict": plan.verdict.settled(chosen.name)})
 
 
-def _check_numbers(plan: Plan) -> None:
-    """Raise `BadInput` for what needs classes."""
+def _check_monitors(plan: Plan, what: str) -> None:
+    """Raise `BadInput` for what watches an accuracy, where there is none."""
     stopping = plan.training.early_stopping
     if stopping is not None and "accuracy" in stopping.monitor:
-        rule = "must be loss or val_loss, since the label holds numbers"
+        rule = f"must be loss or val_loss, since {what}"
         raise BadInput("training.early_stopping.monitor", f"{rule}, got {stopping.monitor}.")
     watching: dict[str, tuple[str, Mapping[str, Space]]] = {}
     for name, drawn in plan.search.schedules.items():
@@ -372,7 +375,7 @@ def _check_numbers(plan: Plan) -> None:
         if watched:
             able = [each for each in closed_loop_class(name).recorded if "accuracy" not in each]
             cure = f"choose {' or '.join(able)}" if able else "leave the schedule out"
-            raise BadInput(f"{field}.monitor", f"`{watched[0]}` needs classes, and the label holds numbers; {cure}.")
+            raise BadInput(f"{field}.monitor", f"`{watched[0]}` needs classes, and {what}; {cure}.")
 
 
 def check_recipe(field: str, recipe: Mapping[str, Value], search: SearchPlan) -> None:

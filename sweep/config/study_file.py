@@ -37,14 +37,17 @@ class StudyFile:
         """Return the study file with what was found in its data stated, as a study keeps it.
 
         Raises:
-            BadInput: as `settle_metric` does.
+            BadInput: as `settle_metric` does; for the loss of a model that is not the user's own.
         """
         data = self.plan.data.model_copy(update={key: getattr(dataset.keys, key) for key in DataKeys.model_fields})
         plan, split = settle_metric(self.plan, dataset.task), self.plan.split
+        if plan.metric == "loss" and self.build is None:
+            able = ", ".join(each.name for each in dataset.task.metrics)
+            raise BadInput("search.metric", f"must be one of {able}, since loss is that of a model of `model.build`.")
         if dataset.train_rows is not None and "kind" not in split.model_fields_set:
             split = split.model_copy(update={"kind": "given"})
         if dataset.train_rows is not None and split.kind == "given":  # new draws are of the same size
-            rows = len(dataset.targets)
+            rows = dataset.rows
             split = split.model_copy(update={"fraction": (rows - dataset.train_rows - 0.5) / rows})
         return replace(self, plan=plan.model_copy(update={"data": data, "split": split}))
 

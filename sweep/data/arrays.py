@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.rows import Inputs, joined, mapped, named, shapes_of, told_shapes
+from sweep.data.rows import Inputs, joined, mapped, named, row_count, shapes_of, told_shapes
 from sweep.errors import BadInput, in_one_line, nearest
 from sweep.user_code import call, find_function
 
@@ -25,6 +25,7 @@ ONE_HOT = "labels of one 1 in each row are read as its place"
 HELD_OUT = ("_test", "_val", "_valid", "_validation")  # as in `x_test`, in the order of who validates
 WEIGHTS = ("w", "sample_weight", "sample_weights")
 COLUMN = re.compile(r"x?-?\d+|y")  # of a table that arrays are read as
+ONE_WEIGHT = "must give one weight a row for all outputs, since weights by output are not trained by"
 THIRD = ""  # the name of what a function returns third, unless it is a dict
 
 SplitKind: TypeAlias = Literal["stratified", "random", "tail", "given", "group", "time"]
@@ -60,7 +61,8 @@ class Arrays:
 
     Attributes:
         inputs: numbers, `[rows, ...]`; several by name or in order, each with a row of at least one dimension.
-        labels: one a row, `[rows]`, or numbers `[rows, labels]`.
+        labels: one a row, `[rows]`, or numbers `[rows, labels]`; targets of several outputs of a model by name or in
+            order, as the inputs.
         field: the key of `[data]` that they come from.
         sha256: hexadecimal digest of them or of their file; empty if it is not known yet.
         names: those of inputs and labels in an archive.
@@ -70,7 +72,7 @@ class Arrays:
     """
 
     inputs: Inputs
-    labels: NDArray[Any]
+    labels: Inputs
     field: str
     sha256: str = ""
     names: tuple[str, ...] = ()
@@ -83,17 +85,22 @@ class Arrays:
         """Check inputs and labels.
 
         Several inputs are a dict of arrays, or a list or tuple of arrays that have a row for each label. A list of
-        as many arrays as there are labels holds the rows of one input.
+        as many arrays as there are labels holds the rows of one input. Labels of several outputs are given alike.
 
         Raises:
             BadInput: on `field`, for what cannot be trained on.
         """
-        _refuse_outputs(inputs, labels, field, called[1])
+        heads = _as_heads(inputs, labels, field, called[1])
+        if heads is not None:
+            given = _as_inputs(inputs, row_count(heads), called[0], field)
+            given = _with_axis(given) if isinstance(given, np.ndarray) else given
+            _check_several(given, heads, field, called)
+            return cls(given, heads, field)
         y = _as_array(labels, called[1], field)
         x = _as_inputs(inputs, len(y) if y.ndim else 0, called[0], field)
         told = y.shape if y.dtype.kind in "iufbUSO" else f"{y.shape} of {y.dtype}"
         if not isinstance(x, np.ndarray):
-            _check_several(x, y, field, called[1])
+            _check_several(x, y, field, called)
         elif x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or x.dtype.kind not in "iufb" or y.dtype.kind == "c":
             got = f"{called[0]} {x.shape} of {x.dtype}, {called[1]} {told}"
             raise BadInput(field, f"must give inputs [rows, ...] of numbers and labels [rows], got {got}.")
@@ -116,22 +123,21 @@ class Arrays:
         if first != second:
             shapes = f"{first} and {second}"
             raise BadInput(training.field, f"must give rows of one shape to train and to validate, got {shapes}.")
-        widths = [each.labels.shape[1:] for each in (training, held)]
+        widths, rows = [shapes_of(each.labels) for each in (training, held)], row_count(training.labels)
         if widths[0] != widths[1]:
-            got = "{} and {}".format(*(each.labels.shape for each in (training, held)))
+            got = "{} and {}".format(*(mapped(lambda array: array.shape, each.labels) for each in (training, held)))
             raise BadInput(training.field, f"must give as many labels a row to train and to validate, got {got}.")
-        labels = np.concatenate([training.labels, held.labels])
         beside = {name: values for name, values in training.beside.items() if name in held.beside}
         beside = {name: np.concatenate([values, held.beside[name]]) for name, values in beside.items()}
         for name in training.beside.keys() & {*WEIGHTS, THIRD} - beside.keys():  # of rows to train on alone
-            beside[name] = np.concatenate([training.beside[name], np.ones(len(held.labels))])
-        rows = f"the first {len(training.labels):,} rows train and the other {len(held.labels):,} validate, as given"
+            beside[name] = np.concatenate([training.beside[name], np.ones(row_count(held.labels))])
+        told = f"the first {rows:,} rows train and the other {row_count(held.labels):,} validate, as given"
         return replace(
             training,
             inputs=joined(training.inputs, held.inputs),
-            labels=labels,
-            train_rows=len(training.labels),
-            notes=(*training.notes, rows),
+            labels=joined(training.labels, held.labels),
+            train_rows=rows,
+            notes=(*training.notes, told),
             beside=beside,
         )
 
@@ -141,7 +147,7 @@ class Arrays:
         Raises:
             BadInput: for values of another shape.
         """
-        found, rows = dict(self.beside), len(self.labels)
+        found, rows = dict(self.beside), row_count(self.labels)
         for name, values in given.items():
             told = f"`{name}`" if name else "the third value"
             array = _as_array(values, name or "the third value", self.field)
@@ -205,18 +211,38 @@ def _as_kept(x: NDArray[Any], name: str, field: str) -> NDArray[Any]:
     return found
 
 
-def _refuse_outputs(inputs: Any, labels: Any, field: str, called: str) -> None:
-    """Refuse targets of several outputs of a model, a dict of arrays or a list of them, each with all rows."""
-    got = "a dict" if isinstance(labels, Mapping) else ""
-    if isinstance(labels, list | tuple) and len(labels) > 1 and all(len(getattr(each, "shape", ())) for each in labels):
-        first = next(iter(inputs.values()), ()) if isinstance(inputs, Mapping) else inputs
-        either = (first, *(first[:1] if isinstance(first, list | tuple) else ()))  # rows, or inputs
-        rows = {len(each) for each in either if hasattr(each, "__len__") and getattr(each, "shape", True)}
-        if len(labels) not in rows and {len(each) for each in labels} <= rows:
-            got = f"{len(labels)} arrays"
-    if got:
-        rule = "must give the labels of one output, since a model of several outputs has no score to be judged by"
-        raise BadInput(field, f"{rule}; got {got} for `{called}`.")
+def _as_heads(inputs: Any, labels: Any, field: str, called: str) -> Inputs | None:
+    """Return targets of several outputs of a model, a dict of arrays or a tuple of them; None for those of one.
+
+    They are a dict, or a list or tuple of arrays of which any has a row for each of the inputs'. A list of as many
+    arrays as there are rows holds the rows of one output.
+    """
+    if isinstance(labels, Mapping):
+        wrong = next((key for key in labels if not isinstance(key, str) or not key), None)
+        if wrong is not None or len(labels) < 2:
+            got = repr(wrong) if wrong is not None else f"{len(labels)} of them"
+            rule = f"must name two outputs or more in `{called}`, each by a text, or give one array"
+            raise BadInput(field, f"{rule}, got {got}.")
+        return {name: _as_head(each, name, field) for name, each in labels.items()}
+    if not isinstance(labels, list | tuple) or len(labels) < 2:
+        return None
+    first = next(iter(inputs.values()), ()) if isinstance(inputs, Mapping) else inputs
+    either = (first, *(first[:1] if isinstance(first, list | tuple) else ()))  # rows, or inputs
+    rows = {len(each) for each in either if hasattr(each, "__len__") and getattr(each, "shape", True)}
+    are_arrays = all(len(getattr(each, "shape", ())) for each in labels)
+    if len(labels) in rows or not are_arrays or not {len(each) for each in labels} & rows:
+        return None
+    return tuple(_as_head(each, str(place), field) for place, each in enumerate(labels, start=1))
+
+
+def _as_head(given: Any, name: str, field: str) -> NDArray[Any]:
+    array = _with_axis(_as_array(given, name, field))
+    if array.ndim < 1 or array.dtype.kind not in "iufb":
+        rule = "must give numbers for each output, such as the index of a class"
+        raise BadInput(field, f"{rule}, got `{name}` {array.shape} of {array.dtype}.")
+    if not array.size:
+        raise BadInput(field, f"must hold rows of data, got `{name}` {array.shape}.")
+    return _as_kept(array, name, field)
 
 
 def _as_array(given: Any, name: str, field: str) -> NDArray[Any]:
@@ -257,16 +283,23 @@ def _with_axis(array: NDArray[Any]) -> NDArray[Any]:
     return array[:, None] if array.ndim == 1 else array
 
 
-def _check_several(inputs: Inputs, labels: NDArray[Any], field: str, called: str) -> None:
-    for name, array in named(inputs).items():
+def _check_several(inputs: Inputs, labels: Inputs, field: str, called: tuple[str, str]) -> None:
+    """Check several inputs, or the targets of several outputs: their types, and that they have the same rows."""
+    given, heads = named(inputs), not isinstance(labels, np.ndarray)
+    for name, array in given.items():
         if array.ndim < 1 or array.dtype.kind not in "iufb":
-            raise BadInput(field, f"must give inputs of numbers, got `{name}` {array.shape} of {array.dtype}.")
-    if labels.ndim < 1 or labels.dtype.kind == "c":
-        raise BadInput(field, f"must give labels [rows], got `{called}` {labels.shape} of {labels.dtype}.")
-    counts = {**{name: len(array) for name, array in named(inputs).items()}, called: len(labels)}
-    if len({*counts.values()}) > 1:
-        got = ", ".join(f"{count:,} of `{name}`" for name, count in counts.items())
-        raise BadInput(field, f"must give as many rows of each input as labels, got {got}.")
+            shown = f"`{name or called[0]}` {array.shape} of {array.dtype}"
+            raise BadInput(field, f"must give inputs of numbers, got {shown}.")
+    if not heads and (labels.ndim < 1 or labels.dtype.kind == "c"):
+        raise BadInput(field, f"must give labels [rows], got `{called[1]}` {labels.shape} of {labels.dtype}.")
+    counts = [(len(array), f"`{name or called[0]}`") for name, array in given.items()]
+    counts += [(len(array), f"output `{name}`" if heads else f"`{called[1]}`") for name, array in named(labels).items()]
+    if len({count for count, _ in counts}) > 1:
+        got = ", ".join(f"{count:,} of {name}" for count, name in counts)
+        what = "output as inputs" if heads else "input as labels"
+        raise BadInput(field, f"must give as many rows of each {what}, got {got}.")
+    if not all(array.size for array in given.values()):
+        raise BadInput(field, f"must hold rows of data, got {called[0]} {told_shapes(inputs)}.")
 
 
 def is_one_hot(labels: NDArray[Any]) -> bool:
@@ -277,7 +310,8 @@ def is_one_hot(labels: NDArray[Any]) -> bool:
 def read_archive(path: Path, stated: Beside = NOTHING_BESIDE) -> Arrays:
     """Read inputs and labels from an archive: `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`.
 
-    Several inputs are `x_image`, `x_age` and so on beside `y`, or `x_train_image` and so on.
+    Several inputs are `x_image`, `x_age` and so on beside `y`, or `x_train_image` and so on; the targets of several
+    outputs are `y_kind`, `y_size`, or `y_train_kind`.
 
     Further arrays with one value a row stand beside them; those of four are `w_train` and `w_test`.
 
@@ -294,46 +328,58 @@ def read_archive(path: Path, stated: Beside = NOTHING_BESIDE) -> Arrays:
     pair = next((found for names in ARRAY_NAMES if (found := _names_of(arrays, *names))), None)
     for x, y in ARRAY_NAMES if pair is None else ():
         first = _names_of(arrays, x, y, "_train")
-        second = next((found for part in HELD_OUT if (found := _names_of(arrays, x, y, part))), None)
+        both = ((found, part) for part in HELD_OUT if (found := _names_of(arrays, x, y, part)))
+        second, part = next(both, (None, ""))
         if first and second:
-            training = _of_archive(arrays, *first, "_train")
-            held = _of_archive(arrays, *second, second[1].removeprefix(y))
-            note = f"{', '.join(map(repr, second[0].values()))} and {second[1]!r} have the rows to validate on"
-            names = (first[0][""], first[1], second[0][""], second[1]) if "" in first[0] and "" in second[0] else ()
+            training, held = _of_archive(arrays, *first, "_train"), _of_archive(arrays, *second, part)
+            listed = [name for names in second for name in names.values()]
+            note = f"{', '.join(map(repr, listed[:-1]))} and {listed[-1]!r} have the rows to validate on"
+            single = [names[""] for names in (*first, *second) if "" in names]
+            names = tuple(single) if len(single) == 4 else ()
             return replace(Arrays.joined(training, held), names=names, notes=(*training.notes, note))
     rest = [name for name in arrays if name not in (*WEIGHTS, stated.weight, stated.by)]
     if pair is None and len(rest) == 2:  # the one with one number a row is the label
         larger, smaller = sorted(rest, key=lambda name: arrays[name].size, reverse=True)
-        pair = {"": larger}, smaller
+        pair = {"": larger}, {"": smaller}
     if pair is None:
         raise BadInput(FILE, f"must hold `x` [rows, ...] and `y` [rows], or several as `x_image`, `x_age`, got {got}.")
-    inputs, label = pair
-    whole, x = _of_archive(arrays, *pair), inputs.get("", "")
-    told = f"{_told(inputs)}, {label!r} the label"
-    return replace(whole, names=(x, label) if x else (), notes=() if (x, label) in USUAL_NAMES else (told,))
+    inputs, labels = pair
+    whole, x, y = _of_archive(arrays, *pair), inputs.get("", ""), labels.get("", "")
+    told = f"{_told(inputs)}, {', '.join(map(repr, labels.values()))} the {'label' if y else 'outputs'}"
+    return replace(whole, names=(x, y) if x and y else (), notes=() if (x, y) in USUAL_NAMES else (told,))
 
 
-# The name of each input's array by that of the input, and the name of the label's.
-Names: TypeAlias = tuple[dict[str, str], str]
+# The name of each input's array by that of the input, and the same of the labels, or of the targets of outputs.
+Names: TypeAlias = tuple[dict[str, str], dict[str, str]]
 
 
-def _names_of(arrays: Mapping[str, NDArray[Any]], x: str, y: str, part: str = "") -> Names | None:
-    """Find a label and its inputs: `x`, or several as `x_image` and `x_age`; of a part `x_train` or `x_train_image`."""
-    x, y = f"{x}{part}", f"{y}{part}"
-    if y not in arrays:
-        return None
-    if x in arrays:
-        return {"": x}, y
-    several = {name.removeprefix(f"{x}_"): name for name in arrays if name.startswith(f"{x}_")}
-    parts = {"_train", *HELD_OUT} & {f"_{name}" for name in several}
-    return (several, y) if len(several) > 1 and not parts else None
+def _names_of(arrays: Collection[str], x: str, y: str, part: str = "") -> Names | None:
+    """Find labels and inputs, of all rows or of a part of them."""
+    inputs, labels = (_found(arrays, f"{name}{part}") for name in (x, y))
+    return None if inputs is None or labels is None else (inputs, labels)
 
 
-def _of_archive(arrays: Mapping[str, NDArray[Any]], inputs: dict[str, str], label: str, part: str = "") -> Arrays:
-    x = inputs.get("", "x")
-    given = arrays[x] if "" in inputs else {name: arrays[array] for name, array in inputs.items()}
-    found = Arrays.of(given, arrays[label], FILE, (x, label))
-    return found.with_beside(_one_a_row(arrays, part, len(found.labels), {*inputs.values(), label}))
+def _found(arrays: Collection[str], called: str) -> dict[str, str] | None:
+    """Find one array by its name, or several as `x_image` and `x_age`; parts of the rows are none."""
+    if called in arrays:
+        return {"": called}
+    several = {name.removeprefix(f"{called}_"): name for name in arrays if name.startswith(f"{called}_")}
+    parts = {part for part in ("_train", *HELD_OUT) for name in several if f"_{name}_".startswith(f"{part}_")}
+    exact = {"_train", *HELD_OUT} & {f"_{name}" for name in several}
+    return several if len(several) > 1 and not exact and not ("_train" in parts and len(parts) > 1) else None
+
+
+def _of_archive(
+    arrays: Mapping[str, NDArray[Any]], inputs: dict[str, str], labels: dict[str, str], part: str = ""
+) -> Arrays:
+    def given(names: dict[str, str]) -> Any:
+        return arrays[names[""]] if "" in names else {name: arrays[array] for name, array in names.items()}
+
+    wrong = next((array for name in labels if name for w in WEIGHTS if (array := f"{w}{part}_{name}") in arrays), None)
+    if wrong is not None:
+        raise BadInput(FILE, f"{ONE_WEIGHT}, got {wrong!r}.")
+    found = Arrays.of(given(inputs), given(labels), FILE, (inputs.get("", "x"), labels.get("", "y")))
+    return found.with_beside(_one_a_row(arrays, part, row_count(found.labels), {*inputs.values(), *labels.values()}))
 
 
 def _told(inputs: dict[str, str]) -> str:
@@ -372,14 +418,23 @@ def call_source(name: str) -> Arrays:
         found = Arrays.joined(*map(_given, given))
     else:
         found = _given(given)
-    described = [(name, array.shape, array.dtype) for name, array in named(found.inputs).items()]
-    if isinstance(found.inputs, np.ndarray):
+    described, heads = (
+        [(name, array.shape, array.dtype) for name, array in named(each).items()]
+        for each in (found.inputs, found.labels)
+    )
+    if not isinstance(found.labels, np.ndarray):
+        digest = hashlib.sha256(repr((described, heads, found.train_rows)).encode())
+    elif isinstance(found.inputs, np.ndarray):
         digest = hashlib.sha256(repr((found.inputs.shape, found.inputs.dtype, found.train_rows)).encode())
     else:
         digest = hashlib.sha256(repr((described, found.labels.shape, found.train_rows)).encode())
     for array in named(found.inputs).values():
         digest.update(np.ascontiguousarray(array).data)
-    digest.update("\0".join(map(str, found.labels.tolist())).encode())
+    if isinstance(found.labels, np.ndarray):
+        digest.update("\0".join(map(str, found.labels.tolist())).encode())
+    else:
+        for array in named(found.labels).values():
+            digest.update(np.ascontiguousarray(array).data)
     for called, values in found.beside.items():
         digest.update("\0".join([called, *map(str, values.tolist())]).encode())
     return replace(found, sha256=digest.hexdigest())
@@ -387,4 +442,9 @@ def call_source(name: str) -> Arrays:
 
 def _given(values: Sequence[Any]) -> Arrays:
     found, third = Arrays.of(values[0], values[1], FUNCTION), values[2] if len(values) == 3 else {}
+    if not isinstance(found.labels, np.ndarray):
+        by_name = isinstance(third, Mapping) and sorted({*named(found.labels)} & {*map(str, third)})
+        in_order = isinstance(third, list | tuple) and all(len(getattr(each, "shape", ())) for each in third)
+        if by_name or (in_order and third):
+            raise BadInput(FUNCTION, f"{ONE_WEIGHT}, got {f'`{by_name[0]}`' if by_name else f'{len(third)} arrays'}.")
     return found.with_beside(third if isinstance(third, Mapping) else {} if third is None else {THIRD: third})

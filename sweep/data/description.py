@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
 from sweep.data.arrays import Arrays, SplitKind
@@ -67,7 +68,7 @@ class TableAnswer(Answer):
         rows: rows of data.
         form: how it is written.
         columns: all of them, in their order.
-        task: `classes`, `labels` or `numbers`: what the label holds.
+        task: `classes`, `labels`, `numbers`, or `heads`: what the label holds.
         why: the reason for the task.
         classes: rows by class; empty for numbers, and for several labels a row.
         unlabelled: rows without a label.
@@ -77,7 +78,7 @@ class TableAnswer(Answer):
         by: the column that the split goes by, as it is stated.
         metric: what ranks candidates unless a study file says otherwise.
         baseline: the accuracy of always answering the commonest class, or labels, or the root mean squared error of
-            the mean.
+            the mean; None for several outputs, of which nobody knows.
         data: the `[data]` table of a study file that states what was found.
         notes: what was found rather than stated.
         doubts: what may be wrong.
@@ -97,7 +98,7 @@ class TableAnswer(Answer):
     split: SplitKind
     by: str | int | None = None
     metric: MetricName
-    baseline: float
+    baseline: float | None
     data: dict[str, Any]
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
@@ -164,31 +165,26 @@ def _describe_arrays(
     alone, label_name = table.arrays[:2] or ("x", "y")
     counts = target.values.value_counts() if target.classes else pd.Series(dtype="int64")
     labels = target.values.to_numpy(np.float64)
-    values = [
-        ColumnAnswer(
-            number=number,
-            name=name or alone,
-            role=ColumnRole.ARRAY,
-            why=f"{array.dtype} [{', '.join(map(str, array.shape))}]",
-            distinct=0,
-            missing={},
-            low=float(array.min()),
-            middle=float(np.median(array[:MOST_ROWS])),
-            high=float(array.max()),
-        )
-        for number, (name, array) in enumerate(named(inputs).items(), start=1)
-    ]
-    label = ColumnAnswer(number=len(values) + 1, name=label_name, role=ColumnRole.LABEL, why="", distinct=0, missing={})
-    if not target.classes:
-        low, middle, high = np.nanquantile(labels, [0, 0.5, 1]).tolist()
-        why = f"{labels.shape[1]} a row" if labels.ndim > 1 else ""
-        label = label.model_copy(update={"low": low, "middle": middle, "high": high, "why": why})
+    values = [_describe_array(name or alone, array, ColumnRole.ARRAY) for name, array in named(inputs).items()]
+    if table.heads is not None:
+        values += [_describe_array(name, array, ColumnRole.LABEL) for name, array in named(table.heads).items()]
+    else:
+        label = ColumnAnswer(number=0, name=label_name, role=ColumnRole.LABEL, why="", distinct=0, missing={})
+        if not target.classes:
+            low, middle, high = np.nanquantile(labels, [0, 0.5, 1]).tolist()
+            why = f"{labels.shape[1]} a row" if labels.ndim > 1 else ""
+            label = label.model_copy(update={"low": low, "middle": middle, "high": high, "why": why})
+        values.append(label)
+    if target.classes:
+        baseline: float | None = float(counts.max() / counts.sum())
+    else:
+        baseline = baseline_of(target.task, labels) if table.heads is None else None
     return TableAnswer(
         file=str(place),
         sha256=table.sha256,
         rows=row_count(inputs),
         form=table.form,
-        columns=(*values, label),
+        columns=tuple(each.model_copy(update={"number": number}) for number, each in enumerate(values, start=1)),
         task=target.task,
         why=target.why,
         classes={label: int(counts.get(float(place), 0)) for place, label in enumerate(target.classes)},
@@ -197,10 +193,24 @@ def _describe_arrays(
         shape=inputs.shape[1:] if isinstance(inputs, np.ndarray) else (),
         split="stratified",
         metric=metric or DEFAULT_METRICS[target.task],
-        baseline=float(counts.max() / counts.sum()) if target.classes else baseline_of(target.task, labels),
+        baseline=baseline,
         data={"file": place.name, "kind": "array"} | weighed | {"task": target.task},
         notes=(*table.notes, *target.notes, *beside_notes(table, weight, by)),
         doubts=(),
+    )
+
+
+def _describe_array(name: str, array: NDArray[Any], role: ColumnRole) -> ColumnAnswer:
+    return ColumnAnswer(
+        number=0,
+        name=name,
+        role=role,
+        why=f"{array.dtype} [{', '.join(map(str, array.shape))}]",
+        distinct=0,
+        missing={},
+        low=float(array.min()),
+        middle=float(np.median(array[:MOST_ROWS])),
+        high=float(array.max()),
     )
 
 

@@ -97,8 +97,8 @@ class Target(NamedTuple):
 
 def read_label(table: Table, label: int, task: TaskName | None, renamed: Mapping[str, str]) -> Target:
     """Return what the label holds."""
-    if task == "labels":
-        raise BadInput("data.task", "must be classes or numbers, since there is one label a row, got labels.")
+    if task in ("labels", "heads"):
+        raise BadInput("data.task", f"must be classes or numbers, since there is one label a row, got {task}.")
     cells = table.columns[label]
     present = cells.dropna()
     if present.empty:

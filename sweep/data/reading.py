@@ -42,7 +42,7 @@ from sweep.data.form import (
     not_of,
     one_byte_encoding,
 )
-from sweep.data.rows import Inputs, told_shapes
+from sweep.data.rows import Inputs, row_count, told_shapes
 from sweep.errors import BadInput, nearest
 
 ARFF_START = re.compile(rb"(\s*%[^\n]*\n|\s)*@relation\s", re.IGNORECASE)
@@ -71,6 +71,7 @@ class Table:
         arrays: the names of the arrays with the inputs and the label, of `.npz`.
         inputs: rows that keep their shape, `[rows, ...]`, one input or several; the label, or each of several labels,
             is then the only column.
+        heads: the targets of several outputs of a model, by name or in order, for which a column of zeros stands.
         train_rows: so many first rows are given to train on and the others to validate on.
         weight: the position of the weights, where arrays tell it.
         by: that of what a split goes by.
@@ -87,6 +88,7 @@ class Table:
     begin: int = 0
     arrays: tuple[str, ...] = ()
     inputs: Inputs | None = None
+    heads: Inputs | None = None
     train_rows: int | None = None
     weight: int | None = None
     by: int | None = None
@@ -411,32 +413,30 @@ def _table_of(arrays: Arrays, form: Form, told: Beside) -> Table:
     beside them becomes columns: before the label of a table, and behind the labels of others.
     """
     beside, weight, by = arrays.chosen(told)
-    x, notes = arrays.inputs, list(arrays.notes)
-    why = "there are several inputs" if not isinstance(x, np.ndarray) else ""
-    if arrays.labels.ndim > 1 and not is_one_hot(arrays.labels):
-        why = why or "there are several labels a row"
+    x, y, notes = arrays.inputs, arrays.labels, list(arrays.notes)
+    heads = None if isinstance(y, np.ndarray) else y
+    what = "inputs" if not isinstance(x, np.ndarray) else "outputs" if heads is not None else ""
+    what = what or ("labels a row" if y.ndim > 1 and not is_one_hot(y) else "")
+    why = what and f"there are several {what}"
     if why and form.kind == "table":
         raise BadInput("data.kind", f"must be array, since {why}.")
     stated, form = form.kind, form.model_copy(update={"format": "npz", "header": True, "na_values": ()})
     facts: dict[str, Any] = {"sha256": arrays.sha256, "arrays": arrays.names, "train_rows": arrays.train_rows}
     if not isinstance(x, np.ndarray) or why or stated == "array" or (stated is None and x.ndim > 2):
-        inputs, columns = arrays.as_given(), pd.DataFrame(arrays.labels.reshape(len(arrays.labels), -1))
+        inputs = arrays.as_given()
+        columns = pd.DataFrame(y.reshape(len(y), -1) if heads is None else np.zeros(row_count(heads)))
         shape = " x ".join(map(str, x.shape[1:])) if isinstance(x, np.ndarray) else ""
-        if stated is None and not shape:
-            notes.append(f"the inputs are {told_shapes(inputs)}")
-        elif stated is None:
-            notes.append(f"rows of {shape} numbers keep their shape" + (f", since {why}" if why else ""))
+        if stated is None:
+            kept = f"rows of {shape} numbers keep their shape" + (f", since {why}" if why else "")
+            notes.append(kept if shape else f"the inputs are {told_shapes(inputs)}")
         form = form.model_copy(update={"kind": "array"})
         width = columns.shape[1]
-        names = ("y",) if width == 1 else tuple(f"y{place}" for place in range(width))
-        names = (*names, *beside)
+        names = (*(("y",) if width == 1 else (f"y{place}" for place in range(width))), *beside)
         columns = pd.concat([columns, pd.DataFrame(dict(enumerate(beside.values(), start=width)))], axis="columns")
-        table = Table(columns, names, form, notes=tuple(notes), inputs=inputs, label=0, **facts)
+        table = Table(columns, names, form, notes=tuple(notes), inputs=inputs, heads=heads, label=0, **facts)
     else:
-        labels, shape = arrays.labels, x.shape[1:]
-        if labels.ndim > 1:
-            labels = labels.argmax(axis=1)
-            notes.append(ONE_HOT)
+        labels, shape = y.argmax(axis=1) if y.ndim > 1 else y, x.shape[1:]
+        notes += [ONE_HOT] if y.ndim > 1 else []
         features = pd.DataFrame(x.reshape(len(x), -1))
         more = pd.DataFrame(dict(enumerate([*beside.values(), labels], start=features.shape[1])))
         columns = pd.concat([features, more], axis="columns")

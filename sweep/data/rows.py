@@ -1,4 +1,4 @@
-"""Rows of a network's inputs: one array, or several by name or in order, all with the same rows."""
+"""Rows of a network's inputs, or of its targets: one array, or several by name or in order, all with the same rows."""
 
 from __future__ import annotations
 

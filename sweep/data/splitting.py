@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sweep.data.arrays import SplitKind
 from sweep.data.by_row import SplitBy
 from sweep.data.doubts import listed
+from sweep.data.rows import rows_at
 from sweep.data.table import Dataset, Split, Targets
 from sweep.data.targets import check_labels, label_sets, one_number
 from sweep.errors import BadInput
@@ -42,7 +43,7 @@ def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int) ->
         if dataset.train_rows is None:
             rule = "must be stratified, random or tail, since the data do not say which rows validate"
             raise BadInput("split.kind", f"{rule}, got given.")
-        order = np.arange(len(dataset.targets), dtype=np.int32)
+        order = np.arange(dataset.rows, dtype=np.int32)
         return _checked(Split.of(dataset, order[: dataset.train_rows], order[dataset.train_rows :]), kind)
     if kind == "group":
         return split_groups(dataset, fraction, seed)
@@ -55,13 +56,13 @@ def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int) ->
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
     _check_fraction(dataset, fraction)
-    order = np.arange(len(dataset.targets), dtype=np.int32)
+    order = np.arange(dataset.rows, dtype=np.int32)
     return _checked(Split.of(dataset, *train_test_split(order, test_size=fraction, random_state=seed)), kind)
 
 
 def split_tail(dataset: Dataset, fraction: float) -> Split:
     """Take the last rows for validation, as many as the `validation_split` of Keras' `fit` takes."""
-    rows = len(dataset.targets)
+    rows = dataset.rows
     # Keras' own expression, because `rows - ceil(rows * fraction)` rounds differently for some fractions.
     train_rows = math.floor(rows * (1.0 - fraction))
     if not 0 < train_rows < rows:
@@ -73,11 +74,12 @@ def split_tail(dataset: Dataset, fraction: float) -> Split:
 def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     """Draw the validation rows at random, keeping the shares of the classes; rows come in the order drawn.
 
-    Numbers are drawn by tenths of their order. The only row of a class is trained on.
+    Numbers are drawn by tenths of their order, and targets of several outputs without strata. The only row of a class
+    is trained on.
     """
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
-    rows, groups = len(dataset.targets), _strata(dataset)
+    rows, groups = dataset.rows, _strata(dataset)
     counts = np.bincount(groups)
     _check_fraction(dataset, fraction)
     single = np.isin(groups, np.flatnonzero(counts == 1))
@@ -91,22 +93,29 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
         got = f"{rows - validation_rows} to train and {validation_rows} to validate"
         raise BadInput("split.fraction", f"must leave a row for each of {kinds} classes on both sides, got {got}.")
     train, validation = train_test_split(drawn, test_size=fraction, random_state=seed, stratify=groups[drawn])
-    return _checked(Split.of(dataset, np.concatenate([train, alone]), validation), "stratified")
+    split = _checked(Split.of(dataset, np.concatenate([train, alone]), validation), "stratified")
+    notes = ("rows are drawn at random, since several outputs have no classes to keep the shares of",)
+    return replace(split, notes=notes) if dataset.heads else split
 
 
 def _strata(dataset: Dataset) -> NDArray[np.int32]:
-    """Return what a stratified draw keeps the shares of: classes, sets of labels, or tenths of numbers in order."""
+    """Return what a stratified draw keeps the shares of: classes, sets of labels, or tenths of numbers in order.
+
+    Of several outputs of a model nobody knows what they hold; there is one stratum.
+    """
+    if dataset.heads:
+        return np.zeros(dataset.rows, np.int32)
     if dataset.classes:
-        return dataset.targets.astype(np.int32)
+        return np.asarray(dataset.targets, np.int32)
     if dataset.task.name == "labels":
         return label_sets(dataset.targets, MOST_TENTHS)
-    count = max(1, min(MOST_TENTHS, len(dataset.targets) // 10))
+    count = max(1, min(MOST_TENTHS, dataset.rows // 10))
     ranks = pd.Series(one_number(dataset.targets)).rank(method="first").to_numpy() - 1
     return np.asarray(ranks * count // len(ranks), np.int32)
 
 
 def _check_fraction(dataset: Dataset, fraction: float) -> None:
-    rows = len(dataset.targets)
+    rows = dataset.rows
     if not 0 < math.ceil(rows * fraction) < rows:
         raise BadInput("split.fraction", f"must leave rows to train and to validate, got {fraction} of {rows} rows.")
 
@@ -345,7 +354,7 @@ def resplit(split: Split, kind: SplitKind, fraction: float, seeds: Sequence[int]
 
 
 def _drawn_groups(split: Split, fraction: float, seeds: Sequence[int]) -> Resplits:
-    dataset, rows = split.dataset, len(split.dataset.targets)
+    dataset, rows = split.dataset, split.dataset.rows
     groups = Groups.of(dataset)
     own = np.zeros(len(groups.lonely), np.bool_)
     own[groups.codes[split.validation_index]] = True
@@ -410,7 +419,7 @@ def _windows(dataset: Dataset, most: int, metric: MetricName) -> Resplits:
     splits, lost = dict[int, Split](), 0
     for first in reversed(tried.get(test_rows, [])):
         window = order[first - train_rows : first], order[first : first + test_rows]
-        targets = dataset.targets[window[1]]
+        targets = rows_at(dataset.targets, window[1])
         unseen = bool(dataset.classes) and len(np.unique(dataset.targets[window[0]])) < len(dataset.classes)
         if unseen or not has_value(metric, targets):
             lost += 1
@@ -431,5 +440,7 @@ def _windows(dataset: Dataset, most: int, metric: MetricName) -> Resplits:
 
 def has_value(metric: MetricName, targets: Targets) -> bool:
     """Say whether a metric has a value for these targets: some compare different ones."""
+    if metric not in ("auc", "average_precision", "r2"):
+        return True
     differ = (targets != targets[0]).reshape(len(targets), -1).any(axis=0)
-    return metric not in ("auc", "average_precision", "r2") or bool(differ.all() if metric == "r2" else differ.any())
+    return bool(differ.all() if metric == "r2" else differ.any())

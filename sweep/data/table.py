@@ -32,12 +32,13 @@ from sweep.data.doubts import beside_notes, column_notes, find_doubts, related_r
 from sweep.data.form import Form
 from sweep.data.preparation import ROWS_AT_ONCE, Layout, Preparation, Scale, told_scaling
 from sweep.data.reading import NOTHING_STATED, Table, read_table
-from sweep.data.rows import Inputs, RowShape, flat_rows, mapped, named, rows_at, shapes_of
+from sweep.data.rows import Inputs, RowShape, flat_rows, mapped, named, row_count, rows_at, shapes_of
 from sweep.data.targets import read_shaped_label, scaling_of, shares_scale, told_targets
 from sweep.errors import BadInput
 from sweep.task import MetricName, Task, TaskName
 
-Targets: TypeAlias = NDArray[Any]  # class indices as int32, or numbers
+# Class indices as int32, or numbers; of several outputs of a model arrays by name or in order, as `Inputs`.
+Targets: TypeAlias = Any
 LARGEST = 1e150  # whose square is finite in double precision
 
 
@@ -49,7 +50,8 @@ class DataKeys(Form):
         drop: columns to leave out.
         roles: what columns are, where it is found wrongly.
         labels: labels to be read as other labels.
-        task: `classes`, `labels` (several of 0 or 1 a row) or `numbers`, what the label holds.
+        task: `classes`, `labels` (several of 0 or 1 a row) or `numbers`, what the label holds; `heads` for the targets
+            of several outputs of a model.
         scale: how numbers are scaled, by what the training rows show; `standard` for a table, `none` for arrays, all
             of whose values are scaled alike.
         missing: `median` fills a missing number and tells the network so, `drop` leaves the row out.
@@ -102,7 +104,8 @@ class Dataset:
         values: numbers, and places of words, `[rows, columns]`; or, if the layout has no column, arrays `[rows, ...]`
             of numbers, or of int32 where rows are sequences of integers; several inputs by name or in order.
         targets: class indices, or numbers if there are no classes; `[rows]`. Of several a row, labels of 0 and 1 as
-            int32, or numbers, `[rows, labels]`.
+            int32, or numbers, `[rows, labels]`. Of several outputs of a model, `[rows, ...]` of each as it was given,
+            by name or in order.
         classes: the label of each class index, sorted as text.
         layout: what the columns of `values` become.
         sha256: hexadecimal digest of the file's bytes.
@@ -143,9 +146,21 @@ class Dataset:
     @property
     def task(self) -> Task:
         """What a network is trained for."""
+        if self.heads:
+            return Task.of(0, heads=True)
         several = self.targets.ndim > 1
         outputs = self.targets.shape[1] if several else 1
         return Task.of(len(self.classes), outputs, labels=several and self.targets.dtype.kind == "i")
+
+    @property
+    def heads(self) -> RowShape:
+        """The shape of one row of the targets of each output of a model; empty where there is one output."""
+        return () if isinstance(self.targets, np.ndarray) else shapes_of(self.targets)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return row_count(self.targets)
 
     @property
     def features(self) -> int:
@@ -162,8 +177,12 @@ class Dataset:
         """Return the rows as a stack of dense layers takes them: numbers `[rows, features]`.
 
         Raises:
-            BadInput: for several inputs.
+            BadInput: for several inputs or outputs.
         """
+        if self.heads:
+            listed_names = ", ".join(named(self.targets))
+            reason = f"must be stated, since a stack of dense layers has one output, got the outputs {listed_names}."
+            raise BadInput("model.build", reason)
         if not isinstance(self.values, np.ndarray):
             listed_names = ", ".join(named(self.values))
             reason = f"must be stated, since a stack of dense layers has one input, got the inputs {listed_names}."
@@ -180,8 +199,9 @@ class Dataset:
         """Hexadecimal digest of what is trained on: one file may be read in several ways."""
         described = mapped(lambda array: (array.shape, array.dtype), self.values)
         whole = described if isinstance(self.values, np.ndarray) else (described,)
-        found = hashlib.sha256(repr((*whole, self.classes, self.layout)).encode())
-        for array in (*named(self.values).values(), self.targets):
+        heads = (mapped(lambda array: (array.shape, array.dtype), self.targets),) if self.heads else ()
+        found = hashlib.sha256(repr((*whole, self.classes, self.layout, *heads)).encode())
+        for array in (*named(self.values).values(), *named(self.targets).values()):
             found.update(np.ascontiguousarray(array).data)
         if self.weights is not None:
             found.update(self.weights.data)
@@ -252,12 +272,12 @@ class Split:
 
     @cached_property
     def target_unit(self) -> tuple[float, float]:
-        """Mean and standard deviation of the numbers to train on, the scale of targets; 0 and 1 for classes, labels.
+        """Mean and standard deviation of the numbers to train on, the scale of targets; 0 and 1 for others.
 
         Several numbers of one scale have their shared one, and others 0 and 1: their errors are in their own standard
         deviations.
         """
-        if self.dataset.task.counts_rows:
+        if self.dataset.task.name != "numbers":
             return 0.0, 1.0
         if self.dataset.targets.ndim > 1:
             return 0.0, float(self.target_scaling[1][0]) if shares_scale(self.dataset.targets) else 1.0
@@ -280,7 +300,9 @@ class Split:
         return len(self.validation_index)
 
     def _scaled(self, index: NDArray[np.int32]) -> Targets:
-        targets = self.dataset.targets[index]
+        targets = rows_at(self.dataset.targets, index)
+        if self.dataset.heads:
+            return targets
         if self.dataset.task.counts_rows:
             return targets.astype(np.int32)
         shift, scale = self.target_scaling if targets.ndim > 1 else self.target_unit
@@ -357,7 +379,7 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated
     notes, train_rows = [*table.notes, *target.notes, *told_scaling(inputs, scale)], table.train_rows
     found = target.values.to_numpy(np.float64)
     kept = labelled = ~np.isnan(found.reshape(len(found), -1)).any(axis=1)  # several labels are never missing
-    notes += told_targets(target, found)
+    notes += told_targets(target, found if table.heads is None else table.heads)
     if not labelled.all():
         notes.append(f"{told_rows(int((~labelled).sum()))} without a label left out")
     if by is not None:
@@ -366,7 +388,10 @@ def _of_shaped_rows(table: Table, inputs: Inputs, keys: DataKeys, stated: Stated
     if not kept.all():
         inputs = rows_at(inputs, kept)
         train_rows = None if train_rows is None else int(kept[:train_rows].sum())
-    targets = found[kept].astype(np.float64 if target.task == "numbers" else np.int32)
+    if table.heads is None:
+        targets = found[kept].astype(np.float64 if target.task == "numbers" else np.int32)
+    else:
+        targets = rows_at(table.heads, kept)
     notes += beside_notes(table, weight, place)
     settled: dict[str, Any] = {"header": True, "label": -1, "task": target.task, "scale": scale, "kind": "array"}
     settled["weight"] = _key_of_weight(table, keys)

@@ -13,6 +13,7 @@ from sweep.data.arrays import ONE_HOT, is_one_hot
 from sweep.data.columns import Stated
 from sweep.data.label import AS_STATED, Target, read_label
 from sweep.data.reading import Table
+from sweep.data.rows import Inputs, named, told_shapes
 from sweep.errors import BadInput
 from sweep.task import TaskName
 
@@ -28,6 +29,10 @@ def read_shaped_label(table: Table, stated: Stated) -> Target:
             )
     if stated.label not in (None, -1, "y"):
         raise BadInput("data.label", f"must be left out for arrays, whose label is an array, got {stated.label!r}.")
+    if table.heads is not None:
+        return _of_heads(table, stated)
+    if stated.task == "heads":
+        raise BadInput("data.task", "must be classes, labels or numbers, since there is one output, got heads.")
     others = [place for place in (table.weight, table.by) if place is not None]
     labels = table.columns.drop(columns=others).to_numpy()
     if labels.shape[1] == 1:
@@ -38,6 +43,16 @@ def read_shaped_label(table: Table, stated: Stated) -> Target:
         return read_several(labels, stated.task)
     places = replace(table, columns=pd.DataFrame({0: labels.argmax(axis=1)}))
     return read_label(places, 0, stated.task, stated.labels)._replace(notes=(ONE_HOT,))
+
+
+def _of_heads(table: Table, stated: Stated) -> Target:
+    """Return what stands for the targets of several outputs, of which the model alone knows what they hold."""
+    if stated.task not in (None, "heads"):
+        raise BadInput("data.task", f"must be heads, since there are several outputs, got {stated.task}.")
+    if stated.labels:
+        raise BadInput("data.labels", "must be left out, since there are several outputs.")
+    why = AS_STATED if stated.task else f"there are {len(named(table.heads))} outputs"
+    return Target("heads", why, table.columns[[0]], (), "plain")
 
 
 def read_several(labels: NDArray[Any], task: TaskName | None) -> Target:
@@ -84,9 +99,11 @@ def shares_scale(targets: NDArray[Any]) -> bool:
     return bool(deviations.max() <= ONE_SCALE * deviations.min())
 
 
-def told_targets(target: Target, values: NDArray[Any]) -> list[str]:
+def told_targets(target: Target, values: Inputs) -> list[str]:
     """Return in words how targets are predicted, which is plain of classes, and what the errors of numbers are in."""
     why = target.why if target.why == AS_STATED else f"since {target.why}"
+    if target.task == "heads":
+        return [f"outputs {told_shapes(values)} are given to the model's own losses as they are, and its loss ranks"]
     if target.task == "labels":
         ranks = "log-loss ranks unless another metric is stated"
         return [f"each label is predicted by itself, {why}; {ranks}"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 
 from sweep.data.rows import RowShape, mapped, told_shape, zero_rows
 from sweep.data.table import Split
-from sweep.engines.compiled import FIELD, said
+from sweep.engines.compiled import FIELD, fits, said
 from sweep.engines.spec import Architecture, Backend, initial_weights
 from sweep.errors import BadInput, OtherBackend, WrittenForAnother
 from sweep.user_code import Ended, call, find_function, limited
@@ -24,8 +25,9 @@ def build_model(architecture: Architecture, run_seed: int, *, logits: bool = Fal
     """Build the network, with the weights that a run seed starts from; `logits` leaves out a dense stack's activation.
 
     A function is called under Keras' own seed, so that its weights are what the model's initializers draw. It gets
-    what its parameters ask for by name: `features`, `classes` (0 for numbers), `input_shape`, `outputs`, `task`. A
-    dense stack of the study file starts from NumPy's draw.
+    what its parameters ask for by name: `features`, `classes` (0 for numbers), `input_shape`, `outputs`, `task`. Of
+    several outputs, `outputs` has the shape of a row of each one's targets. A dense stack of the study file starts from
+    NumPy's draw.
 
     Raises:
         BadInput: if the function cannot be imported or called, or returns no fitting Keras model.
@@ -99,7 +101,7 @@ def asked_arguments(function: Callable[..., Any], architecture: Architecture) ->
         "features": architecture.features,
         "classes": architecture.classes,
         "input_shape": architecture.input_shape,
-        "outputs": architecture.task.outputs,
+        "outputs": architecture.heads or architecture.task.outputs,
         "task": architecture.task.name,
     }
     try:
@@ -121,11 +123,14 @@ def asked_arguments(function: Callable[..., Any], architecture: Architecture) ->
 
 def _check_shapes(model: keras.Model, architecture: Architecture) -> None:
     _check_inputs(model, architecture.input_shape)
+    if architecture.heads:
+        find_heads(model, architecture)
+        return
     given = output_shape(model, architecture)
     several = model.outputs if getattr(model, "outputs", None) else ()
     if len(several) > 1:
-        reason = f"the model must have one output, since several have no score to be judged by; got {len(several)}."
-        raise BadInput(FIELD, reason)
+        cure = "give the targets of each, by name or in order"
+        raise BadInput(FIELD, f"the model must have one output, as the data have; got {len(several)}; {cure}.")
     widths = {architecture.task.outputs} | ({2} if architecture.classes == 2 else set())
     if not isinstance(given, tuple) or given[:-1] != (None,) or given[-1] not in widths:
         expected = " or ".join(str((None, width)) for width in sorted(widths))
@@ -158,7 +163,7 @@ def _check_inputs(model: keras.Model, shape: RowShape) -> None:
             for place, (each, row) in enumerate(zip(taken, in_order, strict=True), start=1)
         ]
     for name, has, row in pairs:
-        if not _fits(has, row) and not (row[-1] == 1 and _fits(has, row[:-1])):
+        if not fits(has, row) and not (row[-1] == 1 and fits(has, row[:-1])):
             shown = f"the model's {name}" + (" must have the shape" if name != "input" else " shape must be")
             raise BadInput(FIELD, f"{shown} {row}, got {has}.")
 
@@ -188,10 +193,46 @@ def output_shape(model: keras.Model, architecture: Architecture) -> Any:
         return (None, *outputs.shape[1:]) if hasattr(outputs, "shape") else type(outputs).__name__
 
 
-def _fits(taken: Sequence[int | None], given: Sequence[int | None]) -> bool:
-    return len(taken) == len(given) and all(
-        None in pair or len({*pair}) == 1 for pair in zip(taken, given, strict=True)
-    )
+@dataclass(frozen=True)
+class Heads:
+    """Several outputs of a model.
+
+    Attributes:
+        shapes: of a row of each, with None for what may vary, by name, or by `1`, `2` and so on if there are no names.
+        by_name: whether the model gives them by name.
+        order: their names, where the data have names and the model gives them in order.
+    """
+
+    shapes: dict[str, tuple[int | None, ...]]
+    by_name: bool
+    order: tuple[str, ...] = ()
+
+
+def find_heads(model: keras.Model, architecture: Architecture) -> Heads:
+    """Return a model's outputs, which must be those that the data have targets of; one that is subclassed is asked.
+
+    Raises:
+        BadInput: if they are others.
+    """
+    found, wanted = getattr(model, "_outputs_struct", None), architecture.heads
+    found = model(zero_rows(architecture.input_shape), training=False) if found is None else found
+    by_name = isinstance(found, dict)
+    flat = list(found.values()) if by_name else list(found) if isinstance(found, list | tuple) else [found]
+    if not all(hasattr(each, "shape") for each in flat):
+        raise BadInput(FIELD, "the model must give its outputs as a dict or a list of arrays, got others within.")
+    names = list(found) if by_name else list(getattr(model, "output_names", None) or ())
+    if isinstance(wanted, dict) and {*names} != {*wanted}:
+        has, of_data = (", ".join(f"`{name}`" for name in sorted(each)) for each in (names, wanted))
+        got = has if names else f"{len(flat)} without names"
+        raise BadInput(FIELD, f"the model's outputs must be called {of_data}, as the data's are; got {got}.")
+    if by_name and not isinstance(wanted, dict):
+        raise BadInput(FIELD, f"the model gives outputs by name, {', '.join(found)}; give the targets by name, too.")
+    if len(flat) != len(wanted):
+        raise BadInput(FIELD, f"the model must have {len(wanted)} outputs, as the data have, got {len(flat)}.")
+    if len({*names}) != len(flat):
+        names = [str(place) for place in range(1, len(flat) + 1)]
+    shapes = {name: tuple(each.shape[1:]) for name, each in zip(names, flat, strict=True)}
+    return Heads(shapes, by_name, tuple(names) if isinstance(wanted, dict) and not by_name else ())
 
 
 def line_of(error: BaseException, function: Callable[..., Any]) -> str:

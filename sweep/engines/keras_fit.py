@@ -25,7 +25,10 @@ PREDICTED_ROWS = 1024  # at once
 
 
 class Trained(NamedTuple):
-    """One member: its curves by epoch, what it predicts on the validation rows, `[rows, outputs]`, and its model."""
+    """One member: its curves by epoch, what it predicts on the validation rows, `[rows, outputs]`, and its model.
+
+    Of a model of several outputs nothing is predicted.
+    """
 
     curves: dict[str, list[float]]
     outputs: Float32
@@ -101,6 +104,11 @@ def train_member(spec: TrainingSpec, candidate: Candidate, run_seed: int, study:
     found["gain"] = list(np.divide(first, base, out=np.ones_like(first), where=base > 0))
     found = {name: [*curve, *curve[-1:] * (spec.epochs - len(curve))] for name, curve in found.items()}
     found["val_loss"][-1] = history["val_loss"][kept]  # of the weights that it ends with
+    if getattr(model.optimizer, "use_ema", False):  # it ends with averaged weights
+        tested = model.evaluate(*held, batch_size=spec.batch_size, verbose=0, return_dict=True)
+        found["val_loss"][-1] = tested["loss"]
+    if spec.architecture.heads:  # which no other metric scores
+        return Trained(found, np.zeros((split.validation_rows, 0), np.float32), model)
     outputs = model.predict(held[0], batch_size=PREDICTED_ROWS, verbose=0)
     return Trained(found, class_shares(np.asarray(outputs), study.outputs), model)
 
@@ -160,6 +168,8 @@ class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
 
     def _scored(self, curve: str) -> float:
         """Return the score of the weights as they are."""
+        if self._spec.architecture.heads:
+            return 0.0
         split = self._spec.split
         held = split.validation_inputs, split.validation_targets
         inputs, targets = (split.train_inputs, split.train_targets) if curve == "score" else held
@@ -175,6 +185,7 @@ class EpochScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
             if curve not in self._logged:
                 self.curves[curve][-1] = self._scored(curve)
             mean = self.curves[curve][-1] / rows
-            if logs is not None:
+            if logs is not None and not self._spec.architecture.heads:
                 logs[f"{prefix}{task.shown}"] = mean if task.counts_rows else math.sqrt(mean)
+            if logs is not None:
                 logs.pop(f"{prefix}{SCORE}", None)

@@ -17,9 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.candidate import Candidate, Optimizer, RMSprop, Sgd, layer_factors
-from sweep.data.rows import Inputs, rows_at
-from sweep.engines.building import asked_arguments, build_model, check_indices, line_of, output_shape, written_for
-from sweep.engines.compiled import FIELD, ROOM, is_one_hot, known_loss, said, settled_optimizer
+from sweep.data.rows import Inputs, named, row_count, rows_at
+from sweep.data.table import Targets
+from sweep.engines.building import (
+    asked_arguments,
+    build_model,
+    check_indices,
+    find_heads,
+    line_of,
+    output_shape,
+    written_for,
+)
+from sweep.engines.compiled import (
+    FIELD,
+    ROOM,
+    check_head,
+    goes_by_batch,
+    head_losses,
+    is_one_hot,
+    known_loss,
+    said,
+    settled_optimizer,
+)
 from sweep.engines.spec import Float32, ModelForm, Outputs, TrainingSpec, batch_orders
 from sweep.errors import BadInput, OtherBackend
 from sweep.task import Task
@@ -43,6 +62,8 @@ class StudyModel:
         momentum: what the optimizer calls the momentum, None if it has none.
         width: how many outputs there are.
         own: whether its loss and optimizer are its own.
+        by_batch: whether its loss may depend on which rows are in a batch, so that validation has batches as in `fit`.
+        order: the names of several outputs that the model gives in order and the data by name.
     """
 
     model: Any
@@ -52,9 +73,13 @@ class StudyModel:
     momentum: str | None
     width: int
     own: bool = False
+    by_batch: bool = False
+    order: tuple[str, ...] = ()
 
-    def targets(self, targets: NDArray[Any], classes: int) -> NDArray[Any]:
-        """Return targets, `[rows]` or several a row, as the model's loss takes them."""
+    def targets(self, targets: Targets, classes: int) -> Any:
+        """Return targets, `[rows]` or several a row or of several outputs, as the model's loss takes them."""
+        if self.outputs == "heads":
+            return tuple(targets[name] for name in self.order) or targets
         if self.one_hot:
             return np.asarray(np.eye(classes, dtype=np.float32)[targets])
         if targets.ndim > 1:
@@ -106,7 +131,9 @@ class StudyModel:
         self.model.compute_metrics = with_score
 
     def score(self, targets: Any, outputs: Any) -> Any:
-        """Return how many rows are classified right, or their squared errors."""
+        """Return how many rows are classified right, or their squared errors; nothing of several outputs."""
+        if self.outputs == "heads":
+            return keras.ops.zeros(())
         if self.outputs == "numbers":
             errors = keras.ops.square(keras.ops.reshape(targets, (-1,)) - keras.ops.reshape(outputs, (-1,)))
             return keras.ops.sum(errors) / self.width
@@ -135,16 +162,25 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     model = build_model(architecture, run_seed, logits=candidate is None)
     if architecture.build is not None:
         check_indices(model, spec.split)
-    width = output_shape(model, architecture)[-1]
+    width = 1 if architecture.heads else output_shape(model, architecture)[-1]
     own = architecture.build is not None and bool(getattr(model, "compiled", False))
-    if own:
+    loss: Any
+    by_batch = False
+    order: tuple[str, ...] = ()
+    if own and architecture.heads:
+        loss, order = _losses_of_heads(model, spec)
+    elif own:
         loss = known_loss(model, task, width)
+    if own:
+        by_batch = goes_by_batch(model, loss.values() if architecture.heads else [loss])
         model.optimizer = settled_optimizer(model.optimizer, spec)
         model.steps_per_execution = 1  # a rate belongs to a step
         if hasattr(model, "_compile_config"):  # what `save` writes of an optimizer beside its variables
             model._compile_config.config["optimizer"] = model.optimizer
         factors: tuple[tuple[Any, float], ...] = ((model.optimizer, 1.0),)
-        outputs = _outputs_of(model, loss, spec)
+        outputs = "heads" if architecture.heads else _outputs_of(model, loss, spec)
+    elif architecture.heads:
+        raise BadInput(FIELD, "the model must come compiled, with losses, since several outputs have none by default.")
     else:
         momentum, nesterov, metrics = ROOM, False, []
         if candidate is not None:
@@ -158,9 +194,21 @@ def compile_model(spec: TrainingSpec, run_seed: int, candidate: Candidate | None
     model.optimizer.build(model.trainable_variables)
     name = next((name for name in MOMENTA if hasattr(factors[0][0], name)), None)
     one_hot = task.name == "classes" and is_one_hot(loss, width)
-    study = StudyModel(model, outputs, one_hot, factors, name, width, own)
+    study = StudyModel(model, outputs, one_hot, factors, name, width, own, by_batch, order)
     study.log_score()
     return study
+
+
+def _losses_of_heads(model: keras.Model, spec: TrainingSpec) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the loss of each of several outputs, which must fit its targets, and `StudyModel.order`."""
+    heads, targets = find_heads(model, spec.architecture), spec.split.dataset.targets
+    losses = head_losses(model, tuple(heads.shapes), by_name=heads.by_name)
+    in_order = iter(named(targets).values())
+    for name, shape in heads.shapes.items():
+        of_head = targets[name] if isinstance(targets, dict) else next(in_order)
+        if name in losses:
+            check_head(name, losses[name], shape, of_head)
+    return losses, heads.order
 
 
 def check_training(spec: TrainingSpec) -> StudyModel:
@@ -171,7 +219,7 @@ def check_training(spec: TrainingSpec) -> StudyModel:
     """
     name, study = spec.architecture.build, compile_model(spec, run_seed=0)
     inputs, targets, *weights = next(batches(spec.begun(1), study, 0))
-    size = len(targets)
+    size = row_count(targets)
     try:  # by `fit`: `train_on_batch` gives a step of the user's own three values for the pair that it takes apart
         weighed = weights[0] if weights else None
         fitted = study.model.fit(inputs, targets, size, sample_weight=weighed, shuffle=False, verbose=0).history
@@ -292,7 +340,7 @@ def initial_state(study: StudyModel) -> tuple[list[Float32], list[NDArray[Any]],
     return trained, others, kept
 
 
-def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[Inputs, NDArray[Any], Float32 | None]:
+def training_rows(spec: TrainingSpec, study: StudyModel) -> tuple[Inputs, Any, Float32 | None]:
     """Return inputs and targets to train on, and the weight of each row, None if all are 1."""
     targets = study.targets(spec.split.train_targets, spec.architecture.classes)
     return spec.split.train_inputs, targets, spec.row_weights

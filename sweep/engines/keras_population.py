@@ -131,6 +131,9 @@ class KerasPopulation:
             members = best._replace(optimizer=members.optimizer)
             places = np.where(stopping.begun, stopping.epoch, job.spec.epochs - 1)[None]
             curves["val_loss"][-1] = np.take_along_axis(curves["val_loss"], places, axis=0)[0]
+        if getattr(self.study.model.optimizer, "use_ema", False) and epochs is None:  # it ends with averaged weights
+            with as_matrix_products():
+                curves["val_loss"][-1] = jax.jit(self._program.validated)(members, held)
         shown = {name: curve.transpose(2, 1, 0) for name, curve in curves.items()}
         return self._curves(job, shown, members, held, began), members
 

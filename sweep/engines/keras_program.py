@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.rows import row_count
 from sweep.engines.keras_models import SCORE, Followed, StudyModel
 from sweep.engines.spec import TrainingSpec
 from sweep.engines.steering import MONITORS, State, Table, Watching
@@ -123,12 +124,12 @@ class KerasProgram:
         self.axes = Members(0, others, 0)  # type: ignore[arg-type]
         self._closed_loop = {name: closed_loop_class(name) for name in spec.closed_loop}
         self._metrics = self._built_metrics(some)
-        self._counts_batches = self._finds_batchwise(state, some)
+        self._counts_batches = study.by_batch or self._finds_batchwise(state, some)
 
     def epochs(self, progress: Progress, first: Any, end: Any, course: Course, training: Rows, held: Rows) -> Progress:
         """Train through the epochs from `first` to before `end`."""
         table, watching, orders, begun = course
-        rows, held_rows = orders.shape[2], held.targets.shape[0]
+        rows, held_rows = orders.shape[2], row_count(held.targets)
         shape = (orders.shape[1], table.rates.shape[-1])
 
         def epoch(number: Any, progress: Progress) -> Progress:
@@ -266,7 +267,7 @@ class KerasProgram:
 
     def _validate(self, members: Members, held: Rows) -> tuple[Members, Any, Any]:
         """Return all members with what validation leaves behind, their losses as Keras reports them, and right rows."""
-        rows = held.targets.shape[0]
+        rows = row_count(held.targets)
         size = min(self._spec.batch_size if self._counts_batches else VALIDATED_ROWS, rows)
         seeds, candidates = members.optimizer[0].shape[:2]
         test = jax.vmap(jax.vmap(self._test, (self.axes, 0, None), (self.axes.others, 0, 0)), (0, 0, None))
@@ -289,13 +290,17 @@ class KerasProgram:
         others, _, right, loss = carried
         return members._replace(others=others), loss, right
 
+    def validated(self, members: Members, held: Rows) -> Any:
+        """Return the validation loss of all members, `[seeds, candidates]`."""
+        return self._validate(members, held)[1]
+
     def _test(self, members: Members, metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any], Any]:
         logs, (_, others, metrics) = self._model.test_step((members.trained, members.others, metrics), batch)
         return list(others), list(metrics), self._scored(logs, members, batch)
 
     def _built_metrics(self, some: Rows) -> list[NDArray[Any]]:
         """Let the model's metrics make their variables, and return the values that these begin with."""
-        size = len(some.targets)
+        size = row_count(some.targets)
         self._model.evaluate(some.inputs, some.targets, size, sample_weight=some.weights, verbose=0)
         self._model.reset_metrics()
         return [np.asarray(variable) for variable in self._model.metrics_variables]

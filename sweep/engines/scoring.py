@@ -58,7 +58,7 @@ def final_scores(
 
 
 def curves_of(
-    job: Job, shown: Mapping[str, Float32], predicted: Callable[[int], Float32], validation: NDArray[Any], began: float
+    job: Job, shown: Mapping[str, Float32], predicted: Callable[[int], Float32], validation: Any, began: float
 ) -> Curves:
     """Return the curves of the runs that were asked for, with how each ended.
 
@@ -67,16 +67,18 @@ def curves_of(
         shown: what each epoch showed, `[candidates, seeds, epochs]`: `loss`, `val_loss`, `gain`, and the sums over
             rows `score` and `val_score`, of rows that were right or squared errors.
         predicted: what the members of a run seed, by its place, predict on the validation rows: `[candidates, rows,
-            outputs]`, a share for each class or label, or numbers.
+            outputs]`, a share for each class or label, or numbers. Several outputs are judged by the loss alone.
         validation: the validation rows' targets, as `predicted` has them.
         began: when the job did, by `time.perf_counter`.
     """
     architecture, scale = job.spec.architecture, job.spec.split.target_unit[1]
     diverged = np.asarray(~(np.isfinite(shown["loss"]) & np.isfinite(shown["val_loss"])).all(axis=-1))
     found = {metric.name: np.empty(diverged.shape) for metric in architecture.task.metrics}
+    if architecture.build is not None:
+        found["loss"] = np.where(diverged, np.nan, shown["val_loss"][..., -1].astype(np.float64))
     class_correct = np.zeros((*diverged.shape, architecture.classes), np.int32)
     correct, last = (_right_rows(shown[name], job.spec) for name in ("score", "val_score"))
-    for seed in range(diverged.shape[1]):
+    for seed in range(diverged.shape[1]) if not architecture.heads else ():
         outputs = predicted(seed)[: len(diverged)]
         with np.errstate(all="ignore"):  # of members that diverged
             for metric in architecture.task.metrics:

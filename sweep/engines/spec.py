@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 EngineName: TypeAlias = Literal["hidden layer", "population", "fit"]
 Backend: TypeAlias = Literal["tensorflow", "jax"]
 Device: TypeAlias = Literal["cpu", "gpu"]
-Outputs: TypeAlias = Literal["numbers", "probabilities", "logits", "label probabilities", "label logits"]
+Outputs: TypeAlias = Literal["numbers", "probabilities", "logits", "label probabilities", "label logits", "heads"]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -41,7 +41,7 @@ class Architecture:
     Without classes there are so many `outputs`: `labels` of 0 or 1, or numbers.
 
     `shape` is that of one row, without the axis of rows, where it is not `features` numbers; of several inputs it is
-    the shape of each, by name or in order.
+    the shape of each, by name or in order. `heads` are those of the targets of several outputs of a model.
     """
 
     features: int
@@ -52,6 +52,7 @@ class Architecture:
     shape: RowShape = ()
     outputs: int = 1
     labels: bool = False
+    heads: RowShape = ()
 
     @property
     def input_shape(self) -> RowShape:
@@ -61,7 +62,7 @@ class Architecture:
     @property
     def task(self) -> Task:
         """What the network is trained for."""
-        return Task.of(self.classes, self.outputs, labels=self.labels)
+        return Task.of(self.classes, self.outputs, labels=self.labels, heads=bool(self.heads))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -351,7 +352,7 @@ class Curves:
     """What each run of a job showed after each epoch, as Keras' `fit` reports it, and how it ended.
 
     The loss is the cross-entropy, or, for numbers, the squared error of the standardised target; these have no rows
-    that are right.
+    that are right. That of a compiled model is its own, as `evaluate` reports it.
 
     Attributes:
         loss: mean loss over the epoch's training batches, weighted by class, `[candidates, seeds, epochs]`.
@@ -362,7 +363,8 @@ class Curves:
         class_correct: validation rows of each class classified right after the last epoch,
             `[candidates, seeds, classes]`; their sum is the last of `validation_correct`.
         seconds: time spent on the job.
-        scores: how each run ended by each metric of the task, `[candidates, seeds]`; NaN where it diverged.
+        scores: how each run ended by each metric of the task, and by the loss of a model that a function builds,
+            `[candidates, seeds]`; NaN where it diverged.
     """
 
     loss: Float32

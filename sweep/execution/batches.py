@@ -57,7 +57,7 @@ class Outcome:
     rate: Numbers  # at the start of each epoch, `[epochs]`; mean over runs if the schedule is closed-loop
     loss: Numbers  # training loss by epoch, mean over runs that did not diverge, `[epochs]`
     # Training accuracy by epoch, mean over all runs, `[epochs]`; for numbers the root mean squared error in the
-    # target's unit, mean over the runs that did not diverge.
+    # target's unit, and for several outputs the loss, mean over the runs that did not diverge.
     accuracy: Numbers
     validation_loss: Numbers  # as `loss`, on the validation rows
     validation_accuracy: Numbers  # as `accuracy`, on the validation rows
@@ -208,7 +208,9 @@ def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...]
         shown, validation_shown = runs.correct, runs.validation_correct
         of, validation_of, counted = float(split.train_rows), float(split.validation_rows), slice(None)
     else:
-        shown, validation_shown = (np.sqrt(each.astype(np.float64)) for each in (loss, validation_loss))
+        shown, validation_shown = loss.astype(np.float64), validation_loss.astype(np.float64)
+        if not spec.architecture.heads:
+            shown, validation_shown = np.sqrt(shown), np.sqrt(validation_shown)
         of, validation_of, counted = 1 / split.target_unit[1], 1 / split.target_unit[1], slice(0)
     nothing = np.full((1, runs.loss.shape[1]), np.nan)  # where all runs diverged
     return Outcome(

@@ -65,7 +65,7 @@ class DatasetFile:
             offset = -(-end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
             self.file.seek(offset)
             weights = None if dataset.weights is None else self._write(dataset.weights)
-            stored = weights, self._write(dataset.targets), mapped(self._write, dataset.values)
+            stored = weights, mapped(self._write, dataset.targets), mapped(self._write, dataset.values)
             size = self.file.tell() - offset
             rest = pickle.dumps((*stored, dataset.classes, dataset.layout, dataset.sha256))
             self.file.write(rest)
@@ -100,7 +100,7 @@ def read_stored(descriptor: int, place: Place) -> Dataset:
 
     weights, targets, inputs, classes, layout, sha256 = pickle.loads(file[size:])
     own = None if weights is None else read(weights)
-    kept = read(targets)
+    kept = mapped(read, targets)
     return Dataset(mapped(read, inputs), kept, classes, layout, sha256, weights=own)
 
 

@@ -257,8 +257,15 @@ def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
         followed_momentum=class_text(FollowedMomentum),
         metric=chosen.metric,
         metric_title=unit.name,
-        form_of_score=".4f" if classes or chosen.metric == "r2" else form_of_number(10 * split.target_unit[1], 6),
+        form_of_score=_form_of_score(chosen.metric, split),
     )
+
+
+def _form_of_score(metric: MetricName, split: Split) -> str:
+    if metric == "loss":
+        return ".6g"
+    pure = split.dataset.classes or metric == "r2"
+    return ".4f" if pure else form_of_number(10 * split.target_unit[1], 6)
 
 
 def _call(build: str, form: ModelForm, classes: int) -> Call:

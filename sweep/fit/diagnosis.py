@@ -39,7 +39,8 @@ class Evidence:
     shares: Numbers
     predicted: Numbers
     classes: Sequence[str]
-    guessing: float = 1.0  # the loss without an input, where there are no classes: of standardised numbers, or labels
+    # The loss without an input, where there are no classes: of standardised numbers, or labels; infinite if unknown.
+    guessing: float = 1.0
     labels: bool = False
 
     def diagnosis(self) -> list[str]:

@@ -41,7 +41,7 @@ def takes_names(preparation: Preparation) -> bool:
 def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabilities") -> keras.Model:
     """Return `model` behind the study's preparation, and in front of the target's unit, where there are any.
 
-    A model whose outputs are logits gets an activation that makes probabilities of them.
+    A model whose outputs are logits gets an activation that makes probabilities of them; several outputs stay.
 
     Its input is an array `[rows, columns]` of the file's columns of numbers in their order, NaN where missing; a table
     with words has a dictionary instead, of one array `[rows, 1]` for each column by its name: numbers, or texts, empty
@@ -71,8 +71,9 @@ def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabili
         inputs = keras.Input((len(preparation.numbers),), name="rows")
         prepared = _numbers(inputs, preparation.numbers)
     is_graph = bool(getattr(model, "inputs", None))
-    taken = getattr(model, "_inputs_struct", None) or getattr(model, "inputs", None)  # by name, if it takes them so
-    network = keras.Model(taken, model.outputs[0]) if is_graph else model  # without its optimizer's state
+    network = model
+    if is_graph:  # without its optimizer's state
+        network = keras.Model(taken_inputs(model), model._outputs_struct if outputs == "heads" else model.outputs[0])
     output = network(prepared)
     if logits:
         kind = "sigmoid" if output.shape[-1] == 1 or outputs == "label logits" else "softmax"
@@ -84,6 +85,12 @@ def for_raw_rows(model: keras.Model, split: Split, outputs: Outputs = "probabili
     elif (shift, scale) != (0.0, 1.0):
         output = keras.layers.Rescaling(scale, offset=shift, name="target_unit")(output)
     return keras.Model(inputs, output)
+
+
+def taken_inputs(model: keras.Model) -> Any:
+    """Return the inputs of a model that is a graph: by name, if it takes them so."""
+    by_name = getattr(model, "_inputs_struct", None)
+    return model.inputs if by_name is None else by_name
 
 
 def told_inputs(split: Split) -> str:

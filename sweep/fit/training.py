@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from sweep.candidate import Candidate
 from sweep.curves import guessing_loss
-from sweep.data.rows import joined
+from sweep.data.rows import Inputs, joined
 from sweep.data.table import Split
 from sweep.engines.keras_fit import EpochScores, early_stopping, followers
 from sweep.engines.keras_models import batches, check_training, compile_model
@@ -28,7 +28,7 @@ from sweep.errors import BadInput
 from sweep.files import replace_file
 from sweep.fit.checkpoint import Checkpoint, Setting, Snapshot
 from sweep.fit.diagnosis import Evidence, still_epochs
-from sweep.fit.raw_rows import for_raw_rows
+from sweep.fit.raw_rows import for_raw_rows, taken_inputs
 from sweep.schedules import Numbers
 from sweep.task import Task
 
@@ -44,7 +44,7 @@ def shown_after_epochs(task: Task) -> tuple[str, ...]:
     ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate')
     """
     score = task.shown
-    return ("loss", score, "val_loss", f"val_{score}", "learning_rate")
+    return tuple(dict.fromkeys(("loss", score, "val_loss", f"val_{score}", "learning_rate")))
 
 
 class Training:
@@ -66,19 +66,28 @@ class Training:
         self, first_epoch: int, end_epoch: int, observers: Sequence[keras.callbacks.Callback] = ()
     ) -> dict[str, list[float]]:
         """Train from `first_epoch`, counted from 0, to before `end_epoch`; return what each epoch showed."""
-        split, spec = self.spec.split, self.spec
-        targets = self.study.targets(split.validation_targets, spec.architecture.classes)
+        spec = self.spec
         history: dict[str, list[float]] = self.model.fit(
             batches(spec, self.study, self._run_seed, first_epoch),
             steps_per_epoch=spec.timeline.steps_per_epoch,
             initial_epoch=first_epoch,
             epochs=end_epoch,
             shuffle=False,
-            validation_data=(split.validation_inputs, targets),
+            validation_data=self._held,
             callbacks=[EpochScores(spec, self.study), *early_stopping(spec), *self._follow, *observers],
             verbose=0,
         ).history
         return history
+
+    @property
+    def _held(self) -> tuple[Inputs, Any]:
+        split, classes = self.spec.split, self.spec.architecture.classes
+        return split.validation_inputs, self.study.targets(split.validation_targets, classes)
+
+    def loss(self) -> float:
+        """Return the loss on the validation rows, as Keras' `evaluate` does."""
+        size = self.spec.batch_size
+        return float(self.model.evaluate(*self._held, batch_size=size, verbose=0, return_dict=True)["loss"])
 
     def shown(self, logs: Mapping[str, float] | None) -> dict[str, float]:
         """Return what is shown of an epoch, by name, of what Keras says of it."""
@@ -195,6 +204,8 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         shares = targets.mean(axis=0) if split.dataset.task.name == "labels" else np.zeros(0)
         if not classes:  # no row is taken for a class
             taken, targets, validation_targets = np.split(np.zeros(0, np.int32), 3)
+        guesses = [guessing_loss(np.array([1 - share, share])) for share in shares]
+        known = math.inf if self._request.spec.architecture.heads else float(np.mean(guesses or [1.0]))
         moved = float(np.linalg.norm(_weights(model) - self._first_weights) / np.linalg.norm(self._first_weights))
         return Evidence(
             curves={name: np.array(values) for name, values in self.curves.items()},
@@ -205,7 +216,7 @@ class Observer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             shares=np.bincount(targets, minlength=len(classes)) / split.train_rows,
             predicted=np.bincount(taken[: split.train_rows], minlength=len(classes)) / split.train_rows,
             classes=classes,
-            guessing=float(np.mean([guessing_loss(np.array([1 - share, share])) for share in shares] or [1.0])),
+            guessing=known,
             labels=bool(len(shares)),
         )
 
@@ -277,7 +288,8 @@ def best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
 def look_at(model: keras.Model, split: Split, kind: Outputs) -> tuple[Int32, dict[str, float]]:
     """Return the class of two or more that each row is taken for, and the share of each relu layer's dead units.
 
-    Rows to train on come first; a dead unit is 0 on all of them. `kind` is what the model's outputs are.
+    Rows to train on come first; a dead unit is 0 on all of them. `kind` is what the model's outputs are; of several
+    outputs no row is taken for anything.
     """
     is_graph = isinstance(model, keras.Sequential) or getattr(model, "inputs", None)
     layers = [
@@ -285,11 +297,15 @@ def look_at(model: keras.Model, split: Split, kind: Outputs) -> tuple[Int32, dic
         for layer in (model.layers if is_graph else [])
         if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", None) is keras.activations.relu
     ]
-    taken = getattr(model, "_inputs_struct", None) or getattr(model, "inputs", None)  # by name, if it takes them so
-    probe = keras.Model(taken, [model.outputs[0], *[layer.output for layer in layers]]) if layers else model
+    if kind == "heads" and not layers:
+        return np.zeros(0, np.int32), {}
+    probe = (
+        keras.Model(taken_inputs(model), [model.outputs[0], *[layer.output for layer in layers]]) if layers else model
+    )
     inputs = joined(split.train_inputs, split.validation_inputs)
     found = probe.predict(inputs, batch_size=PREDICTED_ROWS, verbose=0)
     outputs, *fired = found if layers else [found]
+    outputs = np.zeros((0, 1)) if kind == "heads" else outputs
     taken = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > (0.0 if kind == "logits" else 0.5)
     return taken.astype(np.int32), {
         layer.name: float((values[: split.train_rows].reshape(-1, values.shape[-1]).max(axis=0) == 0).mean())

@@ -206,7 +206,7 @@ class StudyService:
                         header=bool(dataset.keys.header),
                         label=-1 if dataset.keys.label is None else dataset.keys.label,
                         reading=dataset.keys,
-                        rows=len(dataset.targets),
+                        rows=dataset.rows,
                         features=dataset.features,
                         classes=dataset.classes,
                         notes=dataset.notes,

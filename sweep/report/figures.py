@@ -189,17 +189,22 @@ def _seeds_answer(found: StudyResult) -> str:
 
 
 def learning_plot(found: StudyResult) -> Plot:
-    """Show validation accuracy by epoch, of numbers their error, with what eight runs in ten keep to."""
+    """Show validation accuracy by epoch, of numbers their error, with what eight runs in ten keep to; or the loss."""
     shown = [found.record.winner, found.record.constant, found.record.reruns[0]]
     unit, figure = found.verdict.unit, theme.new_figure(400)
-    classes = not unit.metric.of_numbers
+    classes, of_loss = not unit.metric.of_numbers, unit.metric.name == "loss"
     factor, what = (unit.rows, f"right rows of {unit.rows}") if classes else (1, "root mean squared error")
+    what = "validation loss" if of_loss else what
     epochs = list(range(1, len(shown[0].curves.rate) + 1))
 
     def drawn(curve: Sequence[float]) -> list[float]:
         return [round(factor * share, 3) if classes else float(f"{share:.5g}") for share in curve]
 
-    for entry, series in zip(shown, SERIES, strict=False):
+    curves = [entry.curves.accuracy for entry in shown]
+    if of_loss:
+        losses = [[loss for loss in entry.curves.loss if loss is not None] for entry in shown]
+        curves = [tuple(loss) if len(loss) == len(epochs) else () for loss in losses]
+    for entry, series in zip(() if of_loss else shown, SERIES, strict=False):
         low, high = drawn(entry.curves.low), drawn(entry.curves.high)
         figure.add_scatter(
             x=epochs + epochs[::-1],
@@ -211,7 +216,7 @@ def learning_plot(found: StudyResult) -> Plot:
             hoverinfo="skip",
             showlegend=False,
         )
-    lines = [(epochs, drawn(entry.curves.accuracy)) for entry in shown]
+    lines = [(epochs, drawn(curve)) for curve in curves]
     for place, (entry, (x, y)) in enumerate(zip(shown, lines, strict=True)):
         theme.add_line(figure, place, f"{entry.role}: {theme.plain(entry.contender.label)}", x=x, y=y)
     theme.add_letters(figure, [line for line in lines if line[1]])
@@ -220,15 +225,17 @@ def learning_plot(found: StudyResult) -> Plot:
     if classes:
         floor = unit.rows * min(min(entry.curves.low[late:], default=0.0) for entry in shown)
         figure.update_yaxes(title_text=what, range=[math.floor(floor) - 1, unit.rows])
+    elif of_loss:
+        figure.update_yaxes(title_text=what)
     else:
         figure.update_yaxes(
             title_text=what, range=[0, max(max(entry.curves.high[late:], default=0) for entry in shown)]
         )
-    last = [(entry.role, factor * entry.curves.accuracy[-1] if entry.curves.accuracy else None) for entry in shown]
+    last = [(entry.role, factor * curve[-1] if curve else None) for entry, curve in zip(shown, curves, strict=True)]
     ends = ", ".join(f"{role} {'-' if end is None else f'{end:.1f}' if classes else told(end)}" for role, end in last)
-    answer = f"{'Right rows' if classes else 'The error'} after the last epoch: {ends}."
-    if curve := shown[0].curves.accuracy:
-        within, way = (1 / unit.rows, 1) if classes else (0.01 * curve[-1], -1)
+    answer = f"{'Right rows' if classes else 'The loss' if of_loss else 'The error'} after the last epoch: {ends}."
+    if curve := curves[0]:
+        within, way = (1 / unit.rows, 1) if classes else (0.01 * abs(curve[-1]), -1)
         settled = next(epoch for epoch, share in enumerate(curve, 1) if way * share >= way * curve[-1] - within)
         nearly = "one row" if classes else "one percent"
         answer = f"The winner comes within {nearly} of where it ends at epoch {settled} of {len(curve)}. {answer}"

@@ -53,6 +53,7 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
         shape=dataset.row_shape,
         outputs=1 if dataset.classes else dataset.task.outputs,
         labels=dataset.task.name == "labels",
+        heads=dataset.heads,
     )
     if architecture.build is None:  # another model's layers are known once it is built
         layer_factors(plan.optimizer, architecture.layers)
@@ -92,7 +93,7 @@ def class_weights(given: ClassWeight | None, dataset: Dataset) -> tuple[float, .
         return ()
     if given == "balanced":
         counts = np.bincount(dataset.targets, minlength=len(dataset.classes))
-        weights = (len(dataset.targets) / (len(counts) * counts)).tolist()
+        weights = (dataset.rows / (len(counts) * counts)).tolist()
     else:
         for label in given:
             if label not in dataset.classes:

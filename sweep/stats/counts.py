@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from sweep.data.rows import flat_rows
-from sweep.data.table import Split
+from sweep.data.rows import flat_rows, rows_at
+from sweep.data.table import Split, Targets
 from sweep.stats.estimate import FEWEST_DIFFERENCES, SIGNIFICANCE, Dispersion, Numbers, checked
 from sweep.stats.verdict import listed, told
 from sweep.task import MetricName
@@ -22,6 +22,7 @@ FAR_ABOVE = 2.0
 DOUBTFUL = 0.01
 FEWEST_EXPECTED = 5  # Cochran's rule of thumb for the chi-square approximation
 MOST_BLOCKS = 10
+MOST_TARGETS = 64  # of several outputs, that are looked at one by one
 
 Counts = NDArray[np.int64]
 
@@ -105,7 +106,7 @@ class SplitCheck:
     one_row: float  # what one validation row is of the accuracy, from 0 to 1
     last_rows: bool  # whether the validation rows are the file's last ones
     target_means: tuple[float, float] | None = None  # of the training and the validation rows; None for classes
-    targets: int = 1  # of a row: labels, or numbers
+    targets: int = 1  # of a row: labels, or numbers, or those of several outputs
     names: tuple[str, ...] = ()  # of the inputs; empty if they are the columns of a file without names
 
     @property
@@ -165,8 +166,10 @@ def check_split(split: Split) -> SplitCheck:
         for pair in zip(*sides, strict=True)
     ]
     table = class_table(*whole_sides) if has_classes else np.zeros((2, 0), np.int64)
-    train = look_at_rows(split, split.train_index, whole_sides[0])
-    validation = look_at_rows(split, split.validation_index, whole_sides[1])
+    train, validation = (
+        look_at_rows(split, index, np.zeros(len(index)) if split.dataset.heads else targets)
+        for index, targets in zip((split.train_index, split.validation_index), whole_sides, strict=True)
+    )
     repeated = np.isin(validation.inputs, train.inputs)
     alike = np.isin(validation.whole, train.whole)
     highest, lowest = np.maximum(train.highest, validation.highest), np.minimum(train.lowest, validation.lowest)
@@ -175,7 +178,7 @@ def check_split(split: Split) -> SplitCheck:
     told = constant & ~np.isin(np.arange(len(constant)), split.preparation.spare)
     shares = (table / np.maximum(table.sum(axis=1, keepdims=True), 1)).T
     names = split.preparation.names()
-    means = [side[0].mean() * scale + shift for side in sides]
+    means = [side[0].mean() * scale + shift for side in sides if len(side) == 1]
     return SplitCheck(
         class_shares=tuple((float(before), float(after)) for before, after in shares),
         unlike_p_value=least(alike_sides),
@@ -190,7 +193,7 @@ def check_split(split: Split) -> SplitCheck:
         one_row=1 / split.validation_rows if counts_rows else 0.0,
         last_rows=bool((np.diff(np.concatenate([split.train_index, split.validation_index])) == 1).all()),
         names=() if names == [f"column {number + 1}" for number in range(len(names))] else tuple(names),
-        target_means=None if has_classes or len(in_file) > 1 else (float(means[0]), float(means[1])),
+        target_means=None if has_classes or not means else (float(means[0]), float(means[1])),
         targets=len(in_file),
     )
 
@@ -220,14 +223,17 @@ def look_at_rows(split: Split, index: NDArray[np.int32], targets: NDArray[Any]) 
     return RowLook(keys, with_targets, np.min(lowest, axis=0), np.max(highest, axis=0))
 
 
-def _columns(targets: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return each target of the rows by itself."""
-    return [targets] if targets.ndim == 1 else list(targets.T)
+def _columns(targets: Targets) -> list[NDArray[Any]]:
+    """Return each target of the rows by itself; those of several outputs if they are few."""
+    if isinstance(targets, np.ndarray):
+        return [targets] if targets.ndim == 1 else list(targets.T)
+    numbers = flat_rows(targets)
+    return list(numbers.T) if numbers.shape[1] <= MOST_TARGETS else []
 
 
 def least(p_values: list[float]) -> float:
-    """Return the p-value of several tests: the least, by as many as there are (Bonferroni)."""
-    return min(1.0, min(p_values) * len(p_values))
+    """Return the p-value of several tests: the least, by as many as there are (Bonferroni); 1 of none."""
+    return min([1.0, *(p_value * len(p_values) for p_value in p_values)])
 
 
 def above_median(numbers: ArrayLike) -> Counts:
@@ -242,8 +248,9 @@ def telling_inputs(split: Split, most_rows: int = 10_000) -> list[int]:
     It tells classes apart if each lies in a range of its own, and numbers if they rise, or fall, with it.
     """
     inputs = flat_rows(split.inputs(split.validation_index[:most_rows]))
-    tell = [_telling(inputs, each, split) for each in _columns(split.validation_targets[:most_rows])]
-    return sorted(set.intersection(*tell))
+    targets = _columns(rows_at(split.validation_targets, slice(most_rows)))
+    tell = [_telling(inputs, each, split) for each in targets]
+    return sorted(set.intersection(*tell)) if tell else []
 
 
 def _telling(inputs: NDArray[Any], targets: NDArray[Any], split: Split) -> set[int]:

@@ -79,7 +79,8 @@ def scored(entry: Entry, split: SplitFacts, metric: MetricName = "accuracy") -> 
     means = {
         each.name: each.mean(known)
         for each in METRICS.values()
-        if each.of_numbers == unit.metric.of_numbers and len(known := runs.by_metric(each.name, split.validation_rows))
+        if (each.name != "loss" or unit.metric is each)
+        and len(known := runs.by_metric(each.name, split.validation_rows))
     }
     told: dict[str, Any] = {
         "log_loss": runs.log_loss,

@@ -344,9 +344,11 @@ def uninformed_scores(split: Split) -> dict[MetricName, float]:
     """Return the scores of a network that reads no input: it gives each row the training rows' shares or means.
 
     Shares are those of the classes or labels. Of labels, accuracy is that of always giving the validation rows'
-    commonest ones, than which no such network has more rows right.
+    commonest ones, than which no such network has more rows right. Of several outputs of a model nothing is known.
     """
     task, classes, unit = split.dataset.task, len(split.dataset.classes), split.target_unit[1]
+    if split.dataset.heads:
+        return {}
     targets, held = split.train_targets, split.validation_targets
     answer = np.bincount(targets, minlength=classes) / split.train_rows if classes else np.zeros(task.outputs)
     if task.name == "labels":

@@ -103,8 +103,8 @@ class MeanCurves(Record):
     """One candidate's curves over the confirmation, `[epochs]`."""
 
     rate: tuple[float, ...]  # learning rate at the start of each epoch, mean over runs
-    # Validation accuracy, mean over runs; of numbers the root mean squared error in the target's unit, over those that
-    # did not diverge; empty if there are none.
+    # Validation accuracy, mean over runs; of numbers the root mean squared error in the target's unit, of several
+    # outputs the loss, over those that did not diverge; empty if there are none.
     accuracy: tuple[float, ...]
     low: tuple[float, ...]  # its 10th percentile over runs
     high: tuple[float, ...]  # its 90th percentile

@@ -6,6 +6,7 @@ Each start loads TensorFlow, which takes seconds, so a test here ends several pr
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -18,8 +19,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
 import pytest
 
 from sweep.jobs.queue import Progress
@@ -258,3 +260,40 @@ def test_a_time_budget_that_is_too_short_leaves_nothing_and_one_that_is_long_cha
     assert "budget of 10 min: the whole study fits, in about " in err
     assert "time budget" not in out
     assert "nothing to train" in run(*words)[2]
+
+
+def heads() -> Any:
+    """Return the targets of two outputs, as a study's `data.function` does."""
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    return x, {"kind": (x[:, 0] > 0).astype(int) + (x[:, 1] > 0), "size": x[:, 2:]}
+
+
+def test_a_model_of_several_outputs_comes_to_a_verdict(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    study = tmp_path / "heads.toml"
+    study.write_text(
+        f'name = "heads"\ndata.function = "{__name__}:heads"\nmodel.build = "tests.engines.models:heads"\n'
+        "[training]\nepochs = 2\nbatch_size = 20\n[search]\ntrials = 4\nreplicates = 2\n"
+        "[search.schedules]\nconstant = {}\nstep = {}\n"
+        "[verdict]\nfinalists = 2\nselection_seeds = 2\nconfirmation_seeds = 6\nsplits = 2\nsplit_seeds = 1\n"
+    )
+    code, out, told_before = run("run", study, "--workers", "1")
+    assert code == 0
+    assert "data: rows are drawn at random, since several outputs have no classes" in told_before
+    assert "engine: population (jax)" in told_before
+    assert re.search(r"On these rows: .* [Tt]he loss is", out)
+    told = json.loads(run("best", study, "--json")[1])
+    assert (told["metric"], len(told["best"])) == ("loss", 4)
+    verdict = json.loads(run("compare", study, "--json")[1])
+    assert verdict["winner"]["by_metric"] == {"loss": pytest.approx(verdict["winner"]["score"])}
+    assert (verdict["learned"], verdict["uninformed"]) == (True, None)
+    assert run("report", study, "--out", tmp_path / "heads.html")[0] == 0
+    assert "The loss after the last epoch: winner" in (tmp_path / "heads.html").read_text()
+    assert json.loads(run("export", study, "--as", "json")[1])["epochs"] == 2
+    assert run("export", study)[::2] == (
+        2,
+        "error: as: must be json or model, since no script reads a function's rows yet.\n",
+    )

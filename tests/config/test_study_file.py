@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from datetime import date
 from math import inf, nan
 from pathlib import Path
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweep.candidate import from_params
-from sweep.config.plan import settle_metric
-from sweep.config.study_file import read_as_written, read_kept_plan, read_plan, read_study_file
+from sweep.config.plan import ModelPlan, settle_metric
+from sweep.config.study_file import StudyFile, read_as_written, read_kept_plan, read_plan, read_study_file
+from sweep.data.table import Dataset
 from sweep.errors import BadInput
 from sweep.schedules import CATALOGUE
 from sweep.space import Range, Value
@@ -127,7 +129,7 @@ WRONG_TYPES: list[Wrong] = [
     ("search.momentum", [0.0, "high"], "valid number, got 'high'"),
     ("search.momentum.1", [0.9], r"valid number, got \[0\.9\]"),
     ("search.nesterov", 1, "valid boolean, got 1"),
-    ("search.metric", "loss", "must be 'accuracy', 'balanced_accuracy', .* or 'r2', got 'loss'"),
+    ("search.metric", "f2", "must be 'accuracy', 'balanced_accuracy', .* or 'loss', got 'f2'"),
     ("training.class_weight", "even", "must be `balanced` or a table of label = weight, got 'even'"),
     ("search.metric", ["log_loss"], r"got \['log_loss'\]"),
     ("search.schedules", ["step"], r"got \['step'\]"),
@@ -466,13 +468,36 @@ class TestSettling:
             ("search.metric", "mae", 2, "must be one for classes, .*: accuracy, balanced_accuracy, .*; got 'mae'"),
             ("training.class_weight", "balanced", 0, "must be left out, since the label holds numbers"),
             ("search.schedules.plateau", {"monitor": ["loss", "accuracy"]}, 0, "`accuracy` needs .* loss or val_loss"),
+            (
+                "search.metric",
+                "accuracy",
+                -1,
+                "must be loss, the model's own, since there are several outputs; got",
+            ),
+            ("training.class_weight", "balanced", -1, "must be left out, since there are several outputs"),
+            (
+                "search.schedules.plateau",
+                {"monitor": ["val_accuracy"]},
+                -1,
+                "and there are several .*; choose loss",
+            ),
         ],
     )
     def test_what_the_task_does_not_have_is_refused(self, field: str, value: Any, classes: int, reason: str) -> None:
         plan = read_plan(study_with(field, value))
         with pytest.raises(BadInput, match=reason) as raised:
-            settle_metric(plan, Task.of(classes))
+            settle_metric(plan, Task.of(max(0, classes), heads=classes < 0))
         assert raised.value.field.startswith(field)
+
+    def test_the_loss_ranks_several_outputs_and_any_model_of_ones_own(self) -> None:
+        heads = settle_metric(read_plan(tomllib.loads(STUDY)), Task.of(0, heads=True))
+        assert (heads.metric, heads.verdict.smallest_effect) == ("loss", None)
+        by_loss = StudyFile(Path(), read_plan(study_with("search.metric", "loss")))
+        rows = Dataset.of_arrays([[0.0], [1.0]], [0, 1], ("a", "b"))
+        with pytest.raises(BadInput, match=r"^search\.metric: must be one of accuracy, .*, since loss is that of"):
+            by_loss.settled(rows)
+        own = by_loss.plan.model_copy(update={"model": ModelPlan(build="a:b")})
+        assert replace(by_loss, plan=own).settled(rows).plan.metric == "loss"
 
     def test_a_schedule_that_watches_nothing_else_is_to_be_left_out(self) -> None:
         plan = read_plan(study_with("search.schedules.accuracy_drop", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,12 +321,57 @@ def complex_numbers() -> Any:
     return {"image": IMAGES, "wave": AGES * 1j}, LABELS
 
 
-def labels_in_order() -> Any:
-    return PARTS, [LABELS, LABELS]
+HEADS = {"a": np.arange(40) % 3, "b": np.linspace(-1, 1, 80).reshape(40, 2)}
 
 
-def labels_by_name() -> Any:
+def outputs_by_name() -> Any:
+    return PARTS, HEADS
+
+
+def outputs_in_order() -> Any:
+    return IMAGES, [*HEADS.values()]
+
+
+def outputs_in_pairs() -> Any:
+    first, second = ({name: each[part] for name, each in HEADS.items()} for part in (slice(30), slice(30, 40)))
+    return (IMAGES[:30], first, np.ones(30)), (IMAGES[30:], second)
+
+
+def one_label_by_name() -> Any:
     return IMAGES, {"kind": LABELS}
+
+
+def unnamed_labels() -> Any:
+    return IMAGES, {"kind": LABELS, 2: LABELS}
+
+
+def unequal_outputs() -> Any:
+    return IMAGES, {"a": LABELS, "b": LABELS[:39]}
+
+
+def unequal_outputs_in_order() -> Any:
+    return PARTS, (LABELS, LABELS[:39])
+
+
+def outputs_of_texts() -> Any:
+    return IMAGES, {"a": LABELS, "b": np.array(["u"] * 40)}
+
+
+def outputs_of_holes() -> Any:
+    return IMAGES, {"a": LABELS, "b": np.where(HEADS["b"] > 0.5, np.nan, HEADS["b"])}
+
+
+def weights_by_output() -> Any:
+    return IMAGES, HEADS, {"b": np.ones(40)}
+
+
+def weights_in_order() -> Any:
+    return IMAGES, HEADS, [np.ones(40), np.ones(40)]
+
+
+def other_outputs() -> Any:
+    first, second = outputs_in_pairs()
+    return first, (second[0], {"a": second[1]["a"], "c": second[1]["b"]})
 
 
 class TestSeveralInputs:
@@ -398,9 +444,34 @@ class TestSeveralInputs:
             ("of_holes", "must be finite as a 32-bit float, got in `age` nan in row"),
             ("unnamed", "must name each input of `x` by a text, got 1."),
             ("nested", "must give one array for `image`, got a dict."),
-            ("labels_in_order", "must give the labels of one output, since a model of several outputs has no score"),
             ("without_values", "must hold rows of data, got x `image` 4 x 3 of uint8, `none` 0 of float64."),
-            ("labels_by_name", "has no score to be judged by; got a dict for `y`."),
+            (
+                "one_label_by_name",
+                "must name two outputs or more in `y`, each by a text, or give one array, got 1 of them",
+            ),
+            ("unnamed_labels", "must name two outputs or more in `y`, each by a text, or give one array, got 2."),
+            (
+                "unequal_outputs",
+                "as many rows of each output as inputs, got 40 of `x`, 40 of output `a`, 39 of output `b`",
+            ),
+            (
+                "unequal_outputs_in_order",
+                "got 40 of `image`, 40 of `age`, 40 of `words`, 40 of output `1`, 39 of output",
+            ),
+            ("outputs_of_texts", "numbers for each output, such as the index of a class, got `b` (40, 1) of <U1."),
+            ("outputs_of_holes", "must be finite as a 32-bit float, got in `b` nan in row"),
+            (
+                "weights_by_output",
+                "one weight a row for all outputs, since weights by output are not trained by, got `b`.",
+            ),
+            (
+                "weights_in_order",
+                "one weight a row for all outputs, since weights by output are not trained by, got 2 arr",
+            ),
+            (
+                "other_outputs",
+                "as many labels a row to train and to validate, got {'a': (30, 1), 'b': (30, 2)} and {'a'",
+            ),
         ],
     )
     def test_what_is_wrong_with_one_is_one_line(self, name: str, told: str) -> None:
@@ -434,3 +505,73 @@ class TestSeveralInputs:
 def test_a_part_without_its_label_is_no_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^data\.file: must hold `x`"):
         read_dataset(archive(tmp_path, x_train=IMAGES, x_test=IMAGES, y=LABELS), DataKeys())
+
+
+class TestSeveralOutputs:
+    """Targets by name or in order are those of a model's outputs, each of its own shape, as they are given."""
+
+    @pytest.mark.parametrize("name", ["outputs_by_name", "outputs_in_order", "outputs_in_pairs"])
+    def test_each_is_given_as_it_is(self, name: str) -> None:
+        dataset = read_dataset(call_source(f"{__name__}:{name}"), DataKeys())
+        split = split_rows(dataset, "given" if "pairs" in name else "tail", 0.25, 0)
+        assert (dataset.task.name, dataset.keys.task, dataset.classes, split.target_unit) == (
+            "heads",
+            "heads",
+            (),
+            (0, 1),
+        )
+        shapes = [(1,), (2,)]
+        assert dataset.heads == (tuple(shapes) if "order" in name else dict(zip(HEADS, shapes, strict=True)))
+        parts = named(split.train_targets), named(split.validation_targets)
+        assert [each.dtype.name for each in parts[0].values()] == ["int32", "float32"]
+        for train, held, given in zip(*(part.values() for part in parts), HEADS.values(), strict=True):
+            np.testing.assert_allclose(np.concatenate([train, held]).reshape(given.shape), given, rtol=1e-6)
+        assert len({call_source(f"{__name__}:{each}").sha256 for each in ("outputs_in_order", "whole", name)}) > 1
+
+    def test_an_archive_names_them_by_what_follows_y(self, tmp_path: Path) -> None:
+        given = {f"y_{name}": array for name, array in HEADS.items()}
+        whole = read_dataset(archive(tmp_path, x=IMAGES, w=np.ones(40), **given), KEYS)
+        assert (list(whole.targets), whole.weights is None) == (["a", "b"], False)
+        assert "the array 'x' has the inputs, 'y_a', 'y_b' the outputs" in whole.notes
+        parts: dict[str, Any] = {"x_train": IMAGES[:30], "x_val": IMAGES[30:]}
+        for name, array in HEADS.items():
+            parts |= {f"y_train_{name}": array[:30], f"y_val_{name}": array[30:]}
+        halves = read_dataset(archive(tmp_path, **parts), KEYS)
+        assert (halves.train_rows, halves.digest == replace(whole, weights=None).digest) == (30, True)
+        with pytest.raises(BadInput, match=r"^data\.file: must give one weight a row for all outputs, .* got 'w_b'\.$"):
+            read_dataset(archive(tmp_path, x=IMAGES, w_b=np.ones(40), **given), KEYS)
+
+    def test_rows_are_drawn_without_strata_and_it_is_said(self) -> None:
+        dataset = read_dataset(call_source(f"{__name__}:outputs_by_name"), DataKeys())
+        split = split_rows(dataset, "stratified", 0.25, 0)
+        assert (split.train_rows, split.validation_rows) == (30, 10)
+        assert split.notes == ("rows are drawn at random, since several outputs have no classes to keep the shares of",)
+
+    @pytest.mark.parametrize(
+        ("keys", "told"),
+        [
+            ({"kind": "table"}, "data.kind: must be array, since there are several outputs."),
+            ({"task": "classes"}, "data.task: must be heads, since there are several outputs, got classes."),
+            ({"labels": {"0": "no"}}, "data.labels: must be left out, since there are several outputs."),
+        ],
+    )
+    def test_what_one_output_alone_has_is_refused(self, keys: Any, told: str) -> None:
+        with pytest.raises(BadInput, match=f"^{re.escape(told)}"):
+            read_dataset(call_source(f"{__name__}:outputs_in_order"), DataKeys(**keys))
+
+    def test_one_output_is_no_task_for_heads(self) -> None:
+        with pytest.raises(BadInput, match=r"^data\.task: must be classes, labels or numbers, .* got heads\."):
+            read_dataset(call_source(f"{__name__}:whole"), DataKeys(task="heads"))
+
+    def test_a_stack_of_dense_layers_has_one(self) -> None:
+        with pytest.raises(BadInput, match=r"^model\.build: must be stated, .* got the outputs a, b\."):
+            read_dataset(call_source(f"{__name__}:outputs_by_name"), DataKeys()).flattened()
+
+    def test_a_description_has_a_line_for_each(self, tmp_path: Path) -> None:
+        path = archive(tmp_path, x=IMAGES, **{f"y_{name}": array for name, array in HEADS.items()})
+        found = describe(path, {})
+        assert [(column.number, column.name) for column in found.columns] == [(1, "x"), (2, "a"), (3, "b")]
+        assert (found.task, found.metric, found.baseline, found.classes) == ("heads", "loss", None, {})
+        write_study(found, tmp_path / "study.toml")
+        plan = read_study_file(tmp_path / "study.toml").plan
+        assert (plan.data.task, plan.metric, plan.model.build) == ("heads", "loss", "my_module:build")

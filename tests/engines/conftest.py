@@ -53,6 +53,15 @@ def two_numbers(three_classes: Split) -> Split:
 
 
 @pytest.fixture(scope="session")
+def heads(three_classes: Split) -> Split:
+    """The same rows with the targets of two outputs: the class, and two numbers; 48 to train on."""
+    kind, values = three_classes.dataset.targets[:, None], np.asarray(three_classes.dataset.values)
+    targets = {"kind": kind, "size": (values[:, :2] * [2, 3]).astype(np.float32)}
+    dataset = replace(three_classes.dataset, targets=targets, classes=())
+    return Split.of(dataset, three_classes.train_index[:48], three_classes.validation_index)
+
+
+@pytest.fixture(scope="session")
 def of_parts(three_classes: Split) -> Split:
     """The same rows with other inputs: an image, an age, and words, of which the image tells the class."""
     generator, rows = np.random.default_rng(1), len(three_classes.dataset.targets)

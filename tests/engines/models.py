@@ -392,6 +392,76 @@ def broken_loss(features: int) -> Any:
     return _compiled(features, _broken)
 
 
+LOSSES = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
+
+
+def _of_heads(loss: Any = None, by_name: bool = True, **settings: Any) -> Any:
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(6, "tanh", kernel_regularizer="l2")(inputs)
+    outputs = {"size": layers.Dense(2, name="size")(hidden), "kind": layers.Dense(3, "softmax", name="kind")(hidden)}
+    model = keras.Model(inputs, outputs if by_name else [outputs["kind"], outputs["size"]])
+    if loss != "none":
+        model.compile("sgd", LOSSES if loss is None else loss, **settings)
+    return model
+
+
+def heads() -> Any:
+    return _of_heads(loss_weights={"kind": 1.0, "size": 0.25}, metrics={"kind": ["accuracy"]})
+
+
+def _farthest(truth: Any, given: Any) -> Any:
+    errors = keras.ops.mean(keras.ops.abs(truth - given), axis=-1)
+    return errors + keras.ops.max(errors)
+
+
+def heads_in_order() -> Any:
+    losses = {"kind": keras.losses.SparseCategoricalCrossentropy(), "size": _farthest}
+    return _of_heads(losses, by_name=False, loss_weights={"kind": 0.5, "size": 2.0})
+
+
+class SubclassedHeads(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    def __init__(self) -> None:
+        super().__init__()
+        self.kind, self.size = layers.Dense(3, "softmax"), layers.Dense(2)
+
+    def call(self, inputs: Any) -> Any:
+        return {"kind": self.kind(inputs), "size": self.size(inputs)}
+
+
+def subclassed_heads() -> Any:
+    model = SubclassedHeads()
+    model.compile("adam", ["sparse_categorical_crossentropy", "mse"])
+    return model
+
+
+def uncompiled_heads() -> Any:
+    return _of_heads("none")
+
+
+def heads_without_a_loss() -> Any:
+    return _of_heads({"kind": LOSSES["kind"]})
+
+
+def heads_with_another_loss() -> Any:
+    return _of_heads({**LOSSES, "age": "mse"})
+
+
+def heads_of_shares() -> Any:
+    return _of_heads({**LOSSES, "kind": "categorical_crossentropy"})
+
+
+def heads_of_one_loss() -> Any:
+    return _of_heads("mse")
+
+
+def heads_of_classes() -> Any:
+    return _of_heads({**LOSSES, "size": "sparse_categorical_crossentropy"})
+
+
+def heads_of_probabilities() -> Any:
+    return _of_heads({**LOSSES, "size": "binary_crossentropy"})
+
+
 def untrained(features: int) -> Any:
     model = _small(features)
     model.trainable = False

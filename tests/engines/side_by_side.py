@@ -130,5 +130,5 @@ def plain_fit(spec: TrainingSpec, rate: float, run_seed: int) -> dict[str, list[
 
 def with_weights(split: Split) -> Split:
     """Return a split whose rows have weights from 0 to 3."""
-    weights = (np.arange(len(split.dataset.targets)) % 7 / 2).astype(np.float32)
+    weights = (np.arange(split.dataset.rows) % 7 / 2).astype(np.float32)
     return replace(split, dataset=replace(split.dataset, weights=weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +33,10 @@ def named(name: str, classes: int = 2) -> Architecture:
         ("failing", r"failed in line \d+: ZeroDivisionError: division by zero"),
         ("leaving", r"failed in line \d+: Ended: it tried to end the program with 3"),
         ("asking", "must be a function of any of features, classes, input_shape, outputs, task; .* asks for `depth`"),
-        ("of_two_outputs", "must have one output, since several have no score to be judged by; got 2"),
+        (
+            "of_two_outputs",
+            "must have one output, as the data have; got 2; give the targets of each, by name or in order",
+        ),
         ("too_wide", r"input shape must be \(None, 34\), got \(None, 9\)"),
         ("untrained", "the model has no weights to train"),
         ("of_two_inputs", r"must have one input of shape \(None, 34\), got 2 inputs"),
@@ -230,3 +234,76 @@ class TestCompiled:
         found = compile_model(TrainingSpec(three_classes, named("scheduled", 3), 2, 16), run_seed=0)
         found.set_rate(0.125)
         assert float(found.model.optimizer.learning_rate) == 0.125
+
+
+def of_heads(name: str, split: Split, **changed: Any) -> TrainingSpec:
+    dataset = replace(split.dataset, **changed)
+    architecture = Architecture(4, 0, build=f"tests.engines.models:{name}", heads=dataset.heads)
+    return TrainingSpec(replace(split, dataset=dataset), architecture, 1, 16)
+
+
+class TestSeveralOutputs:
+    """Heads have losses of their own, which the model comes with; their targets are given as they are."""
+
+    @pytest.mark.parametrize("name", ["heads", "heads_in_order", "subclassed_heads"])
+    def test_each_gets_its_targets(self, name: str, heads: Split) -> None:
+        study = check_training(of_heads(name, heads))
+        assert (study.outputs, study.own, study.by_batch) == ("heads", True, name == "heads_in_order")
+        held = heads.validation_targets
+        found = study.targets(held, 0)
+        assert type(found) is (tuple if name == "heads_in_order" else dict)
+        for given, wanted in zip(found if isinstance(found, tuple) else found.values(), held.values(), strict=True):
+            assert given is wanted
+        in_order = tuple(heads.dataset.targets.values())
+        if name == "heads_in_order":
+            check_training(of_heads(name, heads, targets=in_order))
+            return
+        with pytest.raises(BadInput, match=r"gives outputs by name, .*; give the targets by name, too"):
+            build_model(of_heads(name, heads, targets=in_order).architecture, run_seed=0)
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("uncompiled_heads", "must come compiled, with losses, since several outputs have none by default"),
+            ("heads_without_a_loss", "is compiled without a loss for its output `size`"),
+            ("heads_with_another_loss", "is compiled with a loss for `age`, which is no output of it"),
+            (
+                "heads_of_shares",
+                r"targets must have that shape, got \(None, 1\), and sparse_categorical_crossentropy takes",
+            ),
+            (
+                "heads_of_one_loss",
+                r"`kind` of shape \(None, 3\) .* mean_squared_error; its targets must have that shape",
+            ),
+            ("heads_of_classes", r"takes the index of a class; its targets are \(None, 2\)"),
+            ("heads_of_probabilities", "binary_crossentropy, which takes targets from 0 to 1; got from -"),
+            ("heads", "takes whole numbers from 0 to 2; its targets are from 1 to 3"),
+        ],
+    )
+    def test_losses_that_do_not_fit_are_refused(self, name: str, reason: str, heads: Split) -> None:
+        kind, size = heads.dataset.targets.values()
+        targets = {"kind": kind + 1 if name == "heads" else kind, "size": size}
+        with pytest.raises(BadInput, match=reason) as caught:
+            compile_model(of_heads(name, heads, targets=targets), run_seed=0)
+        assert caught.value.field == "model.build"
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("name", "outputs", "reason"),
+        [
+            (
+                "heads",
+                {"kind": (1,), "age": (2,)},
+                "must be called `age`, `kind`, as the data's are; got `kind`, `size`",
+            ),
+            (
+                "huber",
+                {"kind": (1,), "size": (2,)},
+                "as the data's are; got 1 without names",
+            ),
+            ("heads_in_order", ((1,), (2,), (1,)), "must have 3 outputs, as the data have, got 2"),
+        ],
+    )
+    def test_other_outputs_than_the_data_have_are_refused(self, name: str, outputs: Any, reason: str) -> None:
+        with pytest.raises(BadInput, match=reason):
+            build_model(Architecture(4, 0, build=f"tests.engines.models:{name}", heads=outputs), run_seed=0)

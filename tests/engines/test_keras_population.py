@@ -115,6 +115,20 @@ def test_members_with_several_targets_agree_with_fit(labels: Split, two_numbers:
     assert last == pytest.approx(found.curves["val_score"][-1] / two_numbers.validation_rows, rel=1e-4)
 
 
+@pytest.mark.parametrize("build", ["heads", "heads_in_order"])
+def test_members_of_several_outputs_agree_with_fit(build: str, heads: Split, on_jax: OnJax) -> None:
+    """By name with loss weights, and in order with weights of rows and a loss that is no mean over rows."""
+    split = jax.with_weights(heads) if build == "heads_in_order" else heads
+    architecture = Architecture(4, 0, build=f"tests.engines.models:{build}", heads=heads.dataset.heads)
+    found = on_jax(jax.side_by_side, job(TrainingSpec(split, architecture, 2, 20), CONSTANT))
+    for field, curve in {"loss": "loss", "validation_loss": "val_loss"}.items():
+        np.testing.assert_allclose(getattr(found.population, field)[0, 0], found.curves[curve], rtol=1e-4)
+    for our, their in found.weights:
+        np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-4)
+    assert found.population.scores.keys() == {"loss"}
+    np.testing.assert_array_equal(found.population.scores["loss"], found.population.validation_loss[..., -1])
+
+
 def test_rows_weigh_in_the_loss_as_with_fit(few: Split, on_jax: OnJax) -> None:
     spec = TrainingSpec(jax.with_weights(few), Architecture(4, 3, (5,)), 4, 48, class_weights=(2.0, 1.0, 0.5))
     asked = job(spec, {"schedule": "constant", "learning_rate": 0.5, "momentum": 0.0}, seeds=(3,))
