@@ -114,7 +114,7 @@ def test_what_is_no_table_ends_in_one_line(run: Run, tmp_path: Path) -> None:
         (("--role", "id=key"), "data.roles.id: must be 'number', 'words', 'date' or 'id', got 'key'"),
         (("--role", "id"), "role: must be COLUMN=ROLE, got 'id'"),
         (("--task", "both"), "data.task: must be 'classes', 'labels', 'numbers' or 'heads'"),
-            (("--task", "heads"), "data.task: must be classes or numbers, since there is one label a row, got heads."),
+        (("--task", "heads"), "data.task: must be classes or numbers, since there is one label a row, got heads."),
         (("--delimiter", "ab"), "data.delimiter: must be one character"),
         (("--encoding", "utf-9"), "data.encoding: must be an encoding that Python knows"),
         (("--drop", "klasse"), "data.drop: must leave the label"),

@@ -149,6 +149,8 @@ def check_agreement(found: jax.Both, split: Split) -> None:
     for metric, score in found.scores.items():
         unit = split.target_unit[1] if metric in ("rmse", "mae") else 1.0
         np.testing.assert_allclose(ours.scores[metric][0, 0], score * unit, rtol=1e-4, atol=1e-5, err_msg=metric)
+    if "loss" in ours.scores:
+        np.testing.assert_array_equal(ours.scores["loss"], ours.validation_loss[..., -1])
     for our, their in found.weights:
         np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-5)
 

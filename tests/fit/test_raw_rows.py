@@ -13,6 +13,7 @@ import pytest
 from sweep.data.splitting import split_rows
 from sweep.data.table import DataKeys, Dataset, Split, read_dataset
 from sweep.fit.raw_rows import for_raw_rows, told_inputs
+from sweep.fit.training import look_at
 
 # Keras' own variables, as NumPy 2 sees them.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -102,3 +103,18 @@ def test_arrays_are_taken_as_they_are_given(tmp_path: Path) -> None:
     found = keras.models.load_model(tmp_path / "raw.keras").predict(images.astype(np.float32), verbose=0)
     np.testing.assert_allclose(found, shift + scale * network.predict(prepared, verbose=0), rtol=1e-3)
     assert told_inputs(split) == "an array [rows, 3, 2] with the numbers as they are given"
+
+
+def test_several_outputs_stay_what_they_are_behind_the_scaling(tmp_path: Path) -> None:
+    x, y = GENERATOR.normal(100, 9, (12, 3)), {"a": np.arange(12) % 2, "b": GENERATOR.normal(size=12)}
+    np.savez(tmp_path / "rows.npz", x=x, **{f"y_{name}": each for name, each in y.items()})
+    split = split_rows(read_dataset(tmp_path / "rows.npz", DataKeys(scale="standard")), "tail", 0.33, 0)
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, "relu")(inputs)
+    network = keras.Model(inputs, {"a": keras.layers.Dense(2)(hidden), "b": keras.layers.Dense(1)(hidden)})
+    assert look_at(network, split, "heads")[1].keys() == {network.layers[1].name}
+    for_raw_rows(network, split, "heads").save(tmp_path / "raw.keras")
+    found = keras.models.load_model(tmp_path / "raw.keras").predict(x, verbose=0)
+    wanted = network.predict(split.preparation.apply(x.astype(np.float32)), verbose=0)
+    for name in y:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-3, atol=1e-4)
