@@ -38,8 +38,9 @@ from sweep.schedules import closed_loop_class
 PREDICTED_VALUES = 2**22  # at once
 TELL_SECONDS = 1.0  # between two words on how far a job is
 COURSE_BYTES = 2**26  # of the orders and rates of some epochs
-TILE_BYTES = 2**30  # of a program, with all that it is given
+TILE_BYTES = 2**24  # of a program, with all that it is given: members beyond a core's cache slow one another down
 GPU_TILE_BYTES = 2**33
+DRAWN_BYTES = 2**27  # of what run seeds start from, kept for the jobs that follow
 
 
 class Compiled(NamedTuple):
@@ -82,13 +83,16 @@ class KerasPopulation:
         return train_divided(job, shape, lambda part, told: self.train_with_weights(part, told)[0], tell)
 
     def fitting(self, job: Job) -> Shape:
-        """Return the largest shape within the job's whose program, as compiled, fits the memory."""
+        """Return the largest shape within the job's whose program, as compiled, fits the memory for one."""
         key = (job.shape, job.spec.split.train_rows, job.spec.split.validation_rows)
         if key not in self._fitting:
             shape = job.shape.within_memory(int(self.study.model.count_params()))
             limit = TILE_BYTES if jax.default_backend() == "cpu" else GPU_TILE_BYTES
-            while shape != Shape(1, 1) and self._memory(job, shape) > limit:
+            while shape.members > 1 and (needed := self._memory(job, shape)) > limit:
+                most = shape.members * limit / needed
                 shape = shape.halved
+                while shape.members > max(1, most):
+                    shape = shape.halved
             self._fitting[key] = shape
         return self._fitting[key]
 
@@ -205,11 +209,13 @@ class KerasPopulation:
         """Return what each run seed starts from, `[seeds, candidates, ...]`.
 
         Building a model takes longer than training a member for an epoch, and jobs of one round share their run
-        seeds; so what the last seeds drew is kept, and no more.
+        seeds; so what seeds drew is kept, the last ones first.
         """
-        kept, self._drawn = self._drawn, {}
         for seed in dict.fromkeys(run_seeds):
-            self._drawn[seed] = kept.get(seed) or list(initial_state(compile_model(self.spec, seed)))
+            self._drawn[seed] = self._drawn.pop(seed, None) or list(initial_state(compile_model(self.spec, seed)))
+        size = sum(array.nbytes for array in jax.tree.leaves(self._drawn[run_seeds[0]]))
+        while len(self._drawn) > max(len(set(run_seeds)), DRAWN_BYTES // max(1, size)):
+            del self._drawn[next(iter(self._drawn))]
         trained, others, optimizer = (
             [np.stack(arrays) for arrays in zip(*group, strict=True)]
             for group in zip(*(self._drawn[seed] for seed in run_seeds), strict=True)

@@ -31,7 +31,8 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         return _hidden_layer(asked)
     reason = "`training.engine` states it" if asked.wanted == "fit" else ""
     if keras.backend.backend() != "jax":
-        return _by_fit(spec, "it cannot be trained on Keras' JAX backend"), None
+        seeds = len(asked.job.run_seeds)
+        return _by_fit(spec, "it cannot be trained on Keras' JAX backend", sharing=seeds), None
     if not reason:
         began = time.perf_counter()
         from sweep.engines.keras_population import KerasPopulation  # noqa: PLC0415 - the test of layers is apart
@@ -58,17 +59,17 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
                 ) from error
             reason = f"no population of it can be trained: {said(error)}"
         else:
-            step = seconds / (shape.candidates * shape.seeds * spec.timeline.steps_per_epoch)
+            step = seconds / (shape.members * spec.timeline.steps_per_epoch)
             choice = Choice("population", "jax", shape, "", started, step, engine.study.without_momentum, nothing)
             ours = choice.training_takes(spec.timeline)
             if asked.wanted == "population" or step < FASTEST_FIT or ours < FASTEST_TRAINING * started:
                 return choice, engine
-            by_fit = _by_fit(spec, "", ours)
+            by_fit = _by_fit(spec, "", ours, sharing=len(asked.job.run_seeds))
             theirs = by_fit.training_takes(spec.timeline)
             if ours <= theirs:
                 return choice, engine
             reason = f"a training takes {theirs:.3g} s so, and {ours:.3g} s in a population"
-    return _by_fit(spec, reason), None
+    return _by_fit(spec, reason, sharing=len(asked.job.run_seeds)), None
 
 
 def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
@@ -81,11 +82,11 @@ def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
         part = job.divided(shape)[0][0]
         engine.train(part)
         took = min(engine.train(_of_other_seeds(part, turn)).seconds for turn in (1, 2))
-        return shape.candidates * shape.seeds, took
+        return shape.members, took
 
     members, seconds = timed(job.shape)
     started, nothing = time.perf_counter() - began, 0.0
-    if asked.narrow is not None and asked.narrow.candidates * asked.narrow.seeds < members:
+    if asked.narrow is not None and asked.narrow.members < members:
         fewer, quicker = timed(asked.narrow)
         nothing = min(seconds, quicker, max(0.0, quicker - fewer * (seconds - quicker) / (members - fewer)))
     step = (seconds - nothing) / (members * steps)
@@ -97,10 +98,11 @@ def _of_other_seeds(job: Job, turn: int) -> Job:
     return replace(job, run_seeds=tuple(seed + turn * len(job.run_seeds) for seed in job.run_seeds))
 
 
-def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf) -> Choice:
-    """Time Keras' own training: what each one takes besides its steps, since each compiles anew, and a few steps.
+def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf, *, sharing: int) -> Choice:
+    """Time Keras' own training: what each one takes besides its steps, and a few steps.
 
-    If compiling alone takes longer than `limit`, nothing more is timed.
+    A candidate is compiled once for its run seeds, of which `sharing` come together. If that alone takes longer than
+    trainings of `limit` seconds each, nothing more is timed.
 
     Raises:
         BadInput: if Keras cannot train the model on this backend.
@@ -108,8 +110,8 @@ def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf) -> Choice:
     began = time.perf_counter()
     check_training(spec)
     ready = time.perf_counter()
-    if ready - began > limit:
-        return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, 0.0, "", ready - began)
+    if ready - began > limit * sharing:
+        return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, 0.0, "", (ready - began) / sharing)
     timeline, targets = spec.timeline, spec.split.validation_targets
 
     def fit(study: StudyModel, steps: int) -> float:
@@ -122,23 +124,25 @@ def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf) -> Choice:
         study.model.evaluate(spec.split.validation_inputs, held, batch_size=spec.batch_size, verbose=0)
         return time.perf_counter() - started
 
-    def built() -> StudyModel:
-        study = compile_model(spec, run_seed=1)
+    def begun(kept: StudyModel | None = None) -> StudyModel:
+        study = compile_model(spec, run_seed=1) if kept is None else kept.begun_again(spec, run_seed=1)
         fit(study, min(UNTIMED_STEPS, timeline.steps_per_epoch))
         validate(study)
         study.model.predict(spec.split.validation_inputs, batch_size=PREDICTED_ROWS, verbose=0)
         return study
 
     try:
-        built()  # what it compiles may be kept, as for all trainings but the first
+        begun()  # what it compiles may be kept, as for all trainings but the first
         ready = time.perf_counter()
-        study = built()
-        whole = time.perf_counter() - ready
+        study = begun()
+        compiled = time.perf_counter()
+        begun(study)
+        whole = compiled - ready + (sharing - 1) * (time.perf_counter() - compiled)
         timed = min(TIMED_STEPS, timeline.steps_per_epoch)
         step = fit(study, timed) / timed + validate(study) / timeline.steps_per_epoch
     except Exception as error:
         raise BadInput("model.build", f"the model cannot be trained by `fit`: {said(error)}.") from error
-    return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, step, study.without_momentum, whole)
+    return Choice("fit", _backend(), Shape(1, 1), reason, ready - began, step, study.without_momentum, whole / sharing)
 
 
 def _backend() -> Backend:

@@ -188,6 +188,11 @@ class Shape:
         return f"{self.candidates} x {self.seeds}"
 
     @property
+    def members(self) -> int:
+        """How many networks that are."""
+        return self.candidates * self.seeds
+
+    @property
     def halved(self) -> Shape:
         """The next smaller shape: half the candidates, or, of one, half the run seeds; one member is the smallest."""
         if self.candidates > 1:
@@ -330,12 +335,12 @@ class Choice:
 
     def job_takes(self, timeline: Timeline, shape: Shape | None = None) -> float:
         """Return the seconds of a job of the choice's shape, or of another one; it is trained whole, however full."""
-        members = (shape or self.shape).candidates * (shape or self.shape).seeds
-        return self.job_seconds + self.step_seconds * timeline.epochs * timeline.steps_per_epoch * members
+        steps = timeline.epochs * timeline.steps_per_epoch * (shape or self.shape).members
+        return self.job_seconds + self.step_seconds * steps
 
     def training_takes(self, timeline: Timeline) -> float:
         """Return the seconds of one training in a job that is full."""
-        return self.job_takes(timeline) / (self.shape.candidates * self.shape.seeds)
+        return self.job_takes(timeline) / self.shape.members
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ MEMBERS = 128
 NARROW = 8
 NARROW_MEMBERS = 32
 ASSUMED_WEIGHTS = 1_000_000  # of a Keras model; the engine, which builds it, divides jobs that are too large for it
-# Of any model but one hidden layer: wide enough for the processor, and one program for the search and the verdict.
-GENERAL = Shape(8, 4)
+# Of any model but one hidden layer: one program for the search and the verdict, whose four candidates fill it.
+GENERAL = Shape(4, 4)
 WIDE = Shape(64, 16)  # on a GPU
 BAND = (10, 90)  # percent of the runs
 
@@ -104,7 +104,7 @@ def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
     Candidates fill whole vector registers; seeds follow until a job fits the processor's cache no longer.
     """
     if not spec.is_hidden_layer:
-        return _bounded(spec, GENERAL.candidates, GENERAL.candidates * GENERAL.seeds, max(GENERAL.seeds, replicates))
+        return _bounded(spec, GENERAL.candidates, GENERAL.members, max(GENERAL.seeds, replicates))
     return _bounded(spec, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
 
 

@@ -54,7 +54,8 @@ def choose_engine(
     if failed is not None:
         return replace(found, reason=f"{found.reason} ({failed.reason.rstrip('.')})")
     if found.engine == "population" and found.shape != shape:
-        pool.on_notice(f"tiles of {shape} candidates x run seeds do not fit the memory for one; {found.shape} do")
+        place = "the GPU's memory" if pool.gpus else "a core's cache"
+        pool.on_notice(f"tiles hold {found.shape} candidates x run seeds: {shape} would not fit {place}")
     return replace(found, device="gpu" if pool.gpus else "cpu")
 
 
