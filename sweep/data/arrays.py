@@ -13,7 +13,22 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.rows import Inputs, joined, mapped, named, row_count, shapes_of, told_shapes
+from sweep.data.rows import (
+    Inputs,
+    are_arrays,
+    as_array,
+    check_rows,
+    heads_of,
+    inputs_of,
+    joined,
+    kept,
+    mapped,
+    named,
+    row_count,
+    shapes_of,
+    told_shapes,
+    with_axis,
+)
 from sweep.errors import BadInput, in_one_line, nearest
 from sweep.user_code import call, find_function
 
@@ -90,17 +105,17 @@ class Arrays:
         Raises:
             BadInput: on `field`, for what cannot be trained on.
         """
-        heads = _as_heads(inputs, labels, field, called[1])
+        heads = heads_of(inputs, labels, field, called[1])
         if heads is not None:
-            given = _as_inputs(inputs, row_count(heads), called[0], field)
-            given = _with_axis(given) if isinstance(given, np.ndarray) else given
-            _check_several(given, heads, field, called)
+            given = inputs_of(inputs, row_count(heads), called[0], field)
+            given = with_axis(given) if isinstance(given, np.ndarray) else given
+            check_rows(given, heads, field, called)
             return cls(given, heads, field)
-        y = _as_array(labels, called[1], field)
-        x = _as_inputs(inputs, len(y) if y.ndim else 0, called[0], field)
+        y = as_array(labels, called[1], field)
+        x = inputs_of(inputs, len(y) if y.ndim else 0, called[0], field)
         told = y.shape if y.dtype.kind in "iufbUSO" else f"{y.shape} of {y.dtype}"
         if not isinstance(x, np.ndarray):
-            _check_several(x, y, field, called)
+            check_rows(x, y, field, called)
         elif x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or x.dtype.kind not in "iufb" or y.dtype.kind == "c":
             got = f"{called[0]} {x.shape} of {x.dtype}, {called[1]} {told}"
             raise BadInput(field, f"must give inputs [rows, ...] of numbers and labels [rows], got {got}.")
@@ -150,7 +165,7 @@ class Arrays:
         found, rows = dict(self.beside), row_count(self.labels)
         for name, values in given.items():
             told = f"`{name}`" if name else "the third value"
-            array = _as_array(values, name or "the third value", self.field)
+            array = as_array(values, name or "the third value", self.field)
             if array.ndim < 1 or (len(array), array.size) != (rows, rows):
                 raise BadInput(self.field, f"must give {told} [rows], one value a row, got {array.shape}.")
             found[name] = np.char.decode(array.ravel()) if array.dtype.kind == "S" else array.ravel()
@@ -189,117 +204,8 @@ class Arrays:
             BadInput: for what is not finite, or too large.
         """
         names = iter(named(self.inputs))
-        kept: Inputs = mapped(lambda array: _as_kept(array, next(names), self.field), self.inputs)
-        return kept
-
-
-def _as_kept(x: NDArray[Any], name: str, field: str) -> NDArray[Any]:
-    of = f"in `{name}` " if name else ""
-    if x.dtype.kind == "b" or (x.dtype == np.uint8 and x.ndim > 2):
-        return x.astype(np.uint8, copy=False)
-    if x.dtype.kind in "iu" and x.ndim == 2:
-        low, high = np.iinfo(np.int32).min, np.iinfo(np.int32).max
-        if x.min() < low or x.max() > high:
-            raise BadInput(field, f"must hold whole numbers of 32 bits, got {of}{x.min()} to {x.max()}.")
-        return x.astype(np.int32, copy=False)
-    with np.errstate(over="ignore"):
-        found = x.astype(np.float32, copy=False)
-    if not np.isfinite(found).all():
-        place = np.argwhere(~np.isfinite(found))[0]
-        value = x[tuple(place)]
-        raise BadInput(field, f"must be finite as a 32-bit float, got {of}{value} in row {place[0] + 1}.")
-    return found
-
-
-def _as_heads(inputs: Any, labels: Any, field: str, called: str) -> Inputs | None:
-    """Return targets of several outputs of a model, a dict of arrays or a tuple of them; None for those of one.
-
-    They are a dict, or a list or tuple of arrays of which any has a row for each of the inputs'. A list of as many
-    arrays as there are rows holds the rows of one output.
-    """
-    if isinstance(labels, Mapping):
-        wrong = next((key for key in labels if not isinstance(key, str) or not key), None)
-        if wrong is not None or len(labels) < 2:
-            got = repr(wrong) if wrong is not None else f"{len(labels)} of them"
-            rule = f"must name two outputs or more in `{called}`, each by a text, or give one array"
-            raise BadInput(field, f"{rule}, got {got}.")
-        return {name: _as_head(each, name, field) for name, each in labels.items()}
-    if not isinstance(labels, list | tuple) or len(labels) < 2:
-        return None
-    first = next(iter(inputs.values()), ()) if isinstance(inputs, Mapping) else inputs
-    either = (first, *(first[:1] if isinstance(first, list | tuple) else ()))  # rows, or inputs
-    rows = {len(each) for each in either if hasattr(each, "__len__") and getattr(each, "shape", True)}
-    are_arrays = all(len(getattr(each, "shape", ())) for each in labels)
-    if len(labels) in rows or not are_arrays or not {len(each) for each in labels} & rows:
-        return None
-    return tuple(_as_head(each, str(place), field) for place, each in enumerate(labels, start=1))
-
-
-def _as_head(given: Any, name: str, field: str) -> NDArray[Any]:
-    array = _with_axis(_as_array(given, name, field))
-    if array.ndim < 1 or array.dtype.kind not in "iufb":
-        rule = "must give numbers for each output, such as the index of a class"
-        raise BadInput(field, f"{rule}, got `{name}` {array.shape} of {array.dtype}.")
-    if not array.size:
-        raise BadInput(field, f"must hold rows of data, got `{name}` {array.shape}.")
-    return _as_kept(array, name, field)
-
-
-def _as_array(given: Any, name: str, field: str) -> NDArray[Any]:
-    if isinstance(given, Mapping):
-        raise BadInput(field, f"must give one array for `{name}`, got a dict.")
-    try:
-        return np.asarray(given)
-    except Exception as error:  # an array may be of any library
-        raise BadInput(field, f"must give arrays, got for `{name}`: {in_one_line(error)}.") from error
-
-
-def _as_inputs(given: Any, rows: int, name: str, field: str) -> Inputs:
-    """Return one array, or several by name or in order; what may be several inputs or the rows of one is refused."""
-    if isinstance(given, Mapping):
-        wrong = next((key for key in given if not isinstance(key, str) or not key), None)
-        if wrong is not None or not given:
-            got = "an empty dict" if not given else repr(wrong)
-            raise BadInput(field, f"must name each input of `{name}` by a text, got {got}.")
-        return {key: _with_axis(_as_array(each, key, field)) for key, each in given.items()}
-    listed = given if isinstance(given, list | tuple) else ()
-    if not any(len(getattr(each, "shape", ())) for each in listed) or not all(
-        hasattr(each, "__len__") for each in listed
-    ):
-        return _as_array(given, name, field)
-    lengths = [len(each) for each in given]
-    if set(lengths) == {rows} and len(given) == rows:
-        either = f"{rows} arrays of {rows} rows, which may be {rows} inputs, or the {rows} rows of one"
-        raise BadInput(field, f"must give several inputs by name, as a dict, or one array; got for `{name}` {either}.")
-    if len(given) == rows:
-        return _as_array(given, name, field)
-    if len(given) == 1:
-        return _as_array(given[0], name, field)
-    return tuple(_with_axis(_as_array(each, f"{name}[{place}]", field)) for place, each in enumerate(given))
-
-
-def _with_axis(array: NDArray[Any]) -> NDArray[Any]:
-    """Give a number for each row an axis, as `fit` does."""
-    return array[:, None] if array.ndim == 1 else array
-
-
-def _check_several(inputs: Inputs, labels: Inputs, field: str, called: tuple[str, str]) -> None:
-    """Check several inputs, or the targets of several outputs: their types, and that they have the same rows."""
-    given, heads = named(inputs), not isinstance(labels, np.ndarray)
-    for name, array in given.items():
-        if array.ndim < 1 or array.dtype.kind not in "iufb":
-            shown = f"`{name or called[0]}` {array.shape} of {array.dtype}"
-            raise BadInput(field, f"must give inputs of numbers, got {shown}.")
-    if not heads and (labels.ndim < 1 or labels.dtype.kind == "c"):
-        raise BadInput(field, f"must give labels [rows], got `{called[1]}` {labels.shape} of {labels.dtype}.")
-    counts = [(len(array), f"`{name or called[0]}`") for name, array in given.items()]
-    counts += [(len(array), f"output `{name}`" if heads else f"`{called[1]}`") for name, array in named(labels).items()]
-    if len({count for count, _ in counts}) > 1:
-        got = ", ".join(f"{count:,} of {name}" for count, name in counts)
-        what = "output as inputs" if heads else "input as labels"
-        raise BadInput(field, f"must give as many rows of each {what}, got {got}.")
-    if not all(array.size for array in given.values()):
-        raise BadInput(field, f"must hold rows of data, got {called[0]} {told_shapes(inputs)}.")
+        found: Inputs = mapped(lambda array: kept(array, next(names), self.field), self.inputs)
+        return found
 
 
 def is_one_hot(labels: NDArray[Any]) -> bool:
@@ -414,10 +320,7 @@ def call_source(name: str) -> Arrays:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         what = f"{len(given)} values" if isinstance(given, tuple | list) else type(given).__name__
         raise BadInput(FUNCTION, f"`{name}` must return (x, y), (x, y, w) or ((x, y), (x, y)), got {what}.")
-    if len(given) == 2 and all(isinstance(part, tuple) and len(part) in (2, 3) for part in given):
-        found = Arrays.joined(*map(_given, given))
-    else:
-        found = _given(given)
+    found = Arrays.joined(*map(_given, given)) if _are_pairs(given) else _given(given)
     described, heads = (
         [(name, array.shape, array.dtype) for name, array in named(each).items()]
         for each in (found.inputs, found.labels)
@@ -438,6 +341,20 @@ def call_source(name: str) -> Arrays:
     for called, values in found.beside.items():
         digest.update("\0".join([called, *map(str, values.tolist())]).encode())
     return replace(found, sha256=digest.hexdigest())
+
+
+def _are_pairs(given: Sequence[Any]) -> bool:
+    """Say whether both values are inputs and labels, to train and to validate on; or two inputs and two outputs.
+
+    The latter have the same rows in all of them, and other shapes.
+    """
+    if len(given) != 2 or not all(isinstance(part, tuple) and len(part) in (2, 3) for part in given):
+        return False
+    every = [*given[0], *given[1]]
+    if len(every) != 4 or not are_arrays(every) or len({len(each) for each in every}) > 1:
+        return True
+    first, second = ([each.shape[1:] for each in part] for part in given)
+    return any(one == other for one, other in zip(first, second, strict=False))
 
 
 def _given(values: Sequence[Any]) -> Arrays:

@@ -223,7 +223,7 @@ def find_heads(model: keras.Model, architecture: Architecture) -> Heads:
     names = list(found) if by_name else list(getattr(model, "output_names", None) or ())
     if isinstance(wanted, dict) and {*names} != {*wanted}:
         has, of_data = (", ".join(f"`{name}`" for name in sorted(each)) for each in (names, wanted))
-        got = has if names else f"{len(flat)} without names"
+        got = has if names else "one output" if len(flat) == 1 else f"{len(flat)} without names"
         raise BadInput(FIELD, f"the model's outputs must be called {of_data}, as the data's are; got {got}.")
     if by_name and not isinstance(wanted, dict):
         raise BadInput(FIELD, f"the model gives outputs by name, {', '.join(found)}; give the targets by name, too.")

@@ -212,12 +212,15 @@ def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...]
         if not spec.architecture.heads:
             shown, validation_shown = np.sqrt(shown), np.sqrt(validation_shown)
         of, validation_of, counted = 1 / split.target_unit[1], 1 / split.target_unit[1], slice(0)
+    log_loss = runs.validation_loss[counted, -1]
+    if spec.architecture.build is not None and "log_loss" in runs.scores:  # whose loss may be another one
+        log_loss = runs.scores["log_loss"].astype(np.float32)
     nothing = np.full((1, runs.loss.shape[1]), np.nan)  # where all runs diverged
     return Outcome(
         run_seeds=run_seeds,
         correct=runs.validation_correct[counted, -1],
         class_correct=runs.class_correct,
-        log_loss=runs.validation_loss[counted, -1],
+        log_loss=log_loss,
         diverged=runs.diverged,
         # At the start of each epoch; the gain of a closed-loop schedule differs between runs.
         rate=candidate.schedule.base_rates(spec.timeline)[:, 0] * runs.gain.mean(axis=0, dtype=np.float64),

@@ -332,6 +332,10 @@ def outputs_in_order() -> Any:
     return IMAGES, [*HEADS.values()]
 
 
+def in_tuples() -> Any:
+    return (IMAGES, AGES), tuple(HEADS.values())
+
+
 def outputs_in_pairs() -> Any:
     first, second = ({name: each[part] for name, each in HEADS.items()} for part in (slice(30), slice(30, 40)))
     return (IMAGES[:30], first, np.ones(30)), (IMAGES[30:], second)
@@ -540,6 +544,15 @@ class TestSeveralOutputs:
         assert (halves.train_rows, halves.digest == replace(whole, weights=None).digest) == (30, True)
         with pytest.raises(BadInput, match=r"^data\.file: must give one weight a row for all outputs, .* got 'w_b'\.$"):
             read_dataset(archive(tmp_path, x=IMAGES, w_b=np.ones(40), **given), KEYS)
+
+    def test_inputs_and_outputs_may_be_as_many(self) -> None:
+        x, y = [IMAGES, AGES], [*HEADS.values()]
+        for inputs, labels in ((x, y), ([AGES, AGES], [LABELS, LABELS])):
+            found = Arrays.of(inputs, labels, "data.function")
+            assert (len(found.inputs), len(found.labels)) == (2, 2)
+        rows = Arrays.of([*IMAGES], [*HEADS["b"]], "data.function")
+        assert (rows.inputs.shape, rows.labels.shape) == ((40, 4, 3), (40, 2))
+        assert [len(part) for part in named(call_source(f"{__name__}:in_tuples").labels).values()] == [40, 40]
 
     def test_rows_are_drawn_without_strata_and_it_is_said(self) -> None:
         dataset = read_dataset(call_source(f"{__name__}:outputs_by_name"), DataKeys())

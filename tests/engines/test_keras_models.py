@@ -299,7 +299,7 @@ class TestSeveralOutputs:
             (
                 "huber",
                 {"kind": (1,), "size": (2,)},
-                "as the data's are; got 1 without names",
+                "as the data's are; got one output",
             ),
             ("heads_in_order", ((1,), (2,), (1,)), "must have 3 outputs, as the data have, got 2"),
         ],

@@ -124,3 +124,17 @@ def test_a_candidate_of_which_every_run_diverged_has_a_finite_value(
     assert found.diverged.all()
     assert np.isfinite(found.value("accuracy"))
     assert np.isnan(found.loss).all()
+
+
+def test_the_log_loss_of_a_compiled_model_is_not_its_own_loss(small: TrainingSpec, candidates: list[Candidate]) -> None:
+    runs = replace(curves(1, 2), scores={"log_loss": np.array([[0.25, 0.5]]), "loss": np.array([[3.0, 9.0]])})[0]
+    found = outcome(replace(small, architecture=Architecture(34, 2, build="a:b")), candidates[0], (0, 1), runs)
+    assert (found.value("log_loss"), found.value("loss")) == (0.375, 6.0)
+
+
+def test_of_several_outputs_the_loss_alone_is_known(small: TrainingSpec, candidates: list[Candidate]) -> None:
+    runs = replace(curves(1, 2), scores={"loss": np.array([[np.nan, 9.0]])})[0]
+    heads = Architecture(34, 0, build="a:b", heads={"a": (1,), "b": (2,)})
+    found = outcome(replace(small, architecture=heads), candidates[0], (0, 1), runs)
+    assert (len(found.correct), len(found.log_loss), found.value("loss")) == (0, 0, 9.0)
+    np.testing.assert_array_equal(found.validation_accuracy, found.validation_loss)

@@ -107,7 +107,7 @@ def test_arrays_are_taken_as_they_are_given(tmp_path: Path) -> None:
 
 def test_several_outputs_stay_what_they_are_behind_the_scaling(tmp_path: Path) -> None:
     x, y = GENERATOR.normal(100, 9, (12, 3)), {"a": np.arange(12) % 2, "b": GENERATOR.normal(size=12)}
-    np.savez(tmp_path / "rows.npz", x=x, **{f"y_{name}": each for name, each in y.items()})
+    np.savez(tmp_path / "rows.npz", x=x, y_a=y["a"], y_b=y["b"])
     split = split_rows(read_dataset(tmp_path / "rows.npz", DataKeys(scale="standard")), "tail", 0.33, 0)
     inputs = keras.Input((3,))
     hidden = keras.layers.Dense(4, "relu")(inputs)
