@@ -68,6 +68,11 @@ def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) 
     return _Analysis(plan, record, find(plan, record)).verdict(current=current)
 
 
+def on_new_rows(plan: Plan, record: VerdictRecord) -> Judgement | Unresolved:
+    """Judge the re-splits of a record, as its verdict does."""
+    return _Analysis(plan, record, find(plan, record)).on_new_rows()
+
+
 def _setting(contender: Contender) -> Setting:
     return Setting.model_validate(contender, from_attributes=True)
 
@@ -170,8 +175,8 @@ class _Analysis:
     def verdict(self, *, current: bool) -> Verdict:
         record, split, winner, unit = self.record, self.record.split, self.record.winner, self._unit
         rerun = record.reruns[0].confirmation
-        ours, theirs, of_rerun = self._leads(unit, winner.confirmation, record.constant.confirmation, rerun)
-        worthwhile = unit.smallest_of_interest(self._stated, float(theirs.mean()))
+        ours, theirs, of_rerun = self._confirmed_leads
+        worthwhile = self._worthwhile
         spread = float(np.std(ours - theirs, ddof=1))
         equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder(worthwhile))
         by_rows = unit.counts_rows
@@ -186,7 +191,7 @@ class _Analysis:
             on_these_rows=judge_these_rows(
                 ours, theirs, unit.rows, smallest_of_interest=worthwhile, unit=unit, void=self._void
             ),
-            on_new_rows=self._on_new_rows(worthwhile),
+            on_new_rows=self.on_new_rows(),
             resplits=record.new_rows.told,
             winner=scored(winner, split, unit.metric.name),
             tuned_constant=scored(record.constant, split, unit.metric.name),
@@ -216,6 +221,16 @@ class _Analysis:
             ),
             within=record.within,
         )
+
+    @cached_property
+    def _confirmed_leads(self) -> list[Numbers]:
+        """The confirmation runs of the winner, the tuned constant and the first re-run."""
+        entries = (self.record.winner, self.record.constant, self.record.reruns[0])
+        return self._leads(self._unit, *(entry.confirmation for entry in entries))
+
+    @cached_property
+    def _worthwhile(self) -> float:
+        return self._unit.smallest_of_interest(self._stated, float(self._confirmed_leads[1].mean()))
 
     def _tie(self, worthwhile: float) -> float:
         return ONE_ROW if self._unit.counts_rows else worthwhile
@@ -261,8 +276,8 @@ class _Analysis:
 
         return min(equals, key=key)
 
-    def _on_new_rows(self, worthwhile: float) -> Judgement | Unresolved:
-        new, split = self.record.new_rows, self.record.split
+    def on_new_rows(self) -> Judgement | Unresolved:
+        new, split, worthwhile = self.record.new_rows, self.record.split, self._worthwhile
         if not new.split_seeds:
             return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
         unit, both = Unit(self._metric, new.test_rows), (self.record.winner, self.record.constant)
