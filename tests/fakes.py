@@ -14,7 +14,7 @@ from sweep.candidate import Candidate
 from sweep.config.plan import Plan
 from sweep.config.study_file import read_plan
 from sweep.data.table import DataKeys, Split
-from sweep.execution.batches import Outcome
+from sweep.execution.batches import Outcome, Work
 from sweep.jobs.admission import DatasetAnswer
 from sweep.schedules import Timeline
 from sweep.search.loop import Coordinator, SearchProgress
@@ -51,6 +51,11 @@ class FakeTrainer:
     ) -> Iterator[tuple[int, list[Outcome]]]:
         for place in reversed(range(len(splits))):
             yield place, [self._train(candidate, run_seeds, splits[place]) for candidate in candidates]
+
+    def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
+        for place in reversed(range(len(work))):
+            each = work[place]
+            yield place, [self._train(candidate, each.run_seeds, each.split) for candidate in each.candidates]
 
     def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
         self.before_each()

@@ -6,9 +6,10 @@ candidates; the curves that come back are put together again.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product, takewhile
+from itertools import accumulate, chain, takewhile
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,6 +80,15 @@ class Outcome:
         return METRICS[metric].mean(self.by_metric(metric))
 
 
+@dataclass(frozen=True)
+class Work:
+    """Candidates and run seeds to be trained, each with each, on other rows than a study's own."""
+
+    split: Split
+    candidates: Sequence[Candidate]
+    run_seeds: Sequence[int]
+
+
 class Executor(Protocol):
     """Where jobs are trained: on processes of this machine (`sweep.execution.local.Pool`), or by a test itself."""
 
@@ -96,6 +106,13 @@ class Trainer(Protocol):
         self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
     ) -> Iterator[tuple[int, list[Outcome]]]:
         """Train on other rows: yield each split's place and its outcomes, in the candidates' order, once it is done."""
+
+
+class WorkTrainer(Protocol):
+    """Trains several pieces of work side by side: a `BatchTrainer`, or a few lines in a test."""
+
+    def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
+        """Train each on its own rows: yield its place and its outcomes, in the candidates' order, once it is done."""
 
 
 def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
@@ -141,7 +158,7 @@ class BatchTrainer:
             yield from self.few.train(candidates, run_seeds)
             return
         groups = cut(candidates, self.shape.candidates)
-        for number, found in self._train([(self.spec, group) for group in groups], run_seeds):
+        for number, found in self._train([(self.spec, group, run_seeds) for group in groups]):
             yield from enumerate(found, number * self.shape.candidates)
 
     def train_on(
@@ -151,9 +168,19 @@ class BatchTrainer:
 
         All splits are trained in one go; those of equal shape share one compiled program.
         """
-        groups = cut(candidates, self.shape.candidates)
-        specs = [replace(self.spec, split=split) for split in splits]
-        for place, parts in _collected(self._train(list(product(specs, groups)), run_seeds), len(groups)):
+        return self.train_each([Work(split, candidates, run_seeds) for split in splits])
+
+    def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
+        """Train on other rows, each with candidates and run seeds of its own: yield its place and its outcomes.
+
+        All of it is trained in one go, as by `train_on`.
+        """
+        every, sizes = [], []
+        for each in work:
+            spec, groups = replace(self.spec, split=each.split), cut(each.candidates, self.shape.candidates)
+            every += [(spec, group, each.run_seeds) for group in groups]
+            sizes.append(len(groups))
+        for place, parts in _collected(self._train(every), sizes):
             yield place, list(chain.from_iterable(parts))
 
     def with_few(self, few: BatchTrainer) -> BatchTrainer:
@@ -170,14 +197,18 @@ class BatchTrainer:
         return replace(self, shape=narrow_shape(self.spec, run_seeds))
 
     def _train(
-        self, work: Sequence[tuple[TrainingSpec, tuple[Candidate, ...]]], run_seeds: Sequence[int]
+        self, work: Sequence[tuple[TrainingSpec, tuple[Candidate, ...], Sequence[int]]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
         """Yield the place of each spec and group, and the group's outcomes, once all its runs are done."""
-        parts = cut(run_seeds, self.shape.seeds)
-        every = (Job(spec, group, part, self.shape) for spec, group in work for part in parts)
+        parts = [cut(run_seeds, self.shape.seeds) for _, _, run_seeds in work]
+        every = (
+            Job(spec, group, part, self.shape)
+            for (spec, group, _), own in zip(work, parts, strict=True)
+            for part in own
+        )
         jobs = takewhile(lambda _: self.goes_on(), every)  # asked when a trainer is free
-        for place, arrived in _collected(self._counted(self.executor.map(jobs)), len(parts)):
-            spec, group = work[place]
+        for place, arrived in _collected(self._counted(self.executor.map(jobs)), list(map(len, parts))):
+            spec, group, run_seeds = work[place]
             joined = Curves.joined(arrived, axis=1)
             shared = replace(joined, seconds=joined.seconds / self.shape.candidates)
             yield place, [outcome(spec, each, tuple(run_seeds), shared[where]) for where, each in enumerate(group)]
@@ -189,15 +220,18 @@ class BatchTrainer:
             yield number, curves
 
 
-def _collected(parts: Iterator[tuple[int, Item]], size: int) -> Iterator[tuple[int, list[Item]]]:
-    """Yield each place with its `size` parts in their order, once all have come; they are numbered place by place."""
-    arrived: dict[int, dict[int, Item]] = {}
+def _collected(parts: Iterator[tuple[int, Item]], sizes: Sequence[int]) -> Iterator[tuple[int, list[Item]]]:
+    """Yield each place with its parts in their order, once all have come; they are numbered place by place.
+
+    `sizes` has the number of parts of each place.
+    """
+    ends, arrived = list(accumulate(sizes)), dict[int, dict[int, Item]]()
     for number, part in parts:
-        place, where = divmod(number, size)
-        arrived.setdefault(place, {})[where] = part
-        if len(arrived[place]) == size:
+        place = bisect_right(ends, number)
+        arrived.setdefault(place, {})[number] = part
+        if len(arrived[place]) == sizes[place]:
             found = arrived.pop(place)
-            yield place, [found[where] for where in range(size)]
+            yield place, [found[number] for number in sorted(found)]
 
 
 def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:

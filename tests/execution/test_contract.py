@@ -11,7 +11,7 @@ import pytest
 from sweep.candidate import Candidate
 from sweep.data.table import Split
 from sweep.engines.spec import Shape, TrainingSpec
-from sweep.execution.batches import BatchTrainer, Outcome, Trainer
+from sweep.execution.batches import BatchTrainer, Outcome, Trainer, Work
 from sweep.execution.compile_cache import CompileCache
 from sweep.execution.local import Pool
 from tests.execution.echo import COMMAND, InProcess, echo_engine
@@ -97,6 +97,24 @@ class TestTrainer:
             for place, split in enumerate(shapes):
                 ((_, alone),) = trainer.train_on([split], candidates[:count], range(3))
                 assert all(map(same, alone, found[place]))
+
+
+def test_each_piece_of_work_has_candidates_and_run_seeds_of_its_own(
+    small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
+) -> None:
+    trainer = BatchTrainer(InProcess(echo_engine), small, Shape(4, 2))
+    work = [
+        Work(resplits[0], candidates[:6], range(3)),
+        Work(resplits[1], (), range(4)),
+        Work(resplits[1], candidates[5:], (7,)),
+    ]
+    found = dict(trainer.train_each(work))
+    assert sorted(found) == [0, 2]
+    for place, outcomes in found.items():
+        each = work[place]
+        ((_, alone),) = trainer.train_on([each.split], each.candidates, each.run_seeds)
+        assert [outcome.run_seeds for outcome in outcomes] == [tuple(each.run_seeds)] * len(alone)
+        assert all(map(same, alone, outcomes))
 
 
 def test_runs_are_counted_as_jobs_come_back(
