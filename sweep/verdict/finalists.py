@@ -20,7 +20,8 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
     """Return who races for the plan's study, best first by the search's ranking.
 
     They are the `verdict.finalists` best candidates, each once, and of the schedules whose best trial is within noise
-    of the very best one, as many more at most; the simplest of them races in any case. A search that others filled may
+    of the very best one, as many more at most; the simplest of them races in any case, and so does the best trial that
+    is no constant rate. A search that others filled may
     hold trials without a schedule to train again, or without the score of each run: these take no part.
 
     Raises:
@@ -37,7 +38,15 @@ def finalists(database: Database, plan: Plan) -> list[Contender]:
     others = [contender_of(plan, trial) for trial in within_noise(families, metric) if trial.params not in seen]
     few, rest = others[: plan.verdict.finalists], others[plan.verdict.finalists :]
     simplest = min(others, key=lambda each: each.complexity, default=None)
-    return racing + few + [each for each in rest if each is simplest]
+    racing += few + [each for each in rest if each is simplest]
+    if all(contender.name == "constant" for contender in racing):
+        racing += [contender_of(plan, trial) for trial in families if trial.schedule != "constant"][:1]
+    return racing
+
+
+def best_schedule(raced: Sequence[Contender]) -> Contender:
+    """Return the first that is no constant rate, since that is what is asked; the first of all if there is none."""
+    return next((contender for contender in raced if contender.name != "constant"), raced[0])
 
 
 def best_candidates(study: StudyReader, number: int) -> list[Best]:

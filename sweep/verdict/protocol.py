@@ -36,7 +36,7 @@ from sweep.task import OF_THE_TARGET, MetricName
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
-from sweep.verdict.finalists import contender_of, finalists, placed, ranked
+from sweep.verdict.finalists import best_schedule, contender_of, finalists, placed, ranked
 from sweep.verdict.record import (
     BUDGET,
     DOSSIER,
@@ -180,6 +180,7 @@ class Protocol:
         if time.monotonic() >= deadline:
             return False
         winners = {role: group[0] for role, group in raced.items()}
+        winners[Role.WINNER] = best_schedule(raced[Role.WINNER])
         entries = self._confirm(0 if before is None else before.next_seed, winners)
         if time.monotonic() >= deadline:
             return False

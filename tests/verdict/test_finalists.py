@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import optuna
 import pytest
 
+from sweep.candidate import Candidate
 from sweep.config.plan import Plan
+from sweep.data.table import Split
 from sweep.errors import StorageFailed
+from sweep.execution.batches import Outcome
 from sweep.store.database import Database
-from sweep.store.queries import Best
+from sweep.store.queries import Best, StoredStudy
 from sweep.store.trials import TrialRecord
 from sweep.verdict.finalists import finalists, within_noise
-from sweep.verdict.record import Contender
-from tests.fakes import make_coordinator, make_plan
-from tests.protocols import few
+from sweep.verdict.record import Contender, read_record
+from tests.fakes import FakeTrainer, make_coordinator, make_plan
+from tests.protocols import few, make_protocol
 
 PLAN = few(make_plan(), finalists=4)
 
@@ -66,6 +72,25 @@ def test_trials_with_more_runs_are_compared_by_the_seeds_that_they_share() -> No
     leader, longer = trial(0, [115, 114, 115, 114]), trial(1, [114, 115, 114, 115, 20, 20])
     worse = trial(2, [80, 81, 80, 81, 116, 116])
     assert within_noise([leader, longer, worse], "accuracy") == [leader, longer]
+
+
+class ConstantsAhead(FakeTrainer):
+    """Trains all but constant rates badly."""
+
+    def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+        found = super()._train(candidate, run_seeds, split)
+        return found if candidate.schedule.name == "constant" else replace(found, correct=found.correct // 2)
+
+
+def test_a_schedule_races_and_wins_however_far_ahead_constant_rates_are(database: Database) -> None:
+    plan = few(make_plan(), finalists=2)
+    make_protocol(database, plan, ConstantsAhead()).run()
+    raced = finalists(database, plan)
+    assert [contender.name for contender in raced] == ["constant", "constant", "step"]
+    record = read_record(StoredStudy(database, plan.name))
+    assert record is not None
+    assert (record.winner.contender.name, record.race[0].name) == ("step", "constant")
+    assert record.winner.confirmation.correct_mean < record.constant.confirmation.correct_mean
 
 
 def test_nobody_races_twice(database: Database) -> None:
