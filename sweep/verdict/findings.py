@@ -63,19 +63,21 @@ class _Findings:
 
         They are compared by a one-sided t-test over the runs (`is_above`). Where the validation rows' class shares are
         unlike the training rows', always answering their commonest class is nothing that training rows could teach: by
-        accuracy a winner has learned there, too, if it recognises classes (`recognises`).
+        accuracy a winner has learned there, too, if it recognises classes (`recognises`). Where nobody knows what
+        guessing scores, a winner has learned unless all its runs diverged.
         """
         split, metric = self.record.split, self._metric
-        known, scores = split.score_of_guessing(metric.name), self._scores(self._runs)
-        if known is None or (len(scores) and is_above(scores, known if metric.rises else -known)):
+        known, scores, runs = split.score_of_guessing(metric.name), self._scores(self._runs), self._runs
+        if known is None and runs.diverged < len(runs.run_seeds):
             return None
-        runs = self._runs
+        if known is not None and len(scores) and is_above(scores, known if metric.rises else -known):
+            return None
         recognised = bool(split.classes) and recognises(runs.class_correct, split.class_rows, len(runs.run_seeds))
         if metric.name == "accuracy" and recognised and split.unlike is not False:
             return None
         of_whom = whom(split, metric.name)
         detail = "every run of the winner ends in NaN or infinity"
-        if len(scores):
+        if known is not None and len(scores):
             detail = self._beside((1 if metric.rises else -1) * float(scores.mean()), known, split.validation_rows)
         headline = f"No candidate does better than {of_whom}" if recognised else "No candidate learned"
         why, cure = next(self._causes())

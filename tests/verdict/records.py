@@ -135,6 +135,7 @@ def of_numbers(plan: Plan, metric: MetricName = "rmse", **options: Any) -> tuple
             "rmse": tuple(errors),
             "mae": tuple(0.8 * error for error in errors),
             "r2": tuple(1 - error**2 / 81 for error in errors),
+            "loss": tuple(errors),
         }
         nothing: dict[str, Any] = {"correct": (), "log_losses": (), "class_correct": ()}
         return runs.model_copy(update=nothing | {"scores": scores})

@@ -238,3 +238,26 @@ def test_rows_learned_by_heart_are_too_few(database: Database) -> None:
         "the 240 training rows are learned (a loss of 0.253; guessing has 0.693) and no others: "
         "too few rows, or inputs that do not tell the answer"
     )
+
+
+class TestTheLossOfAModel:
+    """Nobody knows what guessing would score by the loss that a model was compiled with."""
+
+    def test_whoever_has_one_has_learned(self) -> None:
+        plan, record = records.of_numbers(records.make_plan(), "loss")
+        found = compute_verdict(plan, record)
+        assert (found.finding, found.uninformed, found.learned) == (None, None, True)
+        assert found.winner.by_metric.keys() == {"rmse", "mae", "r2", "loss"}
+        by_error = compute_verdict(*records.of_numbers(records.make_plan()))
+        assert by_error.winner.by_metric.keys() == {"rmse", "mae", "r2"}
+        assert found.on_these_rows.effect == by_error.on_these_rows.effect
+
+    def test_nothing_is_learned_where_every_run_diverged(self) -> None:
+        plan, record = records.of_numbers(records.make_plan(), "loss")
+        winner, *others = record.entries
+        seeds = len(winner.confirmation.run_seeds)
+        lost = winner.confirmation.model_copy(update={"diverged": seeds, "scores": {"loss": (None,) * seeds}})
+        entries = (winner.model_copy(update={"confirmation": lost}), *others)
+        found = find(plan, record.model_copy(update={"entries": entries}))
+        assert found is not None
+        assert (found.word, found.detail) == (Word.NOTHING_LEARNED, "every run of the winner ends in NaN or infinity")
