@@ -1,7 +1,6 @@
-"""What candidates have over each other on shared run seeds or splits, and what so many of these could have shown.
+"""What candidates have over each other on shared run seeds, and what so many of these could have shown.
 
-Run seeds replicate the training, never the rows: what they say holds for these rows only. Random splits overlap: their
-differences are no independent sample, and the naive standard error is too small. Scores of many candidates are
+Run seeds replicate the training, never the rows: what they say holds for these rows only. Scores of many candidates are
 `[candidates, runs]`, higher is better; a column holds one run seed, the same for all.
 """
 
@@ -30,7 +29,6 @@ from sweep.stats.estimate import (
     checked,
 )
 from sweep.stats.verdict import ONE_ROW, Judgement, Question, Unit, Word, judge
-from sweep.task import METRICS
 
 POWER = 0.80
 RESAMPLES = 9999
@@ -154,59 +152,6 @@ def judge_these_rows(
     found = compare(winner, constant, tie=ONE_ROW if rows_count else smallest_of_interest, resamples=resamples)
     likely = {"runs": found.run_chances, "mean": found.mean_chances}
     return judge(Question.THESE_ROWS, found.effect, unit or rows, smallest_of_interest, **likely, void=void)
-
-
-def judge_new_rows(
-    winner: ArrayLike,
-    constant: ArrayLike,
-    train_rows: int,
-    test_rows: int,
-    *,
-    smallest_of_interest: float = ONE_ROW,
-    unit: Unit | None = None,
-    void: Word | None = None,
-) -> Judgement:
-    """Judge correct test rows on random splits (repeated holdout); both `[splits, runs]`, averaged within a split.
-
-    The interval and p-value are those of the corrected resampled t-test: Nadeau and Bengio (2003), Inference for the
-    Generalization Error, Machine Learning 52: the variance of the mean over J splits is
-    s^2 (1/J + test_rows/train_rows); t has J - 1 degrees of freedom. Corani and Benavoli (2015), A Bayesian Approach
-    for Comparing Cross-Validated Algorithms on Multiple Data Sets, Machine Learning 100: without prior knowledge, the
-    mean difference is distributed as this test says, which gives the chances.
-
-    However many splits there are, the rows are what was sampled. Where candidates differ on a handful of rows, their
-    differences hardly vary between splits, and that interval tells of the splits only. A share of the population,
-    `unseen_share` of all rows, may be unlike any row that was seen; as with equal runs, it is left open.
-
-    Other scores come with their `unit` and in it, higher is better. `smallest_of_interest` is in that unit, by default
-    in test rows of a split.
-
-    Raises:
-        ValueError: if the shapes differ, there are fewer than 2 splits, or a side has no rows.
-    """
-    ours, theirs = checked("winner", winner, dimensions=2), checked("constant", constant, dimensions=2)
-    if ours.shape != theirs.shape:
-        raise ValueError(f"`winner` and `constant` must share their runs, got {ours.shape} and {theirs.shape}.")
-    differences = checked("differences", (ours - theirs).mean(axis=1), fewest=2)
-    if min(train_rows, test_rows) < 1:
-        raise ValueError(f"a split must hold rows on both sides, got {train_rows} to train and {test_rows} to test.")
-    unit = unit or Unit(METRICS["accuracy"], test_rows)
-    tie = ONE_ROW if unit.counts_rows else smallest_of_interest
-    whole = unit.factor if unit.metric.rises else abs(float(theirs.mean()))  # what all rows together are worth
-    splits, mean = len(differences), float(differences.mean())
-    error = float(differences.std(ddof=1)) * math.sqrt(1 / splits + test_rows / train_rows)
-    if error:
-        p_value = 2 * float(stats.t.sf(abs(mean) / error, splits - 1))
-        better = stats.t.sf((tie - mean) / error, splits - 1)
-        worse = stats.t.cdf((-tie - mean) / error, splits - 1)
-        likely = Chances(float(better), float(1 - better - worse), float(worse))
-    else:  # without any spread: 1 for no difference, and 0 for the same one every time
-        p_value, likely = float(mean == 0), chances(np.array([mean]), tie)
-    unseen = unseen_share(train_rows + test_rows) * whole
-    reach = max(float(stats.t.ppf((1 + LEVEL) / 2, splits - 1)) * error, unseen)
-    detectable = max(detectable_standard_errors(splits - 1) * error, unseen)
-    effect = Effect(mean, Interval(mean - reach, mean + reach), splits, detectable, p_value)
-    return judge(Question.NEW_ROWS, effect, unit, smallest_of_interest, mean=likely, void=void)
 
 
 def is_above(scores: ArrayLike, mark: float) -> bool:

@@ -43,6 +43,9 @@ class Effect:
         samples: on how many differences it rests, over run seeds or over splits.
         smallest_detectable: the true effect that so many differences find with 80 % power at two-sided 5 %.
         p_value: of a difference of 0, two-sided; only where the interval comes from a test.
+        computing: the part of its standard error that more runs would shrink; on new rows only, as all below.
+        sampling: the part that only more rows would shrink.
+        differing: rows on which the two differ at all; None where outcomes by row are not known.
     """
 
     mean: float
@@ -50,12 +53,17 @@ class Effect:
     samples: int
     smallest_detectable: float
     p_value: float | None = None
+    computing: float | None = None
+    sampling: float | None = None
+    differing: int | None = None
 
     def scaled(self, factor: float) -> Effect:
         """Return the effect in another unit; `factor` is positive."""
         interval = Interval(self.interval.low * factor, self.interval.high * factor)
         detectable = self.smallest_detectable * factor
-        return replace(self, mean=self.mean * factor, interval=interval, smallest_detectable=detectable)
+        computing, sampling = (part if part is None else part * factor for part in (self.computing, self.sampling))
+        effect = replace(self, mean=self.mean * factor, interval=interval, smallest_detectable=detectable)
+        return replace(effect, computing=computing, sampling=sampling)
 
 
 @dataclass(frozen=True)

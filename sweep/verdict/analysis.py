@@ -15,9 +15,10 @@ import numpy as np
 from sweep.config.plan import Plan
 from sweep.errors import NotYet
 from sweep.space import Range, near_bound
-from sweep.stats.comparison import compare, indistinguishable, judge_new_rows, judge_these_rows, pairs_needed
+from sweep.stats.comparison import compare, indistinguishable, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.stats.estimate import Numbers, Optimism, optimism
+from sweep.stats.new_rows import judge_new_rows
 from sweep.stats.verdict import ONE_ROW, Judgement, Unit, Word
 from sweep.store.queries import StoredStudy
 from sweep.task import METRICS, Metric, MetricName
@@ -285,8 +286,7 @@ class _Analysis:
         ours, theirs = np.array(every[: len(every) // 2]), np.array(every[len(every) // 2 :])
         if unit.counts_rows:
             worthwhile = worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
-        sizes = new.train_rows, new.test_rows
-        return judge_new_rows(ours, theirs, *sizes, smallest_of_interest=worthwhile, unit=unit, void=self._void)
+        return judge_new_rows(ours - theirs, new.train_rows, unit, smallest_of_interest=worthwhile, void=self._void)
 
     def _quoted(self) -> QuotedResult | None:
         baseline = self.record.basis.baseline

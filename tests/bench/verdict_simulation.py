@@ -22,8 +22,9 @@ import numpy as np
 import optuna
 
 from sweep.search.session import default_workers, read_data
-from sweep.stats.comparison import RESAMPLES, judge_new_rows, judge_these_rows
+from sweep.stats.comparison import RESAMPLES, judge_these_rows
 from sweep.stats.estimate import Effect
+from sweep.stats.new_rows import judge_new_rows
 from sweep.stats.verdict import Judgement, Question, Word
 from sweep.verdict.analysis import StudyResult
 from tests.bench.default_study import read_default
@@ -132,7 +133,8 @@ def planted(effect: float, runs: int, generator: np.random.Generator, resamples:
 
 def resplit(effect: float, splits: int, generator: np.random.Generator, *, noise_on_top: bool = False) -> Judgement:
     """Return the verdict on new rows for a winner that is `effect` rows better."""
-    return judge_new_rows(*resplit_rows(effect, splits, 4, generator, noise_on_top=noise_on_top), TRAIN_ROWS, ROWS)
+    winner, constant = resplit_rows(effect, splits, 4, generator, noise_on_top=noise_on_top)
+    return judge_new_rows(winner - constant, TRAIN_ROWS, ROWS)
 
 
 def resplit_few(only_winner: float, only_constant: float, splits: int, generator: np.random.Generator) -> Judgement:
@@ -144,7 +146,8 @@ def resplit_few(only_winner: float, only_constant: float, splits: int, generator
     right = np.stack([rows < only_winner, (only_winner <= rows) & (rows < only_winner + only_constant)])
     tested = [generator.permutation(ROWS + TRAIN_ROWS)[:ROWS] for _ in range(splits)]
     winner, constant = np.array([right[:, chosen].sum(axis=1) for chosen in tested]).T
-    return judge_new_rows(winner[:, None], constant[:, None], TRAIN_ROWS, ROWS)
+    row_leads = right[0] * 1.0 - right[1]
+    return judge_new_rows((winner - constant)[:, None], TRAIN_ROWS, ROWS, row_leads=row_leads)
 
 
 def repeat(number: int, draw: Callable[[np.random.Generator], Judgement]) -> list[Judgement]:

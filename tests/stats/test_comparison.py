@@ -1,4 +1,4 @@
-"""Laws of comparisons: of pairs of runs, of pairs of splits, and of many candidates; and what they could have shown."""
+"""Laws of comparisons: of pairs of runs, and of many candidates; and what they could have shown."""
 
 import math
 
@@ -12,7 +12,6 @@ from sweep.stats.comparison import (
     expanded_level,
     holm,
     indistinguishable,
-    judge_new_rows,
     paired_p_value,
     pairs_needed,
     power,
@@ -20,7 +19,7 @@ from sweep.stats.comparison import (
     survivors,
     unseen_share,
 )
-from sweep.stats.estimate import Chances, Effect
+from sweep.stats.estimate import Chances
 
 WINNER, CONSTANT = [115, 115, 114, 115, 113, 115, 115, 114], [114, 113, 114, 112, 113, 115, 113, 113]
 
@@ -110,53 +109,6 @@ def test_four_times_the_pairs_show_about_half_the_effect() -> None:
 def test_equal_runs_leave_open_what_clopper_and_pearson_leave_open() -> None:
     assert unseen_share(10) == pytest.approx(0.30850, abs=1e-5)  # the tables' upper limit for 0 of 10
     assert smallest_effect(0.0, 10) == unseen_share(10)
-
-
-class TestSplits:
-    """Two candidates on random splits that overlap."""
-
-    def test_the_corrected_test_agrees_with_a_hand_computed_one(self) -> None:
-        # mean 2, s^2 = 2.5, J = 5; 2.5 * (1/5 + 1/2) = 1.75; t(0.975, 4) = 2.776445; t = 2 / 1.322876 = 1.511858
-        effect = on_splits([0.0, 1.0, 2.0, 3.0, 4.0], 200, 100)
-        assert effect.mean == 2.0
-        assert effect.interval.low == pytest.approx(2 - 2.776445 * 1.322876, abs=1e-5)
-        assert effect.interval.high == pytest.approx(2 + 2.776445 * 1.322876, abs=1e-5)
-        assert effect.p_value == pytest.approx(0.20507, abs=1e-4)
-
-    def test_the_chances_agree_with_hand_computed_ones(self) -> None:
-        # as above, t has 4 degrees of freedom: P(t > -1 / 1.322876) = 0.754057, P(t < -3 / 1.322876) = 0.042985
-        found = judge_new_rows([[0.0], [1.0], [2.0], [3.0], [4.0]], np.zeros((5, 1)), 200, 100).mean
-        assert found is not None
-        assert found.better == pytest.approx(0.754057, abs=1e-3)
-        assert found.worse == pytest.approx(0.042985, abs=1e-3)
-        assert found.better + found.tied + found.worse == pytest.approx(1)
-
-    def test_equal_differences_leave_no_doubt(self) -> None:
-        assert judge_new_rows(np.full((30, 1), 2.0), np.zeros((30, 1)), 235, 116).mean == Chances(1.0, 0.0, 0.0)
-
-    def test_endless_splits_never_beat_the_overlap(self) -> None:
-        reach = on_splits([-1.0, 1.0] * 50_000, 2350, 1160).interval.high
-        assert reach == pytest.approx(1.96 * math.sqrt(1160 / 2350), abs=1e-3)
-
-    def test_the_interval_leaves_out_0_exactly_when_the_p_value_is_below_5_percent(self) -> None:
-        for shift in (0.2, 0.6, 1.0, 2.0):
-            effect = on_splits([shift - 1, shift, shift + 1] * 10, 900, 100)
-            assert effect.p_value is not None
-            assert (effect.interval.low > 0) == (effect.p_value < 0.05)
-
-    @pytest.mark.parametrize(("value", "p_value"), [(0.0, 1.0), (0.5, 0.0)])
-    def test_equal_differences_have_a_p_value(self, value: float, p_value: float) -> None:
-        assert on_splits([value] * 30, 235, 116).p_value == p_value
-
-    def test_a_side_without_rows_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="must hold rows on both sides, got 0 to train"):
-            on_splits([0.0, 1.0], 0, 116)
-
-
-def on_splits(differences: list[float], train_rows: int, test_rows: int) -> Effect:
-    """Return the effect of one run on each split."""
-    runs = np.array(differences)[:, None]
-    return judge_new_rows(runs, np.zeros_like(runs), train_rows, test_rows).effect
 
 
 def noisy(means: list[float], runs: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from sweep.stats.comparison import judge_new_rows, judge_these_rows
+from sweep.stats.comparison import judge_these_rows
 from sweep.stats.estimate import Effect, Interval
 from sweep.stats.verdict import Question, Word, decide, judge
 
@@ -81,33 +81,6 @@ class TestTheseRows:
         verdict = judge_these_rows([115, 114, 114, 114] * 16, [114] * 64, 116)
         assert verdict.word is Word.NO_BETTER
         assert "a lead, but less than the 1 row that would be worth having" in verdict.sentence
-
-
-class TestNewRows:
-    def test_run_seeds_within_a_split_are_averaged_first(self) -> None:
-        winner, constant = np.full((30, 4), 108), np.full((30, 4), 105)
-        winner[:, 0] += 4
-        verdict = judge_new_rows(winner, constant, 235, 116)
-        assert verdict.effect.mean == pytest.approx(4.0)
-        assert verdict.effect.samples == 30
-
-    def test_a_tiny_set_resolves_nothing(self) -> None:
-        generator = np.random.default_rng(0)
-        winner, constant = generator.integers(6, 10, (2, 30, 4))
-        verdict = judge_new_rows(winner, constant, 20, 10)
-        assert verdict.word is Word.NOT_RESOLVED
-        assert verdict.effect.smallest_detectable > 0.9
-
-    @pytest.mark.parametrize("rows", [60, 351, 5000])
-    def test_equal_splits_leave_open_what_so_many_rows_may_have_missed(self, rows: int) -> None:
-        right = np.full((1000, 4), rows // 6)
-        verdict = judge_new_rows(right, right, rows - rows // 3, rows // 3, smallest_of_interest=rows / 1000)
-        assert verdict.effect.interval.high == pytest.approx(1.23, abs=0.05)
-        assert verdict.effect.smallest_detectable == verdict.effect.interval.high
-
-    def test_other_shapes_are_refused(self) -> None:
-        with pytest.raises(ValueError, match=r"must share their runs, got \(2, 2\) and \(3, 2\)"):
-            judge_new_rows(np.ones((2, 2)), np.ones((3, 2)), 20, 10)
 
 
 class TestSentence:

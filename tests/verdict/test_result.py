@@ -28,5 +28,8 @@ def test_its_json_is_plain() -> None:
         "samples",
         "smallest_detectable",
         "p_value",
+        "computing",
+        "sampling",
+        "differing",
     }
     assert told["split"]["class_rows"] == {"b": 9, "g": 107}

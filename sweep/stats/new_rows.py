@@ -1,0 +1,167 @@
+"""What one candidate has over another on rows that nobody has seen, from random splits of the rows at hand.
+
+Random splits (repeated holdout) overlap, and what they share they cannot tell of: other rows, and other training sets.
+Runs with run seeds of their own tell apart what each split adds and what is run noise, which splits do not share.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from sweep.stats.comparison import detectable_standard_errors
+from sweep.stats.estimate import LEVEL, SIGNIFICANCE, Chances, Effect, Interval, Numbers, chances, checked
+from sweep.stats.verdict import ONE_ROW, Judgement, Question, Unit, Word, judge
+from sweep.task import METRICS
+
+# The two-sided significance of each of so many looks, each at twice the splits of the one before, for 5 % in all.
+# Pocock (1977), Group Sequential Methods in the Design and Analysis of Clinical Trials, Biometrika 64.
+OF_EACH_LOOK = {1: SIGNIFICANCE, 2: 0.0294, 3: 0.0208, 4: 0.0160, 5: 0.0130}
+FEWEST_ROWS = 5  # that differ, for a normal distribution of their sum
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What an open comparison on new rows lacks.
+
+    Args:
+        kind: `computing` if more splits of these rows would tell, or `rows`.
+        number: about how many would tell, splits or rows in all, if the estimated lead is the true one.
+    """
+
+    kind: Literal["computing", "rows"]
+    number: int
+
+
+def effect_on_new_rows(
+    leads: ArrayLike,
+    train_rows: int,
+    test_rows: int,
+    *,
+    row_leads: ArrayLike | None = None,
+    whole: float | None = None,
+    looks: int = 1,
+) -> Effect:
+    """Estimate the lead of one candidate over another on new rows, higher is better.
+
+    `leads` are `[splits, runs]`, each with a run seed of its own, in the unit of a whole test side: test rows for
+    accuracy. `row_leads` are `[rows]`, those of every row that was tested: its mean lead over the runs that tested it,
+    so that a lead of 1 on each row is one of `whole`, which is `test_rows` by default; None for a score that is no mean
+    over rows. The interval may be read at each of `looks` looks, the splits doubled from one to the next, and still
+    holds the truth in 95 %.
+
+    With the variance within a split MS and what splits add, v = var(means of splits) - MS/runs, the standard error
+    squared is MS/(splits runs) + v (1/splits + test/train) + whole^2 var(row_leads)/rows.
+
+    Raises:
+        ValueError: if there are fewer than 2 splits, or a side has no rows.
+    """
+    table = checked("leads", leads, dimensions=2)
+    means = checked("leads", table.mean(axis=1), fewest=2)
+    if min(train_rows, test_rows) < 1:
+        raise ValueError(f"a split must hold rows on both sides, got {train_rows} to train and {test_rows} to test.")
+    (splits, runs), mean = table.shape, float(means.mean())
+    noise = float(table.var(axis=1, ddof=1).mean()) / runs if runs > 1 else 0.0
+    of_splits = max(float(means.var(ddof=1)) - noise, 0.0)
+    computing, sampling = (noise + of_splits) / splits, of_splits * test_rows / train_rows
+    by_row, each = None, (float(test_rows) if whole is None else whole)
+    if row_leads is not None:
+        by_row = checked("row_leads", row_leads, fewest=2) * each
+        sampling += float(by_row.var(ddof=1)) / len(by_row)
+    error, level = math.sqrt(computing + sampling), 1 - OF_EACH_LOOK[looks] / 2
+    quantile = float(stats.t.ppf(level, splits - 1))
+    below = above = quantile * error
+    detectable = detectable_standard_errors(splits - 1) * error
+    differing = None if by_row is None else int(np.count_nonzero(by_row))
+    if by_row is not None and differing is not None and differing < FEWEST_ROWS:
+        lead, (low, high) = float(by_row.mean()), few_rows(by_row, each if whole is None else 0.0, 1 - 2 * (1 - level))
+        below, above = (math.hypot(quantile * math.sqrt(computing), side) for side in (lead - low, high - lead))
+        detectable = max(detectable, below, above)
+    return Effect(
+        mean,
+        Interval(mean - below, mean + above),
+        splits,
+        detectable,
+        p_value=2 * float(stats.t.sf(abs(mean) / error, splits - 1)) if error else float(mean == 0),
+        computing=math.sqrt(computing),
+        sampling=math.sqrt(sampling),
+        differing=differing,
+    )
+
+
+def few_rows(leads: Numbers, least: float, level: float = LEVEL) -> tuple[float, float]:
+    """Return the interval of the mean lead of a row where the two differ on a handful of the rows, `[rows]`.
+
+    The shares of rows with either sign have the exact limits of Clopper and Pearson (1934), one-sided, which Newcombe's
+    (1998) square-and-add puts together. Rows that were not seen differ by as much as those that were, or by `least`
+    where none does.
+    """
+    rows, most, alpha = len(leads), float(np.abs(leads).max()) or least, 1 - level
+    ahead, behind = int((leads > 0).sum()), int((leads < 0).sum())
+
+    def limits(count: int) -> tuple[float, float]:
+        low = float(stats.beta.ppf(alpha, count, rows - count + 1)) if count else 0.0
+        return low * most, float(stats.beta.ppf(1 - alpha, count + 1, rows - count)) * most if count < rows else most
+
+    (fewest_ahead, most_ahead), (fewest_behind, most_behind) = limits(ahead), limits(behind)
+    up, down = ahead * most / rows, behind * most / rows
+    mean = float(leads.mean())
+    return (
+        mean - math.hypot(up - fewest_ahead, most_behind - down),
+        mean + math.hypot(most_ahead - up, down - fewest_behind),
+    )
+
+
+def missing(effect: Effect, worth: float, rows: int) -> Missing | None:
+    """Return what an open comparison lacks, splits or rows of the `rows` at hand; None where its parts are not known.
+
+    The interval tells once it is short enough to lie on one side of 0, or between the two marks at `worth`.
+    """
+    if effect.computing is None or effect.sampling is None:
+        return None
+    half = max(effect.mean - effect.interval.low, effect.interval.high - effect.mean)
+    error = math.hypot(effect.computing, effect.sampling)
+    wanted = max(abs(effect.mean), worth - abs(effect.mean)) * (error / half if half else 1.0)
+    left = wanted**2 - effect.sampling**2
+    if left > 0:
+        return Missing("computing", math.ceil(effect.samples * effect.computing**2 / left))
+    return Missing("rows", math.ceil(rows * (error / wanted) ** 2))
+
+
+def judge_new_rows(
+    leads: ArrayLike,
+    train_rows: int,
+    test: int | Unit,
+    *,
+    row_leads: ArrayLike | None = None,
+    looks: int = 1,
+    smallest_of_interest: float = ONE_ROW,
+    void: Word | None = None,
+) -> Judgement:
+    """Judge the lead of the winner over the tuned constant in correct test rows of random splits, `[splits, runs]`.
+
+    `test` is how many rows a split tests, or the unit of other scores, higher is better. `row_leads`, `looks` and the
+    interval are those of `effect_on_new_rows`; `smallest_of_interest` is in the unit. Corani and Benavoli (2015), A
+    Bayesian Approach for Comparing Cross-Validated Algorithms on Multiple Data Sets, Machine Learning 100: without
+    prior knowledge, the mean lead is distributed as the t-test of the interval says, which gives the chances.
+
+    Raises:
+        ValueError: if there are fewer than 2 splits, or a side has no rows.
+    """
+    unit = test if isinstance(test, Unit) else Unit(METRICS["accuracy"], test)
+    tie, whole = (ONE_ROW, None) if unit.counts_rows else (smallest_of_interest, unit.factor)
+    effect = effect_on_new_rows(leads, train_rows, unit.rows, row_leads=row_leads, whole=whole, looks=looks)
+    assert effect.computing is not None
+    assert effect.sampling is not None
+    if error := math.hypot(effect.computing, effect.sampling):
+        better = stats.t.sf((tie - effect.mean) / error, effect.samples - 1)
+        worse = stats.t.cdf((-tie - effect.mean) / error, effect.samples - 1)
+        likely = Chances(float(better), float(1 - better - worse), float(worse))
+    else:
+        likely = chances(np.array([effect.mean]), tie)
+    return judge(Question.NEW_ROWS, effect, unit, smallest_of_interest, mean=likely, void=void)
