@@ -189,7 +189,8 @@ class TestWhatUsersName:
 class TestVerdict:
     def test_both_answers_come_first_in_the_words_of_the_rule(self) -> None:
         read = parsed()
-        assert read.texts["h1"] == ["On these rows: better. On new rows: not resolved. "]
+        words = VERDICT.on_these_rows.word, VERDICT.on_new_rows.word
+        assert read.texts["h1"] == ["On these rows: {}. On new rows: {}. ".format(*words)]
         assert len(VERDICT.judgements) == 2
         for question, answer in VERDICT.judgements.items():
             assert answer.sentence in said(read, "p")

@@ -36,7 +36,7 @@ def test_intervals_on_these_rows_hold_the_truth_as_often_as_they_say(effect: flo
 
 
 def test_intervals_on_new_rows_hold_the_truth_as_often_as_they_say() -> None:
-    verdicts = repeat(NUMBER, lambda generator: resplit(1.0, 30, generator))
+    verdicts = repeat(NUMBER, lambda generator: resplit(1.0, 30, generator, noise_on_top=True))
     assert within_chance(coverage(verdicts, 1.0), NUMBER)
 
 
