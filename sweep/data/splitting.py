@@ -79,7 +79,7 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     """
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
-    rows, groups = dataset.rows, _strata(dataset)
+    rows, groups = dataset.rows, strata_of(dataset)
     counts = np.bincount(groups)
     _check_fraction(dataset, fraction)
     single = np.isin(groups, np.flatnonzero(counts == 1))
@@ -98,7 +98,7 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     return replace(split, notes=notes) if dataset.heads else split
 
 
-def _strata(dataset: Dataset) -> NDArray[np.int32]:
+def strata_of(dataset: Dataset) -> NDArray[np.int32]:
     """Return what a stratified draw keeps the shares of: classes, sets of labels, or tenths of numbers in order.
 
     Of several outputs of a model nobody knows what they hold; there is one stratum.
@@ -169,7 +169,7 @@ class Groups:
         found, codes = np.unique(by.values, return_inverse=True)
         if len(found) < 2:
             raise BadInput("split.by", f"must have at least 2 groups, got {by.told(found[0])} alone in {by.shown}.")
-        strata = _strata(dataset)
+        strata = strata_of(dataset)
         table = np.zeros((len(found), max(int(strata.max()) + 1, len(dataset.classes))), np.int64)
         np.add.at(table, (codes, strata), 1)
         in_groups, lonely = (table > 0).sum(axis=0), np.zeros(len(found), np.bool_)
@@ -378,7 +378,7 @@ def _drawn_groups(split: Split, fraction: float, seeds: Sequence[int]) -> Respli
     most = max(len(pair[side]) - size for pair in sides.values() for side, size in enumerate(sizes))
     splits = {}
     for seed, pair in sides.items():
-        train, test = (_thinned(index, size, groups.strata, seed) for index, size in zip(pair, sizes, strict=True))
+        train, test = (thinned(index, size, groups.strata, seed) for index, size in zip(pair, sizes, strict=True))
         splits[seed] = Split.of(dataset, train, test)
     told = f"{len(splits)} other draws of whole groups of {groups.by.shown}"
     if most:
@@ -386,7 +386,7 @@ def _drawn_groups(split: Split, fraction: float, seeds: Sequence[int]) -> Respli
     return Resplits(splits, told)
 
 
-def _thinned(index: NDArray[np.int32], size: int, strata: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
+def thinned(index: NDArray[np.int32], size: int, strata: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
     """Leave rows out at random, in their order, but one of each stratum."""
     order = np.random.default_rng(seed).permutation(index)
     first = np.unique(strata[order], return_index=True)[1]
