@@ -212,7 +212,8 @@ class KerasPopulation:
         seeds; so what seeds drew is kept, the last ones first.
         """
         for seed in dict.fromkeys(run_seeds):
-            self._drawn[seed] = self._drawn.pop(seed, None) or list(initial_state(compile_model(self.spec, seed)))
+            kept = self._drawn.pop(seed, None)
+            self._drawn[seed] = kept or list(initial_state(compile_model(self.spec, seed)))
         size = sum(array.nbytes for array in jax.tree.leaves(self._drawn[run_seeds[0]]))
         while len(self._drawn) > max(len(set(run_seeds)), DRAWN_BYTES // max(1, size)):
             del self._drawn[next(iter(self._drawn))]
