@@ -58,7 +58,7 @@ def nested_splits(
             found[seed] = outer, rows[inner.train_index], rows[inner.validation_index]
     if len(found) < 2:
         raise problem
-    sizes = [min(len(sides[place]) for sides in found.values()) for place in (1, 2)]
+    sizes = min(len(train) for _, train, _ in found.values()), min(len(held) for _, _, held in found.values())
     strata, nested = strata_of(split.dataset), {}
     for seed, (outer, *sides) in found.items():
         train, validation = (

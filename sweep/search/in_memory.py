@@ -58,8 +58,9 @@ class MemorySearch:
         frame = pd.DataFrame({"position": [each.position for each in ranked]})
         shown = [ranked[place].params for place in window(frame.assign(number=frame["position"])).index]
         tried = finite.points([*(each.params for each in ranked), *map(self.space.params, recipes)])
-        seeds = {"sampler_seed": search.sampler_seed, "round_number": first // search.round_size}
-        return [*recipes, *propose(self.space, shown, count - len(recipes), **seeds, tried=tried)]
+        seed, number = search.sampler_seed, first // search.round_size
+        wanted = count - len(recipes)
+        return [*recipes, *propose(self.space, shown, wanted, sampler_seed=seed, round_number=number, tried=tried)]
 
     def finish_round(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
         """Take what came of a round's candidates, in their order."""
