@@ -8,7 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from itertools import count, islice
 
-STRIDE = 1_000_000_000  # more than any stage takes; four of them stay below 2**32, where Keras' seeds end
+STRIDE = 1_000_000_000  # more than any stage takes but the last, behind which 2**32 is near, where Keras' seeds end
+OUTER = 2_000_000_000  # the first seed of an outer split; re-splits are far fewer
 
 
 class Stage(StrEnum):
@@ -18,6 +19,7 @@ class Stage(StrEnum):
     SELECTION = "selection"
     CONFIRMATION = "confirmation"
     NEW_ROWS = "new rows"
+    NESTED = "nested searches"
 
 
 def run_seeds(stage: Stage, number: int, first: int = 0) -> range:
@@ -37,3 +39,12 @@ def split_seeds(number: int, taken: int) -> list[int]:
     [0, 2, 3]
     """
     return list(islice((seed for seed in count() if seed != taken), number))
+
+
+def outer_seeds(number: int, taken: int) -> list[int]:
+    """Return the seeds of `number` outer splits, on which the search is repeated; none is one of `split_seeds`.
+
+    >>> outer_seeds(2, taken=1)
+    [2000000000, 2000000001]
+    """
+    return list(islice((seed for seed in count(OUTER) if seed != taken), number))

@@ -1,6 +1,6 @@
 from itertools import combinations
 
-from sweep.seeds import STRIDE, Stage, run_seeds, split_seeds
+from sweep.seeds import OUTER, STRIDE, Stage, outer_seeds, run_seeds, split_seeds
 
 
 def test_no_two_stages_share_a_run_seed() -> None:
@@ -19,3 +19,8 @@ def test_a_second_confirmation_shares_no_seed_with_the_first() -> None:
 def test_re_splits_leave_out_the_split_that_was_searched_on() -> None:
     assert split_seeds(4, taken=0) == [1, 2, 3, 4]
     assert split_seeds(4, taken=7) == [0, 1, 2, 3]
+
+
+def test_outer_splits_are_no_re_splits() -> None:
+    assert not set(outer_seeds(20, taken=OUTER + 3)) & {*split_seeds(40_000, taken=0), OUTER + 3}
+    assert max(outer_seeds(20, taken=0)) < 2**32

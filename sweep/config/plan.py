@@ -252,8 +252,19 @@ class BaselinePlan(StrictModel):
         return recipes
 
 
+OUTER_SPLITS = 10
+
+
+def _read_outer_splits(given: object) -> object:
+    """Return the number of outer splits; true is the usual one."""
+    return OUTER_SPLITS * given if isinstance(given, bool) else given
+
+
 class VerdictPlan(StrictModel):
     """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
+
+    `nested` repeats the whole search on so many outer splits, 10 if it is true and none if it is false or 0; left out,
+    it does so where that costs less than the search.
 
     `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in the metric's unit:
     validation rows for accuracy, of which it is one by default.
@@ -265,6 +276,14 @@ class VerdictPlan(StrictModel):
     splits: Annotated[int, Field(ge=2, le=10_000)] = 30
     split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
     smallest_effect: float | None = Field(default=None, gt=0)
+    nested: Annotated[int, BeforeValidator(_read_outer_splits), Field(ge=0, le=20)] | None = None
+
+    @field_validator("nested")
+    @classmethod
+    def _several_outer_splits(cls, nested: int | None) -> int | None:
+        if nested == 1:
+            raise ValueError("must be 0, or 2 to 20 outer splits, got 1.")
+        return nested
 
     def settled(self, metric: MetricName) -> VerdictPlan:
         """Return it with the default smallest effect of a metric that has one."""
