@@ -267,7 +267,7 @@ class VerdictPlan(StrictModel):
     it does so where that costs less than the search.
 
     `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in the metric's unit:
-    validation rows for accuracy, of which it is one by default.
+    validation rows for accuracy. By default it is half a point, and at least a row of accuracy, or 2 % of a loss.
     """
 
     finalists: Annotated[int, Field(ge=1, le=256)] = 6
@@ -286,7 +286,7 @@ class VerdictPlan(StrictModel):
         return nested
 
     def settled(self, metric: MetricName) -> VerdictPlan:
-        """Return it with the default smallest effect of a metric that has one."""
+        """Return it with the smallest effect that earlier versions wrote down where a study file had none."""
         unsaid = self.smallest_effect is None and metric == "accuracy"
         return self.model_copy(update={"smallest_effect": 1.0}) if unsaid else self
 
@@ -356,7 +356,7 @@ class Plan(StrictModel):
 
 
 def settle_metric(plan: Plan, task: Task) -> Plan:
-    """Return the plan with what ranks, and what is worth having, filled in as the task has it.
+    """Return the plan with what ranks filled in as the task has it.
 
     Raises:
         BadInput: for a metric, a class weight or a schedule's monitor that the task does not have.
@@ -373,7 +373,7 @@ def settle_metric(plan: Plan, task: Task) -> Plan:
     if not task.counts_rows:
         _check_monitors(plan, what)
     search = plan.search.model_copy(update={"metric": chosen.name})
-    return plan.model_copy(update={"search": search, "verdict": plan.verdict.settled(chosen.name)})
+    return plan.model_copy(update={"search": search})
 
 
 def _check_monitors(plan: Plan, what: str) -> None:

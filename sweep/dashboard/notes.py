@@ -127,8 +127,8 @@ class VerdictNotes:
         lines = [
             f"## Verdict {verdict.confirmations}",
             *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
-            f"**{verdict.on_these_rows.sentence}**",
             f"**{new_rows}**",
+            f"**{verdict.on_these_rows.sentence}**",
             f"- winner: {escaped(winner.label)}, trial {winner.trial}, {told(unit, winner.score)}",
             f"- tuned constant rate: {escaped(constant.label)}, {told(unit, constant.score)}",
             *self._uninformed(),

@@ -24,11 +24,11 @@ from sweep.candidate import describe
 from sweep.report.figures import all_plots
 from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION, Plot
 from sweep.stats.estimate import SIGNIFICANCE
-from sweep.stats.verdict import MOST_LISTED, Judgement, Question, Unit
+from sweep.stats.verdict import MOST_LISTED, Question, Unit
 from sweep.store.queries import Best, StoredStudy
 from sweep.task import METRICS, MetricName
 from sweep.verdict.analysis import StudyResult, read_result, scored
-from sweep.verdict.result import Verdict
+from sweep.verdict.result import OF_BEFORE, Verdict
 
 Form: TypeAlias = Callable[[Any], str]
 
@@ -113,6 +113,7 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
         verdict=found.verdict,
         unit=found.verdict.unit,
         trials=found.plan.search.trials,
+        of_before=OF_BEFORE,
         headline=_headline(found.verdict),
         judgements=found.verdict.judgements,
         runs=len(found.record.winner.confirmation.run_seeds),
@@ -239,18 +240,18 @@ def _power(verdict: Verdict) -> list[str]:
     """Return what the number of runs and rows allows to be found; nothing if there is nothing to compare."""
     if not verdict.comparable:
         return []
-    these, new, needed, unit = verdict.on_these_rows, verdict.on_new_rows, verdict.seeds_needed, verdict.unit
+    these, needed, unit = verdict.on_these_rows, verdict.seeds_needed, verdict.unit
     differences = {Question.THESE_ROWS: "seeds", Question.NEW_ROWS: "re-splits"}
-    lines = [
-        f"{question.capitalize()}: {judgement.effect.samples} {differences[question]} find a true lead of "
-        f"{f'{unit.told(judgement.effect.smallest_detectable)} {unit.noun}'.strip()} four times in five."
-        for question, judgement in verdict.judgements.items()
-    ]
-    if needed is not None:
-        seeds = "seed is" if needed == 1 else "seeds are"
-        lines[0] += f" For a lead of {unit.amount(these.smallest_of_interest)}, {needed} {seeds} enough."
-    if isinstance(new, Judgement) and not new.resolvable:
-        lines.append("More re-splits hardly help, as they share their rows: only more data would.")
+    lines = []
+    for question, judgement in verdict.judgements.items():
+        lead = f"{unit.told(judgement.effect.smallest_detectable)} {unit.noun}".strip()
+        found = f"{judgement.effect.samples} {differences[question]} find a true lead of {lead} four times in five."
+        if judgement is these and needed is not None:
+            seeds = "seed is" if needed == 1 else "seeds are"
+            found += f" For a lead of {unit.amount(these.smallest_of_interest)}, {needed} {seeds} enough."
+        if judgement.missing is not None:
+            found += f" To tell more, {judgement.missing.told(question, judgement.effect.samples)}."
+        lines.append(f"{question.capitalize()}: {found}")
     if verdict.to_beat is None or verdict.whom_to_beat is None or verdict.mcnemar_limit is None:
         return lines
     wrong, whom, limit = these.rows - verdict.to_beat, verdict.whom_to_beat.capitalize(), verdict.mcnemar_limit

@@ -29,10 +29,14 @@ MOST_POINTS = 500
 SEEDS_PIXELS = 84  # for each candidate's runs
 MOST_BINS = 24
 IN_A_WORD = {
-    Word.BETTER: "yes",
-    Word.NO_BETTER: "no",
-    Word.WORSE: "no, it is worse",
-    Word.NOT_RESOLVED: "not resolved",
+    Word.BETTER: "yes, and it is worth it",
+    Word.BETTER_OPEN: "yes, by how much is open",
+    Word.BETTER_SMALL: "yes, but by too little to matter",
+    Word.SAME: "no, they are the same",
+    Word.WORSE_SMALL: "no, it is worse by a trifle",
+    Word.WORSE_OPEN: "no, it is worse, by how much is open",
+    Word.WORSE: "no, it is worse by what matters",
+    Word.OPEN: "nobody can say yet",
     Word.NOTHING_LEARNED: "nothing was learned",
     Word.ALL_PERFECT: "both are perfect",
 }

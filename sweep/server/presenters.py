@@ -48,7 +48,7 @@ class Row:
 
     Attributes:
         behind: how many studies are before it in the queue.
-        verdict: what it says of these rows and of new rows; empty without one.
+        verdict: what it says of new rows and of these rows; empty without one.
     """
 
     study: StudyAnswer
@@ -66,7 +66,7 @@ class Row:
             if not found.comparable:
                 return first
             new = "unknown" if isinstance(found.on_new_rows, Unresolved) else found.on_new_rows.word
-            words = f"these rows: {found.on_these_rows.word}; new rows: {new}"
+            words = f"new rows: {new}; these rows: {found.on_these_rows.word}"
             return f"{first}; {words}" if first else words
 
         study, behind, verdict = app.study(name), 0, ""

@@ -28,7 +28,7 @@ from sweep.stats.estimate import (
     chances,
     checked,
 )
-from sweep.stats.verdict import ONE_ROW, Judgement, Question, Unit, Word, judge
+from sweep.stats.verdict import ONE_ROW, Judgement, Missing, Question, Unit, Word, judge
 
 POWER = 0.80
 RESAMPLES = 9999
@@ -150,8 +150,13 @@ def judge_these_rows(
     """
     rows_count = unit is None or unit.counts_rows
     found = compare(winner, constant, tie=ONE_ROW if rows_count else smallest_of_interest, resamples=resamples)
+    effect = found.effect
+    half = (effect.interval.high - effect.interval.low) / 2
+    wanted = max(abs(effect.mean), smallest_of_interest - abs(effect.mean))  # so short an interval lies beside a mark
+    missing = Missing("computing", math.ceil(effect.samples * (half / wanted) ** 2))
     likely = {"runs": found.run_chances, "mean": found.mean_chances}
-    return judge(Question.THESE_ROWS, found.effect, unit or rows, smallest_of_interest, **likely, void=void)
+    judged = judge(Question.THESE_ROWS, effect, unit or rows, smallest_of_interest, **likely, void=void)
+    return judged.lacking(missing, Question.THESE_ROWS)
 
 
 def is_above(scores: ArrayLike, mark: float) -> bool:

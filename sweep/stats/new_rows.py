@@ -7,8 +7,6 @@ Runs with run seeds of their own tell apart what each split adds and what is run
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,26 +14,12 @@ from scipy import stats
 
 from sweep.stats.comparison import detectable_standard_errors
 from sweep.stats.estimate import LEVEL, SIGNIFICANCE, Chances, Effect, Interval, Numbers, chances, checked
-from sweep.stats.verdict import ONE_ROW, Judgement, Question, Unit, Word, judge
+from sweep.stats.verdict import FEWEST_ROWS, ONE_ROW, Judgement, Missing, Question, Unit, Word, judge
 from sweep.task import METRICS
 
 # The two-sided significance of each of so many looks, each at twice the splits of the one before, for 5 % in all.
 # Pocock (1977), Group Sequential Methods in the Design and Analysis of Clinical Trials, Biometrika 64.
 OF_EACH_LOOK = {1: SIGNIFICANCE, 2: 0.0294, 3: 0.0208, 4: 0.0160, 5: 0.0130}
-FEWEST_ROWS = 5  # that differ, for a normal distribution of their sum
-
-
-@dataclass(frozen=True)
-class Missing:
-    """What an open comparison on new rows lacks.
-
-    Args:
-        kind: `computing` if more splits of these rows would tell, or `rows`.
-        number: about how many would tell, splits or rows in all, if the estimated lead is the true one.
-    """
-
-    kind: Literal["computing", "rows"]
-    number: int
 
 
 def effect_on_new_rows(
@@ -164,4 +148,5 @@ def judge_new_rows(
         likely = Chances(float(better), float(1 - better - worse), float(worse))
     else:
         likely = chances(np.array([effect.mean]), tie)
-    return judge(Question.NEW_ROWS, effect, unit, smallest_of_interest, mean=likely, void=void)
+    judged = judge(Question.NEW_ROWS, effect, unit, smallest_of_interest, mean=likely, void=void)
+    return judged.lacking(missing(effect, smallest_of_interest, train_rows + unit.rows), Question.NEW_ROWS)

@@ -1,26 +1,23 @@
-"""The rule of a verdict: one of four words on whether the winner is better than the tuned constant rate, and why.
+"""The rule of a verdict: the word for what the winner has over the tuned constant rate, and the sentence that says it.
 
-What ranks the candidates is what is judged, in its own unit. The rule reads the 95 % interval of the effect, what the
-winner has over the tuned constant, against two marks: 0, and the smallest effect of interest (one row of accuracy
-unless the study says otherwise).
+What ranks the candidates is what is judged, in its own unit. The word follows from the 95 % interval of the lead, and
+from the smallest lead worth having: the larger of one row and half a point of accuracy, half a point of other shares,
+2 % of the constant rate's loss, unless the study says otherwise.
 
-- *better*: the whole interval lies above 0, and it either leaves an effect worth having possible or its estimate lies
-  nearer to that than to 0.
-- *worse*: the same downwards.
-- *no better than a constant rate*: the interval rules out an effect worth having, and is neither of the above. This is
-  the upper half of an equivalence test (Lakens, Scheel and Isager, 2018, Equivalence Testing for Psychological
-  Research): it takes evidence, never just its absence. A lead that is real but clearly smaller than a row belongs
-  here, and the sentence says so.
-- *not resolved*: anything else. A comparison with fewer than 6 differences stays so, where even an exact sign test
-  that all agree with stays above 5 % (2 * 0.5^5 = 0.0625). So does one for which the smallest effect of interest is
-  more than 2 points of accuracy, as one row of fewer than 50 is: its mark lies above leads that are worth having.
+| the interval | word |
+|---|---|
+| reaches from `worth` up | better, and worth it |
+| is above 0, with `worth` inside | better, size open |
+| is above 0 and ends below `worth` | better, not worth it |
+| holds 0, and neither `worth` nor `-worth` | the same |
+| the same three, downwards | worse, and it matters; worse, size open; worse, hardly |
+| anything else | open |
 
-Where no candidate has learned anything, or every one is perfect, there is nothing to compare, and none of these words.
+So a word is said of an interval alone, whatever its middle: "better" has a probability of at most 2.5 % where there is
+no lead, and "the same" where there is one that is worth having. Fewer than 6 differences stay open, where even an
+exact sign test that all agree with stays above 5 % (2 * 0.5^5 = 0.0625).
 
-Each error has a probability of at most 2.5 % for an interval that covers 95 % with equal tails: "better" when there is
-no effect, "worse" when there is none, "no better" when the effect is worth having. An interval shorter than one row can
-lie between the marks; the nearer mark then decides. So more seeds make both errors ever rarer, where a rule that asks
-for an interval above 0 alone would call any trifle better, and keep calling 2.5 % of null effects so.
+Where there is nothing to compare, a finding has the word instead, such as "nothing learned".
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -37,22 +34,60 @@ from sweep.stats.estimate import FEWEST_DIFFERENCES, Chances, Effect
 from sweep.task import METRICS, Metric, MetricName
 
 ONE_ROW = 1.0
-COARSEST = 0.02  # of the rows: no margin of a tie may be a larger share
+HALF_A_POINT = 0.005  # of a share: a lead that is worth having by default
+SHARE_OF_LOSS = 0.02  # of the constant rate's loss: a lead that is worth having by default
 SMALLEST = 1e-9  # lead of a loss that may be worth having where the constant rate's is 0
+FEWEST_ROWS = 5  # on which two candidates differ, for a normal distribution of their sum
 MOST_LISTED = 10  # classes, candidates or doubts in one answer
 
 
 class Word(StrEnum):
     """All that a verdict may say."""
 
-    BETTER = "better"
-    NOT_RESOLVED = "not resolved"
-    NO_BETTER = "no better than a constant rate"
-    WORSE = "worse"
+    BETTER = "better, and worth it"
+    BETTER_OPEN = "better, size open"
+    BETTER_SMALL = "better, not worth it"
+    SAME = "the same"
+    WORSE_SMALL = "worse, hardly"
+    WORSE_OPEN = "worse, size open"
+    WORSE = "worse, and it matters"
+    OPEN = "open"
     NOTHING_LEARNED = "nothing learned"
     ALL_PERFECT = "all perfect"
 
+    @property
+    def says_better(self) -> bool:
+        """Whether the winner is better than the tuned constant rate, by however little."""
+        return self in (Word.BETTER, Word.BETTER_OPEN, Word.BETTER_SMALL)
 
+    @property
+    def says_worse(self) -> bool:
+        """Whether the winner is worse than the tuned constant rate, by however little."""
+        return self in (Word.WORSE, Word.WORSE_OPEN, Word.WORSE_SMALL)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the interval lies on one side of a mark, so that more runs are not needed for a word."""
+        return self is not Word.OPEN
+
+    @property
+    def is_void(self) -> bool:
+        """Whether there is nothing to compare."""
+        return self in VOID
+
+    @classmethod
+    def _missing_(cls, value: object) -> Word | None:
+        """Read the words of earlier versions."""
+        return EARLIER.get(str(value))
+
+
+# What earlier versions said, as what says no more than that.
+EARLIER = {
+    "better": Word.BETTER_OPEN,
+    "worse": Word.WORSE_OPEN,
+    "no better than a constant rate": Word.SAME,
+    "not resolved": Word.OPEN,
+}
 # Why there is no word of comparison.
 VOID = {
     Word.NOTHING_LEARNED: "no candidate learned, so that there is nothing to compare",
@@ -61,15 +96,40 @@ VOID = {
 
 
 class Question(StrEnum):
-    """What a verdict is about: the rows at hand with new run seeds, or rows that were never seen."""
+    """What a verdict is about: rows that were never seen, or the rows at hand with new run seeds; the first first."""
 
-    THESE_ROWS = "on these rows"
     NEW_ROWS = "on new rows"
+    THESE_ROWS = "on these rows"
 
     @property
     def replicates(self) -> str:
         """What its differences are taken over."""
         return "run seeds" if self is Question.THESE_ROWS else "splits"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What an open comparison lacks.
+
+    Args:
+        kind: `computing` if more run seeds or splits of these rows would tell, or `rows`.
+        number: about how many in all would tell, if the estimated lead is the true one.
+    """
+
+    kind: Literal["computing", "rows"]
+    number: int
+
+    def told(self, question: Question, samples: int) -> str:
+        """Return it in words, where so many run seeds or splits are there.
+
+        >>> Missing("computing", 90).told(Question.NEW_ROWS, 30)
+        'about 60 more splits would tell'
+        >>> Missing("rows", 1412).told(Question.NEW_ROWS, 30)
+        'about 1,400 rows would tell'
+        """
+        if self.kind == "rows":
+            return f"about {_about(self.number):,} rows would tell"
+        return f"about {_about(max(1, self.number - samples)):,} more {question.replicates} would tell"
 
 
 @dataclass(frozen=True)
@@ -79,10 +139,12 @@ class Unit:
     Args:
         metric: that ranks the candidates.
         rows: how many a run is judged on.
+        reference: what the tuned constant rate has on average, in the unit; None if nobody says.
     """
 
     metric: Metric
     rows: int
+    reference: float | None = None
 
     @property
     def counts_rows(self) -> bool:
@@ -143,16 +205,31 @@ class Unit:
             return in_rows(number)
         return f"{told(number, 3)} {self.noun}".strip()
 
+    def worth(self, lead: float) -> str:
+        """Return a lead that is worth having in words: of rows in points, too, and of a loss as a share of it.
+
+        >>> Unit(METRICS["accuracy"], 116).worth(1.0), Unit(METRICS["accuracy"], 3300).worth(16.5)
+        ('1 row (0.86 points)', '16.5 rows (0.5 points)')
+        >>> Unit(METRICS["log_loss"], 116, 0.0644).worth(0.00129), Unit(METRICS["balanced_accuracy"], 116).worth(0.5)
+        ('0.00129 (2 %)', '0.5 points')
+        """
+        if self.counts_rows:
+            return f"{in_rows(float(told(lead, 3)))} ({100 * lead / self.rows:.2g} points)"
+        if self.metric.rises or not self.reference:
+            return self.amount(lead)
+        return f"{self.amount(lead)} ({100 * lead / abs(self.reference):.2g} %)"
+
     def smallest_of_interest(self, stated: float | None, reference: float) -> float:
         """Return the smallest lead worth having, in this unit, if none is stated.
 
-        It is one row, half a point (0.005) of what rises to 1, or 2 % of the `reference`, a loss of the constant rate.
+        It is half a point (0.005) of what rises to 1, and at least a row of accuracy; 2 % of the `reference`, a loss of
+        the constant rate.
         """
         if stated is not None:
             return stated
-        if self.counts_rows:
-            return ONE_ROW
-        return 0.005 * self.factor if self.metric.rises else max(0.02 * abs(reference), SMALLEST)
+        if not self.metric.rises:
+            return max(SHARE_OF_LOSS * abs(reference), SMALLEST)
+        return max(HALF_A_POINT * self.factor, ONE_ROW if self.counts_rows else 0.0)
 
     def _form(self, number: float) -> str:
         if self.noun or not self.metric.of_numbers:
@@ -171,6 +248,7 @@ class Judgement(Answer):
         effect_rows: winner minus tuned constant in rows, of `rows`; None unless accuracy is judged.
         effect_points: the same in percentage points of accuracy.
         smallest_of_interest: the smallest effect worth having, in the unit.
+        missing: what would tell, where the word is open and something would.
         runs: shares of runs in which the winner is better, tied, worse; on these rows only.
         mean: how sure it is that the mean is so, by bootstrap on these rows, by a t distribution on new ones.
     """
@@ -184,6 +262,7 @@ class Judgement(Answer):
     effect_rows: Effect | None
     effect_points: Effect | None
     smallest_of_interest: float
+    missing: Missing | None = None
     runs: Chances | None
     mean: Chances | None
 
@@ -199,10 +278,17 @@ class Judgement(Answer):
         """What scores are counted in."""
         return Unit(METRICS[self.metric], self.rows)
 
+    def lacking(self, missing: Missing | None, question: Question) -> Judgement:
+        """Return it with what would tell, if its word is open."""
+        if missing is None or self.word is not Word.OPEN:
+            return self
+        sentence = f"{self.sentence.removesuffix('.')}; {missing.told(question, self.effect.samples)}."
+        return self.model_copy(update={"missing": missing, "sentence": sentence})
+
     @property
-    def resolvable(self) -> bool:
-        """Whether so many differences would have found the smallest effect of interest with 80 % power."""
-        return self.effect.smallest_detectable <= self.smallest_of_interest
+    def rules_out_a_gain(self) -> bool:
+        """Whether the interval leaves no lead that is worth having."""
+        return self.effect.interval.high < self.smallest_of_interest
 
 
 def judge(
@@ -217,50 +303,21 @@ def judge(
 ) -> Judgement:
     """Judge an effect, what the winner has over the tuned constant; the arguments are fields of `Judgement`.
 
-    It is in rows, of so many, or in a unit, as the smallest effect of interest is. Where that is so many points of
-    accuracy that a margin of it means nothing, nothing is resolved. `void` is the word if there is nothing to compare.
+    It is in rows, of so many, or in a unit, as the smallest effect of interest is. `void` is the word if there is
+    nothing to compare.
     """
     unit = rows if isinstance(rows, Unit) else Unit(METRICS["accuracy"], rows)
-    rows = unit.rows
-    coarse = smallest_of_interest > COARSEST * rows if unit.counts_rows else unit.metric.rises and rows < 1 / COARSEST
-    word = Word.NOT_RESOLVED if coarse else decide(effect, smallest_of_interest)
-    interval, over = effect.interval, f"{effect.samples} {question.replicates}"
-    if void is not None:
-        word, reason = void, VOID[void]
-    elif effect.samples < FEWEST_DIFFERENCES:
-        reason = f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
-    elif coarse:
-        size = smallest_of_interest if unit.counts_rows else ONE_ROW
-        reason = f"{rows} rows cannot tell, where {in_rows(size)} is {100 * size / rows:.3g} points"
-    elif word is Word.NO_BETTER:
-        small = "a lead, but " if interval.low > 0 else ""
-        reason = f"{small}less than the {unit.amount(smallest_of_interest)} that would be worth having"
-    elif word is Word.NOT_RESOLVED:
-        lead = f"{unit.told(effect.smallest_detectable)} {unit.noun}".strip()
-        reason = f"the interval leaves both open; {over} would find a lead of {lead} four times in five"
-    else:
-        reason = f"the interval lies {'above' if word is Word.BETTER else 'below'} 0"
-    low, high = unit.signed(interval.low), unit.signed(interval.high)
-    if unit.counts_rows:
-        points = effect.scaled(100 / rows)
-        told = (
-            f"{unit.signed(effect.mean)} of {rows} rows ({points.mean:+.2f} points) "
-            f"against the tuned constant rate, 95 % interval {low} to {high} rows"
-        )
-    else:
-        points, way = None, "higher" if (effect.mean > 0) == unit.metric.rises else "lower"
-        apart = f"{unit.told(abs(effect.mean))} {unit.noun}".strip()
-        away = f"{apart} {way} than" if float(unit.told(abs(effect.mean))) else "the same as"
-        told = f"The {unit.name} is {away} with the tuned constant rate, 95 % interval of the lead {low} to {high}"
+    word = decide(effect, smallest_of_interest) if void is None else void
+    reason = VOID[word] if word in VOID else _reason(question, word, effect, unit, smallest_of_interest)
     return Judgement(
         word=word,
-        sentence=f"{question.capitalize()}: {word}. {told} over {over}: {reason}.",
-        rows=rows,
+        sentence=f"{question.capitalize()}: {word}. {_compared(question, effect, unit)}: {reason}.",
+        rows=unit.rows,
         metric=unit.metric.name,
         unit=unit.noun,
         effect=effect,
         effect_rows=effect if unit.counts_rows else None,
-        effect_points=points,
+        effect_points=effect.scaled(100 / unit.rows) if unit.counts_rows else None,
         smallest_of_interest=smallest_of_interest,
         runs=runs,
         mean=mean,
@@ -271,14 +328,52 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     """Return the word for an effect; both in the same unit, and `smallest_of_interest` above 0."""
     if not smallest_of_interest > 0:
         raise ValueError(f"`smallest_of_interest` must be above 0, got {smallest_of_interest}.")
-    low, high, half = effect.interval.low, effect.interval.high, smallest_of_interest / 2
+    low, high, worth = effect.interval.low, effect.interval.high, smallest_of_interest
     if effect.samples < FEWEST_DIFFERENCES:
-        return Word.NOT_RESOLVED
-    if low > 0 and (high >= smallest_of_interest or effect.mean >= half):
-        return Word.BETTER
-    if high < 0 and (low <= -smallest_of_interest or effect.mean <= -half):
-        return Word.WORSE
-    return Word.NO_BETTER if high < smallest_of_interest else Word.NOT_RESOLVED
+        return Word.OPEN
+    if low > 0:
+        return Word.BETTER if low >= worth else Word.BETTER_OPEN if high > worth else Word.BETTER_SMALL
+    if high < 0:
+        return Word.WORSE if high <= -worth else Word.WORSE_OPEN if low < -worth else Word.WORSE_SMALL
+    return Word.SAME if -worth < low and high < worth else Word.OPEN
+
+
+def _compared(question: Question, effect: Effect, unit: Unit) -> str:
+    """Return what the winner has beside the tuned constant rate, and what else fits."""
+    low, high = unit.signed(effect.interval.low), unit.signed(effect.interval.high)
+    size = unit.told(abs(effect.mean))
+    if not float(size):
+        lead = "The winner has as many rows right as" if unit.counts_rows else f"The {unit.name} is the same as with"
+    elif unit.counts_rows:
+        points, way = f"{100 * effect.mean / unit.rows:+.2f} points", "more" if effect.mean > 0 else "fewer"
+        lead = f"The winner has {size} of {unit.rows} rows {way} right ({points}) than"
+    else:
+        way = "higher" if (effect.mean > 0) == unit.metric.rises else "lower"
+        lead = f"The {unit.name} is {f'{size} {unit.noun}'.strip()} {way} than with"
+    interval = f"interval {low} to {high} rows" if unit.counts_rows else f"interval of the lead {low} to {high}"
+    over = f"95 % {interval} over {effect.samples} {question.replicates}"
+    if effect.differing is not None and effect.differing < FEWEST_ROWS:
+        over += f", in which the two differ on {effect.differing or 'no'} row{'s' if effect.differing != 1 else ''}"
+    return f"{lead} the tuned constant rate, {over}"
+
+
+def _reason(question: Question, word: Word, effect: Effect, unit: Unit, smallest_of_interest: float) -> str:
+    """Return why a word is said."""
+    worth = unit.worth(smallest_of_interest)
+    if effect.samples < FEWEST_DIFFERENCES:
+        return f"fewer than {FEWEST_DIFFERENCES} {question.replicates} cannot tell"
+    if word is Word.OPEN and effect.interval.high < smallest_of_interest:
+        return f"a lead of the {worth} that would be worth having is ruled out, but not that it is worse"
+    return {
+        Word.BETTER: f"at least the {worth} that is worth having",
+        Word.BETTER_OPEN: f"a lead, which may be less or more than the {worth} that is worth having",
+        Word.BETTER_SMALL: f"a lead, but less than the {worth} that would be worth having",
+        Word.SAME: f"no difference as large as the {worth} that would be worth having",
+        Word.WORSE_SMALL: f"behind, but by less than the {worth} that would matter",
+        Word.WORSE_OPEN: f"behind, by less or more than the {worth} that matters",
+        Word.WORSE: f"behind by at least the {worth} that matters",
+        Word.OPEN: f"the {worth} that would be worth having is neither found nor ruled out",
+    }[word]
 
 
 def form_of_number(number: float, digits: int = 4) -> str:
@@ -297,6 +392,11 @@ def told(number: float, digits: int = 4) -> str:
     ('1234568', '0.000123')
     """
     return format(number, form_of_number(number, digits))
+
+
+def _about(number: int) -> int:
+    """Return a number with two digits that count."""
+    return int(float(f"{number:.2g}"))
 
 
 def in_rows(number: float) -> str:

@@ -156,9 +156,9 @@ class _Analysis:
 
     @property
     def _stated(self) -> float | None:
-        """The smallest effect worth having, if the study file states it; before there were others, always in rows."""
-        stated = self.record.basis.verdict.smallest_effect
-        return None if self._metric.name == "log_loss" and stated == ONE_ROW else stated
+        """The smallest effect worth having, if the study file states it; earlier versions wrote down one row if not."""
+        stated, before = self.record.basis.verdict.smallest_effect, self.record.is_of_before
+        return None if before and stated == ONE_ROW and self._metric.name in ("accuracy", "log_loss") else stated
 
     def _leads(self, unit: Unit, *runs: Runs) -> list[Numbers]:
         """Return scores in a unit, higher is better, `[runs]` each.
@@ -177,6 +177,7 @@ class _Analysis:
         record, split, winner, unit = self.record, self.record.split, self.record.winner, self._unit
         rerun = record.reruns[0].confirmation
         ours, theirs, of_rerun = self._confirmed_leads
+        unit = replace(unit, reference=unit.sign * float(theirs.mean()))
         worthwhile = self._worthwhile
         spread = float(np.std(ours - theirs, ddof=1))
         equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder(worthwhile))
@@ -221,6 +222,7 @@ class _Analysis:
                 warnings=split.warnings,
             ),
             within=record.within,
+            of_before=record.is_of_before,
         )
 
     @cached_property
@@ -278,14 +280,16 @@ class _Analysis:
         return min(equals, key=key)
 
     def on_new_rows(self) -> Judgement | Unresolved:
-        new, split, worthwhile = self.record.new_rows, self.record.split, self._worthwhile
+        new, split = self.record.new_rows, self.record.split
         if not new.split_seeds:
-            return Unresolved(word=Word.NOT_RESOLVED, problem=new.problem)
+            return Unresolved(problem=new.problem)
         unit, both = Unit(self._metric, new.test_rows), (self.record.winner, self.record.constant)
         every = self._leads(unit, *(runs for entry in both for runs in entry.new_rows))
         ours, theirs = np.array(every[: len(every) // 2]), np.array(every[len(every) // 2 :])
+        unit = replace(unit, reference=unit.sign * float(theirs.mean()))
+        worthwhile = unit.smallest_of_interest(self._stated, float(theirs.mean()))
         if unit.counts_rows:
-            worthwhile = worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
+            worthwhile = self._worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
         return judge_new_rows(ours - theirs, new.train_rows, unit, smallest_of_interest=worthwhile, void=self._void)
 
     def _quoted(self) -> QuotedResult | None:

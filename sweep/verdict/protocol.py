@@ -40,6 +40,7 @@ from sweep.verdict.finalists import best_schedule, contender_of, finalists, plac
 from sweep.verdict.record import (
     BUDGET,
     DOSSIER,
+    VERSION,
     Basis,
     Contender,
     Entry,
@@ -195,6 +196,7 @@ class Protocol:
             metric=self.plan.metric,
             seconds=time.monotonic() - began,
             within=None if self._decision is None or self._decision.is_whole else self._decision,
+            version=VERSION,
         )
         with self.database.reading() as connection:
             parts = list(read_documents(connection, self._study_id, PART))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sweep.execution.batches import Outcome
 
 DOSSIER, BUDGET = "sweep:dossier", "sweep:budget"
+# Of what makes a record. Before the second, all re-splits had the same run seeds, and no row's outcomes were kept.
+VERSION = 2
 
 
 class Record(BaseModel):
@@ -282,11 +284,19 @@ class VerdictRecord(Record):
     metric: MetricName
     seconds: float  # time spent on it, without the searches
     within: Decision | None = None  # the time budget that it was made within, unless that held the whole study
+    version: int = 1  # of what made it
+
+    @property
+    def is_of_before(self) -> bool:
+        """Whether an earlier version made it, so that `sweep run` makes it anew."""
+        return self.version < VERSION
 
     def is_current(self, database: Database, plan: Plan) -> bool:
         """Say whether nothing has changed under the record."""
         then, now = self.basis, Basis.now(database, plan)
-        return then.settled(self.metric) == now.settled(self.metric)
+        if self.is_of_before:  # which wrote down what a study file left open
+            then, now = then.settled(self.metric), now.settled(self.metric)
+        return then == now
 
     def entry(self, role: Role) -> Entry | None:
         """Return the first entry of a role."""
@@ -338,7 +348,7 @@ def read_record(stored: StoredStudy) -> VerdictRecord | None:
 def is_made(database: Database, plan: Plan) -> bool:
     """Say whether the study has a verdict that nothing has changed under, as large as the plan's budget allows."""
     found = read_record(StoredStudy(database, plan.name))
-    if found is None or not found.is_current(database, plan):
+    if found is None or found.is_of_before or not found.is_current(database, plan):
         return False
     return found.within is None or (found.within.seconds, found.within.whole) == (plan.search.budget, Extent.of(plan))
 

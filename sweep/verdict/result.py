@@ -6,7 +6,7 @@ without SciPy, Optuna or a database; `sweep.verdict.analysis` computes it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -16,12 +16,22 @@ from sweep.stats.verdict import Judgement, Question, Unit, Word
 from sweep.task import MetricName
 from sweep.verdict.extent import Decision
 
+OF_BEFORE = (
+    "An earlier version of sweep made these runs: its re-splits share their run seeds, and it kept no row's outcomes. "
+    "`sweep run` makes them anew."
+)
+
 
 class Unresolved(Answer):
     """No answer to a question, and why there is none."""
 
-    word: Literal[Word.NOT_RESOLVED]
+    word: Word = Word.OPEN
     problem: str | None
+
+    @property
+    def sentence(self) -> str:
+        """Why there is none."""
+        return f"There are no re-splits: {self.problem}"
 
 
 class Setting(Answer):
@@ -164,8 +174,8 @@ class Verdict(Answer):
         metric: what ranked the candidates and is judged; effects are in its unit, positive for what is better.
         learned: whether the winner is better than a network that reads no input.
         finding: what is said first: that nothing was learned, that all are perfect, or a class is never recognised.
-        on_these_rows: on the study's own validation rows.
         on_new_rows: on re-splits.
+        on_these_rows: on the study's own validation rows.
         winner: the winner of the race.
         tuned_constant: the best constant rate and momentum that is known after the race, of a search of equal budget,
             of the main search, or of the settings run again.
@@ -193,6 +203,7 @@ class Verdict(Answer):
         split: the study's own.
         resplits: what the re-splits are, unless they are stratified draws.
         within: how much of the study it rests on, if a time budget did not hold all of it.
+        of_before: whether an earlier version of sweep made the runs that it rests on.
     """
 
     study: str
@@ -201,8 +212,8 @@ class Verdict(Answer):
     metric: MetricName = "accuracy"
     learned: bool = True
     finding: Finding | None = None
-    on_these_rows: Judgement
     on_new_rows: Judgement | Unresolved
+    on_these_rows: Judgement
     winner: Scored
     tuned_constant: Scored
     reruns: tuple[Confirmed, ...]
@@ -226,6 +237,7 @@ class Verdict(Answer):
     split: SplitAnswer
     resplits: str = ""
     within: Decision | None = None
+    of_before: bool = False
 
     @property
     def unit(self) -> Unit:
@@ -241,18 +253,18 @@ class Verdict(Answer):
     def sentences(self) -> tuple[str, ...]:
         """The whole answer, its first sentence first."""
         new, first = self.on_new_rows, () if self.finding is None else (self.finding.sentence,)
-        without = f"On new rows: not resolved. There are no re-splits: {getattr(new, 'problem', None)}"
-        told = new.sentence if isinstance(new, Judgement) else without
+        told = new.sentence if isinstance(new, Judgement) else f"On new rows: {new.word}. {new.sentence}"
         within = () if self.within is None else (f"Within a time {self.within.told}.",)
         return (
             *first,
-            self.on_these_rows.sentence,
             f"{told} The re-splits are {self.resplits}." if self.resplits else told,
+            self.on_these_rows.sentence,
             *within,
+            *((OF_BEFORE,) if self.of_before else ()),
         )
 
     @property
     def judgements(self) -> dict[Question, Judgement]:
-        """The answers by question; the second question has none without re-splits."""
-        found = {Question.THESE_ROWS: self.on_these_rows, Question.NEW_ROWS: self.on_new_rows}
+        """The answers by question, new rows first; these have none without re-splits."""
+        found = {Question.NEW_ROWS: self.on_new_rows, Question.THESE_ROWS: self.on_these_rows}
         return {question: answer for question, answer in found.items() if isinstance(answer, Judgement)}

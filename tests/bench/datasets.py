@@ -110,10 +110,8 @@ def measure(quick: bool) -> Section:
         found, seconds = run_once(name, table, SMALL if quick else USUAL)
         section.data[name] = found | {"seconds": seconds}
         section.tables.append(shown(name, found, seconds))
-    words = [
-        section.data["tiny"][question].get("word", Word.NOT_RESOLVED) for question in ("on_these_rows", "on_new_rows")
-    ]
-    claims = sum(word != Word.NOT_RESOLVED for word in words)
+    words = [section.data["tiny"][question].get("word", Word.OPEN) for question in ("on_these_rows", "on_new_rows")]
+    claims = sum(word != Word.OPEN and not Word(word).is_void for word in words)
     section.bars.append(Bar(f"questions that {TINY_ROWS} rows claim to answer", claims, 0))
     return section
 

@@ -14,6 +14,7 @@ from sweep.stats.verdict import Word
 from tests.bench import command
 from tests.bench.default_study import STUDY
 from tests.bench.report import Bar, Section
+from tests.bench.verdict_simulation import BETTER, WORSE
 
 QUESTIONS = {"on_these_rows": "on these rows", "on_new_rows": "on new rows"}
 TINY = ("--trials", "12", "--replicates", "2")
@@ -28,11 +29,15 @@ def measure(quick: bool) -> Section:
         rows = [(str(seed), winner_of(one), one[key]["word"], effect_of(one[key])) for seed, one in found.items()]
         title = f"sweep run studies/ionosphere.toml --seed K: {asked}"
         section.add_table(title, ("sampler seed", "winner", "verdict", "rows (95 %)"), rows)
-    words = Counter(one["on_these_rows"]["word"] for one in found.values())
+    words = Counter(Word(one["on_these_rows"]["word"]) for one in found.values())
     ((commonest, same),) = words.most_common(1)
     section.bars += [
         Bar(f"of {len(seeds)} sampler seeds, say `{commonest}` on these rows", same, len(seeds) - 1, at_least=True),
-        Bar("flips between better and worse on these rows", min(words[Word.BETTER], words[Word.WORSE]), 0),
+        Bar(
+            "flips between better and worse on these rows",
+            min(sum(words[word] for word in said) for said in (BETTER, WORSE)),
+            0,
+        ),
     ]
     return section
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
@@ -53,6 +53,8 @@ RUN_NUMBERS = (8, 12, 24, STATED_RUNS)
 FEW_ROWS = ((1.0, 0.0), (2.0, 1.0), (6.0, 5.0))  # rows of a split on which one of two candidates alone is right
 TINY = {"trials": 30, "replicates": 2}
 
+BETTER, WORSE = [word for word in Word if word.says_better], [word for word in Word if word.says_worse]
+
 Answer = tuple[Word, bool]
 
 
@@ -84,8 +86,8 @@ def add_sweeps(section: Section, search: dict[str, int], numbers: tuple[int, int
         for (kind, sweeps), question in product(found.items(), Question)
     ]
     section.add_table("whole sweeps: how often each word is said", ("sweeps", *Word, "coverage"), table)
-    either = float(np.mean([any(word is Word.BETTER for word, _ in sweep.values()) for sweep in found[null]]))
-    better = section.data[f"{row}, {Question.THESE_ROWS}"][Word.BETTER]
+    either = float(np.mean([any(word.says_better for word, _ in sweep.values()) for sweep in found[null]]))
+    better = better_share(section.data[f"{row}, {Question.THESE_ROWS}"])
     section.bars += [
         Bar("null sweeps that say better to either question", 100 * either, 5, " %"),
         Bar("whole sweeps that find the planted row", 100 * better, 80, " %", at_least=True),
@@ -155,9 +157,14 @@ def repeat(number: int, draw: Callable[[np.random.Generator], Judgement]) -> lis
     return [draw(np.random.default_rng((SEED, place))) for place in range(number)]
 
 
-def share(verdicts: Sequence[Judgement], word: Word) -> float:
-    """Return how often the verdicts say `word`."""
-    return float(np.mean([verdict.word is word for verdict in verdicts]))
+def share(verdicts: Sequence[Judgement], words: Collection[Word]) -> float:
+    """Return how often the verdicts say one of the words."""
+    return float(np.mean([verdict.word in words for verdict in verdicts]))
+
+
+def better_share(shares: Mapping[str, float]) -> float:
+    """Return how often something is said to be better, by however little, of the shares of each word."""
+    return sum(shares[word] for word in BETTER)
 
 
 def coverage(verdicts: Sequence[Judgement], truth: float) -> float:
@@ -178,7 +185,7 @@ def add_planted(section: Section, number: int, resamples: int) -> None:
         rows.append(add_words(section, f"{runs} run seeds, {effect:g} rows", repeat(number, draw), effect))
     section.add_table(f"{number} comparisons on these rows", ("planted", *Word, "coverage"), rows)
     stated = section.data[f"{STATED_RUNS} run seeds, 1 rows"]
-    found = 100 * stated[Word.BETTER]
+    found = 100 * better_share(stated)
     section.bars.append(Bar(f"one row found, {STATED_RUNS} run seeds", found, 80, " %", at_least=True))
     add_coverage(section, f"on these rows, {STATED_RUNS} run seeds", stated["coverage"])
 

@@ -40,7 +40,7 @@ def test_the_re_splits_have_a_column_if_there_are_any(capsys: pytest.CaptureFixt
 
 def test_without_re_splits_the_reason_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     show_verdict(answer("too few rows."))
-    assert "\nOn new rows: not resolved. There are no re-splits: too few rows.\n" in capsys.readouterr().out
+    assert "\nOn new rows: open. There are no re-splits: too few rows.\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("current", [True, False])

@@ -123,7 +123,7 @@ class TestWritingAgain:
         write_notes(database, findings())
         write_notes(database, findings(lead=-3.0, confirmations=2, problem="none."))
         assert get_note(study_of(database)).startswith("## Verdict 2")
-        assert "On new rows: not resolved" not in get_note(study_of(database))
+        assert "On new rows: open" not in get_note(study_of(database))
         assert len(plots(database)["sweep-effect"]["data"]) == 1
         version = kept(database)["dashboard:note_ver"]
         assert version == 2

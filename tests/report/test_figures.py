@@ -153,7 +153,7 @@ class TestEffect:
         effect = VERDICT.on_new_rows.effect
         half = VERDICT.on_new_rows.model_copy(update={"rows": 58, "effect": effect.scaled(0.5)})
         found = replace(FOUND, verdict=VERDICT.model_copy(update={"on_new_rows": half}))
-        assert written(effect_plot(found))["data"][0]["x"][0] == pytest.approx(effect.mean)
+        assert written(effect_plot(found))["data"][1]["x"][0] == pytest.approx(effect.mean)
 
     def test_without_re_splits_it_speaks_of_these_rows_alone(self) -> None:
         plot = effect_plot(WITHOUT_SPLITS)

@@ -189,13 +189,16 @@ class TestWhatUsersName:
 class TestVerdict:
     def test_both_answers_come_first_in_the_words_of_the_rule(self) -> None:
         read = parsed()
-        words = VERDICT.on_these_rows.word, VERDICT.on_new_rows.word
-        assert read.texts["h1"] == ["On these rows: {}. On new rows: {}. ".format(*words)]
+        words = VERDICT.on_new_rows.word, VERDICT.on_these_rows.word
+        assert read.texts["h1"] == ["On new rows: {}. On these rows: {}. ".format(*words)]
         assert len(VERDICT.judgements) == 2
         for question, answer in VERDICT.judgements.items():
             assert answer.sentence in said(read, "p")
             assert question.capitalize() in answer.sentence
-        assert "Train both again on these same rows, and the winner is right more often on average." in said(read, "p")
+        assert (
+            "Train both again on these same rows, and the winner is right more often on average, but by less"
+            in said(read, "p")
+        )
 
     def test_every_word_has_a_meaning_for_both_questions(self) -> None:
         meanings: list[str] = []

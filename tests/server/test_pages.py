@@ -64,10 +64,10 @@ class TestStudies:
     def test_a_verdict_is_told_in_its_own_words(self, site: Site, database: Database) -> None:
         plan = make_plan(trials=20)
         keep(database, store_study(database, plan), make_record(plan))
-        assert "these rows: better; new rows: not resolved" in said(site.read("/"), "dd")
+        assert "new rows: the same; these rows: better, not worth it" in said(site.read("/"), "dd")
         store_study(database, make_plan(trials=24))
         site.state.cache.forget()
-        assert "these rows: better; new rows: not resolved (out of date)" in said(site.read("/"), "dd")
+        assert "new rows: the same; these rows: better, not worth it (out of date)" in said(site.read("/"), "dd")
 
     def test_a_failure_is_told_with_its_reason(self, site: Site) -> None:
         site.state.service.queue.submit(plan_of("one"))

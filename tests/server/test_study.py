@@ -207,7 +207,7 @@ class TestActions:
 class TestReport:
     def test_a_study_with_a_verdict_is_its_report_under_a_bar(self, judged: Site) -> None:
         read = judged.read("/studies/fresh")
-        assert read.texts["h1"] == ["On these rows: better. On new rows: not resolved. "]
+        assert read.texts["h1"] == ["On new rows: the same. On these rows: better, not worth it. "]
         links = [link["href"] for link in read.all("a")]
         assert links[:2] == ["/", "/studies/fresh/run"]
         assert links[3:] == [f"/v1/studies/fresh/{part}" for part in ("schedule.py", "schedule", "trials.csv")]

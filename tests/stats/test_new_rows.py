@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sweep.stats.estimate import Chances
-from sweep.stats.new_rows import Missing, effect_on_new_rows, few_rows, judge_new_rows, missing
+from sweep.stats.new_rows import effect_on_new_rows, few_rows, judge_new_rows, missing
+from sweep.stats.verdict import Missing
 
 
 class TestInterval:

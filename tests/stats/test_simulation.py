@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweep.stats.verdict import Word
 from tests.bench.simulated import EASY_ERRORS, ROWS, correct_rows
-from tests.bench.verdict_simulation import STATED_RUNS, coverage, planted, repeat, resplit, share
+from tests.bench.verdict_simulation import BETTER, STATED_RUNS, WORSE, coverage, planted, repeat, resplit, share
 
 NUMBER = 150
 RESAMPLES = 499
@@ -20,13 +19,13 @@ def within_chance(covered: float, number: int) -> bool:
 
 def test_few_run_seeds_do_not_make_a_false_better_likely() -> None:
     verdicts = repeat(NUMBER, lambda generator: planted(0.0, 12, generator, RESAMPLES))
-    assert share(verdicts, Word.BETTER) <= 0.05
+    assert share(verdicts, BETTER) <= 0.05
 
 
 def test_one_row_is_found_at_the_stated_number_of_run_seeds() -> None:
     verdicts = repeat(100, lambda generator: planted(1.0, STATED_RUNS, generator, RESAMPLES))
-    assert share(verdicts, Word.BETTER) >= 0.8
-    assert share(verdicts, Word.WORSE) == 0
+    assert share(verdicts, BETTER) >= 0.8
+    assert share(verdicts, WORSE) == 0
 
 
 @pytest.mark.parametrize("effect", [0.0, 1.0])

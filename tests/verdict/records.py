@@ -20,6 +20,7 @@ from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.baselines import Role, reruns, tuning_plans
 from sweep.verdict.record import (
     DOSSIER,
+    VERSION,
     Basis,
     Contender,
     Entry,
@@ -119,6 +120,7 @@ def make_record(
         entries=tuple(draw.entry(*entry, splits=len(seeds)) for entry in entries),
         metric=plan.metric,
         seconds=41.5,
+        version=VERSION,
     )
 
 

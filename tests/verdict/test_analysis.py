@@ -59,7 +59,7 @@ def test_the_verdict_is_about_winner_minus_tuned_constant(record: VerdictRecord)
     assert effect.mean == pytest.approx(ours - theirs)
 
 
-@pytest.mark.parametrize(("lead", "word"), [(2, Word.BETTER), (0, Word.NO_BETTER), (-2, Word.WORSE)])
+@pytest.mark.parametrize(("lead", "word"), [(2, Word.BETTER), (0, Word.SAME), (-2, Word.WORSE)])
 def test_a_clear_lead_has_its_word(record: VerdictRecord, lead: int, word: Word) -> None:
     assert compute_verdict(PLAN, with_lead(record, lead)).on_these_rows.word is word
 
@@ -68,13 +68,13 @@ def test_the_smallest_effect_is_that_of_the_verdict_that_was_made(record: Verdic
     basis = record.basis.model_copy(update={"verdict": VerdictPlan(smallest_effect=2.3)})
     found = compute_verdict(PLAN, with_lead(record, 1).model_copy(update={"basis": basis}))
     assert [each.smallest_of_interest for each in found.judgements.values()] == pytest.approx([2.3, 2.3])
-    assert found.on_these_rows.word is Word.NO_BETTER
+    assert found.on_these_rows.word is Word.BETTER_SMALL
 
 
 def test_the_smallest_effect_is_the_same_share_of_other_numbers_of_rows(record: VerdictRecord) -> None:
     new_rows = record.new_rows.model_copy(update={"test_rows": 232})
     found = compute_verdict(PLAN, record.model_copy(update={"new_rows": new_rows}))
-    assert [each.smallest_of_interest for each in found.judgements.values()] == [1.0, 2.0]
+    assert [each.smallest_of_interest for each in found.judgements.values()] == [2.0, 1.0]
 
 
 def test_the_ladder_climbs_from_the_quoted_setting_to_the_winner(record: VerdictRecord) -> None:
@@ -103,7 +103,7 @@ def test_without_re_splits_nothing_is_said_about_new_rows(record: VerdictRecord)
         }
     )
     found = compute_verdict(PLAN, without)
-    assert found.on_new_rows == Unresolved(word=Word.NOT_RESOLVED, problem="too few rows")
+    assert found.on_new_rows == Unresolved(word=Word.OPEN, problem="too few rows")
     assert list(found.judgements) == [Question.THESE_ROWS]
     assert found.winner.new_rows_mean is None
 

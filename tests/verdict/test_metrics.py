@@ -53,12 +53,13 @@ class TestUnit:
         assert unit.smallest_of_interest(0.3, 5.0) == 0.3
 
     def test_a_loss_that_is_lower_is_better(self) -> None:
-        unit = Unit(METRICS["log_loss"], 116)
+        unit = Unit(METRICS["log_loss"], 116, 0.5)
         judged = judge(Question.THESE_ROWS, Effect(0.02, Interval(0.01, 0.03), 64, 0.004), unit, 0.01)
         assert (judged.word, judged.effect_rows, judged.unit) == (Word.BETTER, None, "")
         assert judged.sentence == (
-            "On these rows: better. The log-loss is 0.0200 lower than with the tuned constant rate, "
-            "95 % interval of the lead +0.0100 to +0.0300 over 64 run seeds: the interval lies above 0."
+            "On these rows: better, and worth it. The log-loss is 0.0200 lower than with the tuned constant rate, "
+            "95 % interval of the lead +0.0100 to +0.0300 over 64 run seeds: at least the 0.01 (2 %) "
+            "that is worth having."
         )
 
     def test_a_worse_area_is_lower(self) -> None:
@@ -66,12 +67,6 @@ class TestUnit:
         judged = judge(Question.THESE_ROWS, Effect(-0.02, Interval(-0.03, -0.01), 64, 0.004), unit, 0.005)
         assert judged.word is Word.WORSE
         assert "The area under the ROC curve is 0.0200 lower than" in judged.sentence
-
-    def test_few_rows_resolve_no_share_of_them(self) -> None:
-        unit = Unit(METRICS["balanced_accuracy"], 20)
-        judged = judge(Question.THESE_ROWS, Effect(3.0, Interval(2.0, 4.0), 64, 0.4), unit, 0.5)
-        assert judged.word is Word.NOT_RESOLVED
-        assert "20 rows cannot tell, where 1 row is 5 points" in judged.sentence
 
 
 class TestByLogLoss:

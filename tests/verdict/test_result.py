@@ -21,7 +21,7 @@ def test_it_comes_back_from_json_as_it_was(problem: str | None) -> None:
 def test_its_json_is_plain() -> None:
     told = json.loads(make_result(PLAN).verdict.model_dump_json())
     assert told["winner"]["correct_counts"].keys() <= {str(rows) for rows in range(117)}
-    assert told["on_these_rows"]["word"] == "better"
+    assert told["on_these_rows"]["word"] == "better, not worth it"
     assert told["on_these_rows"]["effect_rows"].keys() == {
         "mean",
         "interval",
