@@ -246,6 +246,27 @@ class NewRows(Record):
     uninformed: dict[str, float] = {}
 
 
+class OuterSplit(Record):
+    """One outer split, on whose training rows the whole search was repeated: over schedules, and over constants."""
+
+    split_seed: int
+    winners: tuple[Contender, Contender]  # of the search over schedules and of that over constants, with their runs
+    runs: tuple[Runs, Runs]  # of each, trained on all outer training rows, on rows that neither search saw
+
+
+class NestedRecord(Record):
+    """The search repeated on outer splits; `problem` says why it was not, or not on as many as were asked for."""
+
+    asked: str  # what it depends on, as a digest
+    wanted: int  # outer splits
+    trials: int  # candidates of each search
+    replicates: int  # run seeds of each candidate
+    train_rows: int = 0
+    test_rows: int = 0
+    splits: tuple[OuterSplit, ...] = ()
+    problem: str | None = None
+
+
 class Basis(Record):
     """What a verdict depends on; if any of it changes, the verdict is out of date."""
 
@@ -285,6 +306,7 @@ class VerdictRecord(Record):
     seconds: float  # time spent on it, without the searches
     within: Decision | None = None  # the time budget that it was made within, unless that held the whole study
     version: int = 1  # of what made it
+    nested: NestedRecord | None = None  # if the search was repeated on outer splits
 
     @property
     def is_of_before(self) -> bool:

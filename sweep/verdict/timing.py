@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sweep.config.plan import Plan, SearchPlan
-from sweep.engines.spec import Choice, Shape
+from sweep.config.plan import OUTER_SPLITS, Plan, SearchPlan
+from sweep.engines.spec import FEWEST_SEEDS, Choice, Shape
 from sweep.schedules import Timeline
 from sweep.search.finite import FiniteSpace
 from sweep.verdict.baselines import reruns, searches
 from sweep.verdict.extent import told_seconds
 
-RACE, CONFIRMATION, NEW_ROWS = "race", "confirmation", "new rows"
+RACE, CONFIRMATION, NEW_ROWS, NESTED = "race", "confirmation", "new rows", "nested searches"
 WORTH_TELLING = 3.0  # seconds that a run has taken before it can say how long it takes
+SEARCH_SEEDS, JUDGED_SEEDS = 4, 4  # of a nested search's candidate at most, and of its winner
+PROPOSED_SECONDS = 0.002  # what the sampler takes for a candidate, while trainers wait
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Pace:
         return rounds * whole + (self.seconds(self.shape(last), last, search.replicates) if last else 0.0)
 
 
-def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: bool) -> list[Part]:
+def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: bool, nested: int = 0) -> list[Part]:
     """Return the parts of a run in their order, of its searches those that are left.
 
     The race is counted as if everybody was in it who may be, and nobody left it early.
@@ -85,6 +87,7 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
         done: candidates that each search has already, by its name.
         pace: of the trainings.
         search_only: whether nothing follows the main search.
+        nested: the outer splits on which the search is repeated.
     """
     every, verdict, narrow = searches(plan, search_only=search_only), plan.verdict, pace.narrow
     parts = []
@@ -116,7 +119,55 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
             pace.seconds(narrow, entries, verdict.split_seeds, verdict.splits)
             + (pace.compiling if pace.others else 0.0),
         ),
+        *([Part(NESTED, nested_trainings(plan, nested), nested_seconds(plan, pace, nested))] if nested else []),
     ]
+
+
+def nested_trials(plan: Plan) -> int:
+    """Return the candidates of each nested search: those of the study in whole rounds, but for less than a round."""
+    trials, size = plan.search.trials, plan.search.round_size
+    return max(trials // size * size, min(trials, size))
+
+
+def nested_seeds(plan: Plan) -> int:
+    """Return the run seeds of each candidate of a nested search."""
+    return min(SEARCH_SEEDS, plan.search.replicates)
+
+
+def nested_shape(plan: Plan, shape: Shape) -> Shape:
+    """Return the shape of the jobs of nested searches, where those of the study's have another."""
+    return Shape(shape.candidates, min(shape.seeds, max(FEWEST_SEEDS, nested_seeds(plan))))
+
+
+def nested_trainings(plan: Plan, splits: int) -> int:
+    """Return the trainings of nested searches on so many outer splits."""
+    return 2 * splits * (nested_trials(plan) * nested_seeds(plan) + JUDGED_SEEDS)
+
+
+def side_by_side(plan: Plan, shape: Shape, workers: int) -> int:
+    """Return how many outer splits are searched on at the same time, so that a round has a job for each trainer."""
+    jobs = -(-2 * min(plan.search.round_size, plan.search.trials) // shape.candidates)
+    return max(1, math.ceil(workers / (jobs * -(-nested_seeds(plan) // shape.seeds))))
+
+
+def nested_seconds(plan: Plan, pace: Pace, splits: int) -> float:
+    """Return what nested searches on so many outer splits take, with one more program to be compiled."""
+    size, trials = min(plan.search.round_size, plan.search.trials), nested_trials(plan)
+    shape, seeds = nested_shape(plan, pace.choice.shape), nested_seeds(plan)
+    steps = math.ceil(pace.timeline.steps_per_epoch * (1 - plan.split.fraction))  # of the inner training rows
+    inner = replace(pace, timeline=Timeline(epochs=pace.timeline.epochs, steps_per_epoch=max(1, steps)))
+    at_once = min(splits, side_by_side(plan, shape, pace.workers))
+    rounds = -(-splits // at_once) * -(-trials // size)
+    searching = rounds * inner.seconds(shape, 2 * size, seeds, at_once) + 2 * trials * splits * PROPOSED_SECONDS
+    return searching + inner.compiling + pace.seconds(pace.narrow, 2, JUDGED_SEEDS, splits)
+
+
+def nested_by_default(plan: Plan, pace: Pace) -> bool:
+    """Say whether nested searches cost less than the study's own; a pace that was not measured tells by the steps."""
+    if not pace.choice.is_timed:
+        pace = replace(pace, choice=replace(pace.choice, step_seconds=1.0))
+    own = [pace.search_seconds(each.search, each.search.trials) for each in searches(plan, search_only=False).values()]
+    return len(plan.search.schedules) > 1 and nested_seconds(plan, pace, OUTER_SPLITS) < sum(own)
 
 
 def contenders(plan: Plan) -> int:
