@@ -20,11 +20,10 @@ search a sampler seed of its own.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -77,11 +76,9 @@ class NestedSearches:
     at_once: int = 1
 
     @property
-    def asked(self) -> str:
-        """A digest of what the record depends on, besides the data."""
-        kept = {"split", "model", "training", "optimizer", "search", "recipes"}
-        facts = [self.plan.model_dump(mode="json", include=kept), self.wanted, SEARCH_SEEDS, JUDGED_SEEDS]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    def record(self) -> NestedRecord:
+        """What the record is before the first outer split."""
+        return NestedRecord.begun(self.plan, self.wanted)
 
     def run(
         self, kept: Mapping[int, OuterSplit], keep: Callable[[OuterSplit], None], goes_on: Callable[[], bool]
@@ -93,9 +90,7 @@ class NestedSearches:
             keep: is given each that has finished.
             goes_on: says whether more may begin.
         """
-        record = NestedRecord(
-            asked=self.asked, wanted=self.wanted, trials=nested_trials(self.plan), replicates=nested_seeds(self.plan)
-        )
+        record = self.record
         if set(self.plan.search.schedules) <= {"constant"}:
             return record.model_copy(update={"problem": "the search has no schedule but the constant rate"})
         own, seeds = self.plan.split, outer_seeds(self.wanted, self.plan.split.split_seed)
@@ -104,7 +99,7 @@ class NestedSearches:
         except BadInput as error:
             return record.model_copy(update={"problem": str(error)})
         found = {seed: kept[seed] for seed in nested if seed in kept}
-        problem = None
+        told: dict[str, Any] = {}
         for together in cut([(place, seed) for place, seed in enumerate(nested) if seed not in found], self.at_once):
             try:
                 if not goes_on():
@@ -112,6 +107,7 @@ class NestedSearches:
                 finished = self._search({place: (seed, nested[seed]) for place, seed in together})
             except Unfinished:
                 problem = f"the time was over after {len(found)} of {len(nested)} outer splits"
+                told = {"problem": problem, "out_of_time": True}
                 break
             for each in finished:
                 keep(each)
@@ -119,7 +115,7 @@ class NestedSearches:
         outer = next(iter(nested.values())).outer
         sizes = {"train_rows": outer.train_rows, "test_rows": outer.validation_rows}
         splits = tuple(found[seed] for seed in nested if seed in found)
-        return record.model_copy(update=sizes | {"splits": splits, "problem": problem})
+        return record.model_copy(update=sizes | told | {"splits": splits})
 
     def _search(self, outer: Mapping[int, tuple[int, Nested]]) -> list[OuterSplit]:
         """Search on some outer splits side by side, and judge the winners; they come by their places and seeds."""

@@ -37,6 +37,7 @@ from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
 from sweep.verdict.finalists import best_schedule, contender_of, finalists, placed, ranked
+from sweep.verdict.nested import NestedSearches
 from sweep.verdict.record import (
     BUDGET,
     DOSSIER,
@@ -45,7 +46,9 @@ from sweep.verdict.record import (
     Contender,
     Entry,
     MeanCurves,
+    NestedRecord,
     NewRows,
+    OuterSplit,
     Record,
     Runs,
     SplitFacts,
@@ -55,12 +58,13 @@ from sweep.verdict.record import (
     scores,
     searches_within,
 )
-from sweep.verdict.timing import CONFIRMATION, NEW_ROWS, RACE
+from sweep.verdict.timing import CONFIRMATION, NESTED, NEW_ROWS, RACE, nested_seconds, nested_trainings
 
 if TYPE_CHECKING:
     import optuna
 
 PART = "sweep:part:"
+NESTED_PART = f"{PART}nested "
 
 
 class Part(Record):
@@ -69,6 +73,13 @@ class Part(Record):
     asked: str  # candidates and seeds, as JSON; a part for others is no part of this verdict
     runs: tuple[tuple[Runs, ...], ...]  # by split and candidate; before the re-splits there is one split
     curves: tuple[MeanCurves, ...] = ()  # by candidate, on the study's own split
+
+
+class NestedPart(Record):
+    """A finished outer split of nested searches, kept like a `Part`."""
+
+    asked: str
+    outer: OuterSplit
 
 
 class OutOfTime(Exception):
@@ -87,6 +98,7 @@ class Protocol:
 
     Attributes:
         budget: what keeps the run within a time, if it has one.
+        nested: what repeats the search on outer splits, if it is to be repeated.
     """
 
     database: Database
@@ -99,6 +111,7 @@ class Protocol:
     seconds: Seconds = field(default_factory=Seconds)
     rules: Allocation = field(default_factory=Race)
     budget: TimeBudget | None = None
+    nested: NestedSearches | None = None
 
     def __post_init__(self) -> None:
         """Refuse a stored study that is another one, before anything is trained."""
@@ -173,6 +186,10 @@ class Protocol:
         """Make the record and say so, or stop between two stages for want of time."""
         began = time.monotonic()
         before = read_record(StoredStudy(self.database, self.plan.name))
+        if before is not None and before.stands(self.database, self.plan):  # and lacks nested searches alone
+            basis, nested = Basis.now(self.database, self.plan), self._repeat_search(before, deadline)
+            self._store(before.model_copy(update={"basis": basis, "nested": nested}))
+            return True
         plan = self._begin(RACE)
         plans = {Role.WINNER: plan} | tuning_plans(plan)
         groups = {role: finalists(self.database, plan) for role, plan in plans.items()}
@@ -186,6 +203,7 @@ class Protocol:
         if time.monotonic() >= deadline:
             return False
         tested, new_rows = self._resplit(entries)
+        nested = self._repeat_search(before, deadline)
         record = VerdictRecord(
             basis=Basis.now(self.database, self.plan),
             confirmations=1 if before is None else before.confirmations + 1,
@@ -197,11 +215,16 @@ class Protocol:
             seconds=time.monotonic() - began,
             within=None if self._decision is None or self._decision.is_whole else self._decision,
             version=VERSION,
+            nested=nested,
         )
+        self._store(record)
+        return True
+
+    def _store(self, record: VerdictRecord) -> None:
+        """Store the record in place of its parts."""
         with self.database.reading() as connection:
             parts = list(read_documents(connection, self._study_id, PART))
         write_documents(self.database, self._study_id, {DOSSIER: record.model_dump_json()}, drop=parts)
-        return True
 
     def _constants(self, groups: Mapping[Role, Sequence[Contender]]) -> list[Contender]:
         """Return all constant rates that may be the best one, each once, those of their own search first.
@@ -279,6 +302,38 @@ class Protocol:
             told=found.told,
             uninformed={name: score for name, score in means.items() if math.isfinite(score)},
         )
+
+    def _repeat_search(self, before: VerdictRecord | None, deadline: float) -> NestedRecord | None:
+        """Return the search repeated on outer splits, from where it was stopped, or as an earlier verdict has it.
+
+        A time budget leaves it out if what is left does not hold it, and may end it before its last outer split.
+        """
+        asked, made = self.nested, None if before is None else before.nested
+        if made is not None and made.still_holds(self.plan) and (asked is None or made.is_whole(asked.wanted)):
+            return made
+        if asked is None:
+            return None
+        budget = self.budget
+        if budget is not None and nested_seconds(self.plan, budget.pace, asked.wanted) > budget.left:
+            left_out = {"problem": "the time budget left no time for it", "out_of_time": True}
+            return asked.record.model_copy(update=left_out)
+        with self.database.reading() as connection:
+            parts = read_documents(connection, self._study_id, NESTED_PART)
+        read = [NestedPart.model_validate_json(part) for part in parts.values()]
+        kept = {part.outer.split_seed: part.outer for part in read if part.asked == asked.record.asked}
+
+        def keep(outer: OuterSplit) -> None:
+            part = NestedPart(asked=asked.record.asked, outer=outer).model_dump_json()
+            write_documents(self.database, self._study_id, {f"{NESTED_PART}{outer.split_seed}": part})
+
+        def goes_on() -> bool:
+            return time.monotonic() < deadline and (budget is None or budget.gate.has_time())
+
+        self.announce(NESTED, nested_trainings(self.plan, asked.wanted - len(kept)))
+        found = asked.run(kept, keep, goes_on)
+        if budget is None and found.out_of_time:
+            raise OutOfTime
+        return found
 
     def _part(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role, searches
 from sweep.verdict.extent import Decision, Extent
+from sweep.verdict.timing import nested_seeds, nested_trials
 
 if TYPE_CHECKING:
     from sweep.execution.batches import Outcome
@@ -265,6 +267,24 @@ class NestedRecord(Record):
     test_rows: int = 0
     splits: tuple[OuterSplit, ...] = ()
     problem: str | None = None
+    out_of_time: bool = False  # whether a time budget left it out, or ended it early
+
+    @classmethod
+    def begun(cls, plan: Plan, wanted: int) -> NestedRecord:
+        """Return the record of a plan's search on so many outer splits, of which there is none yet."""
+        size = {"trials": nested_trials(plan), "replicates": nested_seeds(plan)}
+        facts = plan.model_dump(mode="json", include={"split", "model", "training", "optimizer", "search", "recipes"})
+        facts["search"] |= size | {"budget": None}
+        asked = hashlib.sha256(json.dumps([facts, wanted], sort_keys=True).encode()).hexdigest()
+        return cls(asked=asked, wanted=wanted, **size)
+
+    def still_holds(self, plan: Plan) -> bool:
+        """Say whether the searches would be the same ones now."""
+        return self.asked == NestedRecord.begun(plan, self.wanted).asked
+
+    def is_whole(self, wanted: int) -> bool:
+        """Say whether nothing is left to be done of so many outer splits."""
+        return self.wanted >= wanted and not self.out_of_time
 
 
 class Basis(Record):
@@ -289,8 +309,8 @@ class Basis(Record):
         return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline, **grown)
 
     def settled(self, metric: MetricName) -> Basis:
-        """Return it with the metric's default for what the study file leaves open."""
-        return self.model_copy(update={"verdict": self.verdict.settled(metric)})
+        """Return it with the metric's default for what the study file leaves open; nested searches stand alone."""
+        return self.model_copy(update={"verdict": self.verdict.settled(metric).model_copy(update={"nested": None})})
 
 
 class VerdictRecord(Record):
@@ -319,6 +339,13 @@ class VerdictRecord(Record):
         if self.is_of_before:  # which wrote down what a study file left open
             then, now = then.settled(self.metric), now.settled(self.metric)
         return then == now
+
+    def stands(self, database: Database, plan: Plan) -> bool:
+        """Say whether it holds all that the plan asks for, but maybe nested searches."""
+        if self.is_of_before or not self.is_current(database, plan):
+            return False
+        within = self.within
+        return within is None or (within.seconds, within.whole) == (plan.search.budget, Extent.of(plan))
 
     def entry(self, role: Role) -> Entry | None:
         """Return the first entry of a role."""
@@ -368,11 +395,17 @@ def read_record(stored: StoredStudy) -> VerdictRecord | None:
 
 
 def is_made(database: Database, plan: Plan) -> bool:
-    """Say whether the study has a verdict that nothing has changed under, as large as the plan's budget allows."""
+    """Say whether the study has a verdict that nothing has changed under, as large as the plan's budget allows.
+
+    Nested searches that are asked for belong to it, unless the plan has a budget, which may have left them out.
+    """
     found = read_record(StoredStudy(database, plan.name))
-    if found is None or found.is_of_before or not found.is_current(database, plan):
+    if found is None or not found.stands(database, plan):
         return False
-    return found.within is None or (found.within.seconds, found.within.whole) == (plan.search.budget, Extent.of(plan))
+    wanted, nested = plan.verdict.nested or 0, found.nested
+    if not wanted or plan.search.budget is not None:
+        return True
+    return nested is not None and nested.is_whole(wanted) and nested.still_holds(plan)
 
 
 def read_decision(database: Database, plan: Plan) -> Decision | None:
