@@ -23,7 +23,7 @@ from sweep.store.growth import tell_growth
 from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
-from sweep.verdict.record import count_searched, read_decision, work_left
+from sweep.verdict.progress import count_searched, read_decision, work_left
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
 
 if TYPE_CHECKING:

@@ -38,6 +38,7 @@ from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
 from sweep.verdict.finalists import best_schedule, contender_of, finalists, placed, ranked
 from sweep.verdict.nested import NestedSearches
+from sweep.verdict.progress import is_made, searches_within
 from sweep.verdict.record import (
     BUDGET,
     DOSSIER,
@@ -53,10 +54,8 @@ from sweep.verdict.record import (
     Runs,
     SplitFacts,
     VerdictRecord,
-    is_made,
     read_record,
     scores,
-    searches_within,
 )
 from sweep.verdict.timing import CONFIRMATION, NESTED, NEW_ROWS, RACE, nested_seconds, nested_trainings
 

@@ -15,12 +15,11 @@ from sweep.candidate import Candidate, describe
 from sweep.config.plan import BaselinePlan, Plan, VerdictPlan
 from sweep.curves import guessing_loss
 from sweep.schedules import read_schedule
-from sweep.search.finite import count_wanted
 from sweep.seeds import STRIDE
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
-from sweep.store.growth import TRAINED_AGAIN, has_grown
+from sweep.store.growth import TRAINED_AGAIN
 from sweep.store.queries import SET_ASIDE, StoredStudy
 from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
@@ -272,11 +271,11 @@ class NestedRecord(Record):
     @classmethod
     def begun(cls, plan: Plan, wanted: int) -> NestedRecord:
         """Return the record of a plan's search on so many outer splits, of which there is none yet."""
-        size = {"trials": nested_trials(plan), "replicates": nested_seeds(plan)}
+        trials, replicates = nested_trials(plan), nested_seeds(plan)
         facts = plan.model_dump(mode="json", include={"split", "model", "training", "optimizer", "search", "recipes"})
-        facts["search"] |= size | {"budget": None}
+        facts["search"] |= {"trials": trials, "replicates": replicates, "budget": None}
         asked = hashlib.sha256(json.dumps([facts, wanted], sort_keys=True).encode()).hexdigest()
-        return cls(asked=asked, wanted=wanted, **size)
+        return cls(asked=asked, wanted=wanted, trials=trials, replicates=replicates)
 
     def still_holds(self, plan: Plan) -> bool:
         """Say whether the searches would be the same ones now."""
@@ -309,8 +308,13 @@ class Basis(Record):
         return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline, **grown)
 
     def settled(self, metric: MetricName) -> Basis:
-        """Return it with the metric's default for what the study file leaves open; nested searches stand alone."""
-        return self.model_copy(update={"verdict": self.verdict.settled(metric).model_copy(update={"nested": None})})
+        """Return it with the metric's default for what the study file leaves open."""
+        return self.model_copy(update={"verdict": self.verdict.settled(metric)})
+
+    @property
+    def without_nested(self) -> Basis:
+        """What all of it but nested searches rests on."""
+        return self.model_copy(update={"verdict": self.verdict.model_copy(update={"nested": None})})
 
 
 class VerdictRecord(Record):
@@ -338,7 +342,7 @@ class VerdictRecord(Record):
         then, now = self.basis, Basis.now(database, plan)
         if self.is_of_before:  # which wrote down what a study file left open
             then, now = then.settled(self.metric), now.settled(self.metric)
-        return then == now
+        return then.without_nested == now.without_nested
 
     def stands(self, database: Database, plan: Plan) -> bool:
         """Say whether it holds all that the plan asks for, but maybe nested searches."""
@@ -392,63 +396,3 @@ def read_record(stored: StoredStudy) -> VerdictRecord | None:
     with stored.reading() as study:
         kept = read_documents(study.connection, study.study_id, DOSSIER).get(DOSSIER)
     return None if kept is None else VerdictRecord.model_validate_json(kept)
-
-
-def is_made(database: Database, plan: Plan) -> bool:
-    """Say whether the study has a verdict that nothing has changed under, as large as the plan's budget allows.
-
-    Nested searches that are asked for belong to it, unless the plan has a budget, which may have left them out.
-    """
-    found = read_record(StoredStudy(database, plan.name))
-    if found is None or not found.stands(database, plan):
-        return False
-    wanted, nested = plan.verdict.nested or 0, found.nested
-    if not wanted or plan.search.budget is not None:
-        return True
-    return nested is not None and nested.is_whole(wanted) and nested.still_holds(plan)
-
-
-def read_decision(database: Database, plan: Plan) -> Decision | None:
-    """Return what an earlier run has decided within the same budget as the plan's; None if there was none."""
-    stored = StoredStudy(database, plan.name)
-    if plan.search.budget is None or not stored.count_finished():
-        return None
-    with stored.reading() as study:
-        kept = read_documents(study.connection, study.study_id, BUDGET).get(BUDGET)
-    if kept is None:
-        return None
-    found = Decision.model_validate_json(kept)
-    return found if (found.seconds, found.whole) == (plan.search.budget, Extent.of(plan)) else None
-
-
-def searches_within(plan: Plan, decision: Decision | None, *, search_only: bool) -> dict[str, Plan]:
-    """Return the plan of each search, as `searches` does, with the numbers that were decided within a budget."""
-    if decision is None:
-        return searches(plan, search_only=search_only)
-    found = searches(decision.extent.applied(plan), search_only=search_only)
-    return {
-        name: each.model_copy(update={"search": each.search.model_copy(update={"trials": most})})
-        if (most := min(each.search.trials, decision.searched.get(name, each.search.trials))) < each.search.trials
-        else each
-        for name, each in found.items()
-    }
-
-
-def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
-    """Say whether anything is left to train."""
-    left = any(
-        study.count_finished() < count_wanted(study, searched) or has_grown(study, searched)
-        for study, searched in _stored(database, plan, search_only=search_only)
-    )
-    return left or not (search_only or is_made(database, plan))
-
-
-def count_searched(database: Database, plan: Plan, *, search_only: bool) -> dict[str, int]:
-    """Return how many candidates each search has, by its name."""
-    plans = searches(plan, search_only=search_only)
-    return {name: StoredStudy(database, searched.name).count_finished() for name, searched in plans.items()}
-
-
-def _stored(database: Database, plan: Plan, *, search_only: bool) -> list[tuple[StoredStudy, Plan]]:
-    plans = searches_within(plan, read_decision(database, plan), search_only=search_only).values()
-    return [(StoredStudy(database, searched.name), searched) for searched in plans]

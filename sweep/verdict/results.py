@@ -20,7 +20,8 @@ from sweep.store.queries import AnyTrial, Best, StoredStudy, StudyReader
 from sweep.store.trials import Run, TrialCurves, TrialRecord
 from sweep.task import METRICS, MetricName
 from sweep.verdict.extent import Decision
-from sweep.verdict.record import read_decision, read_record
+from sweep.verdict.progress import read_decision
+from sweep.verdict.record import read_record
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
 

@@ -15,7 +15,7 @@ from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import tuning_plans
 from sweep.verdict.finalists import finalists
-from sweep.verdict.record import work_left
+from sweep.verdict.progress import work_left
 from sweep.verdict.results import read_status
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 from tests.protocols import few

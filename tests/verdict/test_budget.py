@@ -24,8 +24,9 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import read_result
 from sweep.verdict.budget import KEPT_BACK, LEAST, TimeBudget, largest_share, least_of, share_of
 from sweep.verdict.extent import Extent
+from sweep.verdict.progress import count_searched, is_made, read_decision, work_left
 from sweep.verdict.protocol import Protocol
-from sweep.verdict.record import count_searched, is_made, read_decision, read_record, work_left
+from sweep.verdict.record import read_record
 from sweep.verdict.results import read_status
 from sweep.verdict.timing import Pace, time_plan, total
 from tests.fakes import FakeTrainer, make_plan

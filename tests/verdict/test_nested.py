@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,15 +15,13 @@ from sweep.data.table import Split
 from sweep.engines.spec import Shape
 from sweep.execution.batches import Outcome
 from sweep.seeds import Stage, run_seeds
-from sweep.stats.verdict import Word
 from sweep.store import queries
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
-from sweep.verdict.analysis import read_result
 from sweep.verdict.nested import NestedSearches
 from sweep.verdict.protocol import Protocol
-from sweep.verdict.record import NestedRecord, VerdictRecord, is_made, read_record
+from sweep.verdict.record import NestedRecord, VerdictRecord, read_record
 from sweep.verdict.timing import nested_trainings, side_by_side
 from tests.fakes import FakeTrainer, make_plan
 from tests.protocols import few, make_protocol

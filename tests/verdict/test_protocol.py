@@ -26,7 +26,8 @@ from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
 from sweep.verdict.analysis import read_result
 from sweep.verdict.baselines import Role
-from sweep.verdict.record import VerdictRecord, is_made, read_record, work_left
+from sweep.verdict.progress import is_made, work_left
+from sweep.verdict.record import VerdictRecord, read_record
 from tests.fakes import FakeTrainer, make_plan, opened
 from tests.protocols import few, made_dataset, make_protocol
 
