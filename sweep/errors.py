@@ -73,7 +73,7 @@ class NotYet(StorageFailed):
 
 
 # A class stands before its parents: the first that fits decides.
-NOTHING_TO_COMPARE = 5  # of `sweep run` and `sweep compare` if no candidate learned, or every one is perfect
+NOTHING_TO_COMPARE = 5  # of `sweep run` and `sweep compare` if nothing was learned, or what there is cannot tell
 EXIT_CODES: dict[type[SweepError], int] = {BadInput: 2, Locked: 4, StorageFailed: 3, TrainingFailed: 1}
 
 

@@ -18,6 +18,7 @@ from sweep.execution.batches import Outcome, Work
 from sweep.jobs.admission import DatasetAnswer
 from sweep.schedules import Timeline
 from sweep.search.loop import Coordinator, SearchProgress
+from sweep.seeds import STRIDE
 from sweep.store.database import Database
 from sweep.store.study import open_study
 from sweep.task import FOR_CLASSES
@@ -71,7 +72,7 @@ def outcome_of(
     """Return an outcome that depends on candidate, seeds and split alone; the seeds in `diverged` end in NaN."""
     rows, harder = (ROWS, 0) if split is None else (split.validation_rows, int(split.validation_targets.sum()) % 3)
     lost = np.array([seed in diverged for seed in run_seeds])
-    loss = np.array([badness(candidate) + 0.01 * (seed + harder) for seed in run_seeds], np.float32)
+    loss = np.array([badness(candidate) + 0.01 * (seed % STRIDE + harder) for seed in run_seeds], np.float32)
     right = [max(0, round(rows / (1 + badness(candidate))) - seed % 2 - harder) for seed in run_seeds]
     correct = np.where(lost, min(9, rows), right).astype(np.int32)
     kept = np.where(lost.all(), np.nan, loss[~lost].sum() / max(1, len(loss[~lost])))

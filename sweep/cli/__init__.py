@@ -87,7 +87,7 @@ def run(
 ) -> None:
     """Run or continue a study to its budget and its verdict, here or on a server.
 
-    Ends with status 5 if the verdict has nothing to compare: no candidate learned, or every one is perfect.
+    Ends with status 5 if the verdict has nothing to compare: nothing was learned, all is perfect, or rows are too few.
     """
     began, limits = time.monotonic(), {"workers": workers, "timeout_seconds": timeout, "keep_programs": not no_cache}
     from sweep import api
@@ -141,7 +141,7 @@ def compare(
 ) -> None:
     """Say whether the best schedule is really better than a constant rate, and how sure that is.
 
-    Ends with status 5 if there is nothing to compare: no candidate learned, or every one is perfect.
+    Ends with status 5 if there is nothing to compare: nothing was learned, all is perfect, or rows are too few.
     """
     from sweep.cli.tables import end_if_void, show_verdict
 

@@ -128,6 +128,7 @@ class VerdictNotes:
             f"## Verdict {verdict.confirmations}",
             *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
             f"**{new_rows}**",
+            *([f"**{verdict.beside.sentence}**"] if verdict.beside is not None and verdict.beside.sentence else []),
             f"**{verdict.on_these_rows.sentence}**",
             f"- winner: {escaped(winner.label)}, trial {winner.trial}, {told(unit, winner.score)}",
             f"- tuned constant rate: {escaped(constant.label)}, {told(unit, constant.score)}",

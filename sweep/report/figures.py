@@ -39,6 +39,10 @@ IN_A_WORD = {
     Word.OPEN: "nobody can say yet",
     Word.NOTHING_LEARNED: "nothing was learned",
     Word.ALL_PERFECT: "both are perfect",
+    Word.TOO_FEW: "too few rows to tell",
+    Word.COPIED: "copies of rows that were trained on tell nothing",
+    Word.WORSE_THAN_GUESSING: "its probabilities are worse than guessing",
+    Word.NO_SCHEDULE: "no schedule won",
 }
 
 

@@ -23,6 +23,7 @@ DOUBTFUL = 0.01
 FEWEST_EXPECTED = 5  # Cochran's rule of thumb for the chi-square approximation
 MOST_BLOCKS = 10
 MOST_TARGETS = 64  # of several outputs, that are looked at one by one
+SURE_BITS, SOME_BITS = 30.0, 12.0  # by which rows differ, so that equal ones are no chance
 
 Counts = NDArray[np.int64]
 
@@ -108,6 +109,7 @@ class SplitCheck:
     target_means: tuple[float, float] | None = None  # of the training and the validation rows; None for classes
     targets: int = 1  # of a row: labels, or numbers, or those of several outputs
     names: tuple[str, ...] = ()  # of the inputs; empty if they are the columns of a file without names
+    copies: int = 0  # of all rows, those whose inputs an earlier one has, if that is no chance
 
     @property
     def unlike(self) -> bool:
@@ -195,7 +197,24 @@ def check_split(split: Split) -> SplitCheck:
         names=() if names == [f"column {number + 1}" for number in range(len(names))] else tuple(names),
         target_means=None if has_classes or not means else (float(means[0]), float(means[1])),
         targets=len(in_file),
+        copies=copied_rows(split, np.concatenate([train.inputs, validation.inputs])),
     )
+
+
+def copied_rows(split: Split, inputs: NDArray[np.void], most_rows: int = 1000) -> int:
+    """Return how many rows have the inputs of another, of digests `[rows]`; 0 if that may well be chance.
+
+    Rows of a few inputs with a few values each are equal by chance. The bits by which two rows differ, were their
+    inputs independent, tell: `SURE_BITS` of them, or `SOME_BITS` where most rows occur more than once.
+    """
+    _, counts = np.unique(inputs, return_counts=True)
+    copies = int(counts.sum()) - len(counts)
+    if not copies:
+        return 0
+    rows = flat_rows(split.inputs(split.train_index[:most_rows]))
+    shares = [np.unique(column, return_counts=True)[1] / len(rows) for column in rows.T]
+    bits = -sum(float(np.log2(np.square(share).sum())) for share in shares)
+    return copies if bits > (SOME_BITS if np.mean(counts > 1) > 0.5 else SURE_BITS) else 0
 
 
 class RowLook(NamedTuple):

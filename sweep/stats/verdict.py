@@ -54,6 +54,10 @@ class Word(StrEnum):
     OPEN = "open"
     NOTHING_LEARNED = "nothing learned"
     ALL_PERFECT = "all perfect"
+    TOO_FEW = "too few rows to tell"
+    COPIED = "rows are copies"
+    WORSE_THAN_GUESSING = "worse than guessing"
+    NO_SCHEDULE = "no schedule won"
 
     @property
     def says_better(self) -> bool:
@@ -92,6 +96,10 @@ EARLIER = {
 VOID = {
     Word.NOTHING_LEARNED: "no candidate learned, so that there is nothing to compare",
     Word.ALL_PERFECT: "every candidate is perfect, so that there is nothing left to compare",
+    Word.TOO_FEW: "so few rows say nothing of others",
+    Word.COPIED: "rows that were trained on are tested, so that this says nothing of others",
+    Word.WORSE_THAN_GUESSING: "what is sure where it is wrong is not worth comparing",
+    Word.NO_SCHEDULE: "two constant rates are compared",
 }
 
 

@@ -18,14 +18,16 @@ from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.stats.estimate import Numbers, Optimism, optimism
-from sweep.stats.new_rows import judge_new_rows
+from sweep.stats.new_rows import effect_on_new_rows, judge_new_rows
 from sweep.stats.verdict import ONE_ROW, Judgement, Unit, Word
 from sweep.store.queries import StoredStudy
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
+from sweep.verdict.beside import look_beside, other_metric
 from sweep.verdict.findings import find, whom
 from sweep.verdict.record import Contender, Entry, Runs, SplitFacts, VerdictRecord, read_record, scores
 from sweep.verdict.result import (
+    Beside,
     Confirmed,
     Finding,
     LadderStep,
@@ -183,6 +185,7 @@ class _Analysis:
         equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder(worthwhile))
         by_rows = unit.counts_rows
         to_beat = quoted.correct if quoted else round(rerun.correct_mean) if by_rows else 0
+        on_new_rows = self.on_new_rows()
         return Verdict(
             study=self.plan.name,
             current=current,
@@ -193,7 +196,8 @@ class _Analysis:
             on_these_rows=judge_these_rows(
                 ours, theirs, unit.rows, smallest_of_interest=worthwhile, unit=unit, void=self._void
             ),
-            on_new_rows=self.on_new_rows(),
+            on_new_rows=on_new_rows,
+            beside=self._beside(on_new_rows),
             resplits=record.new_rows.told,
             winner=scored(winner, split, unit.metric.name),
             tuned_constant=scored(record.constant, split, unit.metric.name),
@@ -283,14 +287,34 @@ class _Analysis:
         new, split = self.record.new_rows, self.record.split
         if not new.split_seeds:
             return Unresolved(problem=new.problem)
-        unit, both = Unit(self._metric, new.test_rows), (self.record.winner, self.record.constant)
-        every = self._leads(unit, *(runs for entry in both for runs in entry.new_rows))
-        ours, theirs = np.array(every[: len(every) // 2]), np.array(every[len(every) // 2 :])
+        unit = Unit(self._metric, new.test_rows)
+        ours, theirs = self._new_leads(unit, self.record.winner, self.record.constant)
         unit = replace(unit, reference=unit.sign * float(theirs.mean()))
         worthwhile = unit.smallest_of_interest(self._stated, float(theirs.mean()))
         if unit.counts_rows:
             worthwhile = self._worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
         return judge_new_rows(ours - theirs, new.train_rows, unit, smallest_of_interest=worthwhile, void=self._void)
+
+    def _new_leads(self, unit: Unit, *entries: Entry) -> list[Numbers]:
+        """Return the scores of each entry on the re-splits in a unit, higher is better, `[splits, runs]` each."""
+        found = self._leads(unit, *(runs for entry in entries for runs in entry.new_rows))
+        splits = len(self.record.new_rows.split_seeds)
+        return [np.array(found[first : first + splits]) for first in range(0, len(found), splits)]
+
+    def _beside(self, judged: Judgement | Unresolved) -> Beside | None:
+        """Return what another metric says on new rows; None if there is none, or nothing to compare."""
+        record, new, split = self.record, self.record.new_rows, self.record.split
+        other, entries = other_metric(self._metric), (record.winner, record.constant, record.reruns[0])
+        if isinstance(judged, Unresolved) or judged.word.is_void or not (split.classes or split.labels):
+            return None
+        if not all(len(runs.by_metric(other.name, 1)) for entry in entries for runs in entry.new_rows):
+            return None
+        unit = Unit(other, new.test_rows)
+        ours, *others = self._new_leads(unit, *entries)
+        effects = [
+            effect_on_new_rows(ours - theirs, new.train_rows, new.test_rows, whole=unit.factor) for theirs in others
+        ]
+        return look_beside(judged, unit, [float(table.mean()) for table in (ours, *others)], effects)
 
     def _quoted(self) -> QuotedResult | None:
         baseline = self.record.basis.baseline

@@ -1,8 +1,8 @@
-"""What a verdict says before anything else: that no candidate learned, that all are perfect, that a class is not seen.
+"""What a verdict says before anything else: that no candidate learned, that rows are too few, that a class is not seen.
 
 Candidates that know nothing cannot be compared, and neither can those that know all. A candidate knows nothing if it
 is no better than a network that reads no input: one that always answers the commonest class, or labels, gives every
-row their shares, or predicts the mean.
+row their shares, or predicts the mean. Nor do too few rows tell anything, or copies of those that were trained on.
 """
 
 from __future__ import annotations
@@ -25,13 +25,26 @@ from sweep.verdict.result import Finding
 
 WIDE = 10.0  # root mean square of an input; those that were standardised have 1
 COMMON = 0.8  # share of the rows of a class beyond which accuracy hardly sees the others
+FEWEST_TRAINED = 50  # rows to train on, for any word
+FEWEST_OF_A_CLASS = 5  # rows on either side, for any word
+MANY_COPIES = 0.1  # of all rows
+BEYOND_GUESSING = 1.01  # of the log-loss of guessing: what is above it is not the same
 LEARNED = 0.95  # of the loss of guessing: below it, something of the training rows was learned
 
 
 def find(plan: Plan, record: VerdictRecord) -> Finding | None:
     """Return what makes the words of a verdict void or doubtful; None if nothing does."""
     findings = _Findings(plan, record)
-    looks = (findings.nothing_learned, findings.nothing_that_holds, findings.all_perfect, findings.unrecognised)
+    looks = (
+        findings.nothing_learned,
+        findings.nothing_that_holds,
+        findings.too_few,
+        findings.copied,
+        findings.all_perfect,
+        findings.worse_than_guessing,
+        findings.no_schedule,
+        findings.unrecognised,
+    )
     return next((found for look in looks if (found := look()) is not None), None)
 
 
@@ -130,6 +143,87 @@ class _Findings:
             guess = f"{known * rows:.2f}".removesuffix(".00")
             return f"the winner has {mean * rows:.2f} of {rows} rows right, {of_whom} has {guess}"
         return f"the winner's {self._metric.title} is {told(mean)}, that of {of_whom} {told(known)}"
+
+    def too_few(self) -> Finding | None:
+        """Say so if there are too few rows to train on, or of a class on either side."""
+        split, new = self.record.split, self.record.new_rows
+        train = min(split.train_rows, new.train_rows or split.train_rows)
+        if train < FEWEST_TRAINED:
+            return Finding(
+                word=Word.TOO_FEW,
+                headline="Too few rows to tell",
+                detail=f"{train} rows are trained on, and {split.validation_rows} are judged by",
+                why=f"below {FEWEST_TRAINED} rows, what is learned hangs on which rows they are",
+                cure="more rows",
+            )
+        sides = {"training": split.train_class_rows, "validation": split.class_rows}
+        rare = [
+            (f"`{split.classes[place]}` has {rows or 'no'} {side} row{'s' if rows != 1 else ''}", place)
+            for side, counts in sides.items()
+            for place, rows in enumerate(counts)
+            if rows < FEWEST_OF_A_CLASS
+        ]
+        if not rare:
+            return None
+        whole = np.add(split.train_class_rows or split.class_rows, split.class_rows)
+        share = split.validation_rows / (split.train_rows + split.validation_rows)
+        dealt = min(share, 1 - share) * min(whole[place] for _, place in rare) >= FEWEST_OF_A_CLASS
+        return Finding(
+            word=Word.TOO_FEW,
+            headline="Too few rows to tell",
+            detail=listed((told for told, _ in rare), most=5),
+            why=f"fewer than {FEWEST_OF_A_CLASS} rows of a class on a side neither teach it nor judge it"
+            + (", and the split has dealt them out unevenly" if dealt else ""),
+            cure='split.kind = "stratified"' if dealt else "more rows of it, or data without it",
+        )
+
+    def copied(self) -> Finding | None:
+        """Say so if many rows are copies of others, which lie on both sides of a split that does not group them."""
+        split, kind = self.record.split, self.plan.split.kind
+        rows = split.train_rows + split.validation_rows
+        if split.copies < MANY_COPIES * rows or kind in ("group", "time"):
+            return None
+        return Finding(
+            word=Word.COPIED,
+            headline="Rows that are tested were trained on",
+            detail=f"{split.copies:,} of {rows:,} rows have the very inputs of another row",
+            why="copies lie on both sides of a split, so that rows known by heart count as right",
+            cure='drop the copies, or split.kind = "group" with split.by, a column whose value copies share',
+        )
+
+    def worse_than_guessing(self) -> Finding | None:
+        """Say so if the winner's log-loss is above that of giving every class the same probability."""
+        split, losses = self.record.split, [loss for loss in self._runs.log_losses if loss is not None]
+        classes = 2 if split.labels else len(split.classes)
+        if not losses or classes < 2 or (middle := float(np.median(losses))) < BEYOND_GUESSING * np.log(classes):
+            return None
+        unscaled = split.widest is not None and split.widest[1] > WIDE
+        why, cure = next(self._causes()) if unscaled else (
+            "it is sure of rows that it gets wrong: trained for too long, or at rates that are too high",
+            'search.metric = "log_loss", or fewer epochs',
+        )  # fmt: skip
+        of_whom = f"giving all {classes} classes" if classes > 2 else "giving both classes"
+        return Finding(
+            word=Word.WORSE_THAN_GUESSING,
+            headline="The winner's probabilities are worse than guessing",
+            detail=f"half of its runs have a log-loss above {told(middle)}; "
+            f"{of_whom} the same probability has {told(float(np.log(classes)))}",
+            why=why,
+            cure=cure,
+        )
+
+    def no_schedule(self) -> Finding | None:
+        """Say so if the winner is a constant rate, so that two of these would be compared."""
+        winner, constant = self.record.winner.contender, self.record.constant.contender
+        if winner.name != "constant":
+            return None
+        return Finding(
+            word=Word.NO_SCHEDULE,
+            headline="No schedule won",
+            detail=f"the winner of the search is a constant rate itself, {winner.label}",
+            why=f"no schedule raced that is better than it; the best constant rate known is {constant.label}",
+            cure="more schedules in search.schedules, or a constant rate, which needs none",
+        )
 
     def all_perfect(self) -> Finding | None:
         """Say so if every finalist, the winner and the tuned constant have the best score there is in every run."""

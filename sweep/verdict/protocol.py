@@ -393,6 +393,7 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         uninformed={name: score for name, score in uninformed_scores(split).items() if math.isfinite(score)},
         widest=None if unscaled else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
+        copies=found.copies,
         labels=split.dataset.task.outputs if split.dataset.task.name == "labels" else 0,
     )
 

@@ -216,6 +216,7 @@ class SplitFacts(Record):
     uninformed: dict[str, float] = {}  # scores of a network that reads no input and knows the training targets alone
     widest: tuple[str, float] | None = None  # the input with the largest training values, and their root mean square
     labels: int = 0  # of 0 or 1, of which each row has so many
+    copies: int = 0  # of all rows, those whose inputs an earlier one has, if that is no chance
     telling: tuple[str, ...] = ()  # inputs each of which alone tells the validation rows' classes apart
 
     def score_of_guessing(self, metric: str) -> float | None:

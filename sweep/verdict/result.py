@@ -141,6 +141,33 @@ class Finding(Answer):
         return f"{self.headline}: {self.detail}. Why: {self.why}. To change: {self.cure}."
 
 
+class Beside(Answer):
+    """What another metric says on new rows than the one that is judged: log-loss, or accuracy if a loss is judged.
+
+    Attributes:
+        metric: its name.
+        winner: mean score of the winner, as the metric is.
+        constant: that of the tuned constant rate.
+        untuned: that of the first re-run.
+        effect: what the winner has over the tuned constant, in the metric's unit; positive if the winner is better.
+        over_untuned: what it has over the first re-run.
+        contradicts: whether the interval of `effect` lies on the other side of 0 than the answer on new rows.
+        costs: whether the winner is surely worse than one of the two, and by more than 2 % of a loss, or what else is
+            worth having.
+        sentence: what is to be said of it; empty if nothing is.
+    """
+
+    metric: MetricName
+    winner: float
+    constant: float
+    untuned: float
+    effect: Effect
+    over_untuned: Effect
+    contradicts: bool
+    costs: bool
+    sentence: str
+
+
 class Majority(Answer):
     """The commonest class of the validation rows, and how many of them are of it."""
 
@@ -176,6 +203,7 @@ class Verdict(Answer):
         finding: what is said first: that nothing was learned, that all are perfect, or a class is never recognised.
         on_new_rows: on re-splits.
         on_these_rows: on the study's own validation rows.
+        beside: what another metric says on new rows; None where there is none, or nothing to compare.
         winner: the winner of the race.
         tuned_constant: the best constant rate and momentum that is known after the race, of a search of equal budget,
             of the main search, or of the settings run again.
@@ -214,6 +242,7 @@ class Verdict(Answer):
     finding: Finding | None = None
     on_new_rows: Judgement | Unresolved
     on_these_rows: Judgement
+    beside: Beside | None = None
     winner: Scored
     tuned_constant: Scored
     reruns: tuple[Confirmed, ...]
@@ -254,10 +283,12 @@ class Verdict(Answer):
         """The whole answer, its first sentence first."""
         new, first = self.on_new_rows, () if self.finding is None else (self.finding.sentence,)
         told = new.sentence if isinstance(new, Judgement) else f"On new rows: {new.word}. {new.sentence}"
+        beside = () if self.beside is None else (self.beside.sentence,)
         within = () if self.within is None else (f"Within a time {self.within.told}.",)
         return (
             *first,
             f"{told} The re-splits are {self.resplits}." if self.resplits else told,
+            *filter(None, beside),
             self.on_these_rows.sentence,
             *within,
             *((OF_BEFORE,) if self.of_before else ()),

@@ -279,7 +279,7 @@ class TestCompare:
         assert (ended.code, ended.err) == (0, "")
         lines = ended.out.splitlines()
         assert lines[0] == "study smoke: is the best schedule really better?"
-        assert lines[2].startswith("On these rows: ")
+        assert lines[2].startswith("On new rows: ")
         assert any(line.startswith("On new rows: ") for line in lines)
         for said in ("quoted, one run", "defaults in Keras", "rate tuned", "and momentum", "and schedule"):
             assert any(line.startswith(said) for line in lines), said

@@ -15,7 +15,7 @@ from sweep.data.table import Dataset, Split
 from sweep.execution.batches import Outcome
 from sweep.seeds import STRIDE
 from sweep.stats.comparison import is_above
-from sweep.stats.counts import recognises, telling_inputs
+from sweep.stats.counts import check_split, recognises, telling_inputs
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
@@ -191,6 +191,101 @@ class TestAllPerfect:
     def test_one_row_wrong_in_one_run_is_not_perfect(self, database: Database) -> None:
         nearly = lambda rows, seed: [int(rows[0]), int(rows[1]) - (seed % 1000 == 0)]  # noqa: E731
         assert judged(database, nearly).finding is None
+
+
+def of_default(**changed: Any) -> Verdict:
+    """Return the verdict of the default study with other facts of its split."""
+    plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
+    split = record.split.model_copy(update=changed)
+    return compute_verdict(plan, record.model_copy(update={"split": split}))
+
+
+def void(verdict: Verdict, word: Word) -> Finding:
+    """Return the finding of a verdict whose words are all `word`."""
+    assert {answer.word for answer in verdict.judgements.values()} == {word}
+    assert not verdict.comparable
+    assert not [sentence for sentence in verdict.sentences[1:] if f": {word}. " not in sentence]
+    return first(verdict)
+
+
+class TestTooFew:
+    def test_six_training_rows_tell_nothing(self) -> None:
+        found = void(of_default(train_rows=6), Word.TOO_FEW)
+        assert found.detail == "6 rows are trained on, and 116 are judged by"
+        assert found.cure == "more rows"
+        assert of_default(train_rows=50).comparable
+
+    def test_a_class_with_a_handful_of_rows_on_a_side_tells_nothing(self) -> None:
+        plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
+        facts = {"classes": ("a", "b", "c"), "class_rows": (50, 62, 4), "train_class_rows": (100, 127, 8)}
+        found = find(plan, record.model_copy(update={"split": record.split.model_copy(update=facts)}))
+        assert found is not None
+        assert (found.word, found.detail) == (Word.TOO_FEW, "`c` has 4 validation rows")
+        assert found.cure == "more rows of it, or data without it"
+
+    def test_a_class_that_the_split_keeps_to_one_side_wants_another_split(self) -> None:
+        found = void(of_default(class_rows=(9, 107), train_class_rows=(235, 0)), Word.TOO_FEW)
+        assert found.detail == "`g` has no training rows"
+        assert found.cure == 'split.kind = "stratified"'
+
+
+class TestCopies:
+    def test_rows_that_are_there_twice_are_on_both_sides(self) -> None:
+        found = void(of_default(copies=175), Word.COPIED)
+        assert found.detail == "175 of 351 rows have the very inputs of another row"
+        assert 'split.kind = "group"' in found.cure
+        assert of_default(copies=20).comparable
+
+    @pytest.mark.parametrize("kind", ["group", "time"])
+    def test_a_split_that_keeps_them_together_is_none(self, kind: str) -> None:
+        plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
+        plan = plan.model_copy(update={"split": plan.split.model_copy(update={"kind": kind})})
+        record = record.model_copy(update={"split": record.split.model_copy(update={"copies": 175})})
+        assert find(plan, record) is None
+
+    @pytest.mark.parametrize(
+        ("values", "times", "copies"),
+        [(1000, 2, 200), (1000, 1, 0), (2, 1, 0), (7, 2, 200)],
+        ids=["doubled", "single", "few values", "doubled, of few values"],
+    )
+    def test_rows_are_copies_unless_they_may_be_equal_by_chance(self, values: int, times: int, copies: int) -> None:
+        random = np.random.default_rng(0)
+        rows = random.integers(0, values, (200, 8)).astype(np.float32)
+        if values == 2:  # 200 of 256 rows that there may be
+            assert len(np.unique(rows, axis=0)) < 150
+        rows = np.tile(rows, (times, 1))
+        data = Dataset.of_arrays(rows, random.integers(0, 2, len(rows)).astype(np.int32), ("a", "b"), DATA_SHA256)
+        assert check_split(split_stratified(data, 1 / 3, 0)).copies == copies
+
+
+class TestWorseThanGuessing:
+    def with_loss(self, loss: float, **facts: Any) -> Verdict:
+        plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
+        runs = record.winner.confirmation.model_copy(update={"log_losses": (loss,) * 64})
+        entries = (record.winner.model_copy(update={"confirmation": runs}), *record.entries[1:])
+        changed = {"entries": entries, "split": record.split.model_copy(update=facts)}
+        return compute_verdict(plan, record.model_copy(update=changed))
+
+    def test_probabilities_that_are_worse_than_none_are_no_skill(self) -> None:
+        found = void(self.with_loss(280.0), Word.WORSE_THAN_GUESSING)
+        assert found.detail == (
+            "half of its runs have a log-loss above 280; giving both classes the same probability has 0.6931"
+        )
+        wide = self.with_loss(280.0, widest=("salary", 5e4))
+        assert first(wide).cure == 'data.scale = "standard"'
+        assert self.with_loss(0.69).comparable
+
+
+class TestNoSchedule:
+    def test_a_constant_winner_is_not_compared_with_a_constant(self) -> None:
+        plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
+        winner = record.winner.model_copy(update={"contender": record.race[9]})
+        assert winner.contender.name == "constant"
+        found = void(
+            compute_verdict(plan, record.model_copy(update={"entries": (winner, *record.entries[1:])})),
+            Word.NO_SCHEDULE,
+        )
+        assert found.headline == "No schedule won"
 
 
 class TestUnrecognised:
