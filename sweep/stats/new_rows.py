@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from sweep.stats.comparison import detectable_standard_errors
-from sweep.stats.estimate import LEVEL, SIGNIFICANCE, Chances, Effect, Interval, Numbers, chances, checked
+from sweep.stats.estimate import SIGNIFICANCE, Chances, Effect, Interval, Numbers, chances, checked
 from sweep.stats.verdict import FEWEST_ROWS, ONE_ROW, Judgement, Missing, Question, Unit, Word, judge
 from sweep.task import METRICS
 
@@ -39,8 +39,15 @@ def effect_on_new_rows(
     over rows. The interval may be read at each of `looks` looks, the splits doubled from one to the next, and still
     holds the truth in 95 %.
 
-    With the variance within a split MS and what splits add, v = var(means of splits) - MS/runs, the standard error
-    squared is MS/(splits runs) + v (1/splits + test/train) + whole^2 var(row_leads)/rows.
+    Splits share no run noise, so that what a split adds is v = var(means of splits) - MS/runs, with MS the variance
+    within a split. The standard error squared is
+
+        MS/(splits runs) + v (1/splits + test/rows) + whole^2 var(row_leads)/rows
+
+    of run noise, of what the splits share, and of the rows. What the rows at hand happen to be is in v as well: without
+    `row_leads` their own term is as large as run noise alone makes it, and the factor of v is 1/splits + test/train, by
+    Nadeau and Bengio (2003), Inference for the Generalization Error, Machine Learning 52. How long the interval is and
+    what it covers in worlds with real trainings, beside others that were tried, is in tests/bench/README.md.
 
     Raises:
         ValueError: if there are fewer than 2 splits, or a side has no rows.
@@ -49,43 +56,45 @@ def effect_on_new_rows(
     means = checked("leads", table.mean(axis=1), fewest=2)
     if min(train_rows, test_rows) < 1:
         raise ValueError(f"a split must hold rows on both sides, got {train_rows} to train and {test_rows} to test.")
-    (splits, runs), mean = table.shape, float(means.mean())
-    noise = float(table.var(axis=1, ddof=1).mean()) / runs if runs > 1 else 0.0
-    of_splits = max(float(means.var(ddof=1)) - noise, 0.0)
-    computing, sampling = (noise + of_splits) / splits, of_splits * test_rows / train_rows
-    by_row, each = None, (float(test_rows) if whole is None else whole)
+    (splits, runs), mean, each = table.shape, float(means.mean()), float(whole or test_rows)
+    of_runs = float(table.var(axis=1, ddof=1).mean()) / runs if runs > 1 else 0.0
+    of_splits, noise = max(float(means.var(ddof=1)) - of_runs, 0.0), of_runs / splits
+    by_row, of_rows, shared = None, noise, test_rows / train_rows
     if row_leads is not None:
         by_row = checked("row_leads", row_leads, fewest=2) * each
-        sampling += float(by_row.var(ddof=1)) / len(by_row)
-    error, level = math.sqrt(computing + sampling), 1 - OF_EACH_LOOK[looks] / 2
-    quantile = float(stats.t.ppf(level, splits - 1))
+        of_rows, shared = float(by_row.var(ddof=1)) / len(by_row), test_rows / (train_rows + test_rows)
+    squared = noise + of_splits * (1 / splits + shared) + of_rows
+    surely_of_splits = max(of_splits - of_runs * math.sqrt(2 / (splits - 1)), 0.0)  # by a standard error
+    sampling = shared * surely_of_splits + max(of_rows - noise, 0.0)
+    error, degrees, tail = math.sqrt(squared), splits - 1, OF_EACH_LOOK[looks] / 2
+    quantile = float(stats.t.ppf(1 - tail, degrees))
     below = above = quantile * error
-    detectable = detectable_standard_errors(splits - 1) * error
+    detectable = detectable_standard_errors(degrees) * error
     differing = None if by_row is None else int(np.count_nonzero(by_row))
     if by_row is not None and differing is not None and differing < FEWEST_ROWS:
-        lead, (low, high) = float(by_row.mean()), few_rows(by_row, each if whole is None else 0.0, 1 - 2 * (1 - level))
-        below, above = (math.hypot(quantile * math.sqrt(computing), side) for side in (lead - low, high - lead))
+        lead, (low, high) = float(by_row.mean()), few_rows(by_row, each if whole is None else 0.0, 2 * tail)
+        below, above = (math.hypot(quantile * math.sqrt(noise), side) for side in (lead - low, high - lead))
         detectable = max(detectable, below, above)
     return Effect(
         mean,
         Interval(mean - below, mean + above),
         splits,
         detectable,
-        p_value=2 * float(stats.t.sf(abs(mean) / error, splits - 1)) if error else float(mean == 0),
-        computing=math.sqrt(computing),
+        p_value=2 * float(stats.t.sf(abs(mean) / error, degrees)) if error else float(mean == 0),
+        computing=math.sqrt(squared - sampling),
         sampling=math.sqrt(sampling),
         differing=differing,
     )
 
 
-def few_rows(leads: Numbers, least: float, level: float = LEVEL) -> tuple[float, float]:
+def few_rows(leads: Numbers, least: float, alpha: float = SIGNIFICANCE) -> tuple[float, float]:
     """Return the interval of the mean lead of a row where the two differ on a handful of the rows, `[rows]`.
 
     The shares of rows with either sign have the exact limits of Clopper and Pearson (1934), one-sided, which Newcombe's
     (1998) square-and-add puts together. Rows that were not seen differ by as much as those that were, or by `least`
     where none does.
     """
-    rows, most, alpha = len(leads), float(np.abs(leads).max()) or least, 1 - level
+    rows, most = len(leads), float(np.abs(leads).max()) or least
     ahead, behind = int((leads > 0).sum()), int((leads < 0).sum())
 
     def limits(count: int) -> tuple[float, float]:
@@ -93,8 +102,7 @@ def few_rows(leads: Numbers, least: float, level: float = LEVEL) -> tuple[float,
         return low * most, float(stats.beta.ppf(1 - alpha, count + 1, rows - count)) * most if count < rows else most
 
     (fewest_ahead, most_ahead), (fewest_behind, most_behind) = limits(ahead), limits(behind)
-    up, down = ahead * most / rows, behind * most / rows
-    mean = float(leads.mean())
+    up, down, mean = ahead * most / rows, behind * most / rows, float(leads.mean())
     return (
         mean - math.hypot(up - fewest_ahead, most_behind - down),
         mean + math.hypot(most_ahead - up, down - fewest_behind),

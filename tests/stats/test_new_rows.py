@@ -21,9 +21,19 @@ class TestInterval:
 
     def test_run_noise_is_averaged_away_by_runs_and_splits(self) -> None:
         leads = np.tile([[-1.0, 1.0]], (8, 1))  # within a split 2, between splits nothing
-        effect = effect_on_new_rows(leads, 200, 100)
+        effect = effect_on_new_rows(leads, 200, 100, row_leads=np.tile([1e-9, -1e-9], 150))
         assert effect.computing == pytest.approx(math.sqrt(2 / 16))
         assert effect.sampling == 0
+
+    def test_what_splits_add_is_told_from_run_noise(self) -> None:
+        # within a split 2, so that means vary by 1 of the 2.5 between splits: 1.5 * (1/5 + 1/3) + 2/10
+        leads = np.arange(5)[:, None] + np.array([[-1.0, 1.0]])
+        effect = effect_on_new_rows(leads, 200, 100, row_leads=np.tile([1e-9, -1e-9], 150))
+        assert effect.interval.high - 2 == pytest.approx(2.776445 * math.sqrt(1.5 * (1 / 5 + 1 / 3) + 0.2), abs=1e-5)
+
+    def test_what_may_be_run_noise_is_for_computing_to_find_out(self) -> None:
+        leads = np.arange(5)[:, None] + np.array([[-3.0, 3.0]])
+        assert effect_on_new_rows(leads, 200, 100).sampling == 0
 
     def test_endless_splits_never_beat_the_rows(self) -> None:
         row_leads = np.tile([1.0, -1.0, 0.0], 117)
