@@ -34,6 +34,8 @@ SECTIONS = {
     "closed": "closed_loop",
     "search": "search",
     "verdict": "verdict_simulation",
+    "worlds": "worlds",
+    "trainings": "trainings",
     "seeds": "sampler_seeds",
     "datasets": "datasets",
     "load": "load",

@@ -38,7 +38,6 @@ CORRELATION = 0.3
 SPLIT_LEVEL, SPLIT_SPREAD, RUN_SPREAD = 106.0, 1.5, 1.0  # rows right on a re-split; sd of differences, of runs
 LEVELS_SPREAD = 2.0  # sd of what all candidates have right on a re-split
 SHARED = ROWS / (ROWS + TRAIN_ROWS)  # Nadeau and Bengio's correlation of two re-splits
-ROUNDING = 1 / 12  # the variance that whole rows add
 WORDS = 4  # that Philox draws at each count
 
 Counts = NDArray[np.int64]
@@ -52,15 +51,6 @@ def correct_rows(wrong: float, seed_effects: Numbers, own_effects: Numbers) -> C
     latent = math.sqrt(CORRELATION) * seed_effects + math.sqrt(1 - CORRELATION) * own_effects
     drawn: Counts = (ROWS - 1 - stats.binom.ppf(stats.norm.cdf(latent), ROWS - 1, wrong / (ROWS - 1))).astype(np.int64)
     return drawn
-
-
-def own_spread(runs: int, *, noise_on_top: bool = False) -> float:
-    """Return the standard deviation, between splits, of what belongs to one split of the difference of two candidates.
-
-    The mean differences have the variance `SPLIT_SPREAD**2`, run noise included; or without it, if that comes on top.
-    """
-    noise = 0.0 if noise_on_top else 2 * (RUN_SPREAD**2 + ROUNDING) / runs
-    return math.sqrt((1 - SHARED) * SPLIT_SPREAD**2 - noise)
 
 
 def whole_rows(values: Numbers) -> Counts:
@@ -103,7 +93,7 @@ class SimulatedTrainer:
     def _outcome_on(self, rows: str, candidate: Candidate, run_seeds: Sequence[int]) -> Outcome:
         name = named(candidate)
         level, lasting = LEVELS_SPREAD * self._one(rows), math.sqrt(SHARED / 2) * SPLIT_SPREAD * self._one(name)
-        own = own_spread(len(run_seeds)) / math.sqrt(2) * self._one(name + rows)
+        own = math.sqrt((1 - SHARED) / 2) * SPLIT_SPREAD * self._one(name + rows)
         drawn = self._normal(name + rows, run_seeds)
         mean = SPLIT_LEVEL - self.behind(candidate) + level + lasting + own
         return outcome_of(run_seeds, whole_rows(mean + RUN_SPREAD * drawn[:, 0]), drawn[:, 1])

@@ -1,15 +1,12 @@
 """Section `verdict`: how often the verdict is right in simulated worlds whose answer is known.
 
 Whole sweeps go through the program itself, from a database to its findings, over a trainer that draws. Beside them
-stand comparisons alone, by the thousand, for what takes many repetitions to see. Re-splits overlap: Nadeau and Bengio
-take the correlation between the differences of two splits for the tested share of the rows, and so does the simulation.
-Where run noise, which splits do not share, comes on top, their interval is too long; where two candidates differ
-on a handful of rows, it is too short. Both are shown beside it.
+stand comparisons alone, by the thousand, for what takes many repetitions to see. The section `worlds` asks the same of
+new rows.
 """
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,33 +21,22 @@ import optuna
 from sweep.search.session import default_workers, read_data
 from sweep.stats.comparison import RESAMPLES, judge_these_rows
 from sweep.stats.estimate import Effect
-from sweep.stats.new_rows import judge_new_rows
 from sweep.stats.verdict import Judgement, Question, Word
 from sweep.verdict.analysis import StudyResult
 from tests.bench.default_study import read_default
 from tests.bench.report import Bar, Section
 from tests.bench.simulated import (
     EASY_ERRORS,
-    LEVELS_SPREAD,
     ROWS,
-    RUN_SPREAD,
-    SHARED,
-    SPLIT_LEVEL,
-    SPLIT_SPREAD,
-    TRAIN_ROWS,
-    Counts,
     SimulatedTrainer,
     correct_rows,
-    own_spread,
     simulate,
-    whole_rows,
 )
 from tests.fakes import opened
 
 SEED = 4
 STATED_RUNS = 64
 RUN_NUMBERS = (8, 12, 24, STATED_RUNS)
-FEW_ROWS = ((1.0, 0.0), (2.0, 1.0), (6.0, 5.0))  # rows of a split on which one of two candidates alone is right
 TINY = {"trials": 30, "replicates": 2}
 
 BETTER, WORSE = [word for word in Word if word.says_better], [word for word in Word if word.says_worse]
@@ -63,7 +49,6 @@ def measure(quick: bool) -> Section:
     section = Section("verdict")
     add_sweeps(section, TINY if quick else {}, (4, 2, 2) if quick else (200, 50, 5))
     add_planted(section, 20 if quick else 1000, 499 if quick else RESAMPLES)
-    add_resplits(section, 20 if quick else 2000)
     return section
 
 
@@ -114,42 +99,11 @@ def true_effect(found: StudyResult, trainer: SimulatedTrainer) -> float:
     return constant - winner
 
 
-def resplit_rows(
-    effect: float, splits: int, runs: int, generator: np.random.Generator, *, noise_on_top: bool = False
-) -> tuple[Counts, Counts]:
-    """Draw correct rows on re-splits of two candidates, `effect` rows apart, each `[splits, runs]`."""
-    common, own = generator.normal(), generator.normal(size=(splits, 1))
-    spread = own_spread(runs, noise_on_top=noise_on_top)
-    apart = effect + math.sqrt(SHARED) * SPLIT_SPREAD * common + spread * own
-    level = SPLIT_LEVEL + LEVELS_SPREAD * generator.normal(size=(splits, 1))
-    first, second = RUN_SPREAD * generator.normal(size=(2, splits, runs))
-    return whole_rows(level + apart / 2 + first), whole_rows(level - apart / 2 + second)
-
-
 def planted(effect: float, runs: int, generator: np.random.Generator, resamples: int = RESAMPLES) -> Judgement:
     """Return the verdict on these rows for a winner that is `effect` rows better."""
     shared, first, second = generator.normal(size=(3, runs))
     winner, constant = correct_rows(EASY_ERRORS, shared, first), correct_rows(EASY_ERRORS + effect, shared, second)
     return judge_these_rows(winner, constant, ROWS, resamples=resamples)
-
-
-def resplit(effect: float, splits: int, generator: np.random.Generator, *, noise_on_top: bool = False) -> Judgement:
-    """Return the verdict on new rows for a winner that is `effect` rows better."""
-    winner, constant = resplit_rows(effect, splits, 4, generator, noise_on_top=noise_on_top)
-    return judge_new_rows(winner - constant, TRAIN_ROWS, ROWS)
-
-
-def resplit_few(only_winner: float, only_constant: float, splits: int, generator: np.random.Generator) -> Judgement:
-    """Return the verdict on new rows for candidates that disagree on few rows, the same ones in every run.
-
-    `only_winner` rows of `ROWS` are right with the winner alone, on average over samples of rows from a population.
-    """
-    rows = generator.random(ROWS + TRAIN_ROWS) * ROWS
-    right = np.stack([rows < only_winner, (only_winner <= rows) & (rows < only_winner + only_constant)])
-    tested = [generator.permutation(ROWS + TRAIN_ROWS)[:ROWS] for _ in range(splits)]
-    winner, constant = np.array([right[:, chosen].sum(axis=1) for chosen in tested]).T
-    row_leads = right[0] * 1.0 - right[1]
-    return judge_new_rows((winner - constant)[:, None], TRAIN_ROWS, ROWS, row_leads=row_leads)
 
 
 def repeat(number: int, draw: Callable[[np.random.Generator], Judgement]) -> list[Judgement]:
@@ -188,22 +142,6 @@ def add_planted(section: Section, number: int, resamples: int) -> None:
     found = 100 * better_share(stated)
     section.bars.append(Bar(f"one row found, {STATED_RUNS} run seeds", found, 80, " %", at_least=True))
     add_coverage(section, f"on these rows, {STATED_RUNS} run seeds", stated["coverage"])
-
-
-def add_resplits(section: Section, number: int) -> None:
-    """Count the words and the coverage on new rows, by splits and by planted effect."""
-    rows = []
-    for splits, effect in product((30, 100), (0.0, 1.0, 3.0)):
-        draw = partial(resplit, effect, splits)
-        rows.append(add_words(section, f"{splits} splits, {effect:g} rows", repeat(number, draw), effect))
-    noisy = repeat(number, partial(resplit, 0.0, 30, noise_on_top=True))
-    rows.append(add_words(section, "30 splits, 0 rows, run noise on top", noisy, 0.0))
-    for winner, constant in FEW_ROWS:
-        draw = partial(resplit_few, winner, constant, 30)
-        what = f"30 splits, {winner:g} rows right by the winner alone, {constant:g} by the constant"
-        rows.append(add_words(section, what, repeat(number, draw), winner - constant))
-    section.add_table(f"{number} comparisons on new rows", ("planted", *Word, "coverage"), rows)
-    add_coverage(section, "on new rows, 30 splits", section.data["30 splits, 1 rows"]["coverage"])
 
 
 def add_words(section: Section, what: str, verdicts: Sequence[Judgement], truth: float) -> tuple[str, ...]:

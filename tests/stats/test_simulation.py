@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sweep.stats.verdict import Word
+from tests.bench import worlds
 from tests.bench.simulated import EASY_ERRORS, ROWS, correct_rows
-from tests.bench.verdict_simulation import BETTER, STATED_RUNS, WORSE, coverage, planted, repeat, resplit, share
+from tests.bench.verdict_simulation import BETTER, STATED_RUNS, WORSE, coverage, planted, repeat, share
 
 NUMBER = 150
 RESAMPLES = 499
@@ -34,14 +36,27 @@ def test_intervals_on_these_rows_hold_the_truth_as_often_as_they_say(effect: flo
     assert within_chance(coverage(verdicts, effect), NUMBER)
 
 
-def test_intervals_on_new_rows_hold_the_truth_as_often_as_they_say() -> None:
-    verdicts = repeat(NUMBER, lambda generator: resplit(1.0, 30, generator, noise_on_top=True))
-    assert within_chance(coverage(verdicts, 1.0), NUMBER)
-
-
 def test_simulated_runs_have_the_mean_the_ceiling_and_the_correlation_asked_for() -> None:
     shared, *own = np.random.default_rng(7).normal(size=(3, 20_000))
     correct = np.array([correct_rows(EASY_ERRORS + place, shared, each) for place, each in enumerate(own)])
     assert correct.max() == ROWS - 1
     assert correct.mean(axis=1) == pytest.approx([114.2, 113.2], abs=0.05)
     assert 0.2 < np.corrcoef(correct)[0, 1] < 0.32
+
+
+@pytest.mark.parametrize("world", ["twins", "other rows", "a lead"])
+def test_intervals_on_new_rows_hold_the_truth_and_are_not_much_longer_than_need_be(world: str) -> None:
+    found = worlds.summed_up(worlds.effects(worlds.WORLDS[world], 351, 50), worlds.WORLDS[world].truth(117))
+    assert found.covered >= stats.binom.ppf(0.005, 50, worlds.LEAST_COVERED) / 50
+    assert found.length < worlds.MOST_LENGTH
+
+
+@pytest.mark.parametrize(("rows", "number"), [(351, 40), (10_000, 4)])
+def test_identical_candidates_are_the_same_on_new_rows(rows: int, number: int) -> None:
+    words = worlds.last_words(worlds.WORLDS["identical"], rows, number)
+    assert worlds.share(words, [Word.SAME]) >= stats.binom.ppf(0.005, number, 0.95) / number
+
+
+def test_a_lead_that_is_just_worth_having_is_hardly_ever_denied() -> None:
+    words = worlds.last_words(worlds.WORLDS["identical"].with_truth(1.0, 117), 351, 40)
+    assert sum(worlds.is_false(word, 1.0) for word in words) <= stats.binom.ppf(0.995, 40, 0.05)
