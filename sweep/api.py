@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sweep.verdict.budget import TimeBudget
     from sweep.verdict.extent import Decision
     from sweep.verdict.result import Verdict
-    from sweep.verdict.timing import Part
+    from sweep.verdict.timing import Pace, Part
 
 DEFAULT_STUDY = "studies/ionosphere.toml"
 STUDIES = Path("studies")
@@ -216,10 +216,13 @@ class Study:
             parts, within = ready.fitted(self.stored, narrow.shape, began, search_only=search_only)
             if within is not None:
                 trainer, narrow = (replace(each, goes_on=within.gate.is_open) for each in (trainer, narrow))
+            from sweep.verdict.nested import NestedSearches  # noqa: PLC0415
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
             plan, split, told = ready.study_file.plan, ready.spec.split, (listener.begin, listener.searched)
-            protocol = Protocol(self.database, plan, split, trainer, narrow, *told, budget=within)
+            wanted = 0 if search_only else ready.outer_splits(narrow.shape)
+            nested = NestedSearches.of(plan, wanted, pool.workers, trainer, narrow)
+            protocol = Protocol(self.database, plan, split, trainer, narrow, *told, budget=within, nested=nested)
             if within is not None:
                 plan = within.effective
             with self.stored.reading() as study:
@@ -380,23 +383,37 @@ class _Ready:
         """Return the parts that are left with their times, if these were measured, and what fits them to a budget."""
         from sweep.store.growth import read_eras  # noqa: PLC0415
         from sweep.verdict.budget import TimeBudget  # noqa: PLC0415
-        from sweep.verdict.timing import Pace, time_plan  # noqa: PLC0415
+        from sweep.verdict.timing import time_plan  # noqa: PLC0415
 
-        if self.choice is None or not self.choice.is_timed:
+        pace = self._pace(narrow)
+        if pace is None or not pace.choice.is_timed:
             return [], None
-        plan, split, database = self.study_file.plan, self.spec.split, stored.database
-        others = math.ceil(split.dataset.rows * plan.split.fraction) != split.validation_rows
-        others = others or plan.split.beside.splits
-        pace = Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
+        plan, database = self.study_file.plan, stored.database
         done, replicates = count_searched(database, plan, search_only=search_only), None
         if plan.search.budget is None:
-            return time_plan(plan, done, pace, search_only=search_only), None
+            nested = 0 if search_only else self.outer_splits(narrow)
+            return time_plan(plan, done, pace, search_only=search_only, nested=nested), None
         if stored.count_finished():
             with stored.reading() as study:
                 replicates = read_eras(study, study.plan or plan)[-1].replicates
         kept = read_decision(database, plan)
         within = TimeBudget.fitted(plan, pace, began, done, kept=kept, search_only=search_only, replicates=replicates)
         return within.parts(within.decision.extent), within
+
+    def outer_splits(self, narrow: Shape) -> int:
+        """Return on how many outer splits the search is repeated, in jobs of these shapes."""
+        from sweep.verdict.timing import outer_splits  # noqa: PLC0415
+
+        return outer_splits(self.study_file.plan, pace) if (pace := self._pace(narrow)) else 0
+
+    def _pace(self, narrow: Shape) -> Pace | None:
+        from sweep.verdict.timing import Pace  # noqa: PLC0415
+
+        if self.choice is None:
+            return None
+        own, split = self.study_file.plan.split, self.spec.split
+        others = own.beside.splits or math.ceil(split.dataset.rows * own.fraction) != split.validation_rows
+        return Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
 
 
 def schedule_json(answer: ScheduleAnswer) -> str:

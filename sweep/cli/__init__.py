@@ -78,9 +78,8 @@ def run(
     search_only: Annotated[bool, typer.Option("--search-only", help="Stop before the verdict.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compile anew, and keep no compiled program.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the engine, and how long it takes.")] = False,
-    supervised: Annotated[
-        bool, typer.Option("--supervised", help="Tell progress as JSON lines, and stop when standard input ends.")
-    ] = False,
+    nested: Annotated[bool | None, typer.Option("--nested/--no-nested", help="Search again on outer splits.")] = None,
+    supervised: Annotated[bool, typer.Option("--supervised", help="Tell progress as JSON; end with stdin.")] = False,
     storage: Storage = None,
     server: Server = None,
     token_file: TokenFile = None,
@@ -96,8 +95,9 @@ def run(
         raise BadInput("workers", f"must be at least 1, got {workers}.")
     if timeout is not None and not timeout > 0:
         raise BadInput("timeout", f"must be above 0 seconds, got {timeout:g}.")
-    named = {"trials": trials, "replicates": replicates, "sampler_seed": seed, "budget": budget}
-    overrides = {f"search.{key}": value for key, value in named.items() if value is not None}
+    of_search = {"trials": trials, "replicates": replicates, "sampler_seed": seed, "budget": budget}
+    named = {f"search.{key}": value for key, value in of_search.items()} | {"verdict.nested": nested}
+    overrides = {key: value for key, value in named.items() if value is not None}
     address = asked_server(context, server, token_file)
     if address is None or (supervised and not is_given(context, "server")):  # which a service's environment may name
         from sweep.cli.run import run_study

@@ -252,7 +252,7 @@ class BaselinePlan(StrictModel):
         return recipes
 
 
-OUTER_SPLITS = 10
+OUTER_SPLITS, MOST_OUTER_SPLITS = 10, 20
 
 
 def _read_outer_splits(given: object) -> object:
@@ -276,7 +276,7 @@ class VerdictPlan(StrictModel):
     splits: Annotated[int, Field(ge=2, le=10_000)] = 30
     split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
     smallest_effect: float | None = Field(default=None, gt=0)
-    nested: Annotated[int, BeforeValidator(_read_outer_splits), Field(ge=0, le=20)] | None = None
+    nested: Annotated[int, BeforeValidator(_read_outer_splits), Field(ge=0, le=MOST_OUTER_SPLITS)] | None = None
 
     @field_validator("nested")
     @classmethod

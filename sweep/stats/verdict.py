@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
@@ -114,6 +114,30 @@ class Question(StrEnum):
         """What its differences are taken over."""
         return "run seeds" if self is Question.THESE_ROWS else "splits"
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Who is compared with whom."""
+        return "The winner", "the tuned constant rate"
+
+
+class OfSearching(StrEnum):
+    """What a verdict says of searching itself: both searches were repeated, and judged by rows that neither saw."""
+
+    AGAIN = "searching again"
+
+    @property
+    def replicates(self) -> str:
+        """What its differences are taken over."""
+        return "outer splits"
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Who is compared with whom."""
+        return "Searching schedules", "searching constant rates"
+
+
+Asked: TypeAlias = Question | OfSearching
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -127,7 +151,7 @@ class Missing:
     kind: Literal["computing", "rows"]
     number: int
 
-    def told(self, question: Question, samples: int) -> str:
+    def told(self, question: Asked, samples: int) -> str:
         """Return it in words, where so many run seeds or splits are there.
 
         >>> Missing("computing", 90).told(Question.NEW_ROWS, 30)
@@ -286,7 +310,7 @@ class Judgement(Answer):
         """What scores are counted in."""
         return Unit(METRICS[self.metric], self.rows)
 
-    def lacking(self, missing: Missing | None, question: Question) -> Judgement:
+    def lacking(self, missing: Missing | None, question: Asked) -> Judgement:
         """Return it with what would tell, if its word is open."""
         if missing is None or self.word is not Word.OPEN:
             return self
@@ -300,7 +324,7 @@ class Judgement(Answer):
 
 
 def judge(
-    question: Question,
+    question: Asked,
     effect: Effect,
     rows: int | Unit,
     smallest_of_interest: float = ONE_ROW,
@@ -346,15 +370,15 @@ def decide(effect: Effect, smallest_of_interest: float = ONE_ROW) -> Word:
     return Word.SAME if -worth < low and high < worth else Word.OPEN
 
 
-def _compared(question: Question, effect: Effect, unit: Unit) -> str:
+def _compared(question: Asked, effect: Effect, unit: Unit) -> str:
     """Return what the winner has beside the tuned constant rate, and what else fits."""
     low, high = unit.signed(effect.interval.low), unit.signed(effect.interval.high)
-    size = unit.told(abs(effect.mean))
+    size, (ours, theirs) = unit.told(abs(effect.mean)), question.sides
     if not float(size):
-        lead = "The winner has as many rows right as" if unit.counts_rows else f"The {unit.name} is the same as with"
+        lead = f"{ours} has as many rows right as" if unit.counts_rows else f"The {unit.name} is the same as with"
     elif unit.counts_rows:
         points, way = f"{100 * effect.mean / unit.rows:+.2f} points", "more" if effect.mean > 0 else "fewer"
-        lead = f"The winner has {size} of {unit.rows} rows {way} right ({points}) than"
+        lead = f"{ours} has {size} of {unit.rows} rows {way} right ({points}) than"
     else:
         way = "higher" if (effect.mean > 0) == unit.metric.rises else "lower"
         lead = f"The {unit.name} is {f'{size} {unit.noun}'.strip()} {way} than with"
@@ -362,10 +386,10 @@ def _compared(question: Question, effect: Effect, unit: Unit) -> str:
     over = f"95 % {interval} over {effect.samples} {question.replicates}"
     if effect.differing is not None and effect.differing < FEWEST_ROWS:
         over += f", in which the two differ on {effect.differing or 'no'} row{'s' if effect.differing != 1 else ''}"
-    return f"{lead} the tuned constant rate, {over}"
+    return f"{lead} {theirs}, {over}"
 
 
-def _reason(question: Question, word: Word, effect: Effect, unit: Unit, smallest_of_interest: float) -> str:
+def _reason(question: Asked, word: Word, effect: Effect, unit: Unit, smallest_of_interest: float) -> str:
     """Return why a word is said."""
     worth = unit.worth(smallest_of_interest)
     if effect.samples < FEWEST_DIFFERENCES:

@@ -12,26 +12,36 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config.plan import Plan
+from sweep.config.plan import MOST_OUTER_SPLITS, Plan
 from sweep.errors import NotYet
 from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
 from sweep.stats.estimate import Numbers, Optimism, optimism
-from sweep.stats.new_rows import effect_on_new_rows, judge_new_rows
-from sweep.stats.verdict import ONE_ROW, Judgement, Unit, Word
+from sweep.stats.new_rows import effect_on_new_rows, judge_new_rows, missing
+from sweep.stats.verdict import ONE_ROW, Judgement, OfSearching, Unit, Word, judge
 from sweep.store.queries import StoredStudy
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.beside import look_beside, other_metric
 from sweep.verdict.findings import find, whom
-from sweep.verdict.record import Contender, Entry, Runs, SplitFacts, VerdictRecord, read_record, scores
+from sweep.verdict.record import (
+    Contender,
+    Entry,
+    NestedRecord,
+    Runs,
+    SplitFacts,
+    VerdictRecord,
+    read_record,
+    scores,
+)
 from sweep.verdict.result import (
     Beside,
     Confirmed,
     Finding,
     LadderStep,
     Majority,
+    NestedAnswer,
     QuotedResult,
     Scored,
     Setting,
@@ -227,6 +237,7 @@ class _Analysis:
             ),
             within=record.within,
             of_before=record.is_of_before,
+            nested=None if record.nested is None else self._of_searching(record.nested),
         )
 
     @cached_property
@@ -315,6 +326,37 @@ class _Analysis:
             effect_on_new_rows(ours - theirs, new.train_rows, new.test_rows, whole=unit.factor) for theirs in others
         ]
         return look_beside(judged, unit, [float(table.mean()) for table in (ours, *others)], effects)
+
+    def _of_searching(self, nested: NestedRecord) -> NestedAnswer:
+        """Return what the search repeated on outer splits says."""
+        given: dict[str, Any] = {"splits": len(nested.splits), "trials": nested.trials, "replicates": nested.replicates}
+        if len(nested.splits) < 2:
+            problem = (nested.problem or "there is one outer split alone").rstrip(".")
+            return NestedAnswer(answer=Unresolved(problem=problem), problem=problem, **given)
+        unit = Unit(self._metric, nested.test_rows)
+        every = self._leads(unit, *(runs for each in nested.splits for runs in each.runs))
+        ours, theirs = np.array(every[::2]), np.array(every[1::2])
+        leads, mean = ours - theirs, float(theirs.mean())
+        unit = replace(unit, reference=unit.sign * mean)
+        worthwhile = unit.smallest_of_interest(self._stated, mean)
+        if unit.counts_rows:
+            worthwhile = self._worthwhile * nested.test_rows / self.record.split.validation_rows
+        effect = effect_on_new_rows(leads, nested.train_rows, nested.test_rows)
+        judged = judge(OfSearching.AGAIN, effect, unit, worthwhile, void=self._void)
+        lacking = missing(effect, worthwhile, nested.train_rows + nested.test_rows)
+        if lacking is not None and (lacking.kind == "rows" or lacking.number <= MOST_OUTER_SPLITS):
+            judged = judged.lacking(lacking, OfSearching.AGAIN)
+        signs = np.sign(leads.mean(axis=1)).tolist()
+        return NestedAnswer(
+            answer=judged,
+            runs=leads.shape[1],
+            chosen=dict(Counter(each.winners[0].name for each in nested.splits).most_common()),
+            ahead=signs.count(1),
+            level=signs.count(0),
+            behind=signs.count(-1),
+            problem=nested.problem,
+            **given,
+        )
 
     def _quoted(self) -> QuotedResult | None:
         baseline = self.record.basis.baseline

@@ -21,7 +21,7 @@ search a sampler seed of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -32,12 +32,12 @@ from sweep.data.nesting import Nested, nested_splits
 from sweep.data.table import Split
 from sweep.engines.spec import cut
 from sweep.errors import BadInput
-from sweep.execution.batches import Outcome, Work, WorkTrainer
+from sweep.execution.batches import BatchTrainer, Outcome, Work, WorkTrainer
 from sweep.search.in_memory import MemorySearch
 from sweep.seeds import Stage, outer_seeds, run_seeds
 from sweep.verdict.baselines import Role, tuning_plans
 from sweep.verdict.record import Contender, NestedRecord, OuterSplit, Runs
-from sweep.verdict.timing import JUDGED_SEEDS, SEARCH_SEEDS, nested_seeds, nested_trials
+from sweep.verdict.timing import JUDGED_SEEDS, SEARCH_SEEDS, nested_seeds, nested_shape, nested_trials, side_by_side
 
 
 class Unfinished(Exception):
@@ -74,6 +74,13 @@ class NestedSearches:
     trainer: WorkTrainer
     narrow: WorkTrainer
     at_once: int = 1
+
+    @classmethod
+    def of(cls, plan: Plan, wanted: int, workers: int, trainer: BatchTrainer, narrow: BatchTrainer) -> NestedSearches:
+        """Return what repeats the search that `trainer` trains, on so many trainer processes."""
+        shape = nested_shape(plan, trainer.shape)
+        rounds = replace(trainer, shape=shape, few=None)  # whose program would be another one to compile
+        return cls(plan, trainer.spec.split, wanted, rounds, narrow, side_by_side(plan, shape, workers))
 
     @property
     def record(self) -> NestedRecord:

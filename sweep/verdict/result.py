@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from sweep.model import Answer
 from sweep.stats.estimate import Dispersion, Effect, Optimism
-from sweep.stats.verdict import Judgement, Question, Unit, Word
+from sweep.stats.verdict import Judgement, OfSearching, Question, Unit, Word, listed
 from sweep.task import MetricName
 from sweep.verdict.extent import Decision
 
@@ -182,6 +182,42 @@ class Uninformed(Answer):
     score: float
 
 
+class NestedAnswer(Answer):
+    """The whole search repeated on outer splits: what searching schedules has over searching constant rates.
+
+    Attributes:
+        answer: the judgement by rows that neither search saw, or why there is none.
+        splits: outer splits.
+        trials: candidates of each search.
+        replicates: run seeds of each candidate.
+        runs: trainings of each winner on an outer split.
+        chosen: how often the search over schedules chose which, the most frequent first.
+        ahead: on how many outer splits its winner was the better one; so `level` and `behind`.
+        problem: why there are no outer splits, or fewer than were asked for.
+    """
+
+    answer: Judgement | Unresolved
+    splits: int
+    trials: int
+    replicates: int
+    runs: int = 0
+    chosen: dict[str, int] = Field(default={})
+    ahead: int = 0
+    level: int = 0
+    behind: int = 0
+    problem: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        if isinstance(self.answer, Unresolved):
+            return f"{OfSearching.AGAIN.capitalize()}: {self.answer.word}. It was not repeated: {self.problem}."
+        chosen = listed(f"{name} {'once' if count == 1 else f'{count} times'}" for name, count in self.chosen.items())
+        places = f"ahead on {self.ahead} of {self.splits} outer splits, level on {self.level}, behind on {self.behind}"
+        short = f" Of those asked for, {self.problem}." if self.problem else ""
+        return f"{self.answer.sentence} It was {places}, and chose {chosen}.{short}"
+
+
 class SplitAnswer(Answer):
     """The study's own split: its rows, the validation rows of each class, and what makes it doubtful."""
 
@@ -232,6 +268,7 @@ class Verdict(Answer):
         resplits: what the re-splits are, unless they are stratified draws.
         within: how much of the study it rests on, if a time budget did not hold all of it.
         of_before: whether an earlier version of sweep made the runs that it rests on.
+        nested: the whole search repeated on outer splits, if it was.
     """
 
     study: str
@@ -267,6 +304,7 @@ class Verdict(Answer):
     resplits: str = ""
     within: Decision | None = None
     of_before: bool = False
+    nested: NestedAnswer | None = None
 
     @property
     def unit(self) -> Unit:
@@ -287,6 +325,7 @@ class Verdict(Answer):
         within = () if self.within is None else (f"Within a time {self.within.told}.",)
         return (
             *first,
+            *(() if self.nested is None else (self.nested.sentence,)),
             f"{told} The re-splits are {self.resplits}." if self.resplits else told,
             *filter(None, beside),
             self.on_these_rows.sentence,

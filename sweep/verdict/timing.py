@@ -162,12 +162,18 @@ def nested_seconds(plan: Plan, pace: Pace, splits: int) -> float:
     return searching + inner.compiling + pace.seconds(pace.narrow, 2, JUDGED_SEEDS, splits)
 
 
-def nested_by_default(plan: Plan, pace: Pace) -> bool:
-    """Say whether nested searches cost less than the study's own; a pace that was not measured tells by the steps."""
+def outer_splits(plan: Plan, pace: Pace) -> int:
+    """Return on how many outer splits the search is repeated: as the plan says, or where that costs less than it.
+
+    A pace that was not measured tells the cost by the steps.
+    """
+    if plan.verdict.nested is not None:
+        return plan.verdict.nested
     if not pace.choice.is_timed:
         pace = replace(pace, choice=replace(pace.choice, step_seconds=1.0))
     own = [pace.search_seconds(each.search, each.search.trials) for each in searches(plan, search_only=False).values()]
-    return len(plan.search.schedules) > 1 and nested_seconds(plan, pace, OUTER_SPLITS) < sum(own)
+    pays = not set(plan.search.schedules) <= {"constant"} and nested_seconds(plan, pace, OUTER_SPLITS) < sum(own)
+    return OUTER_SPLITS if pays else 0
 
 
 def contenders(plan: Plan) -> int:
