@@ -307,7 +307,8 @@ class Protocol:
 
         A time budget leaves it out if what is left does not hold it, and may end it before its last outer split.
         """
-        asked, made = self.nested if self.nested and self.nested.wanted else None, before and before.nested
+        asked = self.nested if self.nested is not None and self.nested.wanted else None
+        made = None if before is None else before.nested
         if made is not None and made.still_holds(self.plan) and (asked is None or made.is_whole(asked.wanted)):
             return made
         if asked is None:

@@ -224,14 +224,8 @@ class TestDefault:
     @pytest.mark.parametrize(("replicates", "splits"), [(4, 0), (16, 0), (64, 10)])
     def test_it_is_on_where_it_costs_less_than_the_search(self, replicates: int, splits: int) -> None:
         plan = make_plan(replicates=replicates, trials=200, round_size=64)
-        pace = Pace(
-            Choice("hidden layer", "tensorflow", Shape(64, 2)), Timeline(epochs=50, steps_per_epoch=9), 2, Shape(8, 4)
-        )
         assert outer_splits(plan, PACE) == splits
 
     def test_a_study_file_has_the_last_word(self) -> None:
-        pace = Pace(
-            Choice("hidden layer", "tensorflow", Shape(64, 2)), Timeline(epochs=50, steps_per_epoch=9), 2, Shape(8, 4)
-        )
         for given, splits in ((0, 0), (False, 0), (True, 10), (20, 20)):
             assert outer_splits(few(make_plan(replicates=64), nested=given), PACE) == splits
