@@ -24,7 +24,15 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
 from sweep.verdict.progress import count_searched, read_decision, work_left
-from sweep.verdict.results import BestAnswer, FamiliesAnswer, ScheduleAnswer, StatusAnswer, TrialAnswer, TrialsAnswer
+from sweep.verdict.results import (
+    BestAnswer,
+    FamiliesAnswer,
+    ScheduleAnswer,
+    StatusAnswer,
+    TrialAnswer,
+    TrialsAnswer,
+    Wanted,
+)
 
 if TYPE_CHECKING:
     from sweep.engines.spec import Choice, Shape, TrainingSpec
@@ -307,8 +315,10 @@ class Study:
 
         return read_report(self.stored, frame)
 
-    def exported(self, trial: int | None = None) -> Chosen:
-        """Return a trial with all that a training of it needs: the verdict's winner, or else the best, by default.
+    def exported(self, trial: Wanted = None) -> Chosen:
+        """Return a setting with all that a training of it needs: what the verdict recommends, or else the best trial.
+
+        `trial` is the number of another one, or `winner`: the winner of the race, recommended or not.
 
         Raises:
             NotFound: if the study or the trial is not there, or the trial has not finished.
@@ -319,20 +329,20 @@ class Study:
 
         return choose(self.study_file(), read_stored(self.stored, trial))[0]
 
-    def schedule(self, trial: int | None = None) -> ScheduleAnswer:
+    def schedule(self, trial: Wanted = None) -> ScheduleAnswer:
         """Return a trial's schedule as data that `Schedule.from_json` reads; raises as `exported` does."""
         from sweep.export.script import schedule_answer  # noqa: PLC0415
 
         return schedule_answer(self.exported(trial))
 
-    def script(self, trial: int | None = None) -> str:
+    def script(self, trial: Wanted = None) -> str:
         """Return a trial as a script that needs Keras and pandas alone; raises as `exported` does."""
         from sweep.export.script import find_form, write_script  # noqa: PLC0415
 
         chosen = self.exported(trial)
         return write_script(chosen, find_form(chosen))
 
-    def export(self, form: Literal["keras", "json"] = "keras", trial: int | None = None) -> str:
+    def export(self, form: Literal["keras", "json"] = "keras", trial: Wanted = None) -> str:
         """Return a trial as a script (`keras`) or as data (`json`); raises as `exported` does."""
         return self.script(trial) if form == "keras" else schedule_json(self.schedule(trial))
 

@@ -5,7 +5,6 @@ Each command imports what it needs when it runs, so that `sweep --help` and `swe
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from sweep.cli.asked import asked_server, is_given, opened
 from sweep.errors import BadInput, SweepError, exit_code
 from sweep.store import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from sweep.client.http import Source
     from sweep.model import Answer
 
 Shown = TypeVar("Shown", bound="Answer")
@@ -134,12 +133,14 @@ def best(
 def compare(
     context: typer.Context,
     study: Study = DEFAULT_STUDY,
+    *,
+    why: Annotated[bool, typer.Option("--why", help="Show all that speaks for and against the answer.")] = False,
     storage: Storage = None,
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the best schedule is really better than a constant rate, and how sure that is.
+    """Say which schedule to use, whether it is really better than a constant rate, and how sure that is.
 
     Ends with status 5 if there is nothing to compare: nothing was learned, all is perfect, or rows are too few.
     """
@@ -147,7 +148,7 @@ def compare(
 
     with opened(context, study, storage, server, token_file) as source:
         found = source.verdict()
-    emit(found, as_json, show_verdict)
+    emit(found, as_json, lambda found: show_verdict(found, why=why))
     end_if_void(found)
 
 
@@ -281,16 +282,20 @@ def export(
         typer.Option("--as", metavar="keras|json|model", help="A script, the schedule as data, or a trained network."),
     ] = "keras",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to [default: standard output].")] = None,
-    trial: Annotated[int | None, typer.Option(help="Its number [default: the verdict's winner, or the best].")] = None,
+    trial: Annotated[int | None, typer.Option(help="Its number [default: what the verdict recommends].")] = None,
+    winner: Annotated[bool, typer.Option("--winner", help="The winner of the race, recommended or not.")] = False,
     storage: Storage = None,
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Write the winner as a script that needs Keras alone, as JSON, or as a .keras file."""
+    """Write what the verdict recommends as a script that needs Keras alone, as JSON, or as a .keras file.
+
+    Before there is a verdict, it is the best trial.
+    """
     from sweep.cli.export import write_trial
 
     with opened(context, study, storage, server, token_file) as source:
-        write_trial(source, form, out, trial)
+        write_trial(source, form, out, trial, winner=winner)
 
 
 @app.command()
@@ -363,46 +368,6 @@ def show_schedules(
 
         write_png(schedules.curves(shown), plot)
     emit(shown.answer, as_json, lambda _: print(schedules.Page.of_output().schedules(shown)))
-
-
-@contextlib.contextmanager
-def opened(
-    context: typer.Context, study: str, storage: str | None, server: str | None, token_file: Path | None
-) -> Iterator[Source]:
-    """Yield the study that a command asks, in a database or on a server."""
-    from sweep import api
-
-    address = asked_server(context, server, token_file)
-    if address is None:
-        yield api.Study.open(study, storage=storage)
-        return
-    from sweep.client.http import Client, RemoteStudy, read_token
-
-    with Client(address, read_token(token_file)) as client:
-        yield RemoteStudy(client, api.Study.open(study).name)
-
-
-def asked_server(context: typer.Context, server: str | None, token_file: Path | None) -> str | None:
-    """Return the address of the server that a command asks, or None for a database.
-
-    An option goes before the environment; in the environment, a server goes before a database.
-
-    Raises:
-        BadInput: if the command line names both, or a token file without a server.
-    """
-    if is_given(context, "server") and is_given(context, "storage"):
-        raise BadInput("server", "--server and --storage exclude each other.")
-    if server and not is_given(context, "storage"):
-        return server
-    if token_file is not None:
-        raise BadInput("token-file", "is for a server; name it by --server or SWEEP_SERVER.")
-    return None
-
-
-def is_given(context: typer.Context, name: str) -> bool:
-    """Say whether the command line itself has an option."""
-    found = context.get_parameter_source(name)
-    return found is not None and found.name == "COMMANDLINE"
 
 
 def emit(answer: Shown, as_json: bool, show: Callable[[Shown], None]) -> None:

@@ -16,19 +16,23 @@ from sweep.task import METRICS, OF_THE_TARGET
 
 if TYPE_CHECKING:
     from sweep.client.http import Source
+    from sweep.verdict.results import Wanted
 
 FORMS = ("keras", "json", "model")
 FOLDER = Path("studies")
 
 
-def write_trial(source: Source, form: str, out: Path | None, trial: int | None) -> None:
-    """Write a trial of a study, by default the winner or else the best, to a file or to standard output.
+def write_trial(source: Source, form: str, out: Path | None, trial: int | None, *, winner: bool) -> None:
+    """Write what a study recommends, the winner of its race, or a trial, to a file or to standard output.
 
     Raises:
         BadInput: for options that cannot be followed, a study file or data unlike those of the trial, a trial that
             is not there or has no schedule.
         StorageFailed: if the study has no finished trial.
     """
+    if winner and trial is not None:
+        raise BadInput("winner", f"cannot be asked for with --trial {trial}.")
+    wanted: Wanted = "winner" if winner else trial
     if form == "model" and not isinstance(source, Study):
         reason = "must be keras or json with a server, got `model`; train it with the script (--as keras)."
         raise BadInput("as", reason)
@@ -44,16 +48,16 @@ def write_trial(source: Source, form: str, out: Path | None, trial: int | None) 
             raise BadInput("out", f"must be {rule}")
         check_place(out, "out")
     if form == "model" and isinstance(source, Study) and out is not None:
-        train_again(source, out, trial)
+        train_again(source, out, wanted)
         return
-    text = source.script(trial) if form == "keras" else schedule_json(source.schedule(trial))
+    text = source.script(wanted) if form == "keras" else schedule_json(source.schedule(wanted))
     if out is None:
         print(text, end="")
     else:
         write_text(out, text)
 
 
-def train_again(study: Study, out: Path, trial: int | None) -> None:
+def train_again(study: Study, out: Path, trial: Wanted) -> None:
     """Train a trial once more by Keras' `fit`, write the network, and print its score and what it takes."""
     stored = read_stored(study.stored, trial)
     chosen, spec = choose(study.study_file(), stored)

@@ -19,7 +19,7 @@ from sweep.space import Value
 from sweep.stats.estimate import Chances, Effect
 from sweep.stats.verdict import MOST_LISTED, Judgement, Unit, Word, listed
 from sweep.task import METRICS
-from sweep.verdict.result import Confirmed, Scored, Verdict
+from sweep.verdict.result import Scored, Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, RankedTrial, Ranking, StatusAnswer
 
 WIDTH = 118  # of a verdict, which is one screen
@@ -51,7 +51,13 @@ def show_end(found: BestAnswer, by_schedule: FamiliesAnswer) -> None:
 
 
 def show_best(found: BestAnswer, title: str = "") -> None:
-    """Show the best candidates."""
+    """Show what the verdict recommended, if there is one, and the best candidates."""
+    advice = found.recommendation
+    if advice is not None:
+        unit, rows = Unit(METRICS[found.metric], 0), "rows that nothing was chosen by"
+        where = rows if advice.on_new_rows else "the study's own rows"
+        _console().print(f"recommended: {advice.setting.label}: {unit.name} {unit.plain(advice.score)} on {where}")
+        title = title or f"study {found.study}: highest scores of the search, which luck flatters"
     described = [(trial, describe(trial.params, momentum=False)) for trial in found.best]
     aside = f", {found.set_aside} more set aside, outside the search space" if found.set_aside else ""
     _print_ranking(found, title or f"study {found.study}: best of {found.trials} candidates{aside}", described)
@@ -124,18 +130,30 @@ def _number(value: Value | None) -> float:
     return value if isinstance(value, int | float) else math.nan
 
 
-def show_verdict(found: Verdict) -> None:
-    """Show a verdict: its sentences, the ladder, and what a reader needs to doubt them."""
+def show_verdict(found: Verdict, *, why: bool = False) -> None:
+    """Show a verdict: what to use, its sentences, the ladder; with `why`, what a reader needs to doubt them."""
     console = Console(highlight=False, markup=False, width=WIDTH)
-    console.print(f"study {found.study}: is the best schedule really better?", style="bold")
+    console.print(f"study {found.study}: which learning-rate schedule, and is it really better?", style="bold")
     if not found.current:
         console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
     console.print()
+    if found.recommendation is not None:
+        advice = Table(**TABLE_STYLE, show_header=False)
+        advice.add_column(no_wrap=True)
+        for place, line in enumerate(found.recommendation.lines.items()):
+            advice.add_row(*line, style="bold" if place == 0 else "")
+        console.print(advice)
+        console.print()
+    told = () if found.recommendation is None else found.recommendation.lines.values()
     for place, sentence in enumerate(found.sentences):
-        console.print(sentence, style="bold" if found.finding and place == 0 else "")
+        if sentence not in told:
+            console.print(sentence, style="bold" if found.finding and place == 0 else "")
     console.print()
     console.print(_ladder(found))
     console.print()
+    if not why:
+        console.print(f"`sweep compare {found.study} --why` shows what speaks for and against it.", style="dim")
+        return
     table = Table(**TABLE_STYLE, show_header=False)
     table.add_column(no_wrap=True)
     for label, text in _facts(found):
@@ -150,31 +168,45 @@ def end_if_void(found: Verdict) -> None:
 
 
 def _ladder(found: Verdict) -> Table:
-    """Return quoted, re-run, tuned and winning settings, each with what it has over the one before."""
-    table, unit = Table(**TABLE_STYLE), found.unit
+    """Return quoted, re-run, tuned and winning settings on new rows and on the study's own.
+
+    Each has what it has over the one before; below them stands what a network that reads no input has.
+    """
+    table, unit, new = Table(**TABLE_STYLE), found.unit, found.on_new_rows
+    on_new = new.measured if isinstance(new, Judgement) else None
     table.add_column("")
     table.add_column("candidate")
-    table.add_column(f"of {unit.rows}" if unit.counts_rows else unit.short, justify="right", no_wrap=True)
+    for rows, where in ((on_new, "new rows"), (unit, "these rows")):
+        if rows is not None:
+            of = f", of {rows.rows}" if unit.counts_rows else ""
+            table.add_column(f"{where}{of}", justify="right", no_wrap=True)
     table.add_column(f"{'more' if unit.counts_rows else 'better'} than above (95 %)", justify="right", no_wrap=True)
-    if isinstance(found.on_new_rows, Judgement):
-        new_rows = f"new, of {found.on_new_rows.rows}" if unit.counts_rows else "new"
-        table.add_column(new_rows, justify="right", no_wrap=True)
 
-    def add(title: str, candidate: Confirmed, change: Effect | None = None) -> None:
-        over, new = "", "" if candidate.new_score is None else unit.told(candidate.new_score)
+    def told(score: float | None, unit: Unit) -> str:
+        if score is None:
+            return ""
+        share = f"  {unit.plain(score / unit.factor)}" if unit.counts_rows else ""
+        return f"{unit.told(score)}{share}"
+
+    def add(title: str, label: str, score: float | None, new_score: float | None, change: Effect | None = None) -> None:
+        over, scores = "", [told(score, unit)]
         if change is not None:
             low, high = unit.signed(change.interval.low), unit.signed(change.interval.high)
             over = f"{unit.signed(change.mean)} ({low} to {high})"
-        table.add_row(title, candidate.label, unit.told(candidate.score), over, new)
+        if on_new is not None:
+            scores.insert(0, told(new_score, on_new))
+        table.add_row(title, label, *scores, over)
 
     if found.quoted is not None:
-        table.add_row("quoted, one run", found.quoted.source, str(found.quoted.correct), "", "")
+        add("quoted, one run", found.quoted.source, found.quoted.correct, None)
     for rerun in found.reruns[1 : 1 + MOST_LISTED]:
-        add("also run again", rerun)
+        add("also run again", rerun.label, rerun.score, rerun.new_score)
     if left := found.reruns[1 + MOST_LISTED :]:
-        table.add_row(f"and {len(left):,} more", "", "", "", "")
+        add(f"and {len(left):,} more", "", None, None)
     for step in found.ladder:
-        add(step.adds, step, step.change)
+        add(step.adds, step.label, step.score, step.new_score, step.change)
+    if found.uninformed is not None:
+        add("reads no input", found.uninformed.whom, found.uninformed.score, None)
     return table
 
 

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from sweep.config.registry import NAME_PATTERN, NAME_RULE
 from sweep.errors import BadInput, Conflict, NotFound, NotYet, StorageFailed, SweepError, first_problem
 from sweep.verdict.result import Verdict
-from sweep.verdict.results import BestAnswer, ScheduleAnswer, StatusAnswer
+from sweep.verdict.results import BestAnswer, ScheduleAnswer, StatusAnswer, Wanted
 
 if TYPE_CHECKING:
     from sweep.api import Study
@@ -251,20 +251,21 @@ class RemoteStudy:
         """Ask for the report."""
         return RemotePage(self.client.read_text(path_of(self.name, "report"), "text/html"))
 
-    def schedule(self, trial: int | None = None) -> ScheduleAnswer:
+    def schedule(self, trial: Wanted = None) -> ScheduleAnswer:
         """Ask for the schedule that the server exports; it lets nobody choose a trial."""
         self._refuse(trial)
         return self._ask("schedule", ScheduleAnswer)
 
-    def script(self, trial: int | None = None) -> str:
+    def script(self, trial: Wanted = None) -> str:
         """Ask for it as a script, without characters that move a terminal's cursor."""
         self._refuse(trial)
         return printable(self.client.read_text(path_of(self.name, "schedule.py"), "text/x-python"))
 
-    def _refuse(self, trial: int | None) -> None:
+    def _refuse(self, trial: Wanted) -> None:
         if trial is not None:
             raise BadInput(
-                "trial", "cannot be chosen with a server; it exports the winner, or else the best candidate."
+                "trial",
+                "cannot be chosen with a server; it exports what the verdict recommends, or else the best trial.",
             )
 
     def _ask(self, question: str, model: type[AboutStudy]) -> AboutStudy:

@@ -116,6 +116,7 @@ class VerdictNotes:
     def _on_study(self) -> str:
         """Return the verdict as Markdown."""
         verdict, new, unit = self.found.verdict, self.found.verdict.on_new_rows, self.found.verdict.unit
+        advice = verdict.recommendation
         winner, constant, quoted = verdict.winner, verdict.tuned_constant, verdict.quoted
         new_rows = (
             f"On new rows: unknown. {escaped(new.problem or '')}" if isinstance(new, Unresolved) else new.sentence
@@ -127,6 +128,7 @@ class VerdictNotes:
         lines = [
             f"## Verdict {verdict.confirmations}",
             *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
+            *([] if advice is None else [f"**{heading}**: {escaped(text)}" for heading, text in advice.lines.items()]),
             f"**{new_rows}**",
             *([f"**{verdict.beside.sentence}**"] if verdict.beside is not None and verdict.beside.sentence else []),
             f"**{verdict.on_these_rows.sentence}**",

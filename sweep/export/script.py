@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -25,9 +24,8 @@ from sweep.search.space import SearchSpace
 from sweep.stats.verdict import Unit, form_of_number, told
 from sweep.store.queries import Best, StoredStudy, StudyReader
 from sweep.task import METRICS, MetricName, Task
-from sweep.verdict.baselines import Role
-from sweep.verdict.record import Runs, read_record
-from sweep.verdict.results import ScheduleAnswer
+from sweep.verdict.record import Contender, read_record
+from sweep.verdict.results import ScheduleAnswer, Standing, Wanted
 
 KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 TEMPLATES = Environment(
@@ -41,23 +39,40 @@ TEMPLATES.filters["literal"] = literal
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A finished trial, its study, how many have finished there, the best of them, and what confirmed it if it won."""
+class Origin:
+    """Where a setting comes from, and what it scored.
 
-    trial: Best
-    study: StudyReader
+    Attributes:
+        trials: how many have finished in the study that is asked.
+        trial: the setting's number in the study `found_in`; both are None for one that the study file gives.
+        standing: whether the verdict recommends it, it won the race, is the best trial by the metric, or another.
+        value: mean score of its `runs` on the validation rows: if it is recommended or won, of those that confirmed it.
+        new_value: its mean score on rows that nothing was chosen by, if it is recommended.
+    """
+
     trials: int
-    best: int
-    confirmation: Runs | None
+    trial: int | None
+    found_in: str | None
+    standing: Standing
+    value: float
+    runs: int
+    new_value: float | None = None
 
-    @property
-    def run_seeds(self) -> list[int]:
-        """The seeds of the trial's runs; one of its own if the trial does not tell."""
-        return list(self.trial.record.run_seeds) or [0]
+
+@dataclass(frozen=True)
+class Stored:
+    """What a study may export: a finished trial, or a setting that its verdict has confirmed; and its run seeds."""
+
+    study: StudyReader
+    setting: Best | Contender
+    origin: Origin
+    run_seeds: tuple[int, ...]
 
 
-def read_stored(stored: StoredStudy, number: int | None) -> Stored:
-    """Read the trial `number` of a study; if it is None the verdict's winner, or else the best.
+def read_stored(stored: StoredStudy, wanted: Wanted = None) -> Stored:
+    """Read a trial by its number, the verdict's winner, or, if it is None, what the verdict recommends.
+
+    A verdict that recommends nothing gives its winner; without a verdict it is the best trial.
 
     Raises:
         NotFound: if the study or the trial is not there, or the trial has not finished.
@@ -66,33 +81,58 @@ def read_stored(stored: StoredStudy, number: int | None) -> Stored:
     """
     with stored.reading() as study:
         finished, best = study.some_finished(), study.best_trials(1)
-    record = read_record(stored)
-    winner = None if record is None else record.entry(Role.WINNER)
-    if number is None and winner is not None:
-        number = winner.contender.trial
-    found = next(iter(best), None)
-    if number is not None and (found is None or found.trial != number):
-        with stored.reading() as study:
-            found = study.finished_trial(number)
+        found = next(iter(best), None)
+        if isinstance(wanted, int) and (found is None or found.trial != wanted):
+            found = study.finished_trial(wanted)
+    confirmed = _confirmed(stored, study, finished, wanted)
+    if confirmed is not None:
+        return confirmed
     if found is None:
-        raise NotFound("trial", f"must be the number of a finished trial of `{stored.name}`, got {number}.")
+        raise NotFound("trial", f"must be the number of a finished trial of `{stored.name}`, got {wanted}.")
     if not found.schedule:
         raise BadInput("trial", f"trial {found.trial} of `{stored.name}` has no schedule; something else made it.")
-    confirmation = winner.confirmation if winner is not None and winner.contender.trial == found.trial else None
-    return Stored(found, study, finished, best[0].trial, confirmation)
+    standing: Standing = "best" if found.trial == best[0].trial else "one"
+    seeds = tuple(found.record.run_seeds) or (0,)  # one of its own if the trial does not tell
+    origin = Origin(finished, found.trial, stored.name, standing, found.value, len(seeds))
+    return Stored(study, found, origin, seeds)
+
+
+def _confirmed(stored: StoredStudy, study: StudyReader, finished: int, wanted: Wanted) -> Stored | None:
+    """Return what a study's verdict has confirmed, if that is wanted."""
+    from sweep.verdict.analysis import compute_verdict  # noqa: PLC0415 - SciPy takes a second
+
+    record = read_record(stored)
+    if record is None or study.plan is None:
+        return None
+    entry, advice = record.winner, None
+    if wanted is None:
+        advice = compute_verdict(study.plan, record).recommendation
+        entry = record.constant if advice is not None and advice.role == "tuned constant" else entry
+    found = entry.contender
+    if isinstance(wanted, int) and (found.study, found.trial) != (stored.name, wanted):
+        return None
+    rows, runs, valued_by = record.split.validation_rows, entry.confirmation, study.valued_by
+    mean = METRICS[valued_by].mean(runs.by_metric(valued_by, rows))
+    origin = Origin(
+        trials=finished,
+        trial=found.trial,
+        found_in=found.study,
+        standing="winner" if advice is None else "recommended",
+        value=runs.correct_mean / rows if valued_by == "accuracy" else mean,
+        runs=len(runs.run_seeds),
+        new_value=advice.score if advice is not None and advice.on_new_rows else None,
+    )
+    return Stored(study, found, origin, runs.run_seeds)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A finished trial of a study, with all that a training of it needs.
+    """A setting of a study, with all that a training of it needs.
 
     Attributes:
         data_place: where a script looks for the rows: beside itself by the file's name, and then at this absolute path.
             A bare name is looked for beside the script alone.
-        trial: the trial's number, of so many finished `trials`.
-        value: mean score of its `runs` on the validation rows, `valued_by` accuracy or what ranks; of those that
-            confirmed it, if it won.
-        standing: whether it won the race on fresh run seeds, or is the best by `metric`, or another.
+        valued_by: what its score is of: accuracy, or the `metric` that ranks.
         spec: what trains it, where the model can be built.
     """
 
@@ -101,11 +141,7 @@ class Chosen:
     data_place: Path
     timeline: Timeline
     candidate: Candidate
-    trial: int
-    value: float
-    runs: int
-    trials: int
-    standing: Literal["winner", "best", "one"]
+    origin: Origin
     metric: MetricName
     valued_by: MetricName = "accuracy"
     spec: TrainingSpec | None = None
@@ -125,7 +161,7 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
     Raises:
         BadInput: if the data are not those of the study.
     """
-    trial, found, plan = stored.trial, study_file.plan.data, stored.study.plan or study_file.plan
+    found, plan = study_file.plan.data, stored.study.plan or study_file.plan
     data = plan.data.model_copy(update={"file": found.file, "name": found.name, "function": found.function})
     kept = replace(study_file, plan=plan.model_copy(update={"data": data}))
     # No registry is there where a script runs.
@@ -134,25 +170,18 @@ def choose(study_file: StudyFile, stored: Stored, data_place: Path | None = None
     plan = kept.plan.model_copy(update={"model": network})
     if stored.study.attributes.get("data_sha256", dataset.sha256) != dataset.sha256:
         raise BadInput("data.file", f"it has changed since the study `{plan.name}` was begun.")
-    problem, confirmed = make_spec(kept, dataset), stored.confirmation
-    value, valued_by = trial.value, stored.study.valued_by
-    if confirmed is not None:
-        rows = problem.split.validation_rows
-        by_run = confirmed.by_metric(valued_by, rows)
-        value = confirmed.correct_mean / rows if valued_by == "accuracy" else METRICS[valued_by].mean(by_run)
+    problem, setting = make_spec(kept, dataset), stored.setting
     chosen = Chosen(
         plan=plan,
         split=problem.split,
         data_place=data_place or (Path() if plan.data.function is not None else kept.data_path.resolve()),
         timeline=problem.timeline,
-        candidate=SearchSpace(plan.search).read_candidate(trial),
-        trial=trial.trial,
-        value=value,
-        runs=len(stored.run_seeds if confirmed is None else confirmed.run_seeds),
-        trials=stored.trials,
-        standing="winner" if confirmed is not None else "best" if trial.trial == stored.best else "one",
+        candidate=setting.candidate
+        if isinstance(setting, Contender)
+        else SearchSpace(plan.search).read_candidate(setting),
+        origin=stored.origin,
         metric=stored.study.metric,
-        valued_by=valued_by,
+        valued_by=stored.study.valued_by,
         spec=problem,
     )
     return chosen, problem
@@ -163,8 +192,11 @@ def schedule_answer(chosen: Chosen) -> ScheduleAnswer:
     training = chosen.plan.training
     return ScheduleAnswer(
         study=chosen.plan.name,
-        trial=chosen.trial,
-        value=chosen.value,
+        trial=chosen.origin.trial,
+        found_in=chosen.origin.found_in,
+        standing=chosen.origin.standing,
+        value=chosen.origin.value,
+        new_value=chosen.origin.new_value,
         schedule=chosen.candidate.schedule.document,
         momentum=chosen.candidate.momentum,
         nesterov=chosen.candidate.nesterov,
@@ -298,18 +330,25 @@ def _compilation(form: ModelForm, classes: bool) -> Call:
 
 
 def _provenance(chosen: Chosen) -> str:
+    origin, metric, runs = chosen.origin, METRICS[chosen.valued_by], chosen.origin.runs
+    own = f"has a mean {metric.title} of {told(origin.value)} on the validation rows"
     if chosen.valued_by == "accuracy":
-        scored = f"got {chosen.value:.2%} of the validation rows right"
-    else:
-        value = told(chosen.value)
-        scored = f"has a mean {METRICS[chosen.valued_by].title} of {value} on the validation rows"
-    runs = f"; that is the mean over {chosen.runs} runs, each with random numbers of its own" if chosen.runs > 1 else ""
-    if chosen.standing == "winner":
-        confirmed = f"{scored} in {chosen.runs} runs that had no part in choosing it"
-        return f"Trial {chosen.trial}, the winner among {chosen.trials}, {confirmed}."
-    if chosen.standing == "one":
-        return f"Trial {chosen.trial}, one of {chosen.trials}, {scored}{runs}."
+        own = f"got {origin.value:.2%} of the validation rows right"
+    found = f"Trial {origin.trial}"
+    if origin.found_in != chosen.plan.name:
+        found += f" of `{origin.found_in}`"
+    if origin.standing in ("recommended", "winner"):
+        found = "A setting of the study file" if origin.trial is None else found
+        which = f"the winner among {origin.trials}" if origin.standing == "winner" else "which the verdict recommends"
+        confirmed, new = f"{own} in {runs} runs that had no part in choosing it", ""
+        if origin.new_value is not None:
+            value = f"{origin.new_value:.2%}" if chosen.valued_by == "accuracy" else told(origin.new_value)
+            new = f", and {value} on rows that nothing was chosen by"
+        return f"{found}, {which}, {confirmed}{new}."
+    means = f"; that is the mean over {runs} runs, each with random numbers of its own" if runs > 1 else ""
+    if origin.standing == "one":
+        return f"{found}, one of {origin.trials}, {own}{means}."
     title = METRICS[chosen.metric].title
     ranked, reason = ("", "that") if chosen.metric == "accuracy" else (f" by {title}", f"its {title}")
-    caution = f" It was chosen for {reason}, so expect a little less of new runs." if chosen.trials > 1 else ""
-    return f"Trial {chosen.trial}, the best of {chosen.trials}{ranked}, {scored}{runs}.{caution}"
+    caution = f" It was chosen for {reason}, so expect a little less of new runs." if origin.trials > 1 else ""
+    return f"{found}, the best of {origin.trials}{ranked}, {own}{means}.{caution}"

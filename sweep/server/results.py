@@ -115,7 +115,7 @@ def show_trial(name: StudyName, number: Annotated[int, FromPath(ge=0, le=HIGHEST
 
 @router.get("/schedule", response_model=ScheduleAnswer, responses=MISSING | CONFLICT)
 def show_schedule(name: StudyName, state: State) -> Response:
-    """Show the winner's schedule, or the best so far, as data that `Schedule.from_json` reads."""
+    """Show the recommended setting, or the best trial so far, as data that `Schedule.from_json` reads."""
     return state.result_as_json(name, "schedule", lambda study: schedule_answer(exported(state, study)))
 
 
@@ -133,7 +133,7 @@ def show_script(name: StudyName, state: State) -> Response:
 
 
 def exported(state: AppState, study: Study) -> Chosen:
-    """Return the winner of a study, or its best candidate, with data that the registry has."""
+    """Return what a study recommends, or its best trial, with data that the registry has."""
     stored = read_stored(study.stored, None)
     study_file = state.service.study_file(stored.study)
     return choose(study_file, stored, data_place=Path(study_file.data_path.name))[0]

@@ -25,6 +25,7 @@ from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.beside import look_beside, other_metric
 from sweep.verdict.findings import find, whom
+from sweep.verdict.recommendation import recommend
 from sweep.verdict.record import (
     Contender,
     Entry,
@@ -78,7 +79,8 @@ def read_result(stored: StoredStudy) -> StudyResult:
 
 def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) -> Verdict:
     """Compute what a record says; `current` is whether nothing has changed under it since it was made."""
-    return _Analysis(plan, record, find(plan, record)).verdict(current=current)
+    verdict = _Analysis(plan, record, find(plan, record)).verdict(current=current)
+    return verdict.model_copy(update={"recommendation": recommend(plan, record, verdict)})
 
 
 def on_new_rows(plan: Plan, record: VerdictRecord) -> Judgement | Unresolved:

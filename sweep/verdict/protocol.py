@@ -33,6 +33,7 @@ from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import open_study, read_documents, write_documents
 from sweep.task import OF_THE_TARGET, MetricName
+from sweep.verdict.analysis import compute_verdict
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
@@ -221,6 +222,7 @@ class Protocol:
 
     def _store(self, record: VerdictRecord) -> None:
         """Store the record in place of its parts."""
+        record = record.model_copy(update={"advice": compute_verdict(self.plan, record).recommendation})
         with self.database.reading() as connection:
             parts = list(read_documents(connection, self._study_id, PART))
         write_documents(self.database, self._study_id, {DOSSIER: record.model_dump_json()}, drop=parts)

@@ -25,6 +25,7 @@ from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role, searches
 from sweep.verdict.extent import Decision, Extent
+from sweep.verdict.result import Recommendation
 from sweep.verdict.timing import nested_seeds, nested_trials
 
 if TYPE_CHECKING:
@@ -330,6 +331,7 @@ class VerdictRecord(Record):
     metric: MetricName
     seconds: float  # time spent on it, without the searches
     within: Decision | None = None  # the time budget that it was made within, unless that held the whole study
+    advice: Recommendation | None = None  # as it was given when the record was made
     version: int = 1  # of what made it
     nested: NestedRecord | None = None  # if the search was repeated on outer splits
 

@@ -6,7 +6,7 @@ without SciPy, Optuna or a database; `sweep.verdict.analysis` computes it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -227,6 +227,36 @@ class SplitAnswer(Answer):
     warnings: tuple[str, ...]
 
 
+class Recommendation(Answer):
+    """Advice in a few lines; each is one or two sentences, and empty where there is nothing to say.
+
+    Attributes:
+        role: whose setting it is.
+        setting: what to use.
+        score: its mean score as the metric has it.
+        on_new_rows: whether that is on rows that nothing was chosen by; on the study's own if there are no others.
+        use: what to use, and why.
+        gain: what the best schedule has over the tuned constant rate there.
+        price: what it costs by another metric.
+        beware: what else stands between these numbers and other rows.
+    """
+
+    role: Literal["winner", "tuned constant"]
+    setting: Setting
+    score: float
+    on_new_rows: bool
+    use: str
+    gain: str
+    price: str = ""
+    beware: str = ""
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """What there is to say, by its heading."""
+        told = {"Use": self.use, "Gain": self.gain, "Price": self.price, "Beware": self.beware}
+        return {heading: text for heading, text in told.items() if text}
+
+
 class Verdict(Answer):
     """Whether the best schedule is really better than a constant rate, and what a reader needs to doubt it.
 
@@ -269,6 +299,7 @@ class Verdict(Answer):
         within: how much of the study it rests on, if a time budget did not hold all of it.
         of_before: whether an earlier version of sweep made the runs that it rests on.
         nested: the whole search repeated on outer splits, if it was.
+        recommendation: what to use; None if there is nothing to compare.
     """
 
     study: str
@@ -305,6 +336,7 @@ class Verdict(Answer):
     within: Decision | None = None
     of_before: bool = False
     nested: NestedAnswer | None = None
+    recommendation: Recommendation | None = None
 
     @property
     def unit(self) -> Unit:

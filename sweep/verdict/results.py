@@ -22,8 +22,11 @@ from sweep.task import METRICS, MetricName
 from sweep.verdict.extent import Decision
 from sweep.verdict.progress import read_decision
 from sweep.verdict.record import read_record
+from sweep.verdict.result import Recommendation
 
 VerdictState: TypeAlias = Literal["made", "out of date", "none"]
+Standing: TypeAlias = Literal["recommended", "winner", "best", "one"]
+Wanted: TypeAlias = int | Literal["winner"] | None  # a trial's number, the winner of the race, or what is recommended
 
 
 class TrialFacts(Answer):
@@ -85,9 +88,10 @@ class Ranking(Answer):
 
 
 class BestAnswer(Ranking):
-    """A study's best trials, best first."""
+    """A study's best trials, best first, and what its verdict recommended when it was made."""
 
     best: tuple[RankedTrial, ...]
+    recommendation: Recommendation | None = None
 
     @property
     def classes(self) -> bool:
@@ -178,16 +182,24 @@ class TrialAnswer(ListedTrial):
 
 
 class ScheduleAnswer(Answer):
-    """A trial's setting with all that a training of it needs; `Schedule.from_json` reads it.
+    """A setting of a study with all that a training of it needs; `Schedule.from_json` reads it.
 
     Attributes:
-        value: score by the study's metric, mean over the runs; over those that confirmed it, if it won.
+        study: what was asked.
+        trial: its number in the study `found_in`; both are None for a setting that the study file gives.
+        standing: whether the verdict recommends it, it won the race, is the best trial by the metric, or another.
+        value: score by the study's metric, mean over the runs; if it is recommended or won, over those that confirmed
+            it.
+        new_value: the same on rows that nothing was chosen by, if it is recommended.
         schedule: with its defaults.
     """
 
     study: str
-    trial: int
+    trial: int | None
+    found_in: str | None = None
+    standing: Standing = "one"
     value: float
+    new_value: float | None = None
     schedule: dict[str, Any]
     momentum: float
     nesterov: bool
@@ -202,7 +214,9 @@ def read_best(stored: StoredStudy, top: int) -> BestAnswer:
     with stored.reading() as study:
         finished = study.some_finished()
         best = study.best_trials(top, brief=True)
-    return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)))
+    record = read_record(stored)
+    advice = None if record is None else record.advice
+    return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)), recommendation=advice)
 
 
 def read_families(stored: StoredStudy) -> FamiliesAnswer:

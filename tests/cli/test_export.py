@@ -155,6 +155,9 @@ class TestJson:
         assert told == {
             "study": "smoke",
             "trial": STEP,
+            "found_in": "smoke",
+            "standing": "best",
+            "new_value": None,
             "schedule": {
                 "name": "step",
                 "learning_rate": 0.3,
@@ -261,8 +264,8 @@ class TestErrors:
         assert err == "error: data.file: it has changed since the study `smoke` was begun.\n"
 
 
-class TestWinner:
-    def test_once_there_is_a_verdict_its_winner_is_exported(self, run: Run, tmp_path: Path) -> None:
+class TestVerdict:
+    def test_what_it_recommends_is_exported_or_its_winner(self, run: Run, tmp_path: Path) -> None:
         path = tmp_path / "study.toml"
         table = "\n".join(f"{key} = {value}" for key, value in FEW.items())
         path.write_text(SMOKE + f"\n[verdict]\n{table}\n", encoding="utf-8")
@@ -272,11 +275,21 @@ class TestWinner:
             make_protocol(database, settled.plan, dataset=dataset).run()
             record = read_record(StoredStudy(database, "smoke"))
             assert record is not None
-            winner = record.entries[0]
-            code, out, err = run("export", str(path), "--storage", database.url, "--as", "json")
-            assert (code, err) == (0, "")
-            assert json.loads(out)["trial"] == winner.contender.trial
-            assert json.loads(out)["value"] == pytest.approx(winner.confirmation.correct_mean / 116)
-            told = " ".join(run("export", str(path), "--storage", database.url)[1].split())
-        assert f"Trial {winner.contender.trial}, the winner among 12, got " in told
-        assert "in 8 runs that had no part in choosing it." in told
+            assert record.advice is not None
+            words = ("export", str(path), "--storage", database.url)
+            advised = record.winner if record.advice.role == "winner" else record.constant
+            for entry, more, said in (
+                (advised, (), ", which the verdict recommends, got "),
+                (record.winner, ("--winner",), ", the winner among 12, got "),
+            ):
+                code, out, err = run(*words, *more, "--as", "json")
+                assert (code, err) == (0, "")
+                found = json.loads(out)
+                assert (found["trial"], found["found_in"]) == (entry.contender.trial, entry.contender.study)
+                assert found["value"] == pytest.approx(entry.confirmation.correct_mean / 116)
+                told = " ".join(run(*words, *more)[1].split())
+                assert f"Trial {entry.contender.trial}" in told
+                assert said in told
+                assert "in 8 runs that had no part in choosing it" in told
+            code, out, err = run(*words, "--winner", "--trial", "1")
+        assert (code, out, err) == (2, "", "error: winner: cannot be asked for with --trial 1.\n")

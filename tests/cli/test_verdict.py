@@ -33,9 +33,20 @@ def test_an_answer_that_went_through_json_draws_the_same(
 
 def test_the_re_splits_have_a_column_if_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
     show_verdict(answer())
-    assert "new, of 116" in capsys.readouterr().out
+    assert "new rows, of 116" in capsys.readouterr().out
     show_verdict(answer("too few rows."))
-    assert "new, of" not in capsys.readouterr().out
+    assert "new rows, of" not in capsys.readouterr().out
+
+
+def test_advice_stands_first_and_what_it_rests_on_is_shown_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verdict(answer())
+    brief = capsys.readouterr().out
+    assert brief.splitlines()[2].startswith("Use     constant 0.21, momentum 0.62. No schedule is worth its extra")
+    assert brief.index("Gain") < brief.index("Beware") < brief.index("On new rows") < brief.index("these rows, of 116")
+    assert "`sweep compare ionosphere --why` shows what" in brief
+    show_verdict(answer(), why=True)
+    assert "head to head" in capsys.readouterr().out
+    assert "head to head" not in brief
 
 
 def test_without_re_splits_the_reason_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +82,7 @@ def test_of_many_classes_and_doubts_the_first_ten_are_told(capsys: pytest.Captur
     many = answer().model_copy(update={"unstable": tuple(f"doubt {number}" for number in range(40))})
     recall = {f"class{number}": 0.5 for number in range(229)}
     wide = many.winner.model_copy(update={"recall": recall})
-    show_verdict(many.model_copy(update={"winner": wide, "tuned_constant": wide}))
+    show_verdict(many.model_copy(update={"winner": wide, "tuned_constant": wide}), why=True)
     drawn = capsys.readouterr().out
     assert "class9 50.0% and 219 more" in " ".join(drawn.split())
     assert "and 31 more" in drawn
@@ -81,7 +92,7 @@ def test_of_many_classes_and_doubts_the_first_ten_are_told(capsys: pytest.Captur
 def test_where_nothing_was_learned_power_and_equals_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     void = Finding(word=Word.NOTHING_LEARNED, headline="No candidate learned", detail="d", why="w", cure="c")
     for finding, there in ((None, True), (void, False), (void.model_copy(update={"word": None}), True)):
-        show_verdict(answer().model_copy(update={"finding": finding}))
+        show_verdict(answer().model_copy(update={"finding": finding}), why=True)
         drawn = capsys.readouterr().out
         assert ("four times in five" in drawn.partition("luck")[2]) is there
         assert ("cannot be told from the winner" in drawn) is there

@@ -19,7 +19,7 @@ from sweep.data.splitting import split_rows
 from sweep.engines.keras_fit import train_member
 from sweep.engines.keras_models import form_of
 from sweep.engines.spec import Architecture, ModelForm, TrainingSpec
-from sweep.export.script import Chosen, write_script
+from sweep.export.script import Chosen, Origin, write_script
 from sweep.schedules import CATALOGUE, Timeline, read_schedule
 from sweep.search.session import read_data
 from sweep.task import METRICS, MetricName
@@ -59,11 +59,7 @@ def choose(schedule: dict[str, Any], momentum: float = 0.9, *, nesterov: bool = 
             steps_per_epoch=-(-split.train_rows // plan.training.batch_size),
         ),
         candidate=Candidate(schedule=read_schedule(schedule), momentum=momentum, nesterov=nesterov),
-        trial=61,
-        value=0.98712,
-        runs=16,
-        trials=200,
-        standing="best",
+        origin=Origin(200, 61, "small", "best", 0.98712, 16),
         metric="accuracy",
     )
 
@@ -407,8 +403,8 @@ class TestText:
         assert "It was chosen for its log-loss, so expect a little less of new runs." in told
 
     def test_another_metric_tells_its_own_score(self) -> None:
-        chosen = replace(choose(STEP), metric="log_loss", valued_by="log_loss", value=0.05904)
-        told = " ".join(write_script(chosen).partition("import")[0].split())
+        chosen = replace(choose(STEP), metric="log_loss", valued_by="log_loss")
+        told = opening(replace(chosen, origin=replace(chosen.origin, value=0.05904)))
         assert "the best of 200 by log-loss, has a mean log-loss of 0.05904 on the validation rows" in told
 
     def test_it_weighs_the_classes_as_the_study_does(self) -> None:
@@ -419,14 +415,28 @@ class TestText:
         assert "    class_weight={\n        0: 1.0, 1: 2.5\n    },\n" in write_script(replace(chosen, plan=plan))
 
     def test_a_winner_is_told_by_runs_that_did_not_choose_it(self) -> None:
-        told = " ".join(write_script(replace(choose(STEP), standing="winner", runs=64)).partition("import")[0].split())
+        told = opening(choose(STEP), standing="winner", runs=64)
         assert "Trial 61, the winner among 200, got 98.71% of the validation rows right in 64 runs that had no" in told
         assert "expect a little less" not in told
 
+    def test_what_is_recommended_is_told_with_its_score_on_other_rows(self) -> None:
+        recommended = {"standing": "recommended", "runs": 64, "new_value": 0.9153}
+        told = opening(choose(STEP), **recommended, trial=7, found_in="small.constant")
+        assert "Trial 7 of `small.constant`, which the verdict recommends, got 98.71% of the validation rows" in told
+        assert "had no part in choosing it, and 91.53% on rows that nothing was chosen by." in told
+        told = opening(choose(STEP), **recommended, trial=None, found_in=None)
+        assert "A setting of the study file, which the verdict recommends, got 98.71%" in told
+
     def test_it_does_not_call_another_trial_the_best(self) -> None:
-        told = " ".join(write_script(replace(choose(STEP), standing="one", runs=1)).partition("import")[0].split())
+        told = opening(choose(STEP), standing="one", runs=1)
         assert "Trial 61, one of 200, got 98.71% of the validation rows right." in told
         assert "best" not in told
+
+
+def opening(chosen: Chosen, **origin: Any) -> str:
+    """Return the first words of a script, in one line; `origin` replaces fields of that name."""
+    script = write_script(replace(chosen, origin=replace(chosen.origin, **origin)))
+    return " ".join(script.partition("import")[0].split())
 
 
 @pytest.mark.parametrize("metric", [each.name for each in METRICS.values() if each.name not in ("accuracy", "rmse")])

@@ -20,12 +20,14 @@ from sweep.schedules import Schedule
 from sweep.search.session import read_data
 from sweep.space import Value
 from sweep.store.database import Database
-from sweep.store.queries import StoredStudy
+from sweep.store.queries import Best, StoredStudy
+from sweep.verdict.analysis import compute_verdict
 from sweep.verdict.record import read_record
-from sweep.verdict.results import ScheduleAnswer, read_best
+from sweep.verdict.results import ScheduleAnswer, Standing, Wanted, read_best
 from tests.export.test_script import choose as choose_example
 from tests.fakes import RECIPES, FakeTrainer, make_coordinator, opened
 from tests.protocols import few, make_protocol
+from tests.verdict.records import keep, make_plan, make_record, store_study
 
 ROOT = Path(__file__).parents[2]
 TABLES: dict[str, Any] = {
@@ -90,22 +92,42 @@ class TestReadStored:
     def test_it_is_the_best_unless_a_number_is_given(self, filled: Database, study_file: StudyFile) -> None:
         best = read_best(StoredStudy(filled, "radar"), 4).best
         stored = read_stored(StoredStudy(filled, "radar"), None)
-        assert (stored.trial.trial, stored.best, stored.trials) == (best[0].trial, best[0].trial, 4)
-        assert stored.confirmation is None
+        assert (stored.origin.trial, stored.origin.standing, stored.origin.trials) == (best[0].trial, "best", 4)
         other = read_stored(StoredStudy(filled, "radar"), best[3].trial)
-        assert (other.trial.trial, other.trial.params, other.best) == (best[3].trial, best[3].params, best[0].trial)
+        assert (other.origin.trial, other.origin.standing) == (best[3].trial, "one")
+        assert isinstance(other.setting, Best)
+        assert other.setting.params == best[3].params
 
-    def test_it_is_the_winner_of_the_verdict_if_there_is_one(self, database: Database, study_file: StudyFile) -> None:
+    @pytest.mark.parametrize(("wanted", "standing"), [(None, "recommended"), ("winner", "winner")])
+    def test_of_a_verdict_it_is_the_recommendation_or_the_winner(
+        self, database: Database, wanted: Wanted, standing: Standing
+    ) -> None:
+        plan = make_plan(trials=20)
+        record = make_record(plan)
+        keep(database, store_study(database, plan), record)
+        advice = compute_verdict(plan, record).recommendation
+        assert advice is not None
+        assert advice.role == "tuned constant"
+        entry = record.winner if wanted else record.constant
+        found = read_stored(StoredStudy(database, plan.name), wanted)
+        assert found.setting == entry.contender
+        assert (found.origin.standing, found.origin.runs) == (standing, 64)
+        assert found.origin.value == pytest.approx(entry.confirmation.correct_mean / 116)
+        assert found.origin.new_value == (None if wanted else advice.score)
+        assert (found.origin.trial, found.origin.found_in) == (entry.contender.trial, entry.contender.study)
+
+    def test_a_verdict_that_recommends_nothing_gives_its_winner(
+        self, database: Database, study_file: StudyFile
+    ) -> None:
         settled, dataset = read_data(study_file)
-        make_protocol(database, few(settled.plan), dataset=dataset).run()
+        plan = few(settled.plan)
+        make_protocol(database, plan, dataset=dataset).run()
         record = read_record(StoredStudy(database, "radar"))
         assert record is not None
-        winner, stored = record.winner, read_stored(StoredStudy(database, "radar"), None)
-        assert stored.trial.trial == winner.contender.trial
-        assert stored.confirmation == winner.confirmation
-        chosen, _ = choose(replace(study_file, plan=few(settled.plan)), stored)
-        assert (chosen.standing, chosen.runs) == ("winner", 8)
-        assert chosen.value == pytest.approx(winner.confirmation.correct_mean / 116)
+        assert compute_verdict(plan, record).recommendation is None
+        chosen, _ = choose(replace(study_file, plan=plan), read_stored(StoredStudy(database, "radar")))
+        assert (chosen.origin.standing, chosen.origin.runs) == ("winner", 8)
+        assert chosen.candidate == record.winner.contender.candidate
 
     def test_a_number_that_no_finished_trial_has_is_not_found(self, filled: Database) -> None:
         optuna.load_study(storage=filled.storage, study_name="radar").ask()

@@ -136,10 +136,19 @@ class TestStages:
 
     def test_rows_that_cannot_be_split_again_leave_a_reason(self, database: Database) -> None:
         alone = replace(made_dataset(6, ("a", "b", "c")), targets=np.array([0, 1, 2, 0, 1, 2], np.int32))
-        assert make_protocol(database, PLAN, dataset=alone).run()
+        assert make_protocol(database, PLAN, TwoRows(), dataset=alone).run()
         record = record_of(database)
         assert str(record.new_rows.problem).startswith("split.fraction: must leave a row for each of 3 classes")
         assert record.entries[0].new_rows == ()
+
+
+class TwoRows(FakeTrainer):
+    """Validates on two rows of three classes."""
+
+    def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+        found = super()._train(candidate, run_seeds, split)
+        right = np.minimum(found.correct, 1)
+        return replace(found, correct=right, class_correct=np.stack([0 * right, right, 0 * right], axis=1))
 
 
 class TestContinuing:

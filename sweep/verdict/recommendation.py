@@ -1,0 +1,119 @@
+"""What to use, what that gains, and what to beware of: one rule, which turns a verdict into advice.
+
+The rule looks at rows that nothing was chosen by, the re-splits, and at the study's own rows only where there are none.
+
+1. Where there is nothing to compare, nothing is recommended.
+2. The best schedule is recommended if its interval lies above 0 there, and not wholly below what is worth having; and,
+   where the whole search was repeated on outer splits, searching schedules is not worse than searching constant rates.
+3. Else the tuned constant rate is: the schedule is as good or worse, is better by less than is worth having, or has not
+   been shown to be better.
+
+So a schedule has to earn its place, and the maximum of a search is never advice by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweep.config.plan import Plan
+from sweep.stats.verdict import Judgement, Word
+from sweep.verdict.record import VerdictRecord
+from sweep.verdict.result import Confirmed, Recommendation, Setting, Verdict
+
+
+def recommend(plan: Plan, record: VerdictRecord, verdict: Verdict) -> Recommendation | None:
+    """Return what to use by a verdict; None if it has nothing to compare."""
+    return _Advice(plan, record, verdict).given() if verdict.comparable else None
+
+
+class _Advice:
+    """Puts a verdict into words of advice."""
+
+    def __init__(self, plan: Plan, record: VerdictRecord, verdict: Verdict) -> None:
+        new = verdict.on_new_rows
+        self._plan, self._record, self._verdict = plan, record, verdict
+        self._is_new = isinstance(new, Judgement)
+        self._judged = new if isinstance(new, Judgement) else verdict.on_these_rows
+        self._unit = self._judged.measured
+        self._where = "On rows that nothing was chosen by," if self._is_new else "On the study's own rows,"
+
+    def given(self) -> Recommendation:
+        verdict, word = self._verdict, self._judged.word
+        takes_winner = word in {Word.BETTER, Word.BETTER_OPEN} and not (self._winner_is_constant or self._is_luck)
+        chosen = verdict.winner if takes_winner else verdict.tuned_constant
+        return Recommendation(
+            role="winner" if takes_winner else "tuned constant",
+            setting=Setting.model_validate(chosen, from_attributes=True),
+            score=self._score(chosen) / self._unit.factor,
+            on_new_rows=self._is_new,
+            use=f"{chosen.label}. {self._why(takes_winner)}",
+            gain=self._gain(),
+            price=verdict.beside.sentence if verdict.beside is not None and verdict.beside.costs else "",
+            beware=" ".join(self._cautions(chosen)),
+        )
+
+    @property
+    def _winner_is_constant(self) -> bool:
+        return self._record.winner.contender.name == "constant"
+
+    @property
+    def _is_luck(self) -> bool:
+        """Whether the whole procedure is worse, though this one schedule is better."""
+        nested = self._verdict.nested
+        return nested is not None and nested.answer.word.says_worse
+
+    def _why(self, takes_winner: bool) -> str:
+        """Say what the choice follows from."""
+        word = self._judged.word
+        if self._winner_is_constant:
+            return "No schedule came out ahead of the constant rates."
+        if takes_winner:
+            return "It is better there than any constant rate that is known."
+        if self._is_luck:
+            return "Searching schedules does worse than searching constant rates on rows that neither has seen."
+        if word is Word.OPEN:
+            return "No schedule has been shown to be worth its extra numbers here."
+        if word.says_worse:
+            return "The best schedule is worse than it on other rows."
+        return "No schedule is worth its extra numbers here."
+
+    def _gain(self) -> str:
+        """Say what the best schedule has over the tuned constant rate."""
+        verdict, unit, effect = self._verdict, self._unit, self._judged.effect
+        best, constant = (self._told(each) for each in (verdict.winner, verdict.tuned_constant))
+        low, high = unit.signed(effect.interval.low), unit.signed(effect.interval.high)
+        lead = f"{unit.signed(effect.mean)} ({low} to {high})"
+        if unit.counts_rows:
+            lead = f"{unit.signed(effect.mean)} rows of {unit.rows} ({low} to {high})"
+        kind = "constant rate" if self._winner_is_constant else "schedule"
+        searched = f"the best {kind} of {verdict.candidates[verdict.study]:,} candidates"
+        worth = f"{unit.worth(self._judged.smallest_of_interest)} would be worth having"
+        of = "gets" if unit.counts_rows else f"has a {unit.name} of"
+        right = " right" if unit.counts_rows else ""
+        return f"{self._where} {searched} {of} {best}{right}, the tuned constant rate {constant}: {lead}; {worth}."
+
+    def _cautions(self, chosen: Confirmed) -> Iterator[str]:
+        """Yield what else stands between the study's numbers and other rows."""
+        verdict, own = self._verdict, self._verdict.unit
+        if not self._is_new:
+            yield f"Nothing is known of other rows: {getattr(verdict.on_new_rows, 'problem', None)}"
+        elif self._differs(chosen):
+            here, there = own.plain(chosen.score / own.factor), self._told(chosen)
+            yield f"Its score is {here} on the validation rows, and {there} on others: quote {there}."
+            if self._record.split.unlike:
+                cure = ', which split.kind = "stratified" mends' if self._plan.split.kind == "tail" else ""
+                yield f"The validation rows are unlike the rest{cure}."
+        if verdict.finding is not None:
+            yield f"{verdict.finding.headline}."
+
+    def _differs(self, chosen: Confirmed) -> bool:
+        """Whether a candidate scores otherwise on other rows than on the study's own by more than is worth having."""
+        here, there = chosen.score / self._verdict.unit.factor, self._score(chosen) / self._unit.factor
+        return abs(here - there) > self._judged.smallest_of_interest / self._unit.factor
+
+    def _score(self, candidate: Confirmed) -> float:
+        """Return a candidate's score in the unit of the rows that decide."""
+        return candidate.new_score if self._is_new and candidate.new_score is not None else candidate.score
+
+    def _told(self, candidate: Confirmed) -> str:
+        return self._unit.plain(self._score(candidate) / self._unit.factor)

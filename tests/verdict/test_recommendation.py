@@ -1,0 +1,74 @@
+"""Laws of what a verdict recommends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sweep.stats.estimate import Interval
+from sweep.stats.verdict import Judgement, Word, decide
+from sweep.verdict.recommendation import recommend
+from sweep.verdict.result import Finding, Recommendation, Verdict
+from tests.verdict.records import make_plan, make_result
+
+PLAN = make_plan(trials=20)
+
+
+def judged(low: float, high: float, **record: Any) -> tuple[Verdict, Recommendation]:
+    """Return a verdict with an interval on new rows, and what it recommends; 1 row is worth having."""
+    found = make_result(PLAN, **record)
+    new = found.verdict.on_new_rows
+    assert isinstance(new, Judgement)
+    effect = replace(new.effect, mean=(low + high) / 2, interval=Interval(low, high))
+    other = new.model_copy(update={"effect": effect, "word": decide(effect, 1.0)})
+    verdict = found.verdict.model_copy(update={"on_new_rows": other})
+    advice = recommend(PLAN, found.record, verdict)
+    assert advice is not None
+    return verdict, advice
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word", "role"),
+    [
+        (1.2, 2.0, Word.BETTER, "winner"),
+        (0.2, 2.0, Word.BETTER_OPEN, "winner"),
+        (0.2, 0.8, Word.BETTER_SMALL, "tuned constant"),
+        (-0.2, 0.8, Word.SAME, "tuned constant"),
+        (-0.2, 2.0, Word.OPEN, "tuned constant"),
+        (-2.0, -1.2, Word.WORSE, "tuned constant"),
+    ],
+)
+def test_a_schedule_has_to_earn_its_place(low: float, high: float, word: Word, role: str) -> None:
+    verdict, advice = judged(low, high)
+    assert isinstance(verdict.on_new_rows, Judgement)
+    assert (verdict.on_new_rows.word, advice.role) == (word, role)
+    chosen = verdict.winner if role == "winner" else verdict.tuned_constant
+    assert advice.setting.label == chosen.label
+    assert advice.use.startswith(f"{chosen.label}. ")
+    assert chosen.new_score is not None
+    assert advice.score == pytest.approx(chosen.new_score / 116)
+    assert f"{(low + high) / 2:+.2f} rows of 116 ({low:+.2f} to {high:+.2f})" in advice.gain
+
+
+def test_rows_that_are_easier_than_others_are_told_with_what_mends_it() -> None:
+    _, advice = judged(-0.2, 0.8)
+    assert advice.on_new_rows
+    assert f"on the validation rows, and {advice.score:.2%} on others: quote {advice.score:.2%}." in advice.beware
+
+
+def test_without_other_rows_the_own_rows_decide_and_it_is_said() -> None:
+    found = make_result(PLAN, problem="too few rows of class a.")
+    advice = found.verdict.recommendation
+    assert advice is not None
+    assert (advice.on_new_rows, advice.role) == (False, "tuned constant")
+    assert advice.gain.startswith("On the study's own rows, the best schedule of")
+    assert "too few rows of class a." in advice.beware
+
+
+@pytest.mark.parametrize("word", [Word.NOTHING_LEARNED, Word.ALL_PERFECT])
+def test_where_nothing_can_be_compared_nothing_is_recommended(word: Word) -> None:
+    found = make_result(PLAN)
+    void = Finding(word=word, headline="No candidate learned", detail="d", why="w", cure="c")
+    assert recommend(PLAN, found.record, found.verdict.model_copy(update={"finding": void})) is None
