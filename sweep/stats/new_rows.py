@@ -64,7 +64,7 @@ def effect_on_new_rows(
         by_row = checked("row_leads", row_leads, fewest=2) * each
         of_rows, shared = float(by_row.var(ddof=1)) / len(by_row), test_rows / (train_rows + test_rows)
     squared = noise + of_splits * (1 / splits + shared) + of_rows
-    surely_of_splits = max(of_splits - of_runs * math.sqrt(2 / (splits - 1)), 0.0)  # by a standard error
+    surely_of_splits = max(of_splits - 3 * of_runs * math.sqrt(2 / (splits - 1)), 0.0)  # by three standard errors
     sampling = shared * surely_of_splits + max(of_rows - noise, 0.0)
     error, degrees, tail = math.sqrt(squared), splits - 1, OF_EACH_LOOK[looks] / 2
     quantile = float(stats.t.ppf(1 - tail, degrees))
@@ -72,7 +72,7 @@ def effect_on_new_rows(
     detectable = detectable_standard_errors(degrees) * error
     differing = None if by_row is None else int(np.count_nonzero(by_row))
     if by_row is not None and differing is not None and differing < FEWEST_ROWS:
-        lead, (low, high) = float(by_row.mean()), few_rows(by_row, each if whole is None else 0.0, 2 * tail)
+        lead, (low, high) = float(by_row.mean()), few_rows(by_row, each if whole is None else 0.0)
         below, above = (math.hypot(quantile * math.sqrt(noise), side) for side in (lead - low, high - lead))
         detectable = max(detectable, below, above)
     return Effect(
@@ -87,19 +87,20 @@ def effect_on_new_rows(
     )
 
 
-def few_rows(leads: Numbers, least: float, alpha: float = SIGNIFICANCE) -> tuple[float, float]:
+def few_rows(leads: Numbers, least: float) -> tuple[float, float]:
     """Return the interval of the mean lead of a row where the two differ on a handful of the rows, `[rows]`.
 
     The shares of rows with either sign have the exact limits of Clopper and Pearson (1934), one-sided, which Newcombe's
     (1998) square-and-add puts together. Rows that were not seen differ by as much as those that were, or by `least`
-    where none does.
+    where none does. All looks see the same rows, so that these limits are those of a single one.
     """
     rows, most = len(leads), float(np.abs(leads).max()) or least
     ahead, behind = int((leads > 0).sum()), int((leads < 0).sum())
 
     def limits(count: int) -> tuple[float, float]:
-        low = float(stats.beta.ppf(alpha, count, rows - count + 1)) if count else 0.0
-        return low * most, float(stats.beta.ppf(1 - alpha, count + 1, rows - count)) * most if count < rows else most
+        low = stats.beta.ppf(SIGNIFICANCE, count, rows - count + 1) if count else 0.0
+        high = stats.beta.ppf(1 - SIGNIFICANCE, count + 1, rows - count) if count < rows else 1.0
+        return float(low) * most, float(high) * most
 
     (fewest_ahead, most_ahead), (fewest_behind, most_behind) = limits(ahead), limits(behind)
     up, down, mean = ahead * most / rows, behind * most / rows, float(leads.mean())
@@ -117,8 +118,11 @@ def missing(effect: Effect, worth: float, rows: int) -> Missing | None:
     if effect.computing is None or effect.sampling is None:
         return None
     half = max(effect.mean - effect.interval.low, effect.interval.high - effect.mean)
+    wanted = max(abs(effect.mean), worth - abs(effect.mean))
+    if effect.differing is not None and effect.differing < FEWEST_ROWS:
+        return Missing("rows", math.ceil(rows * half / wanted))  # what so few rows leave open falls as 1 / rows
     error = math.hypot(effect.computing, effect.sampling)
-    wanted = max(abs(effect.mean), worth - abs(effect.mean)) * (error / half if half else 1.0)
+    wanted *= error / half if half else 1.0
     left = wanted**2 - effect.sampling**2
     if left > 0:
         return Missing("computing", math.ceil(effect.samples * effect.computing**2 / left))

@@ -124,7 +124,7 @@ WORLDS = {
     "other rows": World(row=1.0),
     "a lead": World(lead=0.25, row=0.4, own_training=0.04),
     "training sets tell": World(row=0.2, own_training=0.1),
-    "unstable": World(row=0.3, own_training=0.1, run=0.3),
+    "unstable": World(row=0.3, own_training=0.1, run=0.2),
 }
 
 

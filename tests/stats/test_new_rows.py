@@ -66,6 +66,10 @@ class TestFewRows:
         low, high = few_rows(np.zeros(1000), 1.0)
         assert (-low, high) == pytest.approx((3 / 1000, 3 / 1000), rel=0.01)
 
+    def test_no_row_that_differs_is_the_same_at_every_look(self) -> None:
+        effect = effect_on_new_rows(np.zeros((30, 2)), 234, 117, row_leads=np.zeros(351), looks=3)
+        assert effect.interval.high < 1  # row of 117, for which the rule of three stays below it
+
     def test_a_handful_on_one_side_has_the_limits_of_clopper_and_pearson(self) -> None:
         leads = np.zeros(1000)
         leads[:4] = 1.0
@@ -87,6 +91,14 @@ class TestMissing:
         found = missing(effect_on_new_rows(np.zeros((30, 2)), 234, 117, row_leads=row_leads), 1.0, 351)
         # a standard error of 5.1 rows of 117, where 1 / 2.045 would do
         assert found == Missing("rows", math.ceil(351 * (117 * row_leads.std(ddof=1) / math.sqrt(351) * 2.04523) ** 2))
+
+    def test_a_handful_of_rows_lacks_rows(self) -> None:
+        effect = effect_on_new_rows(np.zeros((30, 2)), 100, 50, row_leads=np.zeros(150))
+        assert missing(effect, 0.5, 150) == Missing("rows", math.ceil(150 * effect.interval.high / 0.5))
+
+    def test_without_any_spread_nothing_is_lacking(self) -> None:
+        found = missing(effect_on_new_rows(np.zeros((30, 2)), 100, 50), 0.5, 150)
+        assert found == Missing("computing", 0)
 
 
 class TestJudgement:
