@@ -16,7 +16,7 @@ from sweep.verdict.extent import told_seconds
 RACE, CONFIRMATION, NEW_ROWS, NESTED = "race", "confirmation", "new rows", "nested searches"
 WORTH_TELLING = 3.0  # seconds that a run has taken before it can say how long it takes
 SEARCH_SEEDS, JUDGED_SEEDS = 4, 4  # of a nested search's candidate at most, and of its winner
-PROPOSED_SECONDS = 0.002  # what the sampler takes for a candidate, while trainers wait
+PROPOSED_SECONDS = 0.003  # what the sampler takes for a candidate, while trainers wait
 
 
 @dataclass(frozen=True)

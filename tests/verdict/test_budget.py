@@ -16,7 +16,7 @@ from sweep.config.plan import Plan
 from sweep.data.table import Split
 from sweep.engines.spec import Choice, Shape
 from sweep.errors import BadInput
-from sweep.execution.batches import Outcome
+from sweep.execution.batches import Outcome, Work
 from sweep.schedules import Timeline
 from sweep.seeds import Stage, run_seeds
 from sweep.store.database import Database
@@ -24,6 +24,7 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import read_result
 from sweep.verdict.budget import KEPT_BACK, LEAST, TimeBudget, largest_share, least_of, share_of
 from sweep.verdict.extent import Extent
+from sweep.verdict.nested import NestedSearches
 from sweep.verdict.progress import count_searched, is_made, read_decision, work_left
 from sweep.verdict.protocol import Protocol
 from sweep.verdict.record import read_record
@@ -164,6 +165,12 @@ class SlowTrainer(FakeTrainer):
                 self.clock.now += self.seconds * len(run_seeds) * len(candidates)
                 yield place, [self._train(candidate, run_seeds, split) for candidate in candidates]
 
+    def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
+        for place, each in enumerate(work):
+            if self.goes_on():
+                self.clock.now += self.seconds * len(each.run_seeds) * len(each.candidates)
+                yield place, [self._train(candidate, each.run_seeds, each.split) for candidate in each.candidates]
+
 
 PLAN = few(make_plan(trials=24, replicates=4), splits=12)
 ONE = Choice("fit", "jax", Shape(1, 1), "stated", start_seconds=0.0, step_seconds=1.0)
@@ -176,7 +183,9 @@ class Run:
     database: Database
     clock: Clock
 
-    def __call__(self, seconds: float | None, *, really: float = 1.0, interrupted: int | None = None) -> bool:
+    def __call__(
+        self, seconds: float | None, *, really: float = 1.0, interrupted: int | None = None, nested: int = 0
+    ) -> bool:
         plan, began = budgeted(PLAN, seconds) if seconds else PLAN, self.clock.now
         trainer = SlowTrainer(interrupted_after=interrupted, clock=self.clock, seconds=really)
         protocol: Protocol = make_protocol(self.database, plan, trainer)
@@ -185,7 +194,8 @@ class Run:
             done = count_searched(self.database, plan, search_only=False)
             budget = TimeBudget.fitted(plan, pace, began, done, kept=read_decision(self.database, plan))
             trainer.goes_on = budget.gate.is_open
-            protocol = replace(protocol, budget=budget)
+            searches = NestedSearches(plan, protocol.split, nested, trainer, trainer)
+            protocol = replace(protocol, budget=budget, nested=searches)
         ended = protocol.run()
         self.took = self.clock.now - began
         return ended
@@ -204,6 +214,19 @@ def run(database: Database, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 class TestRuns:
+    @pytest.mark.parametrize("budget", [400, 700, 5000])
+    def test_nested_searches_are_left_out_first(self, run: Run, budget: float) -> None:
+        assert run(budget, nested=2)
+        assert run.took <= budget
+        record = read_record(StoredStudy(run.database, "tiny"))
+        assert record is not None
+        assert record.nested is not None
+        assert (record.nested.problem, len(record.nested.splits)) == (
+            (None, 2) if budget == 5000 else ("the time budget left no time for it", 0)
+        )
+        assert (record.within is None) == (budget > 400)
+        assert read_result(StoredStudy(run.database, "tiny")).verdict.nested is not None
+
     def test_a_run_ends_with_a_verdict_within_its_budget(self, run: Run) -> None:
         assert run(400)
         assert 280 < run.took <= 400

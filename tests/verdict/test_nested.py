@@ -13,9 +13,11 @@ import pytest
 
 from sweep.candidate import Candidate
 from sweep.config.plan import Plan
+from sweep.data.splitting import resplit
 from sweep.data.table import Split
-from sweep.engines.spec import Choice, Shape
-from sweep.execution.batches import Outcome
+from sweep.engines.population import Population
+from sweep.engines.spec import Architecture, Choice, Shape, TrainingSpec
+from sweep.execution.batches import BatchTrainer, Outcome
 from sweep.schedules import Timeline
 from sweep.seeds import Stage, run_seeds
 from sweep.stats.verdict import Judgement
@@ -29,6 +31,7 @@ from sweep.verdict.progress import is_made
 from sweep.verdict.protocol import Protocol
 from sweep.verdict.record import NestedRecord, OuterSplit, VerdictRecord, read_record
 from sweep.verdict.timing import Pace, nested_trainings, outer_splits, side_by_side
+from tests.execution.echo import InProcess
 from tests.fakes import FakeTrainer, make_plan, opened
 from tests.protocols import few, make_protocol
 
@@ -229,3 +232,26 @@ class TestDefault:
     def test_a_study_file_has_the_last_word(self) -> None:
         for given, splits in ((0, 0), (False, 0), (True, 10), (20, 20)):
             assert outer_splits(few(make_plan(replicates=64), nested=given), PACE) == splits
+
+
+def test_two_programs_train_all_of_it(database: Database) -> None:
+    """One for rounds on the inner splits, and one for winners on the outer ones: real networks, in this process."""
+    plan = few(make_plan(trials=8, replicates=2), nested=2)
+    split = make_protocol(database, plan).split
+    spec = TrainingSpec(split, Architecture(3, 2, (4,)), epochs=2, batch_size=64)
+    trainer = BatchTrainer(executor := InProcess(), spec, Shape(16, 2))
+    found = NestedSearches.of(plan, 2, 2, trainer, trainer.narrow(4)).run({}, lambda _outer: None, lambda: True)
+    assert isinstance(executor.engine, Population)
+    assert executor.engine.programs == 2
+    assert [len(outer.runs[0].correct) for outer in found.splits] == [4, 4]
+    for outer in found.splits:
+        alone = spec_outcomes(executor, spec, outer, split)
+        assert tuple(alone.correct.tolist()) == outer.runs[0].correct
+
+
+def spec_outcomes(executor: InProcess, spec: TrainingSpec, outer: OuterSplit, split: Split) -> Outcome:
+    """Train the winner again on the rows of its outer split, as re-splits are trained."""
+    again = resplit(split, "stratified", 0.33, [outer.split_seed], "accuracy").splits[outer.split_seed]
+    trainer = BatchTrainer(executor, spec, Shape(8, 4))
+    ((_, (outcome,)),) = trainer.train_on([again], [outer.winners[0].candidate], outer.runs[0].run_seeds)
+    return outcome
