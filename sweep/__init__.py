@@ -35,8 +35,8 @@ confirmation: the final runs of winner and baselines on seeds that neither found
 re-split: another random division of all rows (repeated holdout, Monte Carlo cross-validation).
 ladder: from the quoted setting to the winner, one change at a time (an ablation).
 luck, optimism: what choosing the maximum flatters it by (selection bias, the winner's curse).
-verdict: better, no better, not resolved or worse, with the interval that it follows from; or nothing learned or all
-    perfect, where there is nothing to compare.
+verdict: better, worse, the same or open, and whether that is worth having, with the interval that it follows from; or
+    why there is nothing to compare. worth having: the smallest lead that anybody would change a schedule for.
 set aside: said of a trial that the search space of now could not have drawn; it is kept, and does not rank.
 diverged: said of a run that ended in NaN or infinity.
 """

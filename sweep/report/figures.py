@@ -54,13 +54,15 @@ def all_plots(found: StudyResult, trials: pd.DataFrame) -> list[Plot]:
 
 
 def effect_plot(found: StudyResult) -> Plot:
-    """Show both effects with their intervals and the two marks that decide."""
+    """Show both effects with their intervals and the two marks that decide, of which a loss has its own on new rows."""
     judgements, these, unit = found.verdict.judgements, found.verdict.on_these_rows, found.verdict.unit
-    figure, worthwhile = theme.new_figure(90 + 80 * len(judgements), legend=False), these.smallest_of_interest
-    ends, answers = [0.0, worthwhile], []
+    figure = theme.new_figure(90 + 80 * len(judgements), legend=False)
+    worths, ends, answers = list[float](), [0.0], list[str]()
     for place, (question, judgement) in enumerate(reversed(judgements.items())):
-        effect = judgement.effect.scaled(these.rows / judgement.rows) if unit.counts_rows else judgement.effect
-        ends += [effect.interval.low, effect.interval.high]
+        factor = these.rows / judgement.rows if unit.counts_rows else 1.0
+        effect = judgement.effect.scaled(factor)
+        worths.append(judgement.smallest_of_interest * factor)
+        ends += [effect.interval.low, effect.interval.high, worths[-1]]
         theme.add_interval(figure, place, effect.mean, (effect.interval.low, effect.interval.high), SERIES[0])
         theme.add_title(figure, place, 26, question.capitalize(), judgement.word)
         mean, interval = judgement.effect.mean, judgement.effect.interval
@@ -70,6 +72,7 @@ def effect_plot(found: StudyResult) -> Plot:
             f"anything from {unit.signed(interval.low)} to {unit.signed(interval.high)} fits."
         )
     low, high = left, right = min(ends), max(ends)
+    worthwhile = max(worths)
     for _ in range(100):  # on a phone, too, labels fit left of 0 and right of what is worth having: each takes a share
         reach = right - left
         left, right = min(low - 0.05 * reach, -0.42 * reach), max(high + 0.05 * reach, worthwhile + 0.34 * reach)
@@ -78,15 +81,20 @@ def effect_plot(found: StudyResult) -> Plot:
     figure.update_xaxes(ticksuffix=f" {unit.noun or f'in {unit.short}'}")
     figure.update_yaxes(visible=False, range=[-0.5, len(judgements) - 0.35])
     theme.add_mark(figure, Mark(0, "no difference", theme.INK, "solid"))
-    label = len(figure.layout.annotations)
-    theme.add_mark(
-        figure, Mark(worthwhile, f"worth having: {unit.amount(worthwhile)}", theme.VERMILLION, "dash"), side="right"
-    )
+    label, height = len(figure.layout.annotations), len(worths) - 0.35 + 0.5
+    if math.isclose(min(worths), worthwhile, rel_tol=0.01):
+        parts, worths = [(0.0, 1.0)], [worths[0]]
+    else:
+        parts = [(place / height, (place + 0.75) / height) for place in range(len(worths))]
+    for worth, rows in zip(worths, parts, strict=True):
+        mark = Mark(worth, f"worth having: {unit.amount(worth)}", theme.VERMILLION, "dash")
+        theme.add_mark(figure, mark, side="right", rows=rows)
     for anchor, shift, text in (("right", -8, "← constant better"), ("left", 8, "winner better →")):
         side = {"xanchor": anchor, "xshift": shift, "text": text}
         figure.add_annotation(x=0, yref="paper", y=0, yanchor="top", yshift=-26, font={"color": theme.MUTED}, **side)
     figure.update_layout(margin_b=52)
-    theme.on_phones(figure, xaxis_nticks=5, **{f"annotations_{label}_text": "worth having"})
+    short = {f"annotations_{label + place}_text": "worth having" for place in range(len(worths))}
+    theme.on_phones(figure, xaxis_nticks=5, **short)
     asked = "Is the winner better than a constant rate that was tuned as hard?"
     return Plot("effect", asked, " ".join(reversed(answers)), figure)
 

@@ -147,13 +147,21 @@ def score_axis(figure: go.Figure, unit: Unit, low: float, high: float) -> None:
     on_phones(figure, xaxis_nticks=5)
 
 
-def add_mark(figure: go.Figure, mark: Mark, *, side: str = "left", raised: float = 0.0) -> None:
-    """Draw an upright line with its label above the plot, on its left or right side.
+def add_mark(
+    figure: go.Figure,
+    mark: Mark,
+    *,
+    side: str = "left",
+    raised: float = 0.0,
+    rows: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    """Draw an upright line with its label above it, on its left or right side.
 
-    `raised` is how much higher the label stands, as a share of the plot's height; the line goes up to it.
+    `rows` is where it begins and ends, as shares of the plot's height. `raised` is how much higher the label stands,
+    and the line goes up to it.
     """
-    top, line = 1 + raised, {"color": mark.colour, "dash": mark.dash, "width": 2}
-    figure.add_shape(type="line", layer="between", line=line, x0=mark.x, x1=mark.x, yref="paper", y0=0, y1=top)
+    top, line = rows[1] + raised, {"color": mark.colour, "dash": mark.dash, "width": 2}
+    figure.add_shape(type="line", layer="between", line=line, x0=mark.x, x1=mark.x, yref="paper", y0=rows[0], y1=top)
     figure.add_annotation(
         x=mark.x,
         y=top,

@@ -155,6 +155,14 @@ class TestEffect:
         found = replace(FOUND, verdict=VERDICT.model_copy(update={"on_new_rows": half}))
         assert written(effect_plot(found))["data"][1]["x"][0] == pytest.approx(effect.mean)
 
+    def test_a_loss_has_a_mark_of_its_own_on_new_rows(self) -> None:
+        by_loss = PLAN.model_copy(update={"search": PLAN.search.model_copy(update={"metric": "log_loss"})})
+        found = make_result(by_loss)
+        plot, worths = effect_plot(found), [each.smallest_of_interest for each in found.verdict.judgements.values()]
+        assert worths[0] > 2 * worths[1]
+        assert sorted(marks(plot)) == pytest.approx([0, *sorted(worths)])
+        assert all(f"worth having: {found.verdict.unit.amount(worth)}" in texts(plot) for worth in worths)
+
     def test_without_re_splits_it_speaks_of_these_rows_alone(self) -> None:
         plot = effect_plot(WITHOUT_SPLITS)
         assert len(written(plot)["data"]) == 1

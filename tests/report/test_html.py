@@ -221,6 +221,17 @@ class TestVerdict:
         assert old.index("This verdict is out of date.") < old.index("<h1>")
         assert "out of date" not in new
 
+    def test_a_verdict_that_was_made_before_says_so_at_the_top(self) -> None:
+        old, new = page(replace(FOUND, verdict=VERDICT.model_copy(update={"of_before": True}))), page()
+        assert old.index("An earlier version of sweep made these runs") < old.index("<main>")
+        assert "earlier version" not in new
+
+    def test_what_another_metric_says_stands_beside_new_rows(self) -> None:
+        assert VERDICT.beside is not None
+        told = VERDICT.beside.model_copy(update={"sentence": "But by log-loss it is worse."})
+        text = page(replace(FOUND, verdict=VERDICT.model_copy(update={"beside": told})))
+        assert text.index("But by log-loss it is worse.") < text.index("Train both again on these same rows")
+
     def test_winner_and_tuned_constant_are_named(self) -> None:
         read = parsed()
         for label in (VERDICT.as_good[0].label, VERDICT.tuned_constant.label):

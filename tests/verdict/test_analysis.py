@@ -17,7 +17,8 @@ from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import compute_verdict, read_result, scored
 from sweep.verdict.baselines import Role
-from sweep.verdict.record import Contender, NewRows, Runs, VerdictRecord, read_record
+from sweep.verdict.progress import is_made
+from sweep.verdict.record import VERSION, Contender, NewRows, Runs, VerdictRecord, read_record
 from sweep.verdict.result import Unresolved, Verdict
 from tests.fakes import make_plan, opened
 from tests.protocols import few, make_protocol
@@ -239,6 +240,31 @@ class TestDrawnRecord:
         found = records.make_result(plan).verdict
         assert (found.whom_to_beat, found.quoted is not None) == (whom, quoted)
         assert not quoted or found.to_beat == 111
+
+
+class TestMadeBefore:
+    """A record of before the re-splits had run seeds of their own, which wrote down one row as worth having."""
+
+    BEFORE = DRAWN.model_copy(
+        update={
+            "version": 1,
+            "basis": DRAWN.basis.model_copy(update={"verdict": VerdictPlan(smallest_effect=1.0)}),
+            "split": DRAWN.split.model_copy(update={"validation_rows": 3300, "train_rows": 6700}),
+        }
+    )
+
+    def test_it_is_read_by_the_rule_of_now_and_says_so(self) -> None:
+        found = compute_verdict(DRAWN_PLAN, self.BEFORE)
+        assert found.on_these_rows.smallest_of_interest == 16.5
+        assert found.sentences[-1].startswith("An earlier version of sweep made these runs")
+        now = self.BEFORE.model_copy(update={"version": VERSION})
+        stated = compute_verdict(DRAWN_PLAN, now)
+        assert (stated.on_these_rows.smallest_of_interest, stated.of_before) == (1.0, False)
+
+    def test_it_still_holds_and_is_made_anew(self, database: Database) -> None:
+        records.keep(database, records.store_study(database, DRAWN_PLAN), self.BEFORE)
+        assert read_result(StoredStudy(database, "ionosphere")).verdict.current
+        assert not is_made(database, DRAWN_PLAN)
 
 
 class TestReading:
