@@ -22,8 +22,9 @@ from sweep.verdict.result import Confirmed, Recommendation, Setting, Verdict
 
 
 def recommend(plan: Plan, record: VerdictRecord, verdict: Verdict) -> Recommendation | None:
-    """Return what to use by a verdict; None if it has nothing to compare."""
-    return _Advice(plan, record, verdict).given() if verdict.comparable else None
+    """Return what to use by a verdict; None if it has nothing to compare, but for constant rates alone."""
+    no_schedule = verdict.finding is not None and verdict.finding.word is Word.NO_SCHEDULE
+    return _Advice(plan, record, verdict).given() if verdict.comparable or no_schedule else None
 
 
 class _Advice:

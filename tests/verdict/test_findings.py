@@ -281,11 +281,10 @@ class TestNoSchedule:
         plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
         winner = record.winner.model_copy(update={"contender": record.race[9]})
         assert winner.contender.name == "constant"
-        found = void(
-            compute_verdict(plan, record.model_copy(update={"entries": (winner, *record.entries[1:])})),
-            Word.NO_SCHEDULE,
-        )
-        assert found.headline == "No schedule won"
+        verdict = compute_verdict(plan, record.model_copy(update={"entries": (winner, *record.entries[1:])}))
+        assert void(verdict, Word.NO_SCHEDULE).headline == "No schedule won"
+        assert verdict.recommendation is not None
+        assert verdict.recommendation.role == "tuned constant"
 
 
 class TestUnrecognised:
