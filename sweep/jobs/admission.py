@@ -21,6 +21,7 @@ from sweep.errors import BadInput, NotFound
 from sweep.model import Answer
 from sweep.schedules import CATALOGUE, Schedule
 from sweep.verdict.baselines import searches
+from sweep.verdict.timing import nested_trainings
 
 HIGHEST_WORK = 10_000_000  # trainings that one study may ask for
 
@@ -66,6 +67,7 @@ def admit(tables: Mapping[str, Any], registry: Registry) -> Plan:
     for candidate in (*plan.candidates, *plan.quoted):
         require_ours(candidate.schedule, "search.schedules")
     wanted = sum(each.search.trials * each.search.replicates for each in searches(plan, search_only=False).values())
+    wanted += nested_trainings(plan, plan.verdict.nested or 0)
     if wanted > HIGHEST_WORK:
         raise BadInput("search.trials", f"must ask for at most {HIGHEST_WORK:,} trainings in all, got {wanted:,}.")
     return resolve(plan, registry)

@@ -274,8 +274,8 @@ class NestedRecord(Record):
     def begun(cls, plan: Plan, wanted: int) -> NestedRecord:
         """Return the record of a plan's search on so many outer splits, of which there is none yet."""
         trials, replicates = nested_trials(plan), nested_seeds(plan)
-        facts = plan.model_dump(mode="json", include={"split", "model", "training", "optimizer", "search", "recipes"})
-        facts["search"] |= {"trials": trials, "replicates": replicates, "budget": None}
+        facts = plan.model_dump(mode="json", include={"search", "recipes"})  # all else of a study stays
+        facts["search"] |= {"trials": trials, "replicates": replicates, "budget": None, "metric": None}
         asked = hashlib.sha256(json.dumps([facts, wanted], sort_keys=True).encode()).hexdigest()
         return cls(asked=asked, wanted=wanted, trials=trials, replicates=replicates)
 

@@ -27,7 +27,7 @@ from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
 from sweep.verdict.analysis import read_result
 from sweep.verdict.nested import NestedSearches
-from sweep.verdict.progress import is_made
+from sweep.verdict.progress import is_made, work_left
 from sweep.verdict.protocol import Protocol
 from sweep.verdict.record import NestedRecord, OuterSplit, VerdictRecord, read_record
 from sweep.verdict.timing import Pace, nested_trainings, outer_splits, side_by_side
@@ -184,6 +184,8 @@ class TestContinuing:
         with database.reading() as connection:
             assert queries.study_names(connection) == {"tiny", "tiny.constant", "tiny.rate"}
         assert is_made(database, PLAN)
+        as_written = PLAN.model_copy(update={"search": PLAN.search.model_copy(update={"metric": None})})
+        assert not work_left(database, as_written, search_only=False)
 
     def test_a_verdict_gets_it_later_and_keeps_all_else(self, database: Database) -> None:
         without = PLAN.model_copy(update={"verdict": PLAN.verdict.model_copy(update={"nested": None})})
