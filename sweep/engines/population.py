@@ -27,7 +27,7 @@ from tensorflow.python.framework import ops
 from sweep.candidate import layer_factors
 from sweep.engines import steering
 from sweep.engines.dense import HiddenLayerNetwork
-from sweep.engines.scoring import final_scores
+from sweep.engines.scoring import scored
 from sweep.engines.spec import Curves, Job, Tell, TrainingSpec, batch_orders, in_silence, next_orders
 from sweep.engines.steering import MONITORS, State, Watching
 from sweep.engines.updates import SLOTS, Rule, score, update
@@ -148,8 +148,8 @@ class Population:
         gain = gains[0] if gains else np.ones_like(loss)
         class_correct = by_class.numpy().transpose(2, 0, 1)[wanted]
         curves = Curves(loss, correct, held_loss, held_correct, gain, class_correct, seconds=0.0)
-        scores = final_scores(job, curves, self.network, members, held.inputs, held.targets)
-        return replace(curves, scores=scores, seconds=time.perf_counter() - began), members
+        curves = scored(job, curves, self.network, members, held.inputs, held.targets)
+        return replace(curves, seconds=time.perf_counter() - began), members
 
     @contextlib.contextmanager
     def _stable_names(self, job: Job) -> Iterator[None]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.engines.row_outcomes import RowOutcomes, has_row_outcomes
 from sweep.engines.spec import Block, Curves, Float32, Int32, Job, Outputs, TrainingSpec
 from sweep.task import OF_THE_TARGET, MetricName, Scores, right_rows
 
@@ -33,10 +35,10 @@ class Trained(Protocol):
     state: list[Any]
 
 
-def final_scores(
+def scored(
     job: Job, curves: Curves, network: Network, members: Trained, inputs: Float32, targets: NDArray[Any]
-) -> dict[MetricName, Scores]:
-    """Return the scores of the runs that were asked for, `[candidates, seeds]` by metric; NaN where a run diverged.
+) -> Curves:
+    """Return the curves of the runs that were asked for, with how each ended: scores, and rows if these are wanted.
 
     `inputs` and `targets` are the validation rows'. Rows right and the loss were counted by the training program, and
     are not computed again.
@@ -45,6 +47,7 @@ def final_scores(
     counted = _counted(curves, targets, scale)
     asked = [metric for metric in task.metrics if metric.name not in counted]
     found = {metric.name: np.empty(curves.diverged.shape) for metric in asked}
+    rows = _rows_to_fill(job)
     for block in job.blocks(bytes_per_member=BYTES_PER_OUTPUT * len(inputs) * max(2, task.outputs)):
         with np.errstate(all="ignore"):  # of members that diverged
             logits = network.predict(members.weights, members.state, inputs, block)
@@ -53,8 +56,13 @@ def final_scores(
                 scores = metric.score(predictions, targets) * (scale if metric.unit == OF_THE_TARGET else 1)
                 place = np.ix_(block.candidates, block.seeds)
                 found[metric.name][place] = scores.reshape(logits.shape[:2]).T
+            if rows is not None:
+                rows.fill(block.candidates, block.seeds, predictions, targets)
     by_name = {**counted, **found}
-    return {metric.name: np.where(curves.diverged, np.nan, by_name[metric.name]) for metric in task.metrics}
+    known = {metric.name: np.where(curves.diverged, np.nan, by_name[metric.name]) for metric in task.metrics}
+    if rows is not None:
+        rows.settle(curves.diverged, job.spec.split)
+    return replace(curves, scores=known, rows=rows)
 
 
 def curves_of(
@@ -78,17 +86,22 @@ def curves_of(
         found["loss"] = np.where(diverged, np.nan, shown["val_loss"][..., -1].astype(np.float64))
     class_correct = np.zeros((*diverged.shape, architecture.classes), np.int32)
     correct, last = (_right_rows(shown[name], job.spec) for name in ("score", "val_score"))
+    rows = _rows_to_fill(job)
     for seed in range(diverged.shape[1]) if not architecture.heads else ():
         outputs = predicted(seed)[: len(diverged)]
         with np.errstate(all="ignore"):  # of members that diverged
             for metric in architecture.task.metrics:
                 scores = metric.score(outputs, validation) * (scale if metric.unit == OF_THE_TARGET else 1)
                 found[metric.name][:, seed] = np.where(diverged[:, seed], np.nan, scores)
+            if rows is not None:
+                rows.fill(range(len(diverged)), range(seed, seed + 1), outputs, validation)
             if architecture.task.counts_rows:
                 right = right_rows(outputs, validation)
                 last[:, seed, -1] = right.sum(axis=1)  # the optimizer may leave other weights than the last epoch's
                 for one in range(architecture.classes):
                     class_correct[:, seed, one] = right[:, validation == one].sum(axis=1)
+    if rows is not None:
+        rows.settle(diverged, job.spec.split)
     return Curves(
         loss=shown["loss"],
         correct=correct,
@@ -98,7 +111,15 @@ def curves_of(
         class_correct=class_correct,
         seconds=time.perf_counter() - began,
         scores=found,
+        rows=rows,
     )
+
+
+def _rows_to_fill(job: Job) -> RowOutcomes | None:
+    """Return what holds each row's outcomes, if they are asked for and the task has any."""
+    if not (job.keep_rows and has_row_outcomes(job.spec.architecture.task)):
+        return None
+    return RowOutcomes.empty((len(job.candidates), len(job.run_seeds)), job.spec.split.validation_rows)
 
 
 def _counted(curves: Curves, targets: Any, scale: float) -> dict[MetricName, Scores]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sweep.candidate import Candidate, EarlyStopping, Optimizer, Sgd
 from sweep.data.rows import RowShape
 from sweep.data.table import Split
+from sweep.engines.row_outcomes import RowOutcomes
 from sweep.schedules import Timeline
 from sweep.task import MetricName, Scores, Task
 
@@ -28,8 +29,7 @@ MEMORY_BYTES = 512 * 2**20  # for what a job's members hold between two steps
 HIDDEN_LAYER_BYTES = 2**31  # for the rows and activations of the program for one hidden layer
 TILE_SEEDS, TILE_MEMBERS = 8, 128  # of its widest job
 BYTES_PER_WEIGHT = 16  # weight, velocity, gradient and a copy, 4 bytes each
-# With a single seed XLA drops the axis and multiplies in another order, so that the last bits would depend on the
-# job's shape.
+# With one seed XLA drops the axis and multiplies in another order: the last bits would depend on the job's shape.
 FEWEST_SEEDS = 2
 WEIGHTS, ORDER = 0, 1  # the streams of a run seed
 
@@ -215,7 +215,7 @@ class Job:
     """Candidates and run seeds for an engine to train, each with each; a few kilobytes when it is sent.
 
     The engine makes the tables of rates itself, and fills `shape` up with members whose curves are dropped. `tile` is
-    the largest shape that may be trained at once, where memory ran out before.
+    the largest shape that may be trained at once, where memory ran out before. `keep_rows` asks for `Curves.rows`.
     """
 
     spec: TrainingSpec
@@ -223,6 +223,7 @@ class Job:
     run_seeds: tuple[int, ...]
     shape: Shape
     tile: Shape | None = None
+    keep_rows: bool = False
 
     def blocks(self, bytes_per_member: int) -> list[Block]:
         """Cut the members that are asked for into blocks within a share of the memory; a block has one at least."""
@@ -370,6 +371,7 @@ class Curves:
         seconds: time spent on the job.
         scores: how each run ended by each metric of the task, and by the loss of a model that a function builds,
             `[candidates, seeds]`; NaN where it diverged.
+        rows: how each run did on each validation row, if that was asked for and can be said.
     """
 
     loss: Float32
@@ -380,18 +382,23 @@ class Curves:
     class_correct: Int32
     seconds: float
     scores: dict[MetricName, Scores] = field(default_factory=dict)
+    rows: RowOutcomes | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Curves], axis: int) -> Self:
         """Return the curves of several jobs side by side: 0 along their candidates, 1 along their run seeds."""
         arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis) for name in BY_RUN}
         scores = {name: np.concatenate([part.scores[name] for part in parts], axis) for name in parts[0].scores}
-        return cls(**arrays, seconds=sum(part.seconds for part in parts), scores=scores)
+        rows = RowOutcomes.joined([part.rows for part in parts], axis)
+        return cls(**arrays, seconds=sum(part.seconds for part in parts), scores=scores, rows=rows)
 
     def __getitem__(self, place: int) -> Curves:
         """Return one candidate's curves, `[seeds, epochs]`."""
+        arrays = {name: getattr(self, name)[place] for name in BY_RUN}
         scores = {name: by_run[place] for name, by_run in self.scores.items()}
-        return Curves(**{name: getattr(self, name)[place] for name in BY_RUN}, seconds=self.seconds, scores=scores)
+        return Curves(
+            **arrays, seconds=self.seconds, scores=scores, rows=None if self.rows is None else self.rows[place]
+        )
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
@@ -399,8 +406,7 @@ class Curves:
         return np.asarray(~(np.isfinite(self.loss) & np.isfinite(self.validation_loss)).all(axis=-1))
 
 
-# What is `[candidates, seeds, ...]`.
-BY_RUN = tuple(each.name for each in fields(Curves) if each.name not in ("seconds", "scores"))
+BY_RUN = tuple(each.name for each in fields(Curves)[:6])  # what is `[candidates, seeds, ...]`
 
 
 Tell: TypeAlias = Callable[[float], None]
@@ -430,10 +436,7 @@ class Engine(Protocol):
         """Say whether jobs of `spec` can be trained without building another engine."""
 
     def train(self, job: Job, tell: Tell = in_silence) -> Curves:
-        """Train a job; return the curves of its candidates and run seeds, without what its shape was filled with.
-
-        An engine whose jobs take long tells about every second which share of the job is done.
-        """
+        """Return the curves of a job's own members; one that takes long tells each second which share of it is done."""
 
 
 def ranges(count: int, size: int) -> list[range]:

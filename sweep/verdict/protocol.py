@@ -22,6 +22,7 @@ from sweep.config.plan import Plan
 from sweep.data.rows import flat_rows, value_names
 from sweep.data.splitting import resplit
 from sweep.data.table import Split
+from sweep.engines.row_outcomes import uninformed_predictions
 from sweep.errors import BadInput
 from sweep.execution.batches import Trainer
 from sweep.search.finite import count_wanted
@@ -407,14 +408,10 @@ def uninformed_scores(split: Split) -> dict[MetricName, float]:
     Shares are those of the classes or labels. Of labels, accuracy is that of always giving the validation rows'
     commonest ones, than which no such network has more rows right. Of several outputs of a model nothing is known.
     """
-    task, classes, unit = split.dataset.task, len(split.dataset.classes), split.target_unit[1]
+    task, unit = split.dataset.task, split.target_unit[1]
     if split.dataset.heads:
         return {}
-    targets, held = split.train_targets, split.validation_targets
-    answer = np.bincount(targets, minlength=classes) / split.train_rows if classes else np.zeros(task.outputs)
-    if task.name == "labels":
-        answer = targets.mean(axis=0)
-    guesses = np.broadcast_to(answer, (1, split.validation_rows, len(answer)))
+    held, guesses = split.validation_targets, uninformed_predictions(split)
     found = {
         metric.name: float(metric.score(guesses, held)[0]) * (unit if metric.unit == OF_THE_TARGET else 1)
         for metric in task.metrics

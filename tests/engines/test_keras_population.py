@@ -242,12 +242,17 @@ def test_a_model_that_fit_trains_again_is_as_a_new_one(few: Split, on_jax: OnJax
 def test_both_engines_give_the_same_curves(few: Split, on_jax: OnJax) -> None:
     architecture = Architecture(4, 3, build="tests.engines.models:branched")
     spec = TrainingSpec(few, architecture, 3, 20, nesterov=True, closed_loop=("plateau",))
-    population, fit = on_jax(jax.by_both_engines, job(spec, PLATEAU, STEP | {"nesterov": True}))
+    asked = replace(job(spec, PLATEAU, STEP | {"nesterov": True}), keep_rows=True)
+    population, fit = on_jax(jax.by_both_engines, asked)
     for field in BY_RUN:
         ours, theirs = getattr(population, field), getattr(fit, field)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=field)
     for metric, scores in fit.scores.items():
         np.testing.assert_allclose(population.scores[metric], scores, rtol=1e-4, atol=1e-5, err_msg=metric)
+    for curves in (population, fit):
+        assert curves.rows is not None
+        assert np.array_equal(curves.rows.right.sum(axis=-1), curves.validation_correct[..., -1])
+        np.testing.assert_allclose(curves.rows.loss.mean(axis=-1, dtype=float), curves.scores["log_loss"], rtol=1e-3)
 
 
 @pytest.mark.parametrize("optimizer", [Sgd(), Adam()])
@@ -296,6 +301,7 @@ class TestJobs:
         rows = np.random.default_rng(0).permutation(73).astype(np.int32)
         other = replace(spec, split=Split.of(few.dataset, rows[:48], rows[48:]))
         first, second, again = on_jax(jax.trained, [job(each, CONSTANT) for each in (spec, other, spec)])
+        assert first.rows is None
         np.testing.assert_array_equal(first.loss, again.loss)
         assert not np.array_equal(first.loss, second.loss)
 

@@ -16,7 +16,7 @@ from sweep.data.table import Split
 from sweep.engines import spec
 from sweep.engines.keras_fit import KerasFit
 from sweep.engines.population import Members, Population, Table
-from sweep.engines.scoring import final_scores
+from sweep.engines.scoring import scored
 from sweep.engines.spec import BY_RUN, Architecture, Curves, Float32, Job, Shape, TrainingSpec
 from sweep.engines.steering import MONITORS, Watching
 from sweep.fit.training import Training
@@ -251,27 +251,36 @@ class TestScores:
         self, small: TrainingSpec, candidates: list[Candidate]
     ) -> None:
         wild = from_params({"schedule": "constant", "learning_rate": 1e30, "momentum": 0.9})
-        curves = train(small, [*candidates[:2], wild], (0, 1, 2))
-        rows = small.split.validation_rows
+        job = Job(small, (*candidates[:2], wild), (0, 1, 2), Shape(16, 3), keep_rows=True)
+        curves, rows = engine(small).train(job), small.split.validation_rows
         assert np.array_equal(curves.scores["accuracy"][:2], curves.validation_correct[:2, :, -1] / rows)
         assert np.array_equal(curves.scores["log_loss"][:2], curves.validation_loss[:2, :, -1].astype(np.float64))
         for scores in curves.scores.values():
             assert scores.shape == (3, 3)
             assert np.array_equal(np.isnan(scores), curves.diverged)
+        assert curves.rows is not None
+        assert np.array_equal(curves.rows.right.sum(axis=-1)[:2], curves.validation_correct[:2, :, -1])
+        losses = curves.rows.loss.astype(np.float64)
+        np.testing.assert_allclose(losses[:2].mean(axis=-1), curves.scores["log_loss"][:2], rtol=1e-3)
+        uninformed = np.array([-np.log(117 / 235), -np.log(118 / 235)])[small.split.validation_targets]
+        np.testing.assert_allclose(losses[2], np.broadcast_to(uninformed, (3, rows)), rtol=1e-3)
 
     def test_they_are_the_same_in_blocks_of_any_size(
         self, small: TrainingSpec, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        population, job = engine(small), Job(small, tuple(candidates[:5]), (0, 1, 2), Shape(16, 4))
+        population, job = engine(small), Job(small, tuple(candidates[:5]), (0, 1, 2), Shape(16, 4), keep_rows=True)
         curves, members = population.train_with_weights(job)
         for members_at_once in (1, 3, 7):
             one = 64 * small.split.validation_rows * 2
             monkeypatch.setattr(spec, "MEMORY_BYTES", 8 * one * members_at_once)
             assert len(job.blocks(one)) > 1
             held = small.split.validation_inputs, small.split.validation_targets
-            again = final_scores(job, curves, population.network, members, *held)  # type: ignore[arg-type]
+            again = scored(job, curves, population.network, members, *held)  # type: ignore[arg-type]
             for metric, scores in curves.scores.items():
-                np.testing.assert_allclose(again[metric], scores, rtol=1e-6)
+                np.testing.assert_allclose(again.scores[metric], scores, rtol=1e-6)
+            assert curves.rows is not None
+            assert again.rows is not None
+            np.testing.assert_allclose(again.rows.loss, curves.rows.loss, rtol=2e-3)
 
 
 class TestTables:
