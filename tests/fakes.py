@@ -14,6 +14,7 @@ from sweep.candidate import Candidate
 from sweep.config.plan import Plan
 from sweep.config.study_file import read_plan
 from sweep.data.table import DataKeys, Split
+from sweep.engines.row_outcomes import LARGEST, RowOutcomes
 from sweep.execution.batches import Outcome, Work
 from sweep.jobs.admission import DatasetAnswer
 from sweep.schedules import Timeline
@@ -48,10 +49,11 @@ class FakeTrainer:
             yield place, self._train(candidates[place], run_seeds, None)
 
     def train_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
-        for place in reversed(range(len(splits))):
-            yield place, [self._train(candidate, run_seeds, splits[place]) for candidate in candidates]
+        return self.train_each(
+            [Work(split, candidates, own, keep_rows=True) for split, own in zip(splits, run_seeds, strict=True)]
+        )
 
     def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
         for place in reversed(range(len(work))):
@@ -94,7 +96,17 @@ def outcome_of(
             metric.name: np.where(lost, np.nan, correct / rows if metric.rises else loss.astype(np.float64))
             for metric in FOR_CLASSES
         },
+        rows=None if split is None else rows_of(split, correct, loss),
     )
+
+
+def rows_of(split: Split, correct: Sequence[int] | np.ndarray[Any, Any], loss: np.ndarray[Any, Any]) -> RowOutcomes:
+    """Return so many right rows and such a mean loss of each run; some rows of the data set are harder than others."""
+    hardness = np.random.default_rng(0).permutation(split.dataset.rows)[split.validation_index]
+    place = np.argsort(np.argsort(hardness))
+    right = place < np.asarray(correct)[:, None]
+    losses = np.minimum(loss[:, None] * (place + 0.5) * 2 / len(place), LARGEST)
+    return RowOutcomes(np.packbits(right, axis=-1), losses.astype(np.float16))
 
 
 def badness(candidate: Candidate) -> float:

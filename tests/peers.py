@@ -33,7 +33,8 @@ BUDGET = {
     "verdict.selection_seeds": 12,
     "verdict.confirmation_seeds": 32,
     "verdict.splits": 2,
-    "verdict.split_seeds": 1,
+    "verdict.split_seeds": 2,
+    "verdict.most_splits": 2,
 }
 LOADERS = {
     "iris": datasets.load_iris,

@@ -15,7 +15,7 @@ from sweep.store.database import Database
 from sweep.verdict.protocol import Protocol
 from tests.fakes import DATA_SHA256, ROWS, FakeTrainer
 
-FEW = {"finalists": 3, "selection_seeds": 12, "confirmation_seeds": 8, "splits": 6, "split_seeds": 2}
+FEW = {"finalists": 3, "selection_seeds": 12, "confirmation_seeds": 8, "splits": 6, "split_seeds": 2, "most_splits": 6}
 
 
 def made_dataset(rows: int = 351, classes: tuple[str, ...] = ("b", "g")) -> Dataset:
@@ -44,5 +44,6 @@ def make_protocol(
 
 
 def few(plan: Plan, **verdict: object) -> Plan:
-    """Return the plan with few runs after the search."""
-    return Plan.model_validate(plan.model_dump(mode="json") | {"verdict": FEW | verdict})
+    """Return the plan with few runs after the search, and one look at the re-splits."""
+    table = FEW | {"most_splits": verdict.get("splits", FEW["splits"])} | verdict
+    return Plan.model_validate(plan.model_dump(mode="json") | {"verdict": table})

@@ -40,7 +40,8 @@ finalists = 2
 selection_seeds = 2
 confirmation_seeds = 2
 splits = 2
-split_seeds = 1
+split_seeds = 2
+most_splits = 2
 """
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from sweep.candidate import Candidate, EarlyStopping, Optimizer, Sgd, from_params
 from sweep.config.registry import FunctionName, Name
+from sweep.config.verdict_plan import VerdictPlan
 from sweep.data.arrays import Beside, SplitKind
 from sweep.data.table import DataKeys
 from sweep.errors import BadInput
@@ -250,45 +251,6 @@ class BaselinePlan(StrictModel):
             with _named_within(f"baseline.recipes.{number}"):
                 recipe_candidate(recipe)
         return recipes
-
-
-OUTER_SPLITS, MOST_OUTER_SPLITS = 10, 20
-
-
-def _read_outer_splits(given: object) -> object:
-    """Return the number of outer splits; true is the usual one."""
-    return OUTER_SPLITS * given if isinstance(given, bool) else given
-
-
-class VerdictPlan(StrictModel):
-    """What decides once the search is over: a race on fresh run seeds, a confirmation, and re-splits of the rows.
-
-    `nested` repeats the whole search on so many outer splits, 10 if it is true and none if it is false or 0; left out,
-    it does so where that costs less than the search.
-
-    `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in the metric's unit:
-    validation rows for accuracy. By default it is half a point, and at least a row of accuracy, or 2 % of a loss.
-    """
-
-    finalists: Annotated[int, Field(ge=1, le=256)] = 6
-    selection_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 48
-    confirmation_seeds: Annotated[int, Field(ge=2, le=1_000_000)] = 64
-    splits: Annotated[int, Field(ge=2, le=10_000)] = 30
-    split_seeds: Annotated[int, Field(ge=1, le=1_000_000)] = 4
-    smallest_effect: float | None = Field(default=None, gt=0)
-    nested: Annotated[int, BeforeValidator(_read_outer_splits), Field(ge=0, le=MOST_OUTER_SPLITS)] | None = None
-
-    @field_validator("nested")
-    @classmethod
-    def _several_outer_splits(cls, nested: int | None) -> int | None:
-        if nested == 1:
-            raise ValueError("must be 0, or 2 to 20 outer splits, got 1.")
-        return nested
-
-    def settled(self, metric: MetricName) -> VerdictPlan:
-        """Return it with the smallest effect that earlier versions wrote down where a study file had none."""
-        unsaid = self.smallest_effect is None and metric == "accuracy"
-        return self.model_copy(update={"smallest_effect": 1.0}) if unsaid else self
 
 
 class Plan(StrictModel):

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from sweep.config.plan import Plan, settle_metric
 from sweep.config.registry import NAME_RULE, NO_NAMES, Registry, read_registry
+from sweep.config.verdict_plan import kept_verdict
 from sweep.data.arrays import Arrays, call_source
 from sweep.data.table import DataKeys, Dataset
 from sweep.errors import BadInput, field_name, first_problem, nearest
@@ -142,6 +143,8 @@ def read_kept_plan(tables: Mapping[str, Any]) -> Plan:
     data = tables.get("data")
     if isinstance(data, Mapping) and "scale" not in data:  # every column was a number, and read as it was
         tables = {**tables, "data": {"task": "classes", **data, "scale": "none"}}
+    if "verdict" in tables:
+        tables = {**tables, "verdict": kept_verdict(tables["verdict"])}
     return read_plan(tables)
 
 

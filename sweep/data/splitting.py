@@ -322,7 +322,7 @@ def _in_time(by: SplitBy) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 class Resplits:
     """Other divisions of all rows, by their numbers: all of one shape, so that one program trains on all.
 
-    `told` says what they are, where they are no stratified draws.
+    `told` says what they are, behind their number, where they are no stratified draws.
     """
 
     splits: Mapping[int, Split]
@@ -380,7 +380,7 @@ def _drawn_groups(split: Split, fraction: float, seeds: Sequence[int]) -> Respli
     for seed, pair in sides.items():
         train, test = (thinned(index, size, groups.strata, seed) for index, size in zip(pair, sizes, strict=True))
         splits[seed] = Split.of(dataset, train, test)
-    told = f"{len(splits)} other draws of whole groups of {groups.by.shown}"
+    told = f"other draws of whole groups of {groups.by.shown}"
     if most:
         told += f"; up to {most:,} row{'' if most == 1 else 's'} a side left out at random, so that all are of one size"
     return Resplits(splits, told)
@@ -430,7 +430,7 @@ def _windows(dataset: Dataset, most: int, metric: MetricName) -> Resplits:
         able_to = ", with every class and a score" if lost else ""
         raise BadInput("split.by", f"must leave at least {wanted}{able_to}, got {len(splits)} by {by.shown}.")
     told = (
-        f"{len(splits)} windows in time by {by.shown}, each of {train_rows:,} rows to train on and the {test_rows:,} "
+        f"windows in time by {by.shown}, each of {train_rows:,} rows to train on and the {test_rows:,} "
         "right after them to test on"
     )
     if lost:

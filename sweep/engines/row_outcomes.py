@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.table import Split
-from sweep.task import LIKELY, SMALLEST_SHARE, Predictions, Targets, Task, right_rows
+from sweep.task import LIKELY, OF_THE_TARGET, SMALLEST_SHARE, MetricName, Predictions, Targets, Task, right_rows
 
 LARGEST = float(np.finfo(np.float16).max)  # that is kept; it stands for what is larger, or no number
 
@@ -94,3 +94,22 @@ def uninformed_predictions(split: Split) -> Predictions:
     if task.name == "labels":
         answer = targets.mean(axis=0)
     return np.broadcast_to(answer, (1, split.validation_rows, len(answer)))
+
+
+def uninformed_scores(split: Split) -> dict[MetricName, float]:
+    """Return the scores of a network that reads no input: it gives each row the training rows' shares or means.
+
+    Shares are those of the classes or labels. Of labels, accuracy is that of always giving the validation rows'
+    commonest ones, than which no such network has more rows right. Of several outputs of a model nothing is known.
+    """
+    task, unit = split.dataset.task, split.target_unit[1]
+    if split.dataset.heads:
+        return {}
+    held, guesses = split.validation_targets, uninformed_predictions(split)
+    found = {
+        metric.name: float(metric.score(guesses, held)[0]) * (unit if metric.unit == OF_THE_TARGET else 1)
+        for metric in task.metrics
+    }
+    if task.name == "labels":
+        found["accuracy"] = float(np.unique(held, axis=0, return_counts=True)[1].max() / len(held))
+    return found

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sweep.candidate import Candidate
 from sweep.data.table import Split
+from sweep.engines.row_outcomes import RowOutcomes
 from sweep.engines.spec import (
     BYTES_PER_WEIGHT,
     FEWEST_SEEDS,
@@ -66,6 +67,7 @@ class Outcome:
     validation_rows: int
     seconds: float  # this candidate's share of its jobs' time
     scores: Mapping[MetricName, Scores] = field(default_factory=dict)  # `[runs]` by metric; NaN where a run diverged
+    rows: RowOutcomes | None = None  # of each run and validation row, on re-splits
 
     def by_metric(self, metric: MetricName) -> Scores:
         """Return the score of each run, `[runs]`; a run that diverged has the rows right that it had, and NaN else."""
@@ -82,11 +84,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """Candidates and run seeds to be trained, each with each, on other rows than a study's own."""
+    """Candidates and run seeds to be trained, each with each, on other rows than a study's own.
+
+    `keep_rows` asks for `Outcome.rows`.
+    """
 
     split: Split
     candidates: Sequence[Candidate]
     run_seeds: Sequence[int]
+    keep_rows: bool = False
 
 
 class Executor(Protocol):
@@ -103,9 +109,12 @@ class Trainer(Protocol):
         """Yield each candidate's place and outcome once all its runs are done."""
 
     def train_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
-        """Train on other rows: yield each split's place and its outcomes, in the candidates' order, once it is done."""
+        """Train on other rows, each split with run seeds of its own, and keep the outcome of each row.
+
+        Yield each split's place and its outcomes, in the candidates' order, once it is done.
+        """
 
 
 class WorkTrainer(Protocol):
@@ -158,17 +167,19 @@ class BatchTrainer:
             yield from self.few.train(candidates, run_seeds)
             return
         groups = cut(candidates, self.shape.candidates)
-        for number, found in self._train([(self.spec, group, run_seeds) for group in groups]):
+        own = [(self.spec, Work(self.spec.split, group, run_seeds)) for group in groups]
+        for number, found in self._train(own):
             yield from enumerate(found, number * self.shape.candidates)
 
     def train_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
-        """Train on other rows: yield each split's place and its outcomes, in the candidates' order, once it is done.
+        """Train on other rows, each split with run seeds of its own, and keep the outcome of each row.
 
         All splits are trained in one go; those of equal shape share one compiled program.
         """
-        return self.train_each([Work(split, candidates, run_seeds) for split in splits])
+        pairs = zip(splits, run_seeds, strict=True)
+        return self.train_each([Work(split, candidates, own, keep_rows=True) for split, own in pairs])
 
     def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
         """Train on other rows, each with candidates and run seeds of its own: yield its place and its outcomes.
@@ -178,7 +189,7 @@ class BatchTrainer:
         every, sizes = [], []
         for each in work:
             spec, groups = replace(self.spec, split=each.split), cut(each.candidates, self.shape.candidates)
-            every += [(spec, group, each.run_seeds) for group in groups]
+            every += [(spec, replace(each, candidates=group)) for group in groups]
             sizes.append(len(groups))
         for place, parts in _collected(self._train(every), sizes):
             yield place, list(chain.from_iterable(parts))
@@ -196,22 +207,19 @@ class BatchTrainer:
             return self
         return replace(self, shape=narrow_shape(self.spec, run_seeds))
 
-    def _train(
-        self, work: Sequence[tuple[TrainingSpec, tuple[Candidate, ...], Sequence[int]]]
-    ) -> Iterator[tuple[int, list[Outcome]]]:
-        """Yield the place of each spec and group, and the group's outcomes, once all its runs are done."""
-        parts = [cut(run_seeds, self.shape.seeds) for _, _, run_seeds in work]
+    def _train(self, work: Sequence[tuple[TrainingSpec, Work]]) -> Iterator[tuple[int, list[Outcome]]]:
+        """Yield each place and the outcomes of its candidates, which one job holds, once all their runs are done."""
+        parts = [cut(each.run_seeds, self.shape.seeds) for _, each in work]
         every = (
-            Job(spec, group, part, self.shape)
-            for (spec, group, _), own in zip(work, parts, strict=True)
+            Job(spec, tuple(each.candidates), part, self.shape, keep_rows=each.keep_rows)
+            for (spec, each), own in zip(work, parts, strict=True)
             for part in own
         )
         jobs = takewhile(lambda _: self.goes_on(), every)  # asked when a trainer is free
         for place, arrived in _collected(self._counted(self.executor.map(jobs)), list(map(len, parts))):
-            spec, group, run_seeds = work[place]
-            joined = Curves.joined(arrived, axis=1)
-            shared = replace(joined, seconds=joined.seconds / self.shape.candidates)
-            yield place, [outcome(spec, each, tuple(run_seeds), shared[where]) for where, each in enumerate(group)]
+            (spec, each), joined = work[place], Curves.joined(arrived, axis=1)
+            shared, run_seeds = replace(joined, seconds=joined.seconds / self.shape.candidates), tuple(each.run_seeds)
+            yield place, [outcome(spec, one, run_seeds, shared[where]) for where, one in enumerate(each.candidates)]
 
     def _counted(self, trained: Iterator[tuple[int, Curves]]) -> Iterator[tuple[int, Curves]]:
         for number, curves in trained:
@@ -232,6 +240,20 @@ def _collected(parts: Iterator[tuple[int, Item]], sizes: Sequence[int]) -> Itera
         if len(arrived[place]) == sizes[place]:
             found = arrived.pop(place)
             yield place, [found[number] for number in sorted(found)]
+
+
+def in_order(parts: Iterator[tuple[int, Item]]) -> Iterator[tuple[int, Item]]:
+    """Yield what arrives in any order by its place, from 0 on, as far as none is missing.
+
+    >>> list(in_order(iter([(1, "b"), (0, "a"), (3, "d")])))
+    [(0, 'a'), (1, 'b')]
+    """
+    place, waiting = 0, dict[int, Item]()
+    for number, part in parts:
+        waiting[number] = part
+        while place in waiting:
+            yield place, waiting.pop(place)
+            place += 1
 
 
 def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...], runs: Curves) -> Outcome:
@@ -266,6 +288,7 @@ def outcome(spec: TrainingSpec, candidate: Candidate, run_seeds: tuple[int, ...]
         validation_rows=split.validation_rows,
         seconds=runs.seconds,
         scores=runs.scores,
+        rows=runs.rows,
     )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config.plan import MOST_OUTER_SPLITS, Plan
+from sweep.config.plan import Plan
+from sweep.config.verdict_plan import MOST_OUTER_SPLITS
 from sweep.errors import NotYet
 from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_these_rows, pairs_needed
@@ -34,6 +35,7 @@ from sweep.verdict.record import (
     SplitFacts,
     VerdictRecord,
     read_record,
+    row_leads,
     scores,
 )
 from sweep.verdict.result import (
@@ -300,13 +302,21 @@ class _Analysis:
         new, split = self.record.new_rows, self.record.split
         if not new.split_seeds:
             return Unresolved(problem=new.problem)
-        unit = Unit(self._metric, new.test_rows)
-        ours, theirs = self._new_leads(unit, self.record.winner, self.record.constant)
+        unit, both = Unit(self._metric, new.test_rows), (self.record.winner, self.record.constant)
+        ours, theirs = self._new_leads(unit, *both)
         unit = replace(unit, reference=unit.sign * float(theirs.mean()))
         worthwhile = unit.smallest_of_interest(self._stated, float(theirs.mean()))
         if unit.counts_rows:
             worthwhile = self._worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
-        return judge_new_rows(ours - theirs, new.train_rows, unit, smallest_of_interest=worthwhile, void=self._void)
+        return judge_new_rows(
+            ours - theirs,
+            new.train_rows,
+            unit,
+            row_leads=row_leads(self.record, *both, self._metric.name),
+            looks=max(1, len(new.looks)),
+            smallest_of_interest=worthwhile,
+            void=self._void,
+        )
 
     def _new_leads(self, unit: Unit, *entries: Entry) -> list[Numbers]:
         """Return the scores of each entry on the re-splits in a unit, higher is better, `[splits, runs]` each."""

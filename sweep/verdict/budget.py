@@ -5,7 +5,8 @@ trainings that the study file asks of it: the largest share that fits into the t
 proportion. Where a part is one number times another, trials by run seeds, finalists by race seeds, re-splits by run
 seeds, both shrink alike, to the square root of the share; and where one has come to the least below which a verdict
 means nothing (`LEAST`), the other shrinks in its place. A number that the study file itself states lower stays. A job
-is trained whole, so that run seeds and candidates fill the jobs that they are paid for.
+is trained whole, so that run seeds and candidates fill the jobs that they are paid for. Of re-splits, those of the
+first look count; where all of them fit, more looks have what time is left.
 
 During the run, a search ends at its share of the time. What it took, over what it should have taken, corrects the pace,
 and the parts that are left are fitted anew to the time that is left; the numbers of a part are fixed once it begins.
@@ -26,14 +27,23 @@ from sweep.verdict.extent import Decision, Extent, told_exactly, told_seconds
 from sweep.verdict.timing import CONFIRMATION, NEW_ROWS, RACE, Pace, Part, time_plan, total
 
 # Six runs are the fewest that a test at 5 % can tell anything by, 2 the fewest that have a spread.
-LEAST = Extent(trials=8, replicates=2, finalists=2, selection_seeds=6, confirmation_seeds=6, splits=6, split_seeds=1)
+LEAST = Extent(
+    trials=8,
+    replicates=2,
+    finalists=2,
+    selection_seeds=6,
+    confirmation_seeds=6,
+    splits=6,
+    split_seeds=2,
+    most_splits=6,
+)
 PAIRS = (("trials", "replicates"), ("finalists", "selection_seeds"), ("splits", "split_seeds"))
 SEARCHES = "searches"
 NUMBERS = {  # that are fixed once a part begins; the searches are one
     SEARCHES: ("trials", "replicates"),
     RACE: ("finalists", "selection_seeds"),
     CONFIRMATION: ("confirmation_seeds",),
-    NEW_ROWS: ("splits", "split_seeds"),
+    NEW_ROWS: ("splits", "split_seeds", "most_splits"),
 }
 KEPT_BACK = 0.05  # of the time that is left, since no pace is known exactly
 END_SECONDS = 2.0  # for the command's start, and for storing and showing the verdict
@@ -56,6 +66,8 @@ def share_of(whole: Extent, share: float, pace: Pace, round_size: int) -> Extent
     found = {name: min(getattr(whole, name), _filled(numbers[name], size)) for name, size in jobs.items()}
     full, last = divmod(math.floor(numbers["trials"] + 1e-9), round_size)
     filled = min(round_size, _filled(last, pace.shape(last).candidates)) if last else 0
+    whole_look = all(found[name] == getattr(whole, name) for name in ("splits", "split_seeds"))
+    found["most_splits"] = whole.most_splits if whole_look else found["splits"]
     return Extent(**found, trials=min(whole.trials, full * round_size + filled))
 
 
@@ -247,8 +259,9 @@ class TimeBudget:
         self.gate.closes, self.gate.free = self.ends - END_SECONDS - job, 0
 
     def end_re_splits(self, number: int) -> None:
-        """Note how many re-splits there are."""
-        extent = self.decision.extent.model_copy(update={"splits": number})
+        """Note how many re-splits there are, in all looks that the time has held."""
+        now = self.decision.extent
+        extent = now.model_copy(update={"splits": min(now.splits, number), "most_splits": number})
         self.decision = self.decision.model_copy(update={"extent": extent})
 
     def _decide(self, part: str) -> None:

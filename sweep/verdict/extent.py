@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sweep.model import Answer
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Extent(Answer):
-    """How much of each part of a study: the numbers of a study file that say so, under their names there."""
+    """How much of each part of a study: the numbers of a study file that say so, under their names there.
+
+    Those that were kept before there was `most_splits` had no more than `splits`.
+    """
 
     trials: int
     replicates: int
@@ -23,11 +26,18 @@ class Extent(Answer):
     confirmation_seeds: int
     splits: int
     split_seeds: int
+    most_splits: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, given: Any) -> Any:
+        return {"most_splits": given.get("splits"), **given} if isinstance(given, dict) else given
 
     @classmethod
     def of(cls, plan: Plan) -> Extent:
         """Return all that a plan asks for."""
         given: dict[str, Any] = plan.search.model_dump() | plan.verdict.model_dump()
+        given["most_splits"] = plan.verdict.looks[-1]
         return cls(**{name: given[name] for name in cls.model_fields})
 
     def applied(self, plan: Plan) -> Plan:
@@ -90,6 +100,8 @@ class Decision(Answer):
             "splits": "re-splits",
             "split_seeds": "run seeds on each",
         }
+        if self.extent.splits == self.whole.splits and self.extent.most_splits < self.whole.most_splits:
+            nouns["most_splits"] = "re-splits where fewer do not tell"
         pairs = {name: (getattr(self.extent, name), getattr(self.whole, name)) for name in nouns}
         return ", ".join(
             f"{now:,} of {whole:,} {nouns[name]}" if now < whole else f"{'all ' if whole > 1 else ''}{whole:,} {noun}"

@@ -7,39 +7,36 @@ on where it was stopped, and a verdict is made again only if something that it r
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sweep.config.plan import Plan
 from sweep.data.rows import flat_rows, value_names
-from sweep.data.splitting import resplit
 from sweep.data.table import Split
-from sweep.engines.row_outcomes import uninformed_predictions
-from sweep.errors import BadInput
+from sweep.engines.row_outcomes import uninformed_scores
 from sweep.execution.batches import Trainer
 from sweep.search.finite import count_wanted
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
-from sweep.seeds import Stage, run_seeds, split_seeds
+from sweep.seeds import Stage, run_seeds
 from sweep.stats.comparison import Allocation, Race
 from sweep.stats.counts import check_split, telling_inputs
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import open_study, read_documents, write_documents
-from sweep.task import OF_THE_TARGET, MetricName
+from sweep.task import MetricName
 from sweep.verdict.analysis import compute_verdict
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
 from sweep.verdict.finalists import best_schedule, contender_of, finalists, placed, ranked
 from sweep.verdict.nested import NestedSearches
+from sweep.verdict.parts import PART, OutOfTime, Parts
 from sweep.verdict.progress import is_made, searches_within
 from sweep.verdict.record import (
     BUDGET,
@@ -48,32 +45,22 @@ from sweep.verdict.record import (
     Basis,
     Contender,
     Entry,
-    MeanCurves,
     NestedRecord,
     NewRows,
     OuterSplit,
     Record,
-    Runs,
     SplitFacts,
     VerdictRecord,
     read_record,
     scores,
 )
+from sweep.verdict.resplits import ReSplits
 from sweep.verdict.timing import CONFIRMATION, NESTED, NEW_ROWS, RACE, nested_seconds, nested_trainings
 
 if TYPE_CHECKING:
     import optuna
 
-PART = "sweep:part:"
 NESTED_PART = f"{PART}nested "
-
-
-class Part(Record):
-    """A finished part of a verdict that is being made, as the study keeps it until the record is there."""
-
-    asked: str  # candidates and seeds, as JSON; a part for others is no part of this verdict
-    runs: tuple[tuple[Runs, ...], ...]  # by split and candidate; before the re-splits there is one split
-    curves: tuple[MeanCurves, ...] = ()  # by candidate, on the study's own split
 
 
 class NestedPart(Record):
@@ -81,10 +68,6 @@ class NestedPart(Record):
 
     asked: str
     outer: OuterSplit
-
-
-class OutOfTime(Exception):
-    """The time was over before all of a part was trained."""
 
 
 @dataclass
@@ -179,6 +162,10 @@ class Protocol:
         return self.budget.effective
 
     @cached_property
+    def _parts(self) -> Parts:
+        return Parts(self.database, self._study_id, self.narrow, self.announce)
+
+    @cached_property
     def _study_id(self) -> int:
         with StoredStudy(self.database, self.plan.name).reading() as study:
             return study.study_id
@@ -203,22 +190,23 @@ class Protocol:
         entries = self._confirm(0 if before is None else before.next_seed, winners)
         if time.monotonic() >= deadline:
             return False
-        tested, new_rows = self._resplit(entries)
-        nested = self._repeat_search(before, deadline)
         record = VerdictRecord(
             basis=Basis.now(self.database, self.plan),
             confirmations=1 if before is None else before.confirmations + 1,
             split=split_facts(self.split, self.plan.metric),
-            new_rows=new_rows,
+            new_rows=NewRows(),
             race=tuple(raced[Role.WINNER]),
-            entries=tuple(tested),
+            entries=tuple(entries),
             metric=self.plan.metric,
-            seconds=time.monotonic() - began,
-            within=None if self._decision is None or self._decision.is_whole else self._decision,
+            seconds=0.0,
             version=VERSION,
-            nested=nested,
         )
-        self._store(record)
+        verdict = self._begin(NEW_ROWS).verdict
+        re_splits = ReSplits(self.plan, verdict, self.split, self._parts, self.budget, self._nested_takes(before))
+        record, nested = re_splits.tested(record, deadline), self._repeat_search(before, deadline)
+        decision = None if self._decision is None or self._decision.is_whole else self._decision
+        after = {"seconds": time.monotonic() - began, "within": decision, "nested": nested}
+        self._store(record.model_copy(update=after))
         return True
 
     def _store(self, record: VerdictRecord) -> None:
@@ -258,7 +246,7 @@ class Protocol:
         for number, look in enumerate(looks, start=1):
             unique = {contender.setting: contender for group in racing.values() for contender in group}
             everyone = list(unique.values())
-            part = self._part(f"race {number}", f"race, look {number} of {len(looks)}", everyone, look)
+            part = self._parts.on_own_split(f"race {number}", f"race, look {number} of {len(looks)}", everyone, look)
             more = dict(zip(unique, part.runs[0], strict=True))
             for role, group in racing.items():
                 ran = [contender.raced(more[contender.setting]) for contender in group]
@@ -271,51 +259,38 @@ class Protocol:
         """Return winners and re-runs of the quoted settings with runs on fresh seeds, from the `first`-th on."""
         entries = [*winners.items(), *((Role.RERUN, Contender.of(candidate)) for candidate in reruns(self.plan))]
         seeds = run_seeds(Stage.CONFIRMATION, self._begin(CONFIRMATION).verdict.confirmation_seeds, first)
-        part = self._part("confirmation", "confirmation", [contender for _, contender in entries], seeds)
+        part = self._parts.on_own_split("confirmation", "confirmation", [contender for _, contender in entries], seeds)
         return [
             Entry(role=role, contender=contender, confirmation=runs, curves=curves)
             for (role, contender), runs, curves in zip(entries, part.runs[0], part.curves, strict=True)
         ]
 
-    def _resplit(self, entries: Sequence[Entry]) -> tuple[list[Entry], NewRows]:
-        """Return the entries with runs on re-splits of the rows, and what these re-splits are."""
-        verdict, own = self._begin(NEW_ROWS).verdict, self.plan.split
-        numbers = split_seeds(verdict.splits, own.split_seed)
-        try:
-            found = resplit(self.split, own.kind, own.fraction, numbers, self.plan.metric)
-        except BadInput as error:
-            return list(entries), NewRows(problem=str(error))
-        splits, seeds = found.splits, run_seeds(Stage.NEW_ROWS, verdict.split_seeds)
-        part = self._part("new rows", "new rows", [entry.contender for entry in entries], seeds, splits)
-        splits = dict(islice(splits.items(), len(part.runs)))
-        if self.budget is not None and len(splits) < len(found.splits):
-            self.budget.end_re_splits(len(splits))
-        if len(splits) < 2 <= len(found.splits):
-            return list(entries), NewRows(problem="the time budget was over before two of them")
-        by_entry = zip(entries, zip(*part.runs, strict=True), strict=True)
-        tested = [entry.model_copy(update={"new_rows": runs}) for entry, runs in by_entry]
-        first = next(iter(splits.values()))
-        known = [uninformed_scores(each) for each in splits.values()] if found.told else []
-        means = {name: float(np.mean([each[name] for each in known])) for name in (known[0] if known else ())}
-        return tested, NewRows(
-            split_seeds=tuple(splits),
-            train_rows=first.train_rows,
-            test_rows=first.validation_rows,
-            told=found.told,
-            uninformed={name: score for name, score in means.items() if math.isfinite(score)},
-        )
+    @property
+    def _nested_wanted(self) -> NestedSearches | None:
+        return self.nested if self.nested is not None and self.nested.wanted else None
+
+    def _made_before(self, before: VerdictRecord | None) -> NestedRecord | None:
+        """Return the nested searches of an earlier verdict, if they are still all that is asked for."""
+        asked, made = self._nested_wanted, None if before is None else before.nested
+        if made is not None and made.still_holds(self.plan) and (asked is None or made.is_whole(asked.wanted)):
+            return made
+        return None
+
+    def _nested_takes(self, before: VerdictRecord | None) -> float:
+        """Return the seconds of a time budget that nested searches are to have."""
+        asked = self._nested_wanted
+        if self.budget is None or asked is None or self._made_before(before) is not None:
+            return 0.0
+        return nested_seconds(self.plan, self.budget.pace, asked.wanted)
 
     def _repeat_search(self, before: VerdictRecord | None, deadline: float) -> NestedRecord | None:
         """Return the search repeated on outer splits, from where it was stopped, or as an earlier verdict has it.
 
         A time budget leaves it out if what is left does not hold it, and may end it before its last outer split.
         """
-        asked = self.nested if self.nested is not None and self.nested.wanted else None
-        made = None if before is None else before.nested
-        if made is not None and made.still_holds(self.plan) and (asked is None or made.is_whole(asked.wanted)):
+        asked = self._nested_wanted
+        if (made := self._made_before(before)) is not None or asked is None:
             return made
-        if asked is None:
-            return None
         budget = self.budget
         if budget is not None and nested_seconds(self.plan, budget.pace, asked.wanted) > budget.left:
             left_out = {"problem": "the time budget left no time for it", "out_of_time": True}
@@ -337,41 +312,6 @@ class Protocol:
         if budget is None and found.out_of_time:
             raise OutOfTime
         return found
-
-    def _part(
-        self,
-        name: str,
-        shown: str,
-        contenders: Sequence[Contender],
-        seeds: Sequence[int],
-        splits: Mapping[int, Split] | None = None,
-    ) -> Part:
-        """Return the part called `name` if it is kept and was asked so, or train and keep it.
-
-        Of the splits, only the first ones come that the time has held.
-        Without `splits`, which come by their seed, it is trained on the study's own split.
-        """
-        settings = [(contender.schedule, contender.momentum, contender.nesterov) for contender in contenders]
-        asked = json.dumps([settings, list(seeds), list(splits or ())])
-        self.announce(shown, len(contenders) * len(seeds) * (1 if splits is None else len(splits)))
-        with self.database.reading() as connection:
-            kept = read_documents(connection, self._study_id, PART + name).get(PART + name)
-        if kept is not None and (part := Part.model_validate_json(kept)).asked == asked:
-            return part
-        candidates = [contender.candidate for contender in contenders]
-        if splits is None:
-            trained = dict(self.narrow.train(candidates, seeds))
-            if len(trained) < len(candidates):
-                raise OutOfTime
-            by_split = [[trained[place] for place in range(len(candidates))]]
-            curves = tuple(map(MeanCurves.of, by_split[0]))
-        else:
-            trained_on = dict(self.narrow.train_on(list(splits.values()), candidates, seeds))
-            by_split = [trained_on[place] for place in takewhile(trained_on.__contains__, range(len(splits)))]
-            curves = ()
-        part = Part(asked=asked, runs=tuple(tuple(map(Runs.of, outcomes)) for outcomes in by_split), curves=curves)
-        write_documents(self.database, self._study_id, {PART + name: part.model_dump_json()})
-        return part
 
 
 def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
@@ -400,22 +340,3 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         copies=found.copies,
         labels=split.dataset.task.outputs if split.dataset.task.name == "labels" else 0,
     )
-
-
-def uninformed_scores(split: Split) -> dict[MetricName, float]:
-    """Return the scores of a network that reads no input: it gives each row the training rows' shares or means.
-
-    Shares are those of the classes or labels. Of labels, accuracy is that of always giving the validation rows'
-    commonest ones, than which no such network has more rows right. Of several outputs of a model nothing is known.
-    """
-    task, unit = split.dataset.task, split.target_unit[1]
-    if split.dataset.heads:
-        return {}
-    held, guesses = split.validation_targets, uninformed_predictions(split)
-    found = {
-        metric.name: float(metric.score(guesses, held)[0]) * (unit if metric.unit == OF_THE_TARGET else 1)
-        for metric in task.metrics
-    }
-    if task.name == "labels":
-        found["accuracy"] = float(np.unique(held, axis=0, return_counts=True)[1].max() / len(held))
-    return found

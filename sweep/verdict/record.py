@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from sweep.candidate import Candidate, describe
-from sweep.config.plan import BaselinePlan, Plan, VerdictPlan
+from sweep.config.plan import BaselinePlan, Plan
+from sweep.config.verdict_plan import VerdictPlan, kept_verdict
 from sweep.curves import guessing_loss
 from sweep.schedules import read_schedule
 from sweep.seeds import STRIDE
@@ -24,6 +25,7 @@ from sweep.store.queries import SET_ASIDE, StoredStudy
 from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
 from sweep.verdict.baselines import Role, searches
+from sweep.verdict.by_row import OnRows
 from sweep.verdict.extent import Decision, Extent
 from sweep.verdict.result import Recommendation
 from sweep.verdict.timing import nested_seeds, nested_trials
@@ -195,6 +197,7 @@ class Entry(Record):
     confirmation: Runs  # on fresh seeds, on the study's own split
     curves: MeanCurves  # of these runs
     new_rows: tuple[Runs, ...] = ()  # on each re-split, in the order of `NewRows.split_seeds`
+    on_rows: OnRows | None = None  # of these runs; None in records of before, or where a row has no outcome
 
     @property
     def new_rows_mean(self) -> float | None:
@@ -238,7 +241,9 @@ class NewRows(Record):
     """The re-splits; `problem` says why there are none.
 
     `told` says what they are if they are no stratified draws, and `uninformed` has then the mean scores on them of a
-    network that reads no input and knows the training targets alone.
+    network that reads no input and knows the training targets alone. `looks` has how many there were to be at each look
+    that was planned, and `tested`, packed, how many runs of a candidate tested each row of the data set, `[rows]`;
+    records of the first version have neither.
     """
 
     split_seeds: tuple[int, ...] = ()
@@ -247,6 +252,8 @@ class NewRows(Record):
     problem: str | None = None
     told: str = ""
     uninformed: dict[str, float] = {}
+    looks: tuple[int, ...] = ()
+    tested: str | None = None
 
 
 class OuterSplit(Record):
@@ -296,6 +303,8 @@ class Basis(Record):
     baseline: BaselinePlan | None
     set_aside: dict[str, tuple[int, ...]] = {}  # by study, trials that its search space of now could not have drawn
     trained_again: dict[str, tuple[int, ...]] = {}  # and those that got more run seeds in their places
+
+    _of_before = field_validator("verdict", mode="before")(kept_verdict)
 
     @classmethod
     def now(cls, database: Database, plan: Plan) -> Basis:
@@ -390,6 +399,17 @@ def scores(contenders: Sequence[Contender], metric: MetricName) -> Numbers:
     if metric == "accuracy":
         return np.array([each.correct for each in runs], np.float64)
     return METRICS[metric].gains([each.by_metric(metric, 1) for each in runs])
+
+
+def row_leads(record: VerdictRecord, ours: Entry, theirs: Entry, metric: MetricName) -> Numbers | None:
+    """Return the mean lead of one entry over another on each row that re-splits tested, as `OnRows.leads_over`.
+
+    None where outcomes by row are not known.
+    """
+    tested = record.new_rows.tested
+    if tested is None or ours.on_rows is None or theirs.on_rows is None:
+        return None
+    return ours.on_rows.leads_over(theirs.on_rows, tested, metric)
 
 
 def read_record(stored: StoredStudy) -> VerdictRecord | None:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sweep.config.plan import OUTER_SPLITS, Plan, SearchPlan
+from sweep.config.plan import Plan, SearchPlan
+from sweep.config.verdict_plan import OUTER_SPLITS
 from sweep.engines.spec import FEWEST_SEEDS, Choice, Shape
 from sweep.schedules import Timeline
 from sweep.search.finite import FiniteSpace

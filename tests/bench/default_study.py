@@ -99,11 +99,11 @@ class MadeUpTrainer:
             yield place, self._outcome(candidate, tuple(run_seeds))
 
     def train_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
         """Yield the outcomes of each split; they know nothing of its rows."""
-        for place in range(len(splits)):
-            yield place, [self._outcome(candidate, tuple(run_seeds)) for candidate in candidates]
+        for place, own in zip(range(len(splits)), run_seeds, strict=True):
+            yield place, [self._outcome(candidate, tuple(own)) for candidate in candidates]
 
     def _outcome(self, candidate: Candidate, run_seeds: tuple[int, ...]) -> Outcome:
         draw, rows, epochs = self._generator.random, self.problem.split.validation_rows, self.problem.epochs

@@ -159,7 +159,7 @@ async def write(client: Client, name: str, step: int) -> Answer:
 def small(name: str) -> dict[str, Any]:
     """Return a study file of a few seconds' worth."""
     search = {"trials": 8, "replicates": 2, "schedules": {"constant": {}, "step": {}}}
-    verdict = {"selection_seeds": 4, "confirmation_seeds": 4, "splits": 2, "split_seeds": 1}
+    verdict = {"selection_seeds": 4, "confirmation_seeds": 4, "splits": 2, "split_seeds": 2, "most_splits": 2}
     model, training = {"hidden": [8]}, {"epochs": 3}
     return {
         "name": name,

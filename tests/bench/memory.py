@@ -43,7 +43,7 @@ name = "rows"
 data = {{ file = "{file}" }}
 model = {{ build = "model_of_rows:build" }}
 training = {{ epochs = 1, batch_size = 1024, engine = "population" }}
-verdict = {{ finalists = 1, selection_seeds = 2, confirmation_seeds = 2, splits = 2, split_seeds = 1 }}
+verdict = {{ finalists = 1, selection_seeds = 2, confirmation_seeds = 2, splits = 2, split_seeds = 2, most_splits = 2 }}
 
 [search]
 trials = 8

@@ -79,12 +79,12 @@ class SimulatedTrainer:
             yield place, outcome_of(run_seeds, correct, drawn[:, 1])
 
     def train_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
         """Yield each split's place and outcomes; the split's rows say which it is and nothing more."""
-        for place, split in enumerate(splits):
+        for place, (split, own) in enumerate(zip(splits, run_seeds, strict=True)):
             rows = hashlib.sha256(split.validation_inputs.tobytes()).hexdigest()
-            yield place, [self._outcome_on(rows, candidate, run_seeds) for candidate in candidates]
+            yield place, [self._outcome_on(rows, candidate, own) for candidate in candidates]
 
     def behind(self, candidate: Candidate) -> float:
         """Return how many rows more than the best schedules a candidate gets wrong on average."""

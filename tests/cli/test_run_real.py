@@ -209,7 +209,7 @@ split = { kind = "stratified", fraction = 0.4 }
 model = { hidden = [4] }
 training = { epochs = 3 }
 search = { trials = 4, replicates = 2, schedules = { constant = {}, step = {} } }
-verdict = { finalists = 2, selection_seeds = 6, confirmation_seeds = 6, splits = 2, split_seeds = 1 }
+verdict = { finalists = 2, selection_seeds = 6, confirmation_seeds = 6, splits = 2, split_seeds = 2, most_splits = 2 }
 """
 
 
@@ -249,7 +249,7 @@ def test_a_time_budget_that_is_too_short_leaves_nothing_and_one_that_is_long_cha
     assert (code, out) == (2, "")
     assert re.fullmatch(
         r"error: search\.budget: must be at least about \d+ s, got 0\.5 s; the least that means anything is "
-        r"8 trials, 2 run seeds, 2 of 3 finalists, 6 of 12 race seeds, .*, 6 re-splits, 1 of 2 run seeds on each\.",
+        r"8 trials, 2 run seeds, 2 of 3 finalists, 6 of 12 race seeds, .*, 6 re-splits, 2 run seeds on each\.",
         err.splitlines()[-1].replace("all ", ""),
     )
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
@@ -278,7 +278,8 @@ def test_a_model_of_several_outputs_comes_to_a_verdict(
         f'name = "heads"\ndata.function = "{__name__}:heads"\nmodel.build = "tests.engines.models:heads"\n'
         "[training]\nepochs = 2\nbatch_size = 20\n[search]\ntrials = 4\nreplicates = 2\n"
         "[search.schedules]\nconstant = {}\nstep = {}\n"
-        "[verdict]\nfinalists = 2\nselection_seeds = 2\nconfirmation_seeds = 6\nsplits = 2\nsplit_seeds = 1\n"
+        "[verdict]\nfinalists = 2\nselection_seeds = 2\nconfirmation_seeds = 6\nsplits = 2\n"
+        "split_seeds = 2\nmost_splits = 2\n"
     )
     code, out, told_before = run("run", study, "--workers", "1")
     assert code == 0

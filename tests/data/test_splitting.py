@@ -86,7 +86,7 @@ def test_a_group_stays_on_one_side_and_all_re_splits_have_one_shape(tmp_path: Pa
     found = resplit(split, "group", 0.33, SEEDS, "accuracy")
     assert len(found.splits) >= len(SEEDS) - 2
     assert len({(each.train_rows, each.validation_rows) for each in found.splits.values()}) == 1
-    assert f"{len(found.splits)} other draws of whole groups of column 3 ('key')" in found.told
+    assert found.told.startswith("other draws of whole groups of column 3 ('key')")
     held = {tuple(sorted({*each.validation_index})) for each in [split, *found.splits.values()]}
     assert len(held) == len(found.splits) + 1
     for each in found.splits.values():

@@ -90,12 +90,13 @@ class TestTrainer:
         first = resplits[0]
         shapes = [*resplits, Split.of(first.dataset, first.train_index, first.train_index[:100])]
         for count in (1, 10):
-            found = dict(trainer.train_on(shapes, candidates[:count], range(3)))
+            seeds = [range(place, place + 3) for place in range(4)]
+            found = dict(trainer.train_on(shapes, candidates[:count], seeds))
             assert sorted(found) == [0, 1, 2, 3]
             assert [len(outcomes) for outcomes in found.values()] == [count] * 4
             assert [found[place][0].validation_rows for place in range(4)] == [116, 116, 116, 100]
             for place, split in enumerate(shapes):
-                ((_, alone),) = trainer.train_on([split], candidates[:count], range(3))
+                ((_, alone),) = trainer.train_on([split], candidates[:count], [seeds[place]])
                 assert all(map(same, alone, found[place]))
 
 
@@ -112,7 +113,7 @@ def test_each_piece_of_work_has_candidates_and_run_seeds_of_its_own(
     assert sorted(found) == [0, 2]
     for place, outcomes in found.items():
         each = work[place]
-        ((_, alone),) = trainer.train_on([each.split], each.candidates, each.run_seeds)
+        ((_, alone),) = trainer.train_on([each.split], each.candidates, [each.run_seeds])
         assert [outcome.run_seeds for outcome in outcomes] == [tuple(each.run_seeds)] * len(alone)
         assert all(map(same, alone, outcomes))
 
@@ -122,6 +123,6 @@ def test_runs_are_counted_as_jobs_come_back(
 ) -> None:
     counted = list[int]()
     trainer = BatchTrainer(InProcess(echo_engine), small, Shape(8, 2), on_runs=counted.append)
-    list(trainer.train_on(resplits, candidates, range(5)))
+    list(trainer.train_on(resplits, candidates, [range(5)] * 3))
     assert sum(counted) == len(resplits) * len(candidates) * 5
     assert max(counted) == 8 * 2

@@ -84,7 +84,7 @@ def test_a_real_trainers_process_shape_and_kept_programs_and_a_kill_change_no_bi
         assert "trainer was killed" in notices[0]
         assert notices[0].endswith("tiles of 4 x 4 candidates x run seeds, not 8 x 4")
         assert same([found[place] for place in range(len(candidates) * 4)], alone * 4)
-        apart = dict(trainer.train_on(resplits, candidates[:2], range(5)))
+        apart = dict(trainer.train_on(resplits, candidates[:2], [range(5)] * 3))
     for place, split in enumerate(resplits):
         assert same(apart[place], train(really, replace(small, split=split), candidates[:2], Shape(8, 2)))
     entries = sorted(tmp_path.glob("*/*.pb.*"))
@@ -110,7 +110,7 @@ class TestPool:
     ) -> None:
         before, trainer = pool.restarts, BatchTrainer(pool, small, Shape(8, 2))
         found: dict[int, list[Outcome]] = {}
-        for place, outcomes in trainer.train_on(resplits * 4, candidates[:2], range(5)):
+        for place, outcomes in trainer.train_on(resplits * 4, candidates[:2], [range(5)] * 12):
             if not found:
                 os.kill(pool.process_ids[0], signal.SIGKILL)
             found[place] = outcomes

@@ -10,7 +10,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from sweep.config.plan import Plan, VerdictPlan
+from sweep.config.plan import Plan
+from sweep.config.verdict_plan import VerdictPlan
 from sweep.errors import BadInput, NotYet
 from sweep.search.loop import Coordinator, SearchProgress
 from sweep.store.database import Database

@@ -9,7 +9,8 @@ import optuna
 import pytest
 
 from sweep.candidate import Candidate, from_params
-from sweep.config.plan import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan, VerdictPlan
+from sweep.config.plan import BaselinePlan, DataPlan, ModelPlan, Plan, SplitPlan, TrainingPlan
+from sweep.config.verdict_plan import VerdictPlan
 from sweep.errors import BadInput, StorageFailed
 from sweep.schedules.open_loop import cosine
 from sweep.search.loop import propose, to_record

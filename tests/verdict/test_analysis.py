@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.config.plan import VerdictPlan
+from sweep.config.verdict_plan import VerdictPlan
 from sweep.errors import NotFound, NotYet
 from sweep.space import Value
 from sweep.stats.comparison import compare

@@ -37,7 +37,7 @@ WHOLE = make_plan(recipes=(), trials=200, replicates=16, round_size=64)
 PLANS = [
     WHOLE,
     few(make_plan(recipes=(), trials=32, replicates=4, round_size=16)),
-    few(make_plan(recipes=(), trials=5, replicates=1, round_size=4), finalists=1, splits=2, split_seeds=1),
+    few(make_plan(recipes=(), trials=5, replicates=1, round_size=4), finalists=1, splits=2, split_seeds=2),
     few(make_plan(recipes=(), trials=3000, replicates=64, round_size=128), selection_seeds=500, splits=300),
 ]
 SHAPES = [(Shape(64, 2), Shape(8, 4)), (Shape(8, 4), Shape(8, 4)), (Shape(1, 1), Shape(1, 1))]
@@ -158,12 +158,12 @@ class SlowTrainer(FakeTrainer):
                 yield place, self._train(candidate, run_seeds, None)
 
     def train_on(
-        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[int]
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, list[Outcome]]]:
-        for place, split in enumerate(splits):
+        for place, (split, own) in enumerate(zip(splits, run_seeds, strict=True)):
             if self.goes_on():
-                self.clock.now += self.seconds * len(run_seeds) * len(candidates)
-                yield place, [self._train(candidate, run_seeds, split) for candidate in candidates]
+                self.clock.now += self.seconds * len(own) * len(candidates)
+                yield place, [self._train(candidate, own, split) for candidate in candidates]
 
     def train_each(self, work: Sequence[Work]) -> Iterator[tuple[int, list[Outcome]]]:
         for place, each in enumerate(work):
@@ -208,7 +208,7 @@ class Run:
 def run(database: Database, monkeypatch: pytest.MonkeyPatch) -> Run:
     clock = Clock()
     known = SimpleNamespace(monotonic=clock.monotonic, perf_counter=time.perf_counter)
-    for module in ("search.loop", "verdict.protocol", "verdict.budget"):
+    for module in ("search.loop", "verdict.protocol", "verdict.resplits", "verdict.budget"):
         monkeypatch.setattr(f"sweep.{module}.time", known)
     return Run(database, clock)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sweep.cli.tables import show_verdict
-from sweep.config.plan import Plan, VerdictPlan
+from sweep.config.plan import Plan
+from sweep.config.verdict_plan import VerdictPlan
 from sweep.dashboard.notes import VerdictNotes
 from sweep.report import render
 from sweep.report.figures import all_plots

@@ -255,5 +255,5 @@ def spec_outcomes(executor: InProcess, spec: TrainingSpec, outer: OuterSplit, sp
     """Train the winner again on the rows of its outer split, as re-splits are trained."""
     again = resplit(split, "stratified", 0.33, [outer.split_seed], "accuracy").splits[outer.split_seed]
     trainer = BatchTrainer(executor, spec, Shape(8, 4))
-    ((_, (outcome,)),) = trainer.train_on([again], [outer.winners[0].candidate], outer.runs[0].run_seeds)
+    ((_, (outcome,)),) = trainer.train_on([again], [outer.winners[0].candidate], [outer.runs[0].run_seeds])
     return outcome

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,10 +26,12 @@ from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
 from sweep.verdict.analysis import read_result
 from sweep.verdict.baselines import Role
+from sweep.verdict.by_row import COUNT, unpack
 from sweep.verdict.progress import is_made, work_left
-from sweep.verdict.record import VerdictRecord, read_record
-from tests.fakes import FakeTrainer, make_plan, opened
+from sweep.verdict.record import VerdictRecord, read_record, row_leads
+from tests.fakes import FakeTrainer, make_plan, opened, rows_of
 from tests.protocols import few, made_dataset, make_protocol
+from tests.verdict.records import keep
 
 PLAN = few(make_plan())
 PARTS = [
@@ -134,6 +136,30 @@ class TestStages:
         assert (new.split_seeds, new.train_rows, new.test_rows) == ((1, 2, 3, 4, 5, 6), 235, 116)
         assert all(len(entry.new_rows) == 6 for entry in record_of(made).entries)
 
+    def test_every_re_split_has_run_seeds_of_its_own(self, made: Database) -> None:
+        record = record_of(made)
+        for entry in record.entries:
+            seeds = [seed for runs in entry.new_rows for seed in runs.run_seeds]
+            assert seeds == list(run_seeds(Stage.NEW_ROWS, 12))
+
+    def test_the_outcomes_of_each_row_add_up_to_the_right_rows_of_the_runs(self, made: Database) -> None:
+        record = record_of(made)
+        assert record.new_rows.tested is not None
+        tested = unpack(record.new_rows.tested, COUNT)
+        assert (len(tested), tested.sum()) == (351, 6 * 2 * 116)
+        for entry in record.entries:
+            assert entry.on_rows is not None
+            right = unpack(entry.on_rows.right, COUNT)
+            assert right.sum() == sum(sum(runs.correct) for runs in entry.new_rows)
+            assert (right <= tested).all()
+        leads = row_leads(record, record.winner, record.constant, "accuracy")
+        assert leads is not None
+        assert len(leads) == (tested > 0).sum()
+        ours, theirs = (entry.new_rows_mean for entry in (record.winner, record.constant))
+        assert ours is not None
+        assert theirs is not None
+        assert np.average(leads, weights=tested[tested > 0]) * 116 == pytest.approx(ours - theirs)
+
     def test_rows_that_cannot_be_split_again_leave_a_reason(self, database: Database) -> None:
         alone = replace(made_dataset(6, ("a", "b", "c")), targets=np.array([0, 1, 2, 0, 1, 2], np.int32))
         assert make_protocol(database, PLAN, TwoRows(), dataset=alone).run()
@@ -149,6 +175,88 @@ class TwoRows(FakeTrainer):
         found = super()._train(candidate, run_seeds, split)
         right = np.minimum(found.correct, 1)
         return replace(found, correct=right, class_correct=np.stack([0 * right, right, 0 * right], axis=1))
+
+
+LOOKS = few(make_plan(), splits=6, most_splits=24)
+NAMES = [f"new rows, look {number} of 3" for number in (1, 2, 3)]
+
+
+@dataclass
+class Leading(FakeTrainer):
+    """On re-splits a schedule is ahead of a constant rate by 10 rows, and by more or less in every other run."""
+
+    apart: float = 0.0
+    looks: list[int] = field(default_factory=list)
+
+    def train_on(
+        self, splits: Sequence[Split], candidates: Sequence[Candidate], run_seeds: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        self.looks.append(len(splits))
+        return super().train_on(splits, candidates, run_seeds)
+
+    def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+        found = super()._train(candidate, run_seeds, split)
+        if split is None:
+            return found
+        ahead = [10 + self.apart * (1 if seed % 2 else -1) for seed in run_seeds]
+        correct = 70 + np.array(ahead if candidate.schedule.name == "step" else [0] * len(ahead), np.int32)
+        return replace(found, correct=correct, rows=rows_of(split, correct, found.log_loss))
+
+
+class TestLooks:
+    def run(self, database: Database, trainer: FakeTrainer, plan: Plan = LOOKS) -> list[str]:
+        told: list[str] = []
+        with contextlib.suppress(KeyboardInterrupt):
+            make_protocol(database, plan, trainer, announce=lambda part, _runs: told.append(part)).run()
+        return [part for part in told if part.startswith("new rows")]
+
+    def test_a_lead_that_is_told_at_once_has_one(self, database: Database) -> None:
+        trainer = Leading(apart=0)
+        assert self.run(database, trainer) == NAMES[:1]
+        record = record_of(database)
+        assert (trainer.looks, len(record.new_rows.split_seeds), record.new_rows.looks) == ([6], 6, (6, 12, 24))
+
+    def test_more_re_splits_come_until_they_tell(self, database: Database) -> None:
+        """Each of them twice as many in all as before, with seeds that none had, and as one look would have them."""
+        trainer = Leading(apart=9)
+        assert self.run(database, trainer) == NAMES[:2]
+        assert trainer.looks == [6, 6]
+        record = record_of(database)
+        assert record.new_rows.split_seeds == tuple(range(1, 13))
+        seeds = [seed for runs in record.winner.new_rows for seed in runs.run_seeds]
+        assert seeds == list(run_seeds(Stage.NEW_ROWS, 24))
+        assert is_made(database, LOOKS)
+
+    def test_they_end_where_the_study_file_says(self, database: Database) -> None:
+        trainer = Leading(apart=30)
+        assert self.run(database, trainer) == NAMES
+        assert trainer.looks == [6, 6, 12]
+        assert len(record_of(database).new_rows.split_seeds) == 24
+
+    def test_a_run_that_is_stopped_between_looks_trains_nothing_twice(self, database: Database, tmp_path: Path) -> None:
+        whole = Leading(apart=9)
+        with opened(tmp_path / "whole.db") as other:
+            self.run(other, whole)
+            wanted = lasting(record_of(other))
+        stopped = Leading(apart=9, interrupted_after=len(whole.trained) - 3)
+        assert self.run(database, stopped) == NAMES[:2]
+        assert read_record(StoredStudy(database, "tiny")) is None
+        again = Leading(apart=9)
+        self.run(database, again)
+        assert again.looks == [6]
+        assert len(again.trained) == 6 * 4
+        assert lasting(record_of(database)) == wanted
+
+    def test_re_splits_of_before_are_made_anew(self, made: Database) -> None:
+        record = record_of(made)
+        new = record.new_rows.model_copy(update={"tested": None, "looks": ()})
+        with made.reading() as connection:
+            key = queries.find_study(connection, "tiny").study_id
+        keep(made, key, record.model_copy(update={"new_rows": new, "version": 1}))
+        assert work_left(made, PLAN, search_only=False)
+        assert make_protocol(made, PLAN).run()
+        assert record_of(made).new_rows.tested == record.new_rows.tested
+        assert not work_left(made, PLAN, search_only=False)
 
 
 class TestContinuing:
@@ -237,7 +345,7 @@ class TestContinuing:
     def test_no_stage_begins_after_the_timeout(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         timeline = SimpleNamespace(now=0.0, perf_counter=time.perf_counter)
         timeline.monotonic = lambda: timeline.now
-        for module in ("search.loop", "verdict.protocol"):
+        for module in ("search.loop", "verdict.protocol", "verdict.resplits"):
             monkeypatch.setattr(f"sweep.{module}.time", timeline)
 
         def let_a_second_pass() -> None:
