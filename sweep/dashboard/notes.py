@@ -129,6 +129,7 @@ class VerdictNotes:
             f"## Verdict {verdict.confirmations}",
             *([] if verdict.finding is None else [f"**{escaped(verdict.finding.sentence)}**"]),
             *([] if advice is None else [f"**{heading}**: {escaped(text)}" for heading, text in advice.lines.items()]),
+            *([] if verdict.nested is None else [f"**{escaped(verdict.nested.sentence)}**"]),
             f"**{new_rows}**",
             *([f"**{verdict.beside.sentence}**"] if verdict.beside is not None and verdict.beside.sentence else []),
             f"**{verdict.on_these_rows.sentence}**",

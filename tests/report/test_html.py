@@ -33,6 +33,7 @@ from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy
 from sweep.store.trials import TrialRecord
 from sweep.verdict.analysis import StudyResult, compute_verdict
+from sweep.verdict.result import NestedAnswer, Unresolved
 from tests import fakes
 from tests.verdict.records import keep, make_plan, make_record, make_result, store_study
 
@@ -225,6 +226,13 @@ class TestVerdict:
         old, new = page(replace(FOUND, verdict=VERDICT.model_copy(update={"of_before": True}))), page()
         assert old.index("An earlier version of sweep made these runs") < old.index("<main>")
         assert "earlier version" not in new
+
+    def test_the_search_repeated_stands_before_the_other_answers(self) -> None:
+        told = NestedAnswer(answer=Unresolved(problem="no time"), problem="no time", splits=0, trials=8, replicates=2)
+        text = page(replace(FOUND, verdict=VERDICT.model_copy(update={"nested": told})))
+        assert text.index("Searching again: open. It was not repeated: no time.") < text.index(
+            "On new rows: ", text.index("<main>")
+        )
 
     def test_what_another_metric_says_stands_beside_new_rows(self) -> None:
         assert VERDICT.beside is not None
