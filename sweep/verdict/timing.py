@@ -81,7 +81,8 @@ class Pace:
 def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: bool, nested: int = 0) -> list[Part]:
     """Return the parts of a run in their order, of its searches those that are left.
 
-    The race is counted as if everybody was in it who may be, and nobody left it early.
+    The race is counted as if everybody was in it who may be, and nobody left it early, and the re-splits are those of
+    the first look.
 
     Args:
         plan: the study's plan.

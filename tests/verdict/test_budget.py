@@ -9,6 +9,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sweep.candidate import Candidate
@@ -30,7 +31,7 @@ from sweep.verdict.protocol import Protocol
 from sweep.verdict.record import read_record
 from sweep.verdict.results import read_status
 from sweep.verdict.timing import Pace, time_plan, total
-from tests.fakes import FakeTrainer, make_plan
+from tests.fakes import FakeTrainer, make_plan, rows_of
 from tests.protocols import few, make_protocol
 
 WHOLE = make_plan(recipes=(), trials=200, replicates=16, round_size=64)
@@ -145,11 +146,23 @@ class Clock:
 
 @dataclass
 class SlowTrainer(FakeTrainer):
-    """Takes a time for each outcome, and begins none once the gate is closed, as a `BatchTrainer` does."""
+    """Takes a time for each outcome, and begins none once the gate is closed, as a `BatchTrainer` does.
+
+    On re-splits a schedule is ahead of a constant rate by 10 rows, and by as many more or less in every other run.
+    """
 
     clock: Clock = field(default_factory=Clock)
     seconds: float = 1.0
     goes_on: Callable[[], bool] = lambda: True
+    apart: int | None = None
+
+    def _train(self, candidate: Candidate, run_seeds: Sequence[int], split: Split | None) -> Outcome:
+        found = super()._train(candidate, run_seeds, split)
+        if split is None or self.apart is None:
+            return found
+        ahead = [10 + self.apart * (1 if seed % 2 else -1) for seed in run_seeds]
+        correct = 70 + np.array(ahead if candidate.schedule.name == "step" else [0] * len(ahead), np.int32)
+        return replace(found, correct=correct, rows=rows_of(split, correct, found.log_loss))
 
     def train(self, candidates: Sequence[Candidate], run_seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         for place, candidate in enumerate(candidates):
@@ -182,12 +195,14 @@ class Run:
 
     database: Database
     clock: Clock
+    plan: Plan = PLAN
+    apart: int | None = None
 
     def __call__(
         self, seconds: float | None, *, really: float = 1.0, interrupted: int | None = None, nested: int = 0
     ) -> bool:
-        plan, began = budgeted(PLAN, seconds) if seconds else PLAN, self.clock.now
-        trainer = SlowTrainer(interrupted_after=interrupted, clock=self.clock, seconds=really)
+        plan, began = budgeted(self.plan, seconds) if seconds else self.plan, self.clock.now
+        trainer = SlowTrainer(interrupted_after=interrupted, clock=self.clock, seconds=really, apart=self.apart)
         protocol: Protocol = make_protocol(self.database, plan, trainer)
         if seconds:
             pace = Pace(ONE, Timeline(epochs=1, steps_per_epoch=1), 1, ONE.shape)
@@ -294,3 +309,22 @@ class TestRuns:
         record = read_record(StoredStudy(run.database, "tiny"))
         assert record is not None
         assert (record.within, record.basis.trials["tiny"]) == (None, 24)
+
+    def test_more_looks_have_what_time_is_left(self, run: Run) -> None:
+        run.plan, run.apart = few(make_plan(trials=24, replicates=4), splits=12, most_splits=48), 30
+        assert run(700)
+        assert 650 < run.took <= 700
+        record = read_record(StoredStudy(run.database, "tiny"))
+        assert record is not None
+        assert record.within is not None
+        number = len(record.new_rows.split_seeds)
+        assert 12 < number < 48
+        assert record.new_rows.looks == (12, 24, 48)
+        assert (record.within.extent.splits, record.within.extent.most_splits) == (12, number)
+        assert f"{number} of 48 re-splits where fewer do not tell" in record.within.told
+        assert is_made(run.database, budgeted(run.plan, 700.0))
+        assert work_left(run.database, run.plan, search_only=False)
+        assert run(None)
+        record = read_record(StoredStudy(run.database, "tiny"))
+        assert record is not None
+        assert (record.within, len(record.new_rows.split_seeds)) == (None, 48)
