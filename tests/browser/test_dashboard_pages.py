@@ -54,7 +54,7 @@ def test_the_study_shows_every_figure(open_page: OpenPage, dashboard: str) -> No
 def test_notes_show_the_verdict_labels_as_text_and_a_finalists_rates(open_page: OpenPage, dashboard: str) -> None:
     watched = open_page(f"{dashboard}/note", width=1400)
     watched.page.get_by_role("heading", name="Verdict 1").wait_for()
-    assert watched.page.get_by_text("On these rows: better.").count() == 1
+    assert watched.page.get_by_text("On these rows: better, not worth it.").count() == 1
     assert watched.page.get_by_text(f"always answering “{HOSTILE}”: 107 right rows").count() == 1
     assert watched.page.locator("img[src=x]").count() == 0
     watched.page.goto(f"{dashboard}/trials?numbers=0")

@@ -38,7 +38,7 @@ def test_the_page_is_named_after_its_study(run: Run, stored: Database, tmp_path:
     assert (code, err) == (0, "")
     assert out == "the report of the study ionosphere: studies/ionosphere.html\n"
     page = (tmp_path / "studies" / "ionosphere.html").read_text(encoding="utf-8")
-    assert "On these rows: better." in page
+    assert "On these rows: better, " in page
     assert "out of date" not in page
     assert len(re.findall("<tr><td data-value", page)) == 20
 
