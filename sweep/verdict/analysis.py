@@ -313,10 +313,15 @@ class _Analysis:
             new.train_rows,
             unit,
             row_leads=row_leads(self.record, *both, self._metric.name),
-            looks=max(1, len(new.looks)),
+            looks=self._looks,
             smallest_of_interest=worthwhile,
             void=self._void,
         )
+
+    @property
+    def _looks(self) -> int:
+        """How many looks at the re-splits were planned."""
+        return max(1, len(self.record.new_rows.looks))
 
     def _new_leads(self, unit: Unit, *entries: Entry) -> list[Numbers]:
         """Return the scores of each entry on the re-splits in a unit, higher is better, `[splits, runs]` each."""
@@ -335,7 +340,15 @@ class _Analysis:
         unit = Unit(other, new.test_rows)
         ours, *others = self._new_leads(unit, *entries)
         effects = [
-            effect_on_new_rows(ours - theirs, new.train_rows, new.test_rows, whole=unit.factor) for theirs in others
+            effect_on_new_rows(
+                ours - theirs,
+                new.train_rows,
+                new.test_rows,
+                row_leads=row_leads(record, record.winner, entry, other.name),
+                whole=None if unit.counts_rows else unit.factor,
+                looks=self._looks,
+            )
+            for entry, theirs in zip(entries[1:], others, strict=True)
         ]
         return look_beside(judged, unit, [float(table.mean()) for table in (ours, *others)], effects)
 

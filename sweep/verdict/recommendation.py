@@ -6,7 +6,7 @@ The rule looks at rows that nothing was chosen by, the re-splits, and at the stu
 2. The best schedule is recommended if its interval lies above 0 there, and not wholly below what is worth having; and,
    where the whole search was repeated on outer splits, searching schedules is not worse than searching constant rates.
 3. Else the tuned constant rate is: the schedule is as good or worse, is better by less than is worth having, or has not
-   been shown to be better.
+   been shown to be better. Where a constant rate won the search, it is the better one of the two.
 
 So a schedule has to earn its place, and the maximum of a search is never advice by itself.
 """
@@ -40,7 +40,9 @@ class _Advice:
 
     def given(self) -> Recommendation:
         verdict, word = self._verdict, self._judged.word
-        takes_winner = word in {Word.BETTER, Word.BETTER_OPEN} and not (self._winner_is_constant or self._is_luck)
+        takes_winner = word in {Word.BETTER, Word.BETTER_OPEN} and not self._is_luck
+        if self._winner_is_constant:
+            takes_winner = self._unit.sign * (self._score(verdict.winner) - self._score(verdict.tuned_constant)) > 0
         chosen = verdict.winner if takes_winner else verdict.tuned_constant
         return Recommendation(
             role="winner" if takes_winner else "tuned constant",
