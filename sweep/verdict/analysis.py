@@ -18,7 +18,7 @@ from sweep.errors import NotYet
 from sweep.space import Range, near_bound
 from sweep.stats.comparison import compare, indistinguishable, judge_these_rows, pairs_needed
 from sweep.stats.counts import balanced_accuracy, dispersion, mcnemar_limit, recalls
-from sweep.stats.estimate import Numbers, Optimism, optimism
+from sweep.stats.estimate import FEWEST_DIFFERENCES, Numbers, Optimism, optimism
 from sweep.stats.new_rows import effect_on_new_rows, judge_new_rows, missing
 from sweep.stats.verdict import ONE_ROW, Judgement, OfSearching, Unit, Word, judge
 from sweep.store.queries import StoredStudy
@@ -369,7 +369,8 @@ class _Analysis:
         effect = effect_on_new_rows(leads, nested.train_rows, nested.test_rows)
         judged = judge(OfSearching.AGAIN, effect, unit, worthwhile, void=self._void)
         lacking = missing(effect, worthwhile, nested.train_rows + nested.test_rows)
-        if lacking is not None and (lacking.kind == "rows" or lacking.number <= MOST_OUTER_SPLITS):
+        able = lacking is not None and (lacking.kind == "rows" or lacking.number <= MOST_OUTER_SPLITS)
+        if able and effect.samples >= FEWEST_DIFFERENCES:
             judged = judged.lacking(lacking, OfSearching.AGAIN)
         signs = np.sign(leads.mean(axis=1)).tolist()
         return NestedAnswer(

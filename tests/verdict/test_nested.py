@@ -147,6 +147,13 @@ class TestWords:
         assert not found.answer.word.says_worse
         assert found.ahead + found.level + found.behind == 6 == sum(found.chosen.values())
 
+    def test_by_a_loss_few_outer_splits_cannot_tell(self, database: Database) -> None:
+        nested_protocol(database, few(make_plan(metric="log_loss", replicates=2), nested=2)).run()
+        found = read_result(StoredStudy(database, "tiny")).verdict.nested
+        assert found is not None
+        assert found.sentence.startswith("Searching again: open. The log-loss is ")
+        assert "over 2 outer splits: fewer than 6 outer splits cannot tell. It was ahead on " in found.sentence
+
     def test_what_cannot_be_repeated_leaves_a_reason(self, database: Database) -> None:
         plan = few(make_plan(schedules={"constant": {}}, recipes=[]), nested=6)
         nested_protocol(database, plan).run()
