@@ -24,15 +24,6 @@ from sweep.store.queries import StoredStudy
 from sweep.verdict import results
 from sweep.verdict.baselines import searches
 from sweep.verdict.progress import count_searched, read_decision, work_left
-from sweep.verdict.results import (
-    BestAnswer,
-    FamiliesAnswer,
-    ScheduleAnswer,
-    StatusAnswer,
-    TrialAnswer,
-    TrialsAnswer,
-    Wanted,
-)
 
 if TYPE_CHECKING:
     from sweep.engines.spec import Choice, Shape, TrainingSpec
@@ -258,7 +249,7 @@ class Study:
                 write_notes(self.database, read_result(self.stored))
         return RunResult(finished, left, protocol.seconds)
 
-    def status(self) -> StatusAnswer:
+    def status(self) -> results.StatusAnswer:
         """Return how far the study is: counts by state, pace, time left, whether its verdict is made.
 
         Raises:
@@ -266,7 +257,7 @@ class Study:
         """
         return results.read_status(self.stored)
 
-    def best(self, top: int = 5) -> BestAnswer:
+    def best(self, top: int = 5) -> results.BestAnswer:
         """Return the `top` best candidates of the search, best first.
 
         Raises:
@@ -275,11 +266,11 @@ class Study:
         """
         return results.read_best(self.stored, top)
 
-    def families(self) -> FamiliesAnswer:
+    def families(self) -> results.FamiliesAnswer:
         """Return every schedule that was tried with its best candidate; raises as `best` does."""
         return results.read_families(self.stored)
 
-    def trials(self, after: int | None = None, limit: int = 100) -> TrialsAnswer:
+    def trials(self, after: int | None = None, limit: int = 100) -> results.TrialsAnswer:
         """Return up to `limit` trials in any state, those with the lowest numbers above `after`.
 
         Raises:
@@ -287,7 +278,7 @@ class Study:
         """
         return results.read_trials(self.stored, after, limit)
 
-    def trial(self, number: int) -> TrialAnswer:
+    def trial(self, number: int) -> results.TrialAnswer:
         """Return one trial with its runs and its curves by epoch.
 
         Raises:
@@ -315,7 +306,7 @@ class Study:
 
         return read_report(self.stored, frame)
 
-    def exported(self, trial: Wanted = None) -> Chosen:
+    def exported(self, trial: results.Wanted = None) -> Chosen:
         """Return a setting with all that a training of it needs: what the verdict recommends, or else the best trial.
 
         `trial` is the number of another one, or `winner`: the winner of the race, recommended or not.
@@ -329,20 +320,20 @@ class Study:
 
         return choose(self.study_file(), read_stored(self.stored, trial))[0]
 
-    def schedule(self, trial: Wanted = None) -> ScheduleAnswer:
+    def schedule(self, trial: results.Wanted = None) -> results.ScheduleAnswer:
         """Return a trial's schedule as data that `Schedule.from_json` reads; raises as `exported` does."""
         from sweep.export.script import schedule_answer  # noqa: PLC0415
 
         return schedule_answer(self.exported(trial))
 
-    def script(self, trial: Wanted = None) -> str:
+    def script(self, trial: results.Wanted = None) -> str:
         """Return a trial as a script that needs Keras and pandas alone; raises as `exported` does."""
         from sweep.export.script import find_form, write_script  # noqa: PLC0415
 
         chosen = self.exported(trial)
         return write_script(chosen, find_form(chosen))
 
-    def export(self, form: Literal["keras", "json"] = "keras", trial: Wanted = None) -> str:
+    def export(self, form: Literal["keras", "json"] = "keras", trial: results.Wanted = None) -> str:
         """Return a trial as a script (`keras`) or as data (`json`); raises as `exported` does."""
         return self.script(trial) if form == "keras" else schedule_json(self.schedule(trial))
 
@@ -426,7 +417,7 @@ class _Ready:
         return Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
 
 
-def schedule_json(answer: ScheduleAnswer) -> str:
+def schedule_json(answer: results.ScheduleAnswer) -> str:
     """Return a schedule as the text of a JSON file."""
     return answer.model_dump_json(indent=2, ensure_ascii=True) + "\n"
 
