@@ -223,7 +223,7 @@ def test_an_input_of_millions_teaches_nothing_and_the_run_says_so_first(run: Run
     code, out, _ = run("run", "wide.toml", "--workers", "1", "--storage", storage)
     said = " ".join(out.split())
     assert code == 5
-    assert said.startswith("study wide: is the best schedule really better? No candidate learned: the winner has ")
+    assert said.startswith("study wide: which learning-rate schedule, and is it really better? No candidate learned: ")
     assert re.search(r"Why: large has values of about 3\d{6}, and nothing is scaled. To change: data.scale", said)
     assert "On these rows: nothing learned." in said
     assert run("compare", "wide", "--storage", storage, "--json")[0] == 5
@@ -264,7 +264,7 @@ def test_a_time_budget_that_is_too_short_leaves_nothing_and_one_that_is_long_cha
 
 def heads() -> Any:
     """Return the targets of two outputs, as a study's `data.function` does."""
-    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
     return x, {"kind": (x[:, 0] > 0).astype(int) + (x[:, 1] > 0), "size": x[:, 2:]}
 
 
