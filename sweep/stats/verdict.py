@@ -340,10 +340,13 @@ def judge(
     """
     unit = rows if isinstance(rows, Unit) else Unit(METRICS["accuracy"], rows)
     word = decide(effect, smallest_of_interest) if void is None else void
-    reason = VOID[word] if word in VOID else _reason(question, word, effect, unit, smallest_of_interest)
+    told = VOID.get(word)
+    if told is None:
+        reason = _reason(question, word, effect, unit, smallest_of_interest)
+        told = f"{_compared(question, effect, unit)}: {reason}"
     return Judgement(
         word=word,
-        sentence=f"{question.capitalize()}: {word}. {_compared(question, effect, unit)}: {reason}.",
+        sentence=f"{question.capitalize()}: {word}. {told[0].upper()}{told[1:]}.",
         rows=unit.rows,
         metric=unit.metric.name,
         unit=unit.noun,

@@ -24,6 +24,7 @@ from sweep.verdict.record import Runs, SplitFacts, VerdictRecord
 from sweep.verdict.result import Finding
 
 WIDE = 10.0  # root mean square of an input; those that were standardised have 1
+RARE = 0.05  # share of the rows of classes below which a metric by rows hardly sees them
 COMMON = 0.8  # share of the rows of a class beyond which accuracy hardly sees the others
 FEWEST_TRAINED = 50  # rows to train on, for any word
 FEWEST_OF_A_CLASS = 5  # rows on either side, for any word
@@ -145,7 +146,10 @@ class _Findings:
         return f"the winner's {self._metric.title} is {told(mean)}, that of {of_whom} {told(known)}"
 
     def too_few(self) -> Finding | None:
-        """Say so if there are too few rows to train on, or of a class on either side."""
+        """Say so if there are too few rows to train on, or of a class on either side.
+
+        Of three or more classes, those whose rows hardly weigh in the metric make no comparison void.
+        """
         split, new = self.record.split, self.record.new_rows
         train = min(split.train_rows, new.train_rows or split.train_rows)
         if train < FEWEST_TRAINED:
@@ -163,9 +167,11 @@ class _Findings:
             for place, rows in enumerate(counts)
             if rows < FEWEST_OF_A_CLASS
         ]
-        if not rare:
-            return None
         whole = np.add(split.train_class_rows or split.class_rows, split.class_rows)
+        few = whole[[*{place for _, place in rare}]].sum() / max(1, whole.sum())
+        by_row = self._metric.name in {"accuracy", "log_loss", "brier"}  # in which a class weighs what its rows do
+        if not rare or (by_row and len(whole) > 2 and few < RARE):
+            return None
         share = split.validation_rows / (split.train_rows + split.validation_rows)
         dealt = min(share, 1 - share) * min(whole[place] for _, place in rare) >= FEWEST_OF_A_CLASS
         return Finding(

@@ -216,12 +216,22 @@ class TestTooFew:
         assert of_default(train_rows=50).comparable
 
     def test_a_class_with_a_handful_of_rows_on_a_side_tells_nothing(self) -> None:
-        plan, record = records.make_plan(trials=20), records.make_record(records.make_plan(trials=20))
-        facts = {"classes": ("a", "b", "c"), "class_rows": (50, 62, 4), "train_class_rows": (100, 127, 8)}
+        found = void(of_default(train_class_rows=(231, 4)), Word.TOO_FEW)
+        assert found.detail == "`g` has 4 training rows"
+        assert found.cure == 'split.kind = "stratified"'
+
+    @pytest.mark.parametrize(("train_rows", "is_void"), [((112, 119, 4), False), ((80, 105, 50), True)])
+    def test_of_many_classes_those_that_weigh_in_the_metric_count(
+        self, train_rows: tuple[int, ...], is_void: bool
+    ) -> None:
+        plan = records.make_plan(trials=20)
+        record = records.make_record(plan)
+        facts = {"classes": ("a", "b", "c"), "class_rows": (50, 62, 4), "train_class_rows": train_rows}
+        runs = record.winner.confirmation.model_copy(update={"class_correct": (1, 1, 1)})
+        winner = record.winner.model_copy(update={"confirmation": runs})
+        record = record.model_copy(update={"entries": (winner, *record.entries[1:])})
         found = find(plan, record.model_copy(update={"split": record.split.model_copy(update=facts)}))
-        assert found is not None
-        assert (found.word, found.detail) == (Word.TOO_FEW, "`c` has 4 validation rows")
-        assert found.cure == "more rows of it, or data without it"
+        assert (found is not None and found.word is Word.TOO_FEW) is is_void
 
     def test_a_class_that_the_split_keeps_to_one_side_wants_another_split(self) -> None:
         found = void(of_default(class_rows=(9, 107), train_class_rows=(235, 0)), Word.TOO_FEW)
