@@ -206,7 +206,7 @@ def _ladder(found: Verdict) -> Table:
     for step in found.ladder:
         add(step.adds, step.label, step.score, step.new_score, step.change)
     if found.uninformed is not None:
-        add("reads no input", found.uninformed.whom, found.uninformed.score, None)
+        add("reads no input", found.uninformed.whom, found.uninformed.score, found.uninformed.new_score)
     return table
 
 

@@ -275,11 +275,12 @@ class _Analysis:
         return Majority(label=split.classes[commonest], rows=split.class_rows[commonest])
 
     def _uninformed(self) -> Uninformed | None:
-        name = self._metric.name
-        known = self.record.split.score_of_guessing(name)
-        return (
-            known if known is None else Uninformed(whom=whom(self.record.split, name), score=known * self._unit.factor)
-        )
+        record, name = self.record, self._metric.name
+        known, new = record.split.score_of_guessing(name), record.guess_on_new_rows
+        if known is None:
+            return None
+        on_new = None if new is None else new * Unit(self._metric, record.new_rows.test_rows).factor
+        return Uninformed(whom=whom(record.split, name), score=known * self._unit.factor, new_score=on_new)
 
     def _as_good(self) -> list[Contender]:
         """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""

@@ -103,7 +103,7 @@ class _Findings:
         Its mean lead on the re-splits must be less than one standard error, that of the corrected resampled t-test:
         luck alone stays below in five cases of six, and a small skill seldom does.
         """
-        new, metric, known = self.record.new_rows, self._metric, self._guess_on_new_rows()
+        new, metric, known = self.record.new_rows, self._metric, self.record.guess_on_new_rows
         if known is None or len(new.split_seeds) < 2:
             return None
         scores = [runs.by_metric(metric.name, new.test_rows) for runs in self.record.winner.new_rows]
@@ -119,23 +119,6 @@ class _Findings:
             why="the rows that chose the winner flatter it, and the inputs may not tell the answer",
             cure="more rows or other inputs, or another data.label; `sweep data` shows what was read",
         )
-
-    def _guess_on_new_rows(self) -> float | None:
-        """Return what a network that reads no input scores on the re-splits.
-
-        Unless they are said to be others, they keep all rows' class shares.
-        """
-        if self.record.new_rows.told:
-            return self.record.new_rows.uninformed.get(self._metric.name)
-        split, name = self.record.split, self._metric.name
-        if not split.train_class_rows:
-            return None if split.classes or split.unlike is not False else split.score_of_guessing(name)
-        shares = np.add(split.train_class_rows, split.class_rows) / (split.train_rows + split.validation_rows)
-        if name == "accuracy":
-            return float(shares.max())
-        if name == "log_loss":
-            return guessing_loss(shares)
-        return None if split.unlike else split.score_of_guessing(name)
 
     def _beside(self, mean: float, known: float, rows: int) -> str:
         """Return the winner's mean score beside that of a network that reads no input."""

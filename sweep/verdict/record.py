@@ -383,6 +383,24 @@ class VerdictRecord(Record):
         return tuple(entry for entry in self.entries if entry.role is Role.RERUN)
 
     @property
+    def guess_on_new_rows(self) -> float | None:
+        """What a network that reads no input scores on the re-splits; None where nobody knows, or there are none.
+
+        Unless they are said to be others, they keep all rows' class shares.
+        """
+        split, name = self.split, self.metric
+        if self.new_rows.told or not self.new_rows.split_seeds:
+            return self.new_rows.uninformed.get(name)
+        if not split.train_class_rows:
+            return None if split.classes or split.unlike is not False else split.score_of_guessing(name)
+        shares = np.add(split.train_class_rows, split.class_rows) / (split.train_rows + split.validation_rows)
+        if name == "accuracy":
+            return float(shares.max())
+        if name == "log_loss":
+            return guessing_loss(shares)
+        return None if split.unlike else split.score_of_guessing(name)
+
+    @property
     def reruns_are_quoted(self) -> bool:
         """Whether the re-runs are the setting of the quoted result; they are the optimizer's defaults if not."""
         return self.basis.baseline is not None and bool(self.basis.baseline.recipes)

@@ -176,10 +176,14 @@ class Majority(Answer):
 
 
 class Uninformed(Answer):
-    """What a network that reads no input does, as in `always answering g`, and what it scores, in the unit."""
+    """What a network that reads no input does, as in `always answering g`, and what it scores, in the unit.
+
+    `new_score` is its score on the re-splits, if that is known.
+    """
 
     whom: str
     score: float
+    new_score: float | None = None
 
 
 class NestedAnswer(Answer):

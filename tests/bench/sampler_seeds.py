@@ -29,16 +29,17 @@ def measure(quick: bool) -> Section:
         rows = [(str(seed), winner_of(one), one[key]["word"], effect_of(one[key])) for seed, one in found.items()]
         title = f"sweep run studies/ionosphere.toml --seed K: {asked}"
         section.add_table(title, ("sampler seed", "winner", "verdict", "rows (95 %)"), rows)
-    words = Counter(Word(one["on_these_rows"]["word"]) for one in found.values())
-    ((commonest, same),) = words.most_common(1)
-    section.bars += [
-        Bar(f"of {len(seeds)} sampler seeds, say `{commonest}` on these rows", same, len(seeds) - 1, at_least=True),
-        Bar(
-            "flips between better and worse on these rows",
-            min(sum(words[word] for word in said) for said in (BETTER, WORSE)),
-            0,
-        ),
-    ]
+    for key, asked in QUESTIONS.items():
+        words = Counter(Word(one[key]["word"]) for one in found.values())
+        ((commonest, same),) = words.most_common(1)
+        flips = min(sum(words[word] for word in said) for said in (BETTER, WORSE))
+        section.bars += [
+            Bar(f"of {len(seeds)} sampler seeds, say `{commonest}` {asked}", same, len(seeds) - 1, at_least=True),
+            Bar(f"flips between better and worse {asked}", flips, 0),
+        ]
+    advised = Counter((one["recommendation"] or {}).get("role", "nothing") for one in found.values())
+    told = [(role, str(count)) for role, count in advised.most_common()]
+    section.add_table("what is recommended", ("setting", "sampler seeds"), told)
     return section
 
 
