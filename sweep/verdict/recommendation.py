@@ -46,7 +46,7 @@ class _Advice:
         chosen = verdict.winner if takes_winner else verdict.tuned_constant
         return Recommendation(
             role="winner" if takes_winner else "tuned constant",
-            setting=Setting.model_validate(chosen, from_attributes=True),
+            setting=Setting(**{name: getattr(chosen, name) for name in Setting.model_fields}),
             score=self._score(chosen) / self._unit.factor,
             on_new_rows=self._is_new,
             use=f"{chosen.label}. {self._why(takes_winner)}",
@@ -85,7 +85,7 @@ class _Advice:
         verdict, unit, effect = self._verdict, self._unit, self._judged.effect
         best, constant = (self._told(each) for each in (verdict.winner, verdict.tuned_constant))
         low, high = unit.signed(effect.interval.low), unit.signed(effect.interval.high)
-        lead = f"{unit.signed(effect.mean)} ({low} to {high})"
+        lead = f"a lead of {unit.signed(effect.mean)} {unit.noun}".strip() + f" ({low} to {high})"
         if unit.counts_rows:
             lead = f"{unit.signed(effect.mean)} rows of {unit.rows} ({low} to {high})"
         kind = "constant rate" if self._winner_is_constant else "schedule"

@@ -109,7 +109,7 @@ class TestByLogLoss:
         assert worse.on_these_rows.effect.mean == pytest.approx(expected, abs=0.002)
 
     def test_a_terminal_says_no_rows(self, found: StudyResult, capsys: pytest.CaptureFixture[str]) -> None:
-        show_verdict(Verdict.model_validate_json(found.verdict.model_dump_json()))
+        show_verdict(Verdict.model_validate_json(found.verdict.model_dump_json()), why=True)
         told = " ".join(capsys.readouterr().out.split())
         assert "log-loss, runs" in told
         assert "the winner's log-loss was 0.0" in told
@@ -172,7 +172,7 @@ class TestNumbers:
         assert verdict.on_these_rows.effect.mean > 0
 
     def test_a_terminal_tells_errors_alone(self, judged: StudyResult, capsys: pytest.CaptureFixture[str]) -> None:
-        show_verdict(Verdict.model_validate_json(judged.verdict.model_dump_json()))
+        show_verdict(Verdict.model_validate_json(judged.verdict.model_dump_json()), why=True)
         told = capsys.readouterr().out
         assert "predicting the mean has" in " ".join(told.split())
         for word in ("recall", "accuracy", "rows right", "always", "McNemar", "log-loss", "of 116"):
