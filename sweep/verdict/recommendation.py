@@ -16,9 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sweep.config.plan import Plan
-from sweep.stats.verdict import Judgement, Word
+from sweep.stats.verdict import Judgement, Unit, Word
+from sweep.task import METRICS
 from sweep.verdict.record import VerdictRecord
 from sweep.verdict.result import Confirmed, Recommendation, Setting, Verdict
+
+MUCH = 1.1  # times the log-loss without tuning, from which on a higher one is told, however unsure
 
 
 def recommend(plan: Plan, record: VerdictRecord, verdict: Verdict) -> Recommendation | None:
@@ -51,7 +54,7 @@ class _Advice:
             on_new_rows=self._is_new,
             use=f"{chosen.label}. {self._why(takes_winner)}",
             gain=self._gain(),
-            price=verdict.beside.sentence if verdict.beside is not None and verdict.beside.costs else "",
+            price=self._price(),
             beware=" ".join(self._cautions(chosen)),
         )
 
@@ -94,6 +97,21 @@ class _Advice:
         of = "gets" if unit.counts_rows else f"has a {unit.name} of"
         right = " right" if unit.counts_rows else ""
         return f"{self._where} {searched} {of} {best}{right}, the tuned constant rate {constant}: {lead}; {worth}."
+
+    def _price(self) -> str:
+        """Say what tuning costs by another metric on new rows, surely or by much."""
+        beside = self._verdict.beside
+        if beside is None or beside.costs:
+            return "" if beside is None else beside.sentence
+        losses = beside.winner, beside.constant, beside.untuned
+        if METRICS[beside.metric].rises or min(losses[:2]) < MUCH * losses[2]:
+            return ""
+        best, constant, untuned = (f"{loss:.3f}" for loss in losses)
+        name = Unit(METRICS[beside.metric], self._unit.rows).name
+        return (
+            f"Its probabilities are worse there than without tuning, though not surely: {name} {untuned} untuned, "
+            f"{constant} with the tuned constant rate, {best} with the best schedule."
+        )
 
     def _cautions(self, chosen: Confirmed) -> Iterator[str]:
         """Yield what else stands between the study's numbers and other rows."""

@@ -67,6 +67,19 @@ def test_without_other_rows_the_own_rows_decide_and_it_is_said() -> None:
     assert "too few rows of class a." in advice.beware
 
 
+@pytest.mark.parametrize(("untuned", "told"), [(0.2, True), (0.29, False)])
+def test_worse_probabilities_are_told_if_they_are_much_worse(untuned: float, told: bool) -> None:
+    found = make_result(PLAN)
+    beside = found.verdict.beside
+    assert beside is not None
+    given = {"winner": 0.32, "constant": 0.3, "untuned": untuned, "costs": False, "sentence": ""}
+    advice = recommend(PLAN, found.record, found.verdict.model_copy(update={"beside": beside.model_copy(update=given)}))
+    assert advice is not None
+    sentence = "though not surely: log-loss 0.200 untuned, 0.300 with the tuned constant rate, 0.320 with the best"
+    assert (sentence in advice.price) is told
+    assert bool(advice.price) is told
+
+
 @pytest.mark.parametrize("word", [Word.NOTHING_LEARNED, Word.ALL_PERFECT])
 def test_where_nothing_can_be_compared_nothing_is_recommended(word: Word) -> None:
     found = make_result(PLAN)
