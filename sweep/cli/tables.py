@@ -17,7 +17,7 @@ from sweep.candidate import describe
 from sweep.errors import NOTHING_TO_COMPARE
 from sweep.space import Value
 from sweep.stats.estimate import Chances, Effect
-from sweep.stats.verdict import MOST_LISTED, Judgement, Unit, Word, listed
+from sweep.stats.verdict import MOST_LISTED, Judgement, Unit, listed
 from sweep.task import METRICS
 from sweep.verdict.result import Scored, Verdict
 from sweep.verdict.results import BestAnswer, FamiliesAnswer, RankedTrial, Ranking, StatusAnswer
@@ -163,7 +163,7 @@ def show_verdict(found: Verdict, *, why: bool = False) -> None:
 
 def end_if_void(found: Verdict) -> None:
     """End the command with a status of its own if there was nothing to compare; that no schedule won is an answer."""
-    if not found.comparable and found.finding is not None and found.finding.word is not Word.NO_SCHEDULE:
+    if not found.answers:
         raise typer.Exit(NOTHING_TO_COMPARE)
 
 

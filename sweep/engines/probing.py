@@ -11,7 +11,7 @@ import keras
 from sweep.engines.compiled import said
 from sweep.engines.keras_fit import PREDICTED_ROWS
 from sweep.engines.keras_models import StudyModel, batches, check_training, compile_model
-from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Shape, TrainingSpec
+from sweep.engines.spec import Backend, Choice, Engine, Job, Probe, Shape
 from sweep.errors import BadInput, OutOfMemory
 
 FASTEST_FIT = 2e-4  # seconds that a step of `fit` takes at least, however small the model
@@ -31,8 +31,7 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
         return _hidden_layer(asked)
     reason = "`training.engine` states it" if asked.wanted == "fit" else ""
     if keras.backend.backend() != "jax":
-        seeds = len(asked.job.run_seeds)
-        return _by_fit(spec, "it cannot be trained on Keras' JAX backend", sharing=seeds), None
+        return _by_fit(asked, "it cannot be trained on Keras' JAX backend"), None
     if not reason:
         began = time.perf_counter()
         from sweep.engines.keras_population import KerasPopulation  # noqa: PLC0415 - the test of layers is apart
@@ -64,12 +63,12 @@ def probe(asked: Probe) -> tuple[Choice, Engine | None]:
             ours = choice.training_takes(spec.timeline)
             if asked.wanted == "population" or step < FASTEST_FIT or ours < FASTEST_TRAINING * started:
                 return choice, engine
-            by_fit = _by_fit(spec, "", ours, sharing=len(asked.job.run_seeds))
+            by_fit = _by_fit(asked, "", ours)
             theirs = by_fit.training_takes(spec.timeline)
             if ours <= theirs:
                 return choice, engine
             reason = f"a training takes {theirs:.3g} s so, and {ours:.3g} s in a population"
-    return _by_fit(spec, reason, sharing=len(asked.job.run_seeds)), None
+    return _by_fit(asked, reason), None
 
 
 def _hidden_layer(asked: Probe) -> tuple[Choice, Engine]:
@@ -98,16 +97,16 @@ def _of_other_seeds(job: Job, turn: int) -> Job:
     return replace(job, run_seeds=tuple(seed + turn * len(job.run_seeds) for seed in job.run_seeds))
 
 
-def _by_fit(spec: TrainingSpec, reason: str, limit: float = math.inf, *, sharing: int) -> Choice:
+def _by_fit(asked: Probe, reason: str, limit: float = math.inf) -> Choice:
     """Time Keras' own training: what each one takes besides its steps, and a few steps.
 
-    A candidate is compiled once for its run seeds, of which `sharing` come together. If that alone takes longer than
+    A candidate is compiled once for the run seeds of a job. If that alone takes longer than
     trainings of `limit` seconds each, nothing more is timed.
 
     Raises:
         BadInput: if Keras cannot train the model on this backend.
     """
-    began = time.perf_counter()
+    spec, sharing, began = asked.spec, len(asked.job.run_seeds), time.perf_counter()
     check_training(spec)
     ready = time.perf_counter()
     if ready - began > limit * sharing:

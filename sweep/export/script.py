@@ -99,13 +99,13 @@ def read_stored(stored: StoredStudy, wanted: Wanted = None) -> Stored:
 
 def _confirmed(stored: StoredStudy, study: StudyReader, finished: int, wanted: Wanted) -> Stored | None:
     """Return what a study's verdict has confirmed, if that is wanted."""
-    from sweep.verdict.analysis import compute_verdict  # noqa: PLC0415 - SciPy takes a second
-
     record = read_record(stored)
     if record is None or study.plan is None:
         return None
     entry, advice = record.winner, None
     if wanted is None:
+        from sweep.verdict.analysis import compute_verdict  # noqa: PLC0415 - SciPy takes a second
+
         advice = compute_verdict(study.plan, record).recommendation
         entry = record.constant if advice is not None and advice.role == "tuned constant" else entry
     found = entry.contender

@@ -300,15 +300,12 @@ class _Analysis:
         return min(equals, key=key)
 
     def on_new_rows(self) -> Judgement | Unresolved:
-        new, split = self.record.new_rows, self.record.split
+        new = self.record.new_rows
         if not new.split_seeds:
             return Unresolved(problem=new.problem)
         unit, both = Unit(self._metric, new.test_rows), (self.record.winner, self.record.constant)
         ours, theirs = self._new_leads(unit, *both)
-        unit = replace(unit, reference=unit.sign * float(theirs.mean()))
-        worthwhile = unit.smallest_of_interest(self._stated, float(theirs.mean()))
-        if unit.counts_rows:
-            worthwhile = self._worthwhile * new.test_rows / split.validation_rows  # the same share of other rows
+        unit, worthwhile = self._on_other_rows(unit, theirs)
         return judge_new_rows(
             ours - theirs,
             new.train_rows,
@@ -318,6 +315,14 @@ class _Analysis:
             smallest_of_interest=worthwhile,
             void=self._void,
         )
+
+    def _on_other_rows(self, unit: Unit, constant: Numbers) -> tuple[Unit, float]:
+        """Return a unit of other rows, with the constant rate's scores there, and what is worth having in it."""
+        mean = float(constant.mean())
+        worthwhile = self._worthwhile * unit.rows / self.record.split.validation_rows  # the same share of them
+        if not unit.counts_rows:
+            worthwhile = unit.smallest_of_interest(self._stated, mean)
+        return replace(unit, reference=unit.sign * mean), worthwhile
 
     @property
     def _looks(self) -> int:
@@ -362,11 +367,7 @@ class _Analysis:
         unit = Unit(self._metric, nested.test_rows)
         every = self._leads(unit, *(runs for each in nested.splits for runs in each.runs))
         ours, theirs = np.array(every[::2]), np.array(every[1::2])
-        leads, mean = ours - theirs, float(theirs.mean())
-        unit = replace(unit, reference=unit.sign * mean)
-        worthwhile = unit.smallest_of_interest(self._stated, mean)
-        if unit.counts_rows:
-            worthwhile = self._worthwhile * nested.test_rows / self.record.split.validation_rows
+        leads, (unit, worthwhile) = ours - theirs, self._on_other_rows(unit, theirs)
         effect = effect_on_new_rows(leads, nested.train_rows, nested.test_rows)
         judged = judge(OfSearching.AGAIN, effect, unit, worthwhile, void=self._void)
         lacking = missing(effect, worthwhile, nested.train_rows + nested.test_rows)

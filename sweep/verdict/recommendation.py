@@ -26,8 +26,7 @@ MUCH = 1.1  # times the log-loss without tuning, from which on a higher one is t
 
 def recommend(plan: Plan, record: VerdictRecord, verdict: Verdict) -> Recommendation | None:
     """Return what to use by a verdict; None if it has nothing to compare, but for constant rates alone."""
-    no_schedule = verdict.finding is not None and verdict.finding.word is Word.NO_SCHEDULE
-    return _Advice(plan, record, verdict).given() if verdict.comparable or no_schedule else None
+    return _Advice(plan, record, verdict).given() if verdict.answers else None
 
 
 class _Advice:
@@ -50,7 +49,7 @@ class _Advice:
         return Recommendation(
             role="winner" if takes_winner else "tuned constant",
             setting=Setting(**{name: getattr(chosen, name) for name in Setting.model_fields}),
-            score=self._score(chosen) / self._unit.factor,
+            score=self._score(chosen),
             on_new_rows=self._is_new,
             use=f"{chosen.label}. {self._why(takes_winner)}",
             gain=self._gain(),
@@ -129,12 +128,13 @@ class _Advice:
 
     def _differs(self, chosen: Confirmed) -> bool:
         """Whether a candidate scores otherwise on other rows than on the study's own by more than is worth having."""
-        here, there = chosen.score / self._verdict.unit.factor, self._score(chosen) / self._unit.factor
-        return abs(here - there) > self._judged.smallest_of_interest / self._unit.factor
+        here = chosen.score / self._verdict.unit.factor
+        return abs(here - self._score(chosen)) > self._judged.smallest_of_interest / self._unit.factor
 
     def _score(self, candidate: Confirmed) -> float:
-        """Return a candidate's score in the unit of the rows that decide."""
-        return candidate.new_score if self._is_new and candidate.new_score is not None else candidate.score
+        """Return a candidate's score on the rows that decide, as the metric has it."""
+        known = candidate.new_score if self._is_new and candidate.new_score is not None else candidate.score
+        return known / self._unit.factor
 
     def _told(self, candidate: Confirmed) -> str:
-        return self._unit.plain(self._score(candidate) / self._unit.factor)
+        return self._unit.plain(self._score(candidate))

@@ -353,6 +353,11 @@ class Verdict(Answer):
         return self.finding is None or self.finding.word is None
 
     @property
+    def answers(self) -> bool:
+        """Whether it says what to use: it compares, or says that no schedule won."""
+        return self.comparable or (self.finding is not None and self.finding.word is Word.NO_SCHEDULE)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The whole answer, its first sentence first."""
         new, first = self.on_new_rows, () if self.finding is None else (self.finding.sentence,)
