@@ -1,4 +1,4 @@
-"""The two bases of all pydantic models: what users write is strict, what programs answer is lenient."""
+"""The bases of all pydantic models: what users write and studies keep is strict, what programs answer is lenient."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ class Answer(BaseModel):
     """An answer, as JSON with finite numbers; unknown fields are ignored, so an older client reads a newer server."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Record(BaseModel):
+    """A part of what a study keeps: frozen, and without keys that nothing reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

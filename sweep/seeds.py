@@ -8,7 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from itertools import count, islice
 
-STRIDE = 1_000_000_000  # more than any stage takes but the last, behind which 2**32 is near, where Keras' seeds end
+STRIDE = 1_000_000_000  # more than any stage takes but the last two, behind which 2**32 is near, where Keras' seeds end
+ROOM = 100_000_000  # of the stages that share the last of them
 OUTER = 2_000_000_000  # the first seed of an outer split; re-splits are far fewer
 
 
@@ -20,6 +21,7 @@ class Stage(StrEnum):
     CONFIRMATION = "confirmation"
     NEW_ROWS = "new rows"
     NESTED = "nested searches"
+    FORGIVENESS = "forgiveness"
 
 
 def run_seeds(stage: Stage, number: int, first: int = 0) -> range:
@@ -28,7 +30,8 @@ def run_seeds(stage: Stage, number: int, first: int = 0) -> range:
     >>> run_seeds(Stage.SELECTION, 3)
     range(1000000000, 1000000003)
     """
-    begin = list(Stage).index(stage) * STRIDE + first
+    place, last = list(Stage).index(stage), list(Stage).index(Stage.NESTED)
+    begin = min(place, last) * STRIDE + max(0, place - last) * ROOM + first
     return range(begin, begin + number)
 
 

@@ -24,7 +24,7 @@ from sweep.config.plan import Plan, SearchPlan
 from sweep.errors import BadInput
 from sweep.verdict.baselines import SEARCH
 from sweep.verdict.extent import Decision, Extent, told_exactly, told_seconds
-from sweep.verdict.timing import CONFIRMATION, NEW_ROWS, RACE, Pace, Part, time_plan, total
+from sweep.verdict.timing import CONFIRMATION, FORGIVENESS, NEW_ROWS, RACE, Pace, Part, time_plan, total
 
 # Six runs are the fewest that a test at 5 % can tell anything by, 2 the fewest that have a spread.
 LEAST = Extent(
@@ -249,14 +249,24 @@ class TimeBudget:
     def begin_part(self, name: str) -> None:
         """Begin a part after the searches: fit what is left anew to the time that is left, and fix the part's numbers.
 
-        Re-splits end with the last one that the time holds; of another part, the last job may begin just in time.
+        Re-splits, also those at other rates, end with the last one that the time holds; of another part, the last job
+        may begin just in time.
         """
         if name not in self.decision.begun:
             found = self.fit() or self.share(0.0)
             self.decision = self.decision.model_copy(update={"extent": found})
             self._decide(name)
-        job = self.pace.seconds(self.pace.narrow, 1, 1) if name == NEW_ROWS else 0.0
+        job = self._job if name in (NEW_ROWS, FORGIVENESS) else 0.0
         self.gate.closes, self.gate.free = self.ends - END_SECONDS - job, 0
+
+    def spares(self, seconds: float) -> bool:
+        """Let no job begin that would take from the last so many seconds, and say whether one may begin now."""
+        self.gate.closes = self.ends - END_SECONDS - self._job - seconds / (1 - KEPT_BACK)
+        return self.gate.has_time()
+
+    @property
+    def _job(self) -> float:
+        return self.pace.seconds(self.pace.narrow, 1, 1)
 
     def end_re_splits(self, number: int) -> None:
         """Note how many re-splits there are, in all looks that the time has held."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from sweep.data.table import Split
 from sweep.execution.batches import Trainer, in_order
+from sweep.model import Record
 from sweep.store.database import Database
 from sweep.store.study import read_documents, write_documents
 from sweep.verdict.by_row import OnRows, Tally
-from sweep.verdict.record import Contender, MeanCurves, Record, Runs
+from sweep.verdict.record import Contender, MeanCurves, Runs
 
 PART = "sweep:part:"
 

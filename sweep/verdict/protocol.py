@@ -21,6 +21,8 @@ from sweep.data.rows import flat_rows, value_names
 from sweep.data.table import Split
 from sweep.engines.row_outcomes import uninformed_scores
 from sweep.execution.batches import Trainer
+from sweep.model import Record
+from sweep.schedules import Timeline
 from sweep.search.finite import count_wanted
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.seeds import Stage, run_seeds
@@ -32,9 +34,11 @@ from sweep.store.study import open_study, read_documents, write_documents
 from sweep.task import MetricName
 from sweep.verdict.analysis import compute_verdict
 from sweep.verdict.baselines import Role, reruns, searches, tuning_plans
+from sweep.verdict.basis import Basis
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.extent import Decision
 from sweep.verdict.finalists import best_schedule, contender_of, finalists, placed, ranked
+from sweep.verdict.forgiveness import OtherRates, families
 from sweep.verdict.nested import NestedSearches
 from sweep.verdict.parts import PART, OutOfTime, Parts
 from sweep.verdict.progress import is_made, searches_within
@@ -42,20 +46,31 @@ from sweep.verdict.record import (
     BUDGET,
     DOSSIER,
     VERSION,
-    Basis,
     Contender,
     Entry,
+    ForgivenessRecord,
     NestedRecord,
     NewRows,
     OuterSplit,
-    Record,
     SplitFacts,
     VerdictRecord,
     read_record,
     scores,
 )
 from sweep.verdict.resplits import ReSplits
-from sweep.verdict.timing import CONFIRMATION, NESTED, NEW_ROWS, RACE, nested_seconds, nested_trainings
+from sweep.verdict.timing import (
+    CONFIRMATION,
+    FACTORS,
+    FEWEST_RATE_SPLITS,
+    FORGIVENESS,
+    NESTED,
+    NEW_ROWS,
+    RACE,
+    RatesTried,
+    nested_seconds,
+    nested_trainings,
+    rates_tried,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -201,11 +216,18 @@ class Protocol:
             seconds=0.0,
             version=VERSION,
         )
-        verdict = self._begin(NEW_ROWS).verdict
-        re_splits = ReSplits(self.plan, verdict, self.split, self._parts, self.budget, self._nested_takes(before))
-        record, nested = re_splits.tested(record, deadline), self._repeat_search(before, deadline)
+        plan = self._begin(NEW_ROWS)
+        rates = rates_tried(plan)
+        spared = self._nested_takes(before) + (0.0 if self.budget is None else rates.seconds(self.budget.pace))
+        re_splits = ReSplits(self.plan, plan.verdict, self.split, self._parts, self.budget, spared)
+        record = re_splits.tested(record, deadline)
+        if time.monotonic() >= deadline:
+            return False
+        forgiveness = self._try_rates(record, rates, re_splits)
+        nested = self._repeat_search(before, deadline)
         decision = None if self._decision is None or self._decision.is_whole else self._decision
-        after = {"seconds": time.monotonic() - began, "within": decision, "nested": nested}
+        after = {"within": decision, "nested": nested, "forgiveness": forgiveness}
+        record = record.model_copy(update={"seconds": time.monotonic() - began})
         self._store(record.model_copy(update=after))
         return True
 
@@ -264,6 +286,28 @@ class Protocol:
             Entry(role=role, contender=contender, confirmation=runs, curves=curves)
             for (role, contender), runs, curves in zip(entries, part.runs[0], part.curves, strict=True)
         ]
+
+    def _try_rates(self, record: VerdictRecord, rates: RatesTried, re_splits: ReSplits) -> ForgivenessRecord:
+        """Return what the best candidates of schedules score at other rates, on as many re-splits as time is left for.
+
+        No re-split is begun that a time budget has no time for.
+        """
+        new, budget = record.new_rows, self.budget
+        if not new.split_seeds:
+            return ForgivenessRecord(problem=new.problem)
+        if budget is not None:
+            self._begin(FORGIVENESS)
+            rates = rates.within(budget.left, budget.pace)
+        if rates.splits < FEWEST_RATE_SPLITS:
+            return ForgivenessRecord(problem="the time budget left no time for it")
+        known = re_splits.first_look.splits
+        splits = {seed: known[seed] for seed in new.split_seeds[: rates.splits]}
+        steps = -(-self.split.train_rows // self.plan.training.batch_size)
+        timeline = Timeline(epochs=self.plan.training.epochs, steps_per_epoch=steps)
+        chosen = families(self.database, self.plan, record, rates.families, timeline)
+        tried = OtherRates(self.database, self._study_id, self.narrow, self.plan.metric, rates.seeds)
+        self.announce(FORGIVENESS, len(chosen) * len(FACTORS) * len(splits) * rates.seeds)
+        return tried.run(chosen, splits)
 
     @property
     def _nested_wanted(self) -> NestedSearches | None:

@@ -6,25 +6,25 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AllowInfNan, BeforeValidator, Field, PlainSerializer
 
 from sweep.candidate import Candidate, describe
-from sweep.config.plan import BaselinePlan, Plan
-from sweep.config.verdict_plan import VerdictPlan, kept_verdict
+from sweep.config.plan import Plan
 from sweep.curves import guessing_loss
+from sweep.model import Record
 from sweep.schedules import read_schedule
 from sweep.seeds import STRIDE
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
-from sweep.store.growth import TRAINED_AGAIN
-from sweep.store.queries import SET_ASIDE, StoredStudy
+from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents
 from sweep.task import METRICS, MetricName
-from sweep.verdict.baselines import Role, searches
+from sweep.verdict.baselines import Role
+from sweep.verdict.basis import Basis
 from sweep.verdict.by_row import OnRows
 from sweep.verdict.extent import Decision, Extent
 from sweep.verdict.result import Recommendation
@@ -36,12 +36,6 @@ if TYPE_CHECKING:
 DOSSIER, BUDGET = "sweep:dossier", "sweep:budget"
 # Of what makes a record. Before the second, all re-splits had the same run seeds, and no row's outcomes were kept.
 VERSION = 2
-
-
-class Record(BaseModel):
-    """A part of the record: frozen, and without keys that nothing reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _finite(values: Iterable[float]) -> tuple[float | None, ...]:
@@ -56,7 +50,7 @@ class Runs(Record):
     log_losses: tuple[float | None, ...]  # validation cross-entropy of each run; None where not finite; as `correct`
     diverged: int  # how many runs ended in NaN or infinity
     class_correct: tuple[int, ...] = ()  # right rows of each class, added up over the runs; empty if not kept
-    scores: dict[MetricName, tuple[float | None, ...]] = {}  # of each run by metric; None where it diverged
+    scores: dict[MetricName, tuple[float | None, ...]] = Field(default={})  # by metric and run; None where it diverged
 
     @classmethod
     def of(cls, outcome: Outcome) -> Runs:
@@ -217,7 +211,8 @@ class SplitFacts(Record):
     # What records of before do not have:
     train_class_rows: tuple[int, ...] = ()  # training rows of each class
     unlike: bool | None = None  # whether the class shares of training and validation rows differ
-    uninformed: dict[str, float] = {}  # scores of a network that reads no input and knows the training targets alone
+    # Scores of a network that reads no input and knows the training targets alone:
+    uninformed: dict[str, float] = Field(default={})
     widest: tuple[str, float] | None = None  # the input with the largest training values, and their root mean square
     labels: int = 0  # of 0 or 1, of which each row has so many
     copies: int = 0  # of all rows, those whose inputs an earlier one has, if that is no chance
@@ -251,7 +246,7 @@ class NewRows(Record):
     test_rows: int = 0
     problem: str | None = None
     told: str = ""
-    uninformed: dict[str, float] = {}
+    uninformed: dict[str, float] = Field(default={})
     looks: tuple[int, ...] = ()
     tested: str | None = None
 
@@ -295,37 +290,32 @@ class NestedRecord(Record):
         return self.wanted >= wanted and not self.out_of_time
 
 
-class Basis(Record):
-    """What a verdict depends on; if any of it changes, the verdict is out of date."""
+Score: TypeAlias = Annotated[
+    float,
+    AllowInfNan(True),
+    BeforeValidator(lambda given: math.nan if given is None else given),
+    PlainSerializer(lambda score: score if math.isfinite(score) else None),
+]
 
-    trials: dict[str, int]  # finished ones by study: the search, and the searches for the tuned baselines
-    verdict: VerdictPlan
-    baseline: BaselinePlan | None
-    set_aside: dict[str, tuple[int, ...]] = {}  # by study, trials that its search space of now could not have drawn
-    trained_again: dict[str, tuple[int, ...]] = {}  # and those that got more run seeds in their places
 
-    _of_before = field_validator("verdict", mode="before")(kept_verdict)
+class ForgivingFamily(Record):
+    """The best candidate of a schedule, trained at its learning rate times each factor."""
 
-    @classmethod
-    def now(cls, database: Database, plan: Plan) -> Basis:
-        """Return what a verdict made now would rest on."""
-        names = [searched.name for searched in searches(plan, search_only=False).values()]
-        counts = {name: StoredStudy(database, name).count_finished() for name in names}
-        grown: dict[str, dict[str, Any]] = {SET_ASIDE: {}, TRAINED_AGAIN: {}}
-        for name in (name for name, count in counts.items() if count):
-            with StoredStudy(database, name).reading() as study:
-                for kind in grown:
-                    grown[kind] |= {name: tuple(study.attributes[kind])} if study.attributes.get(kind) else {}
-        return cls(trials=counts, verdict=plan.verdict, baseline=plan.baseline, **grown)
+    name: str  # of the schedule; `constant` is the tuned constant rate
+    contender: Contender  # at its own rate, where the factor is 1
+    factors: tuple[float, ...]  # ascending
+    scores: tuple[tuple[Score, ...], ...]  # `[factors, splits]`, means over run seeds; NaN, kept as null, if diverged
 
-    def settled(self, metric: MetricName) -> Basis:
-        """Return it with the metric's default for what the study file leaves open."""
-        return self.model_copy(update={"verdict": self.verdict.settled(metric)})
 
-    @property
-    def without_nested(self) -> Basis:
-        """What all of it but nested searches rests on."""
-        return self.model_copy(update={"verdict": self.verdict.model_copy(update={"nested": None})})
+class ForgivenessRecord(Record):
+    """What the best candidates of schedules score at other rates, on re-splits; `problem` says why there are none."""
+
+    split_seeds: tuple[int, ...] = ()
+    train_rows: int = 0
+    test_rows: int = 0
+    families: tuple[ForgivingFamily, ...] = ()  # the tuned constant rate, and then the others, best first
+    problem: str | None = None
+    runs: int = 0  # run seeds on each split
 
 
 class VerdictRecord(Record):
@@ -343,6 +333,7 @@ class VerdictRecord(Record):
     advice: Recommendation | None = None  # as it was given when the record was made
     version: int = 1  # of what made it
     nested: NestedRecord | None = None  # if the search was repeated on outer splits
+    forgiveness: ForgivenessRecord | None = None  # not in records of before
 
     @property
     def is_of_before(self) -> bool:

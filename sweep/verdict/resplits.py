@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, pairwise
 
 import numpy as np
@@ -54,7 +55,7 @@ class ReSplits:
         """
         looks = self.verdict.looks
         try:
-            found = self._divided(0, looks[-1] if self.plan.split.kind == "group" else looks[0])
+            found = self.first_look
         except BadInput as error:
             return record.model_copy(update={"new_rows": NewRows(problem=str(error))})
         if self.plan.split.kind in ("group", "time"):  # whose divisions depend on how many there are
@@ -64,7 +65,7 @@ class ReSplits:
         runs, guesses = list[tuple[Runs, ...]](), list[dict[MetricName, float]]()
         tally = Tally(self.split.dataset.rows, len(record.entries))
         for number, (first, last) in enumerate(pairwise((0, *looks)), start=1):
-            if first and not self._goes_on(record, last - first, deadline):
+            if first and not self._goes_on(record, deadline):
                 break
             if last <= len(found.splits):
                 splits = dict(islice(found.splits.items(), first, last))
@@ -87,6 +88,16 @@ class ReSplits:
                 break
         return record
 
+    @cached_property
+    def first_look(self) -> Resplits:
+        """The re-splits of the first look; of groups all that there are, as others depend on how many there are.
+
+        Raises:
+            BadInput: if there are no two such divisions.
+        """
+        looks = self.verdict.looks
+        return self._divided(0, looks[-1] if self.plan.split.kind == "group" else looks[0])
+
     def _divided(self, first: int, last: int) -> Resplits:
         """Return re-splits from the `first`-th on."""
         own = self.plan.split
@@ -100,8 +111,8 @@ class ReSplits:
         shown = f"new rows, look {number} of {looks}" if looks > 1 else "new rows"
         return self.parts.on_splits(f"new rows {number}" if first else "new rows", shown, contenders, splits, seeds)
 
-    def _goes_on(self, record: VerdictRecord, more: int, deadline: float) -> bool:
-        """Say whether there is to be another look, of so many re-splits more, and whether the budget has time for it.
+    def _goes_on(self, record: VerdictRecord, deadline: float) -> bool:
+        """Say whether there is to be another look, and whether the budget has time for some of it.
 
         Raises:
             OutOfTime: if it would begin after the deadline.
@@ -112,9 +123,7 @@ class ReSplits:
             raise OutOfTime
         if self.budget is None:
             return True
-        pace = self.budget.pace
-        takes = pace.seconds(pace.narrow, len(record.entries), self.verdict.split_seeds, more)
-        if self.budget.gate.has_time() and (not self.spared or takes + self.spared <= self.budget.left):
+        if self.budget.spares(self.spared):
             return True
         self.budget.end_re_splits(len(record.new_rows.split_seeds))
         return False

@@ -15,8 +15,13 @@ from sweep.verdict.baselines import reruns, searches
 from sweep.verdict.extent import told_seconds
 
 RACE, CONFIRMATION, NEW_ROWS, NESTED = "race", "confirmation", "new rows", "nested searches"
+FORGIVENESS = "forgiveness"
 WORTH_TELLING = 3.0  # seconds that a run has taken before it can say how long it takes
 SEARCH_SEEDS, JUDGED_SEEDS = 4, 4  # of a nested search's candidate at most, and of its winner
+FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)  # of a schedule's best rate, at which it is trained again
+FORGIVENESS_SHARE = 0.12  # of a run's trainings, that those at other rates may take
+RATE_SEEDS = 4  # on each re-split, at most
+FEWEST_RATE_SPLITS, ENOUGH_RATE_SPLITS, MOST_RATE_SPLITS = 2, 6, 10
 PROPOSED_SECONDS = 0.003  # what the sampler takes for a candidate, while trainers wait
 
 
@@ -92,7 +97,7 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
         nested: the outer splits on which the search is repeated.
     """
     every, verdict, narrow = searches(plan, search_only=search_only), plan.verdict, pace.narrow
-    parts = []
+    parts, rates = [], rates_tried(plan)
     for name, each in every.items():
         size = FiniteSpace(each.search).size
         count = max(0, min(each.search.trials, size or each.search.trials) - done.get(name, 0))
@@ -121,8 +126,48 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
             pace.seconds(narrow, entries, verdict.split_seeds, verdict.splits)
             + (pace.compiling if pace.others else 0.0),
         ),
+        Part(FORGIVENESS, rates.trainings, rates.seconds(pace)),
         *([Part(NESTED, nested_trainings(plan, nested), nested_seconds(plan, pace, nested))] if nested else []),
     ]
+
+
+@dataclass(frozen=True)
+class RatesTried:
+    """How much is trained at other rates: so many schedules, at each of `FACTORS`, on re-splits and run seeds."""
+
+    families: int
+    splits: int
+    seeds: int
+
+    @property
+    def trainings(self) -> int:
+        """All of them."""
+        return self.families * len(FACTORS) * self.splits * self.seeds
+
+    def seconds(self, pace: Pace) -> float:
+        """Return what they take."""
+        return pace.seconds(pace.narrow, self.families * len(FACTORS), self.seeds, self.splits)
+
+    def within(self, available: float, pace: Pace) -> RatesTried:
+        """Return as many of the re-splits as take no longer than that."""
+        able = (count for count in range(self.splits, 0, -1) if replace(self, splits=count).seconds(pace) <= available)
+        return replace(self, splits=next(able, 0))
+
+
+def rates_tried(plan: Plan) -> RatesTried:
+    """Return how much is trained at other rates: a share of a run's trainings, on enough re-splits of each schedule.
+
+    Where these are too few for all schedules, the best ones have them, and two in any case.
+    """
+    verdict, every = plan.verdict, searches(plan, search_only=False).values()
+    seeds = min(RATE_SEEDS, verdict.split_seeds)
+    run = sum(each.search.trials * each.search.replicates for each in every)
+    run += contenders(plan) * verdict.selection_seeds
+    run += (len(every) + len(reruns(plan))) * (verdict.confirmation_seeds + verdict.splits * verdict.split_seeds)
+    on_splits = int(FORGIVENESS_SHARE * run) // (len(FACTORS) * seeds)  # of one schedule
+    families = min(len({"constant", *plan.search.schedules}), max(2, on_splits // ENOUGH_RATE_SPLITS))
+    splits = min(verdict.splits, MOST_RATE_SPLITS, max(FEWEST_RATE_SPLITS, on_splits // families))
+    return RatesTried(families, splits, seeds)
 
 
 def nested_trials(plan: Plan) -> int:

@@ -18,9 +18,9 @@ from sweep.store.database import Database
 from sweep.store.growth import tell_growth
 from sweep.store.queries import StoredStudy
 from sweep.verdict.baselines import tuning_plans
+from sweep.verdict.basis import Basis
 from sweep.verdict.finalists import finalists
 from sweep.verdict.progress import work_left
-from sweep.verdict.record import Basis
 from sweep.verdict.results import read_best, read_trial, read_trials
 from tests.fakes import FakeTrainer, make_coordinator, make_plan, opened
 from tests.protocols import few

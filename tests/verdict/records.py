@@ -18,10 +18,10 @@ from sweep.store.study import write_documents
 from sweep.task import MetricName
 from sweep.verdict.analysis import StudyResult, compute_verdict
 from sweep.verdict.baselines import Role, reruns, tuning_plans
+from sweep.verdict.basis import Basis
 from sweep.verdict.record import (
     DOSSIER,
     VERSION,
-    Basis,
     Contender,
     Entry,
     MeanCurves,
