@@ -200,7 +200,7 @@ class RMSprop(LayeredOptimizer):
     epsilon: float = Field(default=1e-7, gt=0, description="added to that average under the root")
 
 
-NAMES = ("sgd", "adam", "adamw", "rmsprop")
+KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 
 
 Optimizer: TypeAlias = Annotated[
@@ -212,7 +212,7 @@ Optimizer: TypeAlias = Annotated[
         # The brackets keep the tag out of an error's field.
         lambda given: f"<{given.get('name', 'sgd') if isinstance(given, dict) else getattr(given, 'name', '')}>",
         custom_error_type="optimizer_name",
-        custom_error_message=f"must be a table with a name, one of {', '.join(NAMES)}",
+        custom_error_message=f"must be a table with a name, one of {', '.join(KERAS_NAMES)}",
     ),
 ]
 

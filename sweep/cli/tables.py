@@ -138,11 +138,7 @@ def show_verdict(found: Verdict, *, why: bool = False) -> None:
         console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
     console.print()
     if found.recommendation is not None:
-        advice = Table(**TABLE_STYLE, show_header=False)
-        advice.add_column(no_wrap=True)
-        for place, line in enumerate(found.recommendation.lines.items()):
-            advice.add_row(*line, style="bold" if place == 0 else "")
-        console.print(advice)
+        console.print(_two_columns(found.recommendation.lines.items(), first="bold"))
         console.print()
     told = () if found.recommendation is None else found.recommendation.lines.values()
     for place, sentence in enumerate(found.sentences):
@@ -154,11 +150,16 @@ def show_verdict(found: Verdict, *, why: bool = False) -> None:
     if not why:
         console.print(f"`sweep compare {found.study} --why` shows what speaks for and against it.", style="dim")
         return
+    console.print(_two_columns(_facts(found)))
+
+
+def _two_columns(lines: Iterable[tuple[str, str]], first: str = "") -> Table:
+    """Return words, each with its text; `first` is the style of the first line."""
     table = Table(**TABLE_STYLE, show_header=False)
     table.add_column(no_wrap=True)
-    for label, text in _facts(found):
-        table.add_row(label, text)
-    console.print(table)
+    for place, line in enumerate(lines):
+        table.add_row(*line, style="" if place else first)
+    return table
 
 
 def end_if_void(found: Verdict) -> None:
@@ -205,6 +206,10 @@ def _ladder(found: Verdict) -> Table:
         add(f"and {len(left):,} more", "", None, None)
     for step in found.ladder:
         add(step.adds, step.label, step.score, step.new_score, step.change)
+    if found.linear is not None:
+        few = found.linear.train_rows < found.split.train_rows
+        of = f", of {found.linear.train_rows:,} training rows" if few else ""
+        add("linear model", found.linear.name + of, found.linear.score, found.linear.new_score)
     if found.uninformed is not None:
         add("reads no input", found.uninformed.whom, found.uninformed.score, found.uninformed.new_score)
     return table

@@ -135,7 +135,7 @@ class VerdictNotes:
             f"**{verdict.on_these_rows.sentence}**",
             f"- winner: {escaped(winner.label)}, trial {winner.trial}, {told(unit, winner.score)}",
             f"- tuned constant rate: {escaped(constant.label)}, {told(unit, constant.score)}",
-            *self._uninformed(),
+            *self._below(),
             *([as_good] if verdict.comparable else []),
             *(f"- doubtful about the split: {escaped(warning)}" for warning in verdict.split.warnings),
             *(f"- doubtful about the search: {escaped(doubt)}" for doubt in (*verdict.falling, *verdict.at_an_end)),
@@ -146,14 +146,15 @@ class VerdictNotes:
             lines.append(line + (above if self.found.record.reruns_are_quoted else ""))
         return "\n\n".join([*lines, "`sweep report` writes the whole of it as one page."])
 
-    def _uninformed(self) -> list[str]:
-        """Return what no input is needed for."""
+    def _below(self) -> Iterator[str]:
+        """Yield what needs no network, and no input."""
         verdict = self.found.verdict
+        if verdict.linear is not None:
+            yield f"- {verdict.linear.name}, a linear model: {told(verdict.unit, verdict.linear.score)}"
         if verdict.unit.counts_rows and verdict.majority is not None:
-            return [f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows"]
-        if verdict.uninformed is None:
-            return []
-        return [f"- {escaped(verdict.uninformed.whom)}: {told(verdict.unit, verdict.uninformed.score)}"]
+            yield f"- always answering “{escaped(verdict.majority.label)}”: {verdict.majority.rows} right rows"
+        elif verdict.uninformed is not None:
+            yield f"- {escaped(verdict.uninformed.whom)}: {told(verdict.unit, verdict.uninformed.score)}"
 
     def on_trials(self, study: StudyReader) -> dict[int, str]:
         """Return a note on each of the first finalists, by its trial's id."""

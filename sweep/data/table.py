@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -249,6 +249,16 @@ class Split:
     def train_weights(self) -> NDArray[np.float32] | None:
         """What multiplies the loss of each row to train on; None if all weigh 1. Rows to validate on always weigh 1."""
         return None if self.dataset.weights is None else self.dataset.weights[self.train_index]
+
+    def weights_with(self, class_weights: Sequence[float]) -> NDArray[np.float32] | None:
+        """Return what multiplies the loss of each row to train on, its own weight and its class's, by class index.
+
+        None if all weigh 1.
+        """
+        if not class_weights:
+            return self.train_weights
+        weights: NDArray[np.float32] = np.array(class_weights, np.float32)[self.train_targets]
+        return weights if self.train_weights is None else weights * self.train_weights
 
     @property
     def train_inputs(self) -> Inputs:

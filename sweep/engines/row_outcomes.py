@@ -102,14 +102,19 @@ def uninformed_scores(split: Split) -> dict[MetricName, float]:
     Shares are those of the classes or labels. Of labels, accuracy is that of always giving the validation rows'
     commonest ones, than which no such network has more rows right. Of several outputs of a model nothing is known.
     """
-    task, unit = split.dataset.task, split.target_unit[1]
     if split.dataset.heads:
         return {}
-    held, guesses = split.validation_targets, uninformed_predictions(split)
-    found = {
-        metric.name: float(metric.score(guesses, held)[0]) * (unit if metric.unit == OF_THE_TARGET else 1)
-        for metric in task.metrics
-    }
-    if task.name == "labels":
+    found = scores_of(split, uninformed_predictions(split))
+    if split.dataset.task.name == "labels":
+        held = split.validation_targets
         found["accuracy"] = float(np.unique(held, axis=0, return_counts=True)[1].max() / len(held))
     return found
+
+
+def scores_of(split: Split, predictions: Predictions) -> dict[MetricName, float]:
+    """Return the scores of what one model predicts for the validation rows, `[1, rows, outputs]`; NaN if unknown."""
+    held, unit = split.validation_targets, split.target_unit[1]
+    return {
+        metric.name: float(metric.score(predictions, held)[0]) * (unit if metric.unit == OF_THE_TARGET else 1)
+        for metric in split.dataset.task.metrics
+    }

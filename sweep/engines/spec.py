@@ -139,11 +139,7 @@ class TrainingSpec:
     @property
     def row_weights(self) -> Float32 | None:
         """What multiplies the loss of each row to train on, `[rows]`: its own weight and its class's; None for 1."""
-        own, by_class = self.split.train_weights, np.array(self.class_weights, np.float32)
-        if not self.class_weights:
-            return own
-        weights: Float32 = by_class[self.split.train_targets]
-        return weights if own is None else weights * own
+        return self.split.weights_with(self.class_weights)
 
     @property
     def engine_name(self) -> EngineName:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sweep.candidate import AdaptiveMoments, Candidate
+from sweep.candidate import KERAS_NAMES, AdaptiveMoments, Candidate
 from sweep.config.plan import Plan
 from sweep.config.study_file import StudyFile
 from sweep.data.table import Dataset, Split
@@ -27,7 +27,6 @@ from sweep.task import METRICS, MetricName, Task
 from sweep.verdict.record import Contender, read_record
 from sweep.verdict.results import ScheduleAnswer, Standing, Wanted
 
-KERAS_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "assets"),
     undefined=StrictUndefined,

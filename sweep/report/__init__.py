@@ -21,8 +21,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from sweep.candidate import describe
+from sweep.report.code import write_snippet
 from sweep.report.figures import all_plots
 from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION, Plot
+from sweep.report.trained import trained
 from sweep.stats.estimate import SIGNIFICANCE
 from sweep.stats.verdict import MOST_LISTED, Question, Unit
 from sweep.store.queries import Best, StoredStudy
@@ -121,7 +123,9 @@ def render(found: StudyResult, searched: Searched, frame: Frame | None = None) -
         counts=_counts(found),
         power=_power(found.verdict),
         table=_table(found.verdict, searched),
+        trained=trained(found, searched.attributes),
         facts=_facts(found, searched.attributes),
+        snippet=_snippet(found),
         policy=policy(frame),
         frame=frame,
         light=Markup(_variables({name: name for name in DARK})),
@@ -141,6 +145,18 @@ def _headline(verdict: Verdict) -> list[str]:
         return first
     words = {question: judgement.word for question, judgement in verdict.judgements.items()}
     return first + [f"{question.capitalize()}: {words.get(question, 'unknown')}." for question in Question]
+
+
+def _snippet(found: StudyResult) -> dict[str, str] | None:
+    """Return the code of what is recommended, or else of the winner, with what it is."""
+    verdict, record, advice = found.verdict, found.record, found.verdict.recommendation
+    if advice is None and not verdict.comparable:
+        return None
+    takes_constant = advice is not None and advice.role == "tuned constant"
+    chosen = record.constant if takes_constant else record.winner
+    made = write_snippet(found.plan, record.split, chosen.contender)
+    what = "What is recommended" if advice is not None else "The winner"
+    return {"title": f"{what}: {chosen.contender.label}.", "text": made.text, "note": made.note}
 
 
 def policy(frame: Frame | None = None) -> str:
@@ -234,6 +250,17 @@ def _count_rows(found: StudyResult, classes: Sequence[str]) -> Iterator[dict[str
             *([] if summed.new_score is None else [unit.told(summed.new_score)]),
         ]
         yield {"role": str(entry.role), "label": summed.label, "cells": cells}
+    verdict, split = found.verdict, found.record.split
+    below: list[tuple[str, str, float, float | None]] = []
+    if (linear := verdict.linear) is not None:
+        few = f", of {linear.train_rows:,} training rows" if linear.train_rows < split.train_rows else ""
+        below.append(("linear model", linear.name + few, linear.score, linear.new_score))
+    if (blind := verdict.uninformed) is not None:
+        below.append(("reads no input", blind.whom, blind.score, blind.new_score))
+    between = 2 + len(also) + (2 + len(classes) if classes else 0)
+    for role, label, score, new_score in below:
+        on_new = ["-" if new_score is None else unit.told(new_score)] if Question.NEW_ROWS in verdict.judgements else []
+        yield {"role": role, "label": label, "cells": [unit.told(score), *["-"] * between, *on_new]}
 
 
 def _power(verdict: Verdict) -> list[str]:
@@ -330,7 +357,6 @@ def _facts(found: StudyResult, attributes: Mapping[str, Any]) -> list[tuple[str,
     facts = [
         ("candidates tried", looked_at),
         ("finalists that raced", str(len(record.race))),
-        ("training and validation rows", f"{record.split.train_rows} and {record.split.validation_rows}"),
         ("confirmations so far", f"{record.confirmations}; each has run seeds of its own"),
         ("time for the evidence", f"{record.seconds:,.0f} s"),
         ("quoted result", f"{quoted.accuracy:.2%}, {quoted.source}" if quoted else ""),

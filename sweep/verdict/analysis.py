@@ -25,7 +25,7 @@ from sweep.store.queries import StoredStudy
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.beside import look_beside, other_metric
-from sweep.verdict.findings import find, whom
+from sweep.verdict.findings import find
 from sweep.verdict.recommendation import recommend
 from sweep.verdict.record import (
     Contender,
@@ -43,16 +43,15 @@ from sweep.verdict.result import (
     Confirmed,
     Finding,
     LadderStep,
-    Majority,
     NestedAnswer,
     QuotedResult,
     Scored,
     Setting,
     SplitAnswer,
-    Uninformed,
     Unresolved,
     Verdict,
 )
+from sweep.verdict.rungs import linear_model, majority, uninformed
 
 
 @dataclass(frozen=True)
@@ -225,8 +224,9 @@ class _Analysis:
             raced=len(record.race),
             as_good=tuple(map(_setting, equals)),
             simplest=_setting(self._simplest(equals)),
-            majority=self._majority(),
-            uninformed=self._uninformed(),
+            majority=majority(record),
+            uninformed=uninformed(record),
+            linear=linear_model(record),
             seeds_needed=pairs_needed(spread, worthwhile) if spread > 0 else None,
             to_beat=to_beat if by_rows else None,
             whom_to_beat=("the first re-run" if quoted is None else "the quoted one") if by_rows else None,
@@ -266,21 +266,6 @@ class _Analysis:
         stages = optimism(*self._leads(unit, found, chosen, winner.confirmation))
         means = {name: unit.sign * getattr(stages, name) for name in ("search", "selection", "confirmation")}
         return replace(stages, **means)
-
-    def _majority(self) -> Majority | None:
-        split = self.record.split
-        if not split.classes:
-            return None
-        commonest = int(np.argmax(split.class_rows))
-        return Majority(label=split.classes[commonest], rows=split.class_rows[commonest])
-
-    def _uninformed(self) -> Uninformed | None:
-        record, name = self.record, self._metric.name
-        known, new = record.split.score_of_guessing(name), record.guess_on_new_rows
-        if known is None:
-            return None
-        on_new = None if new is None else new * Unit(self._metric, record.new_rows.test_rows).factor
-        return Uninformed(whom=whom(record.split, name), score=known * self._unit.factor, new_score=on_new)
 
     def _as_good(self) -> list[Contender]:
         """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""

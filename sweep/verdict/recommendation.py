@@ -123,8 +123,34 @@ class _Advice:
             if self._record.split.unlike:
                 cure = ', which split.kind = "stratified" mends' if self._plan.split.kind == "tail" else ""
                 yield f"The validation rows are unlike the rest{cure}."
+        if told := self._beside_linear(chosen):
+            yield told
         if verdict.finding is not None:
             yield f"{verdict.finding.headline}."
+
+    def _beside_linear(self, chosen: Confirmed) -> str:
+        """Say so if a linear model does as well as what is recommended, or worse by less than is worth having.
+
+        On new rows both are compared on the re-splits that the linear model was fitted to.
+        """
+        verdict, linear, unit = self._verdict, self._verdict.linear, self._unit
+        if linear is None or (self._is_new and linear.new_score is None):
+            return ""
+        theirs, ours = linear.score / verdict.unit.factor, self._score(chosen)
+        if self._is_new and linear.new_score is not None:
+            entry = self._record.winner if chosen is verdict.winner else self._record.constant
+            on_splits = [each.by_metric(verdict.metric, unit.rows) for each in entry.new_rows[: linear.splits]]
+            theirs = linear.new_score / unit.factor
+            ours = sum(map(unit.metric.mean, on_splits)) / len(on_splits)
+        lead = unit.sign * (ours - theirs) * unit.factor
+        if lead >= self._judged.smallest_of_interest:
+            return ""
+        where = "On new rows" if self._is_new else "On the study's own rows"
+        has = "gets" if unit.counts_rows else f"has a {unit.name} of"
+        so = "a lead of less than would be worth having" if lead > 0 else "as it is, the network gains nothing"
+        return (
+            f"{where} {linear.name}, a linear model, {has} {unit.plain(theirs)}, this network {unit.plain(ours)}: {so}."
+        )
 
     def _differs(self, chosen: Confirmed) -> bool:
         """Whether a candidate scores otherwise on other rows than on the study's own by more than is worth having."""

@@ -27,6 +27,7 @@ from sweep.verdict.baselines import Role
 from sweep.verdict.basis import Basis
 from sweep.verdict.by_row import OnRows
 from sweep.verdict.extent import Decision, Extent
+from sweep.verdict.linear import LinearScores
 from sweep.verdict.result import Recommendation
 from sweep.verdict.timing import nested_seeds, nested_trials
 
@@ -334,6 +335,7 @@ class VerdictRecord(Record):
     version: int = 1  # of what made it
     nested: NestedRecord | None = None  # if the search was repeated on outer splits
     forgiveness: ForgivenessRecord | None = None  # not in records of before
+    linear: LinearScores | None = None  # of a linear model, where there is one
 
     @property
     def is_of_before(self) -> bool:

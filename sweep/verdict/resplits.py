@@ -17,12 +17,14 @@ from sweep.data.splitting import Resplits, resplit
 from sweep.data.table import Split
 from sweep.engines.row_outcomes import uninformed_scores
 from sweep.errors import BadInput
+from sweep.search.session import class_weights
 from sweep.seeds import Stage, run_seeds, split_seeds
 from sweep.stats.verdict import Judgement, Word
 from sweep.task import MetricName
 from sweep.verdict.analysis import on_new_rows
 from sweep.verdict.budget import TimeBudget
 from sweep.verdict.by_row import Tally
+from sweep.verdict.linear import LinearScores
 from sweep.verdict.parts import OutOfTime, Part, Parts
 from sweep.verdict.record import Entry, NewRows, Runs, VerdictRecord
 
@@ -53,7 +55,9 @@ class ReSplits:
         Raises:
             OutOfTime: if the next look would begin after the deadline.
         """
-        looks = self.verdict.looks
+        looks, weights = self.verdict.looks, class_weights(self.plan.training.class_weight, self.split.dataset)
+        linear = LinearScores.of(self.split, weights) if self._has_time() else None
+        record = record.model_copy(update={"linear": linear})
         try:
             found = self.first_look
         except BadInput as error:
@@ -84,6 +88,9 @@ class ReSplits:
             told = {"told": f"{len(runs):,} {found.told}" if found.told else "", "uninformed": _means(guesses)}
             new = new.model_copy(update={"split_seeds": (*new.split_seeds, *splits), "tested": tally.tested, **told})
             record = record.model_copy(update={"new_rows": new, "entries": _tested(record.entries, runs, tally)})
+            if linear is not None:
+                linear = linear.tested(splits.values(), weights, self._has_time)
+                record = record.model_copy(update={"linear": linear})
             if len(runs) < last:
                 break
         return record
@@ -97,6 +104,9 @@ class ReSplits:
         """
         looks = self.verdict.looks
         return self._divided(0, looks[-1] if self.plan.split.kind == "group" else looks[0])
+
+    def _has_time(self) -> bool:
+        return self.budget is None or self.budget.gate.has_time()
 
     def _divided(self, first: int, last: int) -> Resplits:
         """Return re-splits from the `first`-th on."""

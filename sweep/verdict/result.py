@@ -186,6 +186,24 @@ class Uninformed(Answer):
     new_score: float | None = None
 
 
+class LinearModel(Answer):
+    """What a linear model scores, in the unit, from the very inputs of the networks.
+
+    Attributes:
+        name: which one: logistic regression, or ridge regression for numbers.
+        train_rows: the rows that it was fitted to; fewer than those to train on where these are many.
+        score: on the study's own split.
+        new_score: the mean over re-splits, if it has been fitted there.
+        splits: how many of them.
+    """
+
+    name: str
+    train_rows: int
+    score: float
+    new_score: float | None = None
+    splits: int = 0
+
+
 class NestedAnswer(Answer):
     """The whole search repeated on outer splits: what searching schedules has over searching constant rates.
 
@@ -290,6 +308,7 @@ class Verdict(Answer):
         simplest: the one of them with the fewest parameters.
         majority: what always answering the commonest class gets; None for numbers.
         uninformed: what no input at all is needed for, by the verdict's metric.
+        linear: what needs no network, by the same; None where a linear model means nothing, or would cost much.
         seeds_needed: confirmation seeds that find the smallest effect of interest four times in five.
         to_beat: right rows that a single model would have to beat: the quoted ones, or without them those of a typical
             run of the first re-run.
@@ -329,6 +348,7 @@ class Verdict(Answer):
     simplest: Setting
     majority: Majority | None
     uninformed: Uninformed | None = None
+    linear: LinearModel | None = None
     seeds_needed: int | None
     to_beat: int | None
     whom_to_beat: str | None

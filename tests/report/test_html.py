@@ -33,6 +33,7 @@ from sweep.store.database import Database
 from sweep.store.queries import Best, StoredStudy
 from sweep.store.trials import TrialRecord
 from sweep.verdict.analysis import StudyResult, compute_verdict
+from sweep.verdict.linear import LinearScores
 from sweep.verdict.result import NestedAnswer, Unresolved
 from tests import fakes
 from tests.verdict.records import keep, make_plan, make_record, make_result, store_study
@@ -273,6 +274,41 @@ class TestCounts:
         split = VERDICT.split.model_copy(update={"warnings": ()})
         found = replace(FOUND, verdict=VERDICT.model_copy(update={"split": split}))
         assert "Nothing speaks against it" in said(parsed(found), "p")
+
+    def test_what_was_trained_stands_in_one_table(self) -> None:
+        told = said(parsed(), "table")
+        for part in (
+            "ionosphere.csv, 351 rows, 2 classes, not scaled",
+            "235 rows to train on, 116 to validate on: the last rows of the file",
+            "dense layers of 34 relu and 1 sigmoid; loss binary_crossentropy",
+            "sgd, 50 epochs, batches of 28",
+            "learning rate 0.001 to 1 (log); momentum 0 to 0.99",
+            "22: constant, time,",
+            "step: drop 0.1 to 0.9, epochs_drop 2 to 40",
+            "200 candidates x 16 run seeds, sampler seed 0; besides, 200 of ionosphere.constant, 50 of ionosphere.rate",
+        ):
+            assert part in told
+
+    def test_it_ends_with_code_of_what_is_recommended(self) -> None:
+        read = parsed()
+        (code,) = read.texts["pre"]
+        assert "keras.optimizers.SGD(learning_rate=0.21, momentum=0.62)" in code
+        assert f"What is recommended: {VERDICT.tuned_constant.label}." in said(read, "p")
+
+    def test_code_and_data_show_as_they_stand(self) -> None:
+        data = PLAN.data.model_copy(update={"file": f"{HOSTILE}.csv"})
+        read = page(make_result(PLAN.model_copy(update={"data": data})))
+        assert HOSTILE not in read
+
+    def test_below_the_confirmed_stand_a_linear_model_and_what_reads_no_input(self) -> None:
+        linear = LinearScores(train_rows=200, own={"accuracy": 0.9}, new_rows=({"accuracy": 0.85},))
+        record = FOUND.record.model_copy(update={"linear": linear})
+        told = said(parsed(replace(FOUND, record=record, verdict=compute_verdict(PLAN, record))), "table")
+        assert "linear model" in told
+        assert "logistic regression, of 200 training rows" in told
+        assert f"{0.9 * 116:.2f}" in told
+        assert f"{0.85 * 116:.2f}" in told
+        assert "reads no input" in told
 
     def test_what_it_rests_on_can_be_traced(self) -> None:
         text = said(parsed(), "dd")

@@ -9,6 +9,9 @@ import pytest
 
 from sweep.stats.estimate import Interval
 from sweep.stats.verdict import Judgement, Word, decide
+from sweep.task import MetricName
+from sweep.verdict.analysis import compute_verdict
+from sweep.verdict.linear import LinearScores
 from sweep.verdict.recommendation import recommend
 from sweep.verdict.result import Finding, Recommendation, Verdict
 from tests.verdict.records import make_plan, make_result
@@ -85,3 +88,42 @@ def test_where_nothing_can_be_compared_nothing_is_recommended(word: Word) -> Non
     found = make_result(PLAN)
     void = Finding(word=word, headline="No candidate learned", detail="d", why="w", cure="c")
     assert recommend(PLAN, found.record, found.verdict.model_copy(update={"finding": void})) is None
+
+
+def beside_linear(lead: float, **record: Any) -> tuple[Verdict, Recommendation]:
+    """Return a verdict with a linear model that is so many points behind what is recommended, and the advice."""
+    found = make_result(PLAN, **record)
+    advice = found.verdict.recommendation
+    assert advice is not None
+    runs = found.record.constant.new_rows
+    theirs: list[dict[MetricName, float]] = [{"accuracy": each.correct_mean / 116 - lead} for each in runs[:10]]
+    own = found.record.constant.confirmation.correct_mean / 116 - lead
+    linear = LinearScores(train_rows=235, own={"accuracy": own}, new_rows=tuple(theirs))
+    verdict = compute_verdict(PLAN, found.record.model_copy(update={"linear": linear}))
+    assert verdict.recommendation is not None
+    return verdict, verdict.recommendation
+
+
+@pytest.mark.parametrize(
+    ("lead", "told"), [(0.02, ""), (0.004, "a lead of less than would be worth"), (-0.01, "the network gains nothing")]
+)
+def test_a_linear_model_that_does_as_well_is_a_caution(lead: float, told: str) -> None:
+    verdict, advice = beside_linear(lead)
+    assert verdict.linear is not None
+    assert verdict.linear.new_score is not None
+    assert verdict.linear.splits == 10
+    assert ("On new rows logistic regression, a linear model, gets" in advice.beware) is bool(told)
+    assert told in advice.beware
+    alone = beside_linear(lead, problem="too few rows of class a.")[1].beware
+    assert ("On the study's own rows logistic regression" in alone) is bool(told)
+
+
+def test_a_linear_model_without_a_score_by_the_metric_says_nothing() -> None:
+    found = make_result(PLAN)
+    linear = LinearScores(train_rows=235, own={"auc": 0.9})
+    verdict = compute_verdict(PLAN, found.record.model_copy(update={"linear": linear}))
+    assert (verdict.linear, verdict.recommendation) == (None, found.verdict.recommendation)
+    untested = linear.model_copy(update={"own": {"accuracy": 0.99}})
+    verdict = compute_verdict(PLAN, found.record.model_copy(update={"linear": untested}))
+    assert verdict.linear is not None
+    assert (verdict.linear.new_score, verdict.recommendation) == (None, found.verdict.recommendation)
