@@ -26,6 +26,7 @@ import pytest
 
 from sweep.jobs.queue import Progress
 from tests.cli.conftest import Run
+from tests.engines.on_jax import IN_HASTE
 from tests.protocols import FEW
 
 ROOT = Path(__file__).parent.parent.parent
@@ -273,6 +274,7 @@ def test_a_model_of_several_outputs_comes_to_a_verdict(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    monkeypatch.setenv("XLA_FLAGS", IN_HASTE)
     study = tmp_path / "heads.toml"
     study.write_text(
         f'name = "heads"\ndata.function = "{__name__}:heads"\nmodel.build = "tests.engines.models:heads"\n'

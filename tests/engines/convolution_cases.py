@@ -1,8 +1,7 @@
-"""Layers of every kind that convolves or pools; run as a program it compares them with what plain Keras computes."""
+"""Layers of every kind that convolves or pools beside what plain Keras computes, for a process with Keras on JAX."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 ROWS = 3
@@ -101,5 +100,73 @@ def compared(kind: str, shape: tuple[int, ...], arguments: dict[str, Any]) -> di
     return {"error": float(np.max(errors)), **slow}
 
 
-if __name__ == "__main__":
-    print(json.dumps({name: compared(*case) for name, case in CASES.items()}))
+def every_case() -> dict[str, dict[str, Any]]:
+    return {name: compared(*case) for name, case in CASES.items()}
+
+
+def check_nan() -> None:
+    import jax.numpy as jnp
+    import keras
+    import numpy as np
+
+    from sweep.engines.convolution import as_matrix_products
+
+    x = jnp.arange(6.0).at[jnp.array([0, 3])].set(jnp.nan).reshape(1, 6, 1)
+    with as_matrix_products():
+        np.testing.assert_array_equal(keras.layers.MaxPooling1D(2)(x).ravel(), [np.nan, np.nan, 5])
+
+
+def check_second_derivatives() -> None:
+    import jax
+    import jax.numpy as jnp
+    import keras
+    import numpy as np
+
+    from sweep.engines.convolution import as_matrix_products
+
+    layers = [keras.layers.Conv1D(2, 3), keras.layers.MaxPooling1D(2), keras.layers.Conv1DTranspose(1, 3, strides=2)]
+    model = keras.Sequential([keras.Input((8, 1)), *layers])
+
+    def loss(x: Any) -> Any:
+        return (model.stateless_call(model.variables, [], x)[0] ** 2).sum()
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 1)), "float32")
+    plain = jax.jit(jax.hessian(loss))(x)
+    with as_matrix_products():
+        here = jax.jit(jax.hessian(loss)).trace(x)
+    assert not any(word in str(here.jaxpr) for word in SLOW)
+    np.testing.assert_allclose(here.lower().compile()(x), plain, atol=1e-5)
+
+
+def check_what_is_not_covered() -> None:
+    import jax
+    import jax.numpy as jnp
+    import keras
+    import numpy as np
+    import pytest
+    from jax import lax
+
+    from sweep.engines.convolution import as_matrix_products
+
+    x, kernel = jnp.arange(12.0).reshape(1, 2, 6), jnp.arange(12.0).reshape(2, 2, 3)
+
+    def answers() -> tuple[Any, ...]:
+        return (
+            lax.conv_general_dilated(x, kernel, (2,), [(1, 1)], (2,)),
+            lax.conv_general_dilated(x, kernel, (1,), "SAME", None, None, None, 1, 2 - 1, "highest"),
+            lax.conv_general_dilated(x, kernel[:, :1], (1,), "SAME_LOWER", feature_group_count=2),
+            lax.conv_transpose(x, kernel, (2,), "SAME", dimension_numbers=("NCH", "OIH", "NCH")),
+            lax.reduce_window(x, jnp.inf, lax.min, (1, 1, 2), (1, 1, 2)),
+            lax.reduce_window(x.astype(int), 0, lax.add, (1, 1, 2)),
+            lax.reduce_window(x, 0.0, lax.add, (1, 2, 2), (1, 1, 1), "SAME", window_dilation=(1, 1, 2)),
+            lax.reduce_window(x, 0.0, lax.add, (1, 2, 2), padding=[(0, 0), (1, 0), (0, 2)]),
+        )
+
+    names = ("conv_general_dilated", "conv_transpose", "reduce_window")
+    before, plain = [getattr(lax, name) for name in names], answers()
+    with as_matrix_products():
+        jax.tree.map(np.testing.assert_allclose, answers(), plain)
+    assert [getattr(lax, name) for name in names] == before
+    with pytest.raises(ValueError, match="empty output"), as_matrix_products():
+        keras.ops.conv(x, jnp.ones((7, 6, 1)))
+    assert [getattr(lax, name) for name in names] == before
