@@ -37,6 +37,7 @@ SECTIONS = {
     "worlds": "worlds",
     "trainings": "trainings",
     "seeds": "sampler_seeds",
+    "repeated": "repeated",
     "datasets": "datasets",
     "load": "load",
     "faults": "faults",
