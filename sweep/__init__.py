@@ -49,15 +49,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweep.api import Study, compare, run
     from sweep.errors import SweepError
+    from sweep.judging.answer import judge
     from sweep.schedules import Schedule, read_schedule
 
-__all__ = ["Schedule", "Study", "SweepError", "compare", "read_schedule", "run"]
+__all__ = ["Schedule", "Study", "SweepError", "compare", "judge", "read_schedule", "run"]
 
 HOMES = {
     "Schedule": "sweep.schedules",
     "Study": "sweep.api",
     "SweepError": "sweep.errors",
     "compare": "sweep.api",
+    "judge": "sweep.judging.answer",
     "read_schedule": "sweep.schedules",
     "run": "sweep.api",
 }

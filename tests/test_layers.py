@@ -31,15 +31,15 @@ ENGINES = [
     "sweep.fit.raw_rows",
     "sweep.fit.training",
 ]
-OPTUNA = ["sweep.search", "sweep.store", "sweep.verdict", "sweep.dashboard", "sweep.cli"]
+OPTUNA = ["sweep.search", "sweep.store", "sweep.verdict", "sweep.dashboard", "sweep.cli", "sweep.judging"]
 HOMES = {
     "tensorflow": ENGINES,
     "keras": [*ENGINES, "sweep.schedules.keras"],
     "optuna": OPTUNA,
-    "sqlalchemy": ["sweep.store", "sweep.dashboard", "sweep.jobs", "sweep.search"],
+    "sqlalchemy": ["sweep.store", "sweep.dashboard", "sweep.jobs", "sweep.search", "sweep.judging"],
     "optuna_dashboard": ["sweep.dashboard"],
     "plotly": ["sweep.report", "sweep.dashboard"],
-    "jinja2": ["sweep.report", "sweep.export", "sweep.server"],
+    "jinja2": ["sweep.report", "sweep.export", "sweep.server", "sweep.judging"],
     "typer": ["sweep.cli", "sweep.client"],
     "httpx": ["sweep.cli", "sweep.client"],
     "fastapi": ["sweep.server"],
@@ -56,6 +56,7 @@ TRAINING = ["sweep.engines", "sweep.execution"]
 MAY_IMPORT = {
     "vocabulary": (VOCABULARY, VOCABULARY),
     "stats": (["sweep.stats"], [*VOCABULARY, "sweep.stats"]),
+    "judging": (["sweep.judging"], [*VOCABULARY, "sweep.stats", "sweep.judging"]),
     "engines": (["sweep.engines"], [*VOCABULARY, "sweep.engines"]),
     "fit": (["sweep.fit"], [*VOCABULARY, "sweep.engines", "sweep.fit"]),
     "execution": (["sweep.execution"], [*VOCABULARY, *TRAINING]),

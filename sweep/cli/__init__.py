@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from sweep.cli.asked import asked_server, is_given, opened
+from sweep.cli.judge import judge
 from sweep.errors import BadInput, SweepError, exit_code
 from sweep.store import STORAGE_VARIABLE
 
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 schedule_app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app.command()(judge)
 app.add_typer(schedule_app, name="schedule", help="List the schedules, and show their rates before any training.")
 
 Study = Annotated[str, typer.Argument(metavar="[STUDY]", help="A study file or a study's name.", show_default=True)]

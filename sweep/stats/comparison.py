@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from typing import Protocol
 
@@ -45,6 +46,7 @@ def power(noncentrality: float, degrees: int) -> float:
     return float(upper) + (0.0 if math.isnan(lower) else float(lower))
 
 
+@cache
 def detectable_standard_errors(degrees: int) -> float:
     """Return how many standard errors a true mean must lie from 0 to be found with 80 % power."""
     critical = stats.t.ppf(1 - SIGNIFICANCE / 2, degrees)

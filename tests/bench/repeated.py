@@ -99,7 +99,8 @@ def taught(*, shuffled: bool = False) -> pd.DataFrame:
 
 def raw(source: Any) -> pd.DataFrame:
     """Return a data set of scikit-learn as it is, shuffled, with its labels."""
-    return source.data.assign(**{"class": source.target_names[source.target]}).sample(frac=1, random_state=SHUFFLE_SEED)
+    rows: pd.DataFrame = source.data.assign(**{"class": source.target_names[source.target]})
+    return rows.sample(frac=1, random_state=SHUFFLE_SEED)
 
 
 def studies() -> dict[str, Repeated]:
