@@ -218,12 +218,12 @@ class Study:
             from sweep.verdict.nested import NestedSearches  # noqa: PLC0415
             from sweep.verdict.protocol import Protocol  # noqa: PLC0415
 
-            plan, split, told = ready.study_file.plan, ready.spec.split, (listener.begin, listener.searched)
+            plan, split = ready.study_file.plan, ready.spec.split
+            told = listener.begin, listener.searched, listener.noted
             wanted = 0 if search_only else ready.outer_splits(narrow.shape)
             nested = NestedSearches.of(plan, wanted, pool.workers, trainer, narrow)
             protocol = Protocol(self.database, plan, split, trainer, narrow, *told, budget=within, nested=nested)
-            if within is not None:
-                plan = within.effective
+            plan = protocol.plan if within is None else within.effective
             with self.stored.reading() as study:
                 notes = tuple(tell_growth(study, plan))
             preparation = Preparation(

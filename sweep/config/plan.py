@@ -169,7 +169,8 @@ class TrainingPlan(StrictModel):
 class SearchPlan(StrictModel):
     """What to try, how often, in which order, and what ranks it; without a metric, that of the task by default.
 
-    `budget` is the time that a run may take from its start to its verdict, in seconds.
+    `budget` is the time that a run may take from its start to its verdict, in seconds. `widen` searches on in a wider
+    range of learning rates where the best one lies at an end of theirs, with more trials than `trials`.
     """
 
     trials: Count = 200
@@ -181,6 +182,7 @@ class SearchPlan(StrictModel):
     learning_rate: Space = Range(low=1e-3, high=1.0, log=True)
     momentum: Space = Range(low=0.0, high=0.99)
     nesterov: Space = False
+    widen: bool = False
     schedules: dict[str, dict[str, Space]]
 
     @field_validator("schedules")

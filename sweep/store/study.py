@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PACKAGES = ("sweep", "tensorflow", "keras", "optuna", "numpy", "pandas", "scikit-learn", "sqlalchemy")
 # What may change between two runs of one study, by table: how much is searched, what decides afterwards and where the
 # data are; the data's own digest shows whether they are the same.
-CHANGEABLE = {"search": {"trials", "budget"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
+CHANGEABLE = {"search": {"trials", "budget", "widen"}, "data": {"file", "name"}, "": {"baseline", "verdict", "note"}}
 # And what may change where the study grows, `sweep.store.growth`: what comes next, never how a candidate is trained.
 GROWING = CHANGEABLE | {"search": {*CHANGEABLE["search"], *PROPOSING}, "": {*CHANGEABLE[""], "recipes"}}
 # Optuna itself cannot drop an attribute: an empty text in its place means that there is none.

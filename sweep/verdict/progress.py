@@ -11,6 +11,7 @@ from sweep.store.study import read_documents
 from sweep.verdict.baselines import searches
 from sweep.verdict.extent import Decision, Extent
 from sweep.verdict.record import BUDGET, read_record
+from sweep.verdict.widening import find_wider, widened
 
 
 def is_made(database: Database, plan: Plan) -> bool:
@@ -54,12 +55,13 @@ def searches_within(plan: Plan, decision: Decision | None, *, search_only: bool)
 
 
 def work_left(database: Database, plan: Plan, *, search_only: bool) -> bool:
-    """Say whether anything is left to train."""
+    """Say whether anything is left to train; `plan` is that of the study's file."""
+    wider, plan = find_wider(database, plan), widened(database, plan)
     left = any(
         study.count_finished() < count_wanted(study, searched) or has_grown(study, searched)
         for study, searched in _stored(database, plan, search_only=search_only)
     )
-    return left or not (search_only or is_made(database, plan))
+    return left or not (search_only or (is_made(database, plan) and wider is None))
 
 
 def count_searched(database: Database, plan: Plan, *, search_only: bool) -> dict[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,7 @@ from sweep.verdict.timing import (
     nested_trainings,
     rates_tried,
 )
+from sweep.verdict.widening import widen, widened
 
 if TYPE_CHECKING:
     import optuna
@@ -90,7 +91,8 @@ class Protocol:
     """Takes one study from nothing, or from wherever it was stopped, to its verdict.
 
     The caller holds the study's lock. `trainer` trains rounds of a search, `narrow` the few candidates after it.
-    `announce` gets each part's name and its number of trainings, `on_progress` every round of a search.
+    `announce` gets each part's name and its number of trainings, `on_progress` every round of a search, and `note` a
+    line on what is decided on the way.
 
     Raises:
         BadInput: if the stored study is another one, or its name leaves no room for those of the baselines.
@@ -107,28 +109,44 @@ class Protocol:
     narrow: Trainer
     announce: Callable[[str, int], None]
     on_progress: Callable[[SearchProgress], None]
+    note: Callable[[str], None] = lambda _note: None
     seconds: Seconds = field(default_factory=Seconds)
     rules: Allocation = field(default_factory=Race)
     budget: TimeBudget | None = None
     nested: NestedSearches | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a stored study that is another one, before anything is trained."""
+        """Go by the wider range that the study may have; refuse a stored study that is another one, untrained."""
+        self._of_file = self.plan
+        self._widened()
         self._open(self.plan)
 
     def run(self, timeout_seconds: float | None = None, *, search_only: bool = False) -> bool:
         """Do what is left, and say whether all of it is done; no round and no stage begins after the timeout."""
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
-        for name in searches(self.plan, search_only=search_only):
-            if not self._search(name, deadline, search_only=search_only):
-                return False
-        if search_only or is_made(self.database, self.plan):
+        while True:
+            for name in searches(self.plan, search_only=search_only):
+                if not self._search(name, deadline, search_only=search_only):
+                    return False
+            if search_only:
+                return True
+            if (told := widen(self.database, self._of_file)) is None:
+                break
+            self.note(told)
+            self._widened()
+        if is_made(self.database, self.plan):
             return True
         with self.seconds.spent_on("evidence"):
             try:
                 return self._examine(deadline)
             except OutOfTime:
                 return False
+
+    def _widened(self) -> None:
+        """Go by the range that the study has come to."""
+        self.plan = widened(self.database, self._of_file)
+        if self.nested is not None:
+            self.nested = replace(self.nested, plan=self.plan)
 
     def _search(self, name: str, deadline: float, *, search_only: bool) -> bool:
         """Do what is left of a search, and say whether all of it is done, or all that its budget holds."""

@@ -278,6 +278,7 @@ class NestedRecord(Record):
         """Return the record of a plan's search on so many outer splits, of which there is none yet."""
         trials, replicates = nested_trials(plan), nested_seeds(plan)
         facts = plan.model_dump(mode="json", include={"search", "recipes"})  # all else of a study stays
+        del facts["search"]["widen"]
         facts["search"] |= {"trials": trials, "replicates": replicates, "budget": None, "metric": None}
         asked = hashlib.sha256(json.dumps([facts, wanted], sort_keys=True).encode()).hexdigest()
         return cls(asked=asked, wanted=wanted, trials=trials, replicates=replicates)
