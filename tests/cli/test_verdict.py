@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sweep.cli.tables import WIDTH, histogram, show_verdict
 from sweep.stats.verdict import Word
-from sweep.verdict.result import Finding, Verdict
+from sweep.verdict.result import Finding, LinearModel, Verdict
 from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan(trials=20)
@@ -47,6 +48,19 @@ def test_advice_stands_first_and_what_it_rests_on_is_shown_on_demand(capsys: pyt
     show_verdict(answer(), why=True)
     assert "head to head" in capsys.readouterr().out
     assert "head to head" not in brief
+
+
+def test_a_linear_model_stands_below_the_ladder_with_its_rows_if_they_are_a_draw(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    facts: dict[str, Any] = {"name": "logistic regression", "score": 105.0, "new_score": 101.3, "splits": 30}
+    show_verdict(answer().model_copy(update={"linear": LinearModel(train_rows=235, **facts)}))
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = (place for place, line in enumerate(lines) if line.startswith("linear model "))
+    assert " ".join(lines[place].split()) == "linear model logistic regression 101.30 87.33% 105.00 90.52%"
+    assert any(line.startswith("and schedule") for line in lines[place - 2 : place])
+    show_verdict(answer().model_copy(update={"linear": LinearModel(train_rows=200, **facts)}))
+    assert "of 200 training" in capsys.readouterr().out
 
 
 def test_without_re_splits_the_reason_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,16 @@ class TestStages:
             seeds = [seed for runs in entry.new_rows for seed in runs.run_seeds]
             assert seeds == list(run_seeds(Stage.NEW_ROWS, 12))
 
+    def test_a_linear_model_is_fitted_on_the_own_split_and_every_re_split(self, made: Database) -> None:
+        linear = record_of(made).linear
+        assert linear is not None
+        assert (linear.train_rows, len(linear.new_rows)) == (235, 6)
+        assert "accuracy" in linear.own
+        verdict = read_result(StoredStudy(made, "tiny")).verdict
+        assert verdict.linear is not None
+        assert (verdict.linear.name, verdict.linear.splits) == ("logistic regression", 6)
+        assert verdict.linear.score == pytest.approx(116 * linear.own["accuracy"])
+
     def test_the_outcomes_of_each_row_add_up_to_the_right_rows_of_the_runs(self, made: Database) -> None:
         record = record_of(made)
         assert record.new_rows.tested is not None

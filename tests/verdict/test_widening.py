@@ -28,7 +28,13 @@ WIDE = Range(low=0.0001, high=0.0178, log=True)
 
 
 def plan_of(**search: Any) -> Plan:
-    kept = {"recipes": (), "trials": 24, "widen": True, "learning_rate": FAR, "schedules": {"constant": {}, "step": {}}}
+    kept: dict[str, Any] = {
+        "recipes": (),
+        "trials": 24,
+        "widen": True,
+        "learning_rate": FAR,
+        "schedules": {"constant": {}, "step": {}},
+    }
     return few(make_plan(**kept | search))
 
 
