@@ -60,7 +60,7 @@ def test_a_linear_model_stands_below_the_ladder_with_its_rows_if_they_are_a_draw
     assert " ".join(lines[place].split()) == "linear model logistic regression 101.30 87.33% 105.00 90.52%"
     assert any(line.startswith("and schedule") for line in lines[place - 2 : place])
     show_verdict(answer().model_copy(update={"linear": LinearModel(train_rows=200, **facts)}))
-    assert "of 200 training" in capsys.readouterr().out
+    assert "logistic regression, of 200" in capsys.readouterr().out
 
 
 def test_without_re_splits_the_reason_is_told(capsys: pytest.CaptureFixture[str]) -> None:
