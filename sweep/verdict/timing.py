@@ -27,11 +27,13 @@ PROPOSED_SECONDS = 0.003  # what the sampler takes for a candidate, while traine
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a run: its name, its trainings, and the seconds that they take."""
+    """A part of a run: its name, its trainings and the seconds that they take; and what later looks may add to both."""
 
     name: str
     trainings: int
     seconds: float
+    more_trainings: int = 0
+    more_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Pace:
 def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: bool, nested: int = 0) -> list[Part]:
     """Return the parts of a run in their order, of its searches those that are left.
 
-    The race is counted as if everybody was in it who may be, and nobody left it early, and the re-splits are those of
-    the first look.
+    The race is counted as if everybody was in it who may be, and nobody left it early. The re-splits are those of the
+    first look; all that later looks may add is told beside them.
 
     Args:
         plan: the study's plan.
@@ -108,6 +110,7 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
 
     racing, entries = contenders(plan), len(every) + len(reruns(plan))
     looks = [len(look) for look in Race().looks(range(verdict.selection_seeds))]
+    later = 0 if plan.split.kind == "time" else verdict.looks[-1] - verdict.splits  # windows in time are all at once
     return [
         *parts,
         Part(
@@ -125,6 +128,8 @@ def time_plan(plan: Plan, done: Mapping[str, int], pace: Pace, *, search_only: b
             entries * verdict.split_seeds * verdict.splits,
             pace.seconds(narrow, entries, verdict.split_seeds, verdict.splits)
             + (pace.compiling if pace.others else 0.0),
+            entries * verdict.split_seeds * later,
+            pace.seconds(narrow, entries, verdict.split_seeds, later),
         ),
         Part(FORGIVENESS, rates.trainings, rates.seconds(pace)),
         *([Part(NESTED, nested_trainings(plan, nested), nested_seconds(plan, pace, nested))] if nested else []),
@@ -237,6 +242,8 @@ def total(parts: Sequence[Part]) -> float:
 def told_engine(choice: Choice, parts: Sequence[Part], workers: int, begun_seconds: float = 0.0) -> str:
     """Return the engine, why, and the time of a whole run, `begun_seconds` of which are over, in one line."""
     shape, took = choice.shape, told_seconds(total(parts) + begun_seconds)
+    if more := math.fsum(part.more_seconds for part in parts):
+        took = f"{took} to {told_seconds(total(parts) + more + begun_seconds)}"
     on = f"about {took} on {workers} {'GPU' if choice.device == 'gpu' else 'core'}{'s'[: workers != 1]}"
     on += f", {told_seconds(begun_seconds)} of them over" if begun_seconds >= WORTH_TELLING else ""
     if choice.engine == "fit":
@@ -245,5 +252,10 @@ def told_engine(choice: Choice, parts: Sequence[Part], workers: int, begun_secon
 
 
 def told_parts(parts: Sequence[Part]) -> str:
-    """Return the parts with their trainings and times, in one line."""
-    return ", ".join(f"{part.name} {part.trainings:,} in {told_seconds(part.seconds)}" for part in parts)
+    """Return the parts with their trainings and times, in one line, and how many there are with every later look."""
+    told = []
+    for part in parts:
+        most = f"{part.trainings + part.more_trainings:,} in {told_seconds(part.seconds + part.more_seconds)}"
+        later = f" (up to {most} where fewer do not tell)" if part.more_trainings else ""
+        told.append(f"{part.name} {part.trainings:,} in {told_seconds(part.seconds)}{later}")
+    return ", ".join(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from sweep.config.plan import Plan
 from sweep.engines.spec import Choice, Shape
 from sweep.schedules import Timeline
 from sweep.verdict.baselines import searches
-from sweep.verdict.timing import Pace, contenders, time_plan, told_engine, total
+from sweep.verdict.timing import Pace, contenders, time_plan, told_engine, told_parts, total
 from tests.fakes import make_plan
 from tests.protocols import few
 
@@ -71,3 +72,19 @@ def test_the_first_line_counts_what_has_passed() -> None:
     assert told_engine(WIDE, parts, 2, 20.0).endswith(
         "8 candidates x 4 run seeds a tile: about 32 s on 2 cores, 20 s of them over"
     )
+
+
+def test_what_more_looks_at_re_splits_may_take_is_told_beside_the_first() -> None:
+    plan = few(make_plan(trials=40, round_size=16, replicates=4), splits=6, most_splits=24)
+    once, more = (time_plan(each, NONE_DONE, pace(), search_only=False) for each in (PLAN, plan))
+    assert total(once) == total(more)
+    assert "(up to" not in told_parts(once)
+    (new,) = (part for part in more if part.name == "new rows")
+    assert new.more_trainings == 3 * new.trainings
+    assert new.more_seconds == pytest.approx(3 * new.seconds)
+    assert f"new rows {new.trainings} in 12 s (up to {4 * new.trainings} in 48 s where fewer do not tell)" in (
+        told_parts(more)
+    )
+    assert re.search(r"about \d+ \w+ to \d+ \w+ on 2 cores$", told_engine(WIDE, more, 2))
+    in_time = plan.model_copy(update={"split": plan.split.model_copy(update={"kind": "time", "by": "when"})})
+    assert not any(part.more_trainings for part in time_plan(in_time, NONE_DONE, pace(), search_only=False))
