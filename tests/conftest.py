@@ -6,12 +6,14 @@ import atexit
 import gzip
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 import alembic.util
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from sweep.execution.compile_cache import CompileCache
@@ -19,6 +21,8 @@ from sweep.execution.worker import environment
 from sweep.store.database import Database
 from tests.engines.on_jax import OnJax
 from tests.fakes import opened
+
+MadeOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
 
 # Set before anything loads TensorFlow, and inherited by every process that a test starts.
 COMPILED = CompileCache(Path(__file__).parents[1] / ".pytest_cache" / "xla")
@@ -59,12 +63,31 @@ def on_jax() -> Iterator[OnJax]:
 
 
 @pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Return the file of a name that all workers share; whoever asks first has it made."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made_once(name: str, make: Callable[[Path], None]) -> Path:
+        path = shared / name
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                make(path.with_name(f"unfinished-{name}"))
+                path.with_name(f"unfinished-{name}").rename(path)
+        return path
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def empty_file(made_once: MadeOnce) -> Path:
     """Make Optuna's schema once: it takes longer than most tests."""
-    path = tmp_path_factory.mktemp("empty") / "studies.db"
-    with opened(path) as database:
-        assert database.storage.get_all_studies() == []
-    return path
+
+    def make(path: Path) -> None:
+        with opened(path) as database:
+            assert database.storage.get_all_studies() == []
+
+    return made_once("empty.db", make)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ BUDGET = {
     "verdict.splits": 2,
     "verdict.split_seeds": 2,
     "verdict.most_splits": 2,
+    "verdict.nested": 0,
 }
 LOADERS = {
     "iris": datasets.load_iris,

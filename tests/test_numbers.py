@@ -42,6 +42,7 @@ confirmation_seeds = 2
 splits = 2
 split_seeds = 2
 most_splits = 2
+nested = 0
 """
 
 

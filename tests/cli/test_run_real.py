@@ -210,7 +210,14 @@ split = { kind = "stratified", fraction = 0.4 }
 model = { hidden = [4] }
 training = { epochs = 3 }
 search = { trials = 4, replicates = 2, schedules = { constant = {}, step = {} } }
-verdict = { finalists = 2, selection_seeds = 6, confirmation_seeds = 6, splits = 2, split_seeds = 2, most_splits = 2 }
+[verdict]
+finalists = 2
+selection_seeds = 6
+confirmation_seeds = 6
+splits = 2
+split_seeds = 2
+most_splits = 2
+nested = 0
 """
 
 
@@ -281,7 +288,7 @@ def test_a_model_of_several_outputs_comes_to_a_verdict(
         "[training]\nepochs = 2\nbatch_size = 20\n[search]\ntrials = 4\nreplicates = 2\n"
         "[search.schedules]\nconstant = {}\nstep = {}\n"
         "[verdict]\nfinalists = 2\nselection_seeds = 2\nconfirmation_seeds = 6\nsplits = 2\n"
-        "split_seeds = 2\nmost_splits = 2\n"
+        "split_seeds = 2\nmost_splits = 2\nnested = 0\n"
     )
     code, out, told_before = run("run", study, "--workers", "1")
     assert code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sweep.jobs.queue import ExitStatus, JobQueue
 from sweep.store.database import Database
 from sweep.store.queries import find_study
 from sweep.verdict.baselines import tuning_plans
+from tests.conftest import MadeOnce
 from tests.fakes import make_coordinator, opened
 from tests.server.running import Running, running
 from tests.verdict.records import keep, make_plan, make_record, store_study
@@ -40,11 +42,14 @@ def furnish(database: Database) -> None:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Serve both studies."""
-    with opened(tmp_path_factory.mktemp("service") / "studies.db") as database:
-        furnish(database)
-        file = database.file
-    assert isinstance(file, Path)
+
+    def make(path: Path) -> None:
+        with opened(path) as database:
+            furnish(database)
+
+    file = tmp_path_factory.mktemp("service") / "studies.db"
+    shutil.copyfile(made_once("service.db", make), file)
     with running(file, module="tests.server.stand_in_service") as service:
         yield service

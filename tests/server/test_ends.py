@@ -39,7 +39,14 @@ def study(name: str, trials: int = 8, note: str = "") -> dict[str, Any]:
         "model": {"hidden": [8]},
         "training": {"epochs": 3},
         "search": {"trials": trials, "replicates": 2, "round_size": 8, "schedules": {"constant": {}, "step": {}}},
-        "verdict": {"selection_seeds": 4, "confirmation_seeds": 4, "splits": 2, "split_seeds": 2, "most_splits": 2},
+        "verdict": {
+            "selection_seeds": 4,
+            "confirmation_seeds": 4,
+            "splits": 2,
+            "split_seeds": 2,
+            "most_splits": 2,
+            "nested": 0,
+        },
     }
 
 

@@ -10,7 +10,8 @@ from tests.bench.datasets import SMALL, tables, write_study
 
 def test_three_classes_come_to_a_verdict(tmp_path: Path) -> None:
     file = write_study(tmp_path, "wine", tables()["wine"], SMALL)
-    study = Study.open(file, storage=f"sqlite:///{tmp_path / 'studies.db'}")
+    looks = {"verdict.most_splits": SMALL["splits"], "verdict.nested": 2}
+    study = Study.open(file, storage=f"sqlite:///{tmp_path / 'studies.db'}", overrides=looks)
     assert study.run(workers=1).finished
     wine = study.verdict()
     assert wine.split.class_rows == {"class_0": 20, "class_1": 23, "class_2": 16}
@@ -21,3 +22,4 @@ def test_three_classes_come_to_a_verdict(tmp_path: Path) -> None:
     assert wine.majority is not None
     assert (wine.majority.label, wine.majority.rows) == ("class_1", 23)
     assert [judged.rows for judged in wine.judgements.values()] == [59, 59]
+    assert wine.nested is not None

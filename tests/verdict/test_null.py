@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,9 @@ from scipy import stats
 from sweep.config.plan import Plan
 from sweep.stats.verdict import Word
 from sweep.store.database import Database
-from sweep.verdict.analysis import StudyResult
 from tests.bench.simulated import SimulatedTrainer, simulate
 from tests.bench.verdict_simulation import STATED_RUNS
-from tests.fakes import make_plan, opened
+from tests.fakes import make_plan
 from tests.protocols import few, made_dataset
 
 WORLDS = 10
@@ -28,27 +25,15 @@ def small(world: int, confirmation_seeds: int = 24, **search: Any) -> Plan:
     return few(make_plan(f"world-{world}", trials=40, **search), confirmation_seeds=confirmation_seeds, splits=10)
 
 
-@pytest.fixture(scope="module")
-def nulls(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StudyResult]:
-    """Sweep worlds of identical candidates, ranked by accuracy and by log-loss in turns."""
-    file = tmp_path_factory.mktemp("null") / "studies.db"
-    shutil.copyfile(empty_file, file)
-    with opened(file) as database:
-        return [
-            simulate(database, small(world, metric=metric), DATASET, SimulatedTrainer(world), drawn=True)
-            for world, metric in zip(range(WORLDS), cycle(["accuracy", "log_loss"]), strict=False)
-        ]
-
-
-def test_sweeps_of_identical_candidates_rarely_say_better(nulls: list[StudyResult]) -> None:
+def test_sweeps_of_identical_candidates_rarely_say_better_and_confirm_no_luck(database: Database) -> None:
+    """Ten worlds, ranked by accuracy and by log-loss in turns; the search flatters its winner, the confirmation not."""
+    nulls = [
+        simulate(database, small(world, metric=metric), DATASET, SimulatedTrainer(world), drawn=True)
+        for world, metric in zip(range(WORLDS), cycle(["accuracy", "log_loss"]), strict=False)
+    ]
     said = [[answer.word for answer in found.verdict.judgements.values()] for found in nulls]
     assert sum(any(word.says_better for word in words) for words in said) <= stats.binom.ppf(0.99, WORLDS, 0.05)
     assert {len(words) for words in said} == {2}
-
-
-def test_the_search_flatters_one_of_identical_candidates_and_the_confirmation_does_not(
-    nulls: list[StudyResult],
-) -> None:
     by_accuracy = nulls[::2]
     assert np.mean([found.verdict.optimism.total for found in by_accuracy]) > 0.3
     assert np.mean([found.verdict.winner.correct_mean for found in nulls]) == pytest.approx(114.2, abs=0.2)
