@@ -17,6 +17,7 @@ from sweep.candidate import describe
 from sweep.errors import NOTHING_TO_COMPARE
 from sweep.space import Value
 from sweep.stats.estimate import Chances, Effect
+from sweep.stats.rates import Forgiveness
 from sweep.stats.verdict import MOST_LISTED, Judgement, Unit, listed
 from sweep.task import METRICS
 from sweep.verdict.result import Scored, Verdict
@@ -151,6 +152,11 @@ def show_verdict(found: Verdict, *, why: bool = False) -> None:
         console.print(f"`sweep compare {found.study} --why` shows what speaks for and against it.", style="dim")
         return
     console.print(_two_columns(_facts(found)))
+    rates = found.forgiveness
+    if rates is not None:
+        console.print()
+        unknown = f"How wrong a learning rate may be is unknown: {rates.problem}"
+        console.print(_forgiveness(rates) if rates.families else unknown)
 
 
 def _two_columns(lines: Iterable[tuple[str, str]], first: str = "") -> Table:
@@ -159,6 +165,18 @@ def _two_columns(lines: Iterable[tuple[str, str]], first: str = "") -> Table:
     table.add_column(no_wrap=True)
     for place, line in enumerate(lines):
         table.add_row(*line, style="" if place else first)
+    return table
+
+
+def _forgiveness(found: Forgiveness) -> Table:
+    """Return how wrong the rate of each schedule may be."""
+    table = Table(**TABLE_STYLE, title="how wrong a learning rate may be", caption=found.note, caption_justify="left")
+    for place, heading in enumerate(found.titles):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for row in found.rows[:MOST_LISTED]:
+        table.add_row(*row)
+    if left := found.rows[MOST_LISTED:]:
+        table.add_row(f"and {len(left):,} more")
     return table
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from sweep.config.plan import Plan
 from sweep.report import theme
 from sweep.report.theme import SERIES, Mark, Plot
-from sweep.report.trials import families_plot, known_trials, settings_plot
+from sweep.report.trials import families_plot, forgiveness_plot, known_trials, settings_plot
 from sweep.schedules import Numbers, OpenLoop, Schedule, Timeline, read_schedule
 from sweep.schedules.rules import Join
 from sweep.stats.verdict import Unit, Word, told
@@ -50,7 +50,9 @@ def all_plots(found: StudyResult, trials: pd.DataFrame) -> list[Plot]:
     """Return every figure; `trials` are what `StudyReader.every_trial` returns, best first."""
     known = known_trials(found, trials)
     of_verdict = (effect_plot, ladder_plot, seeds_plot, learning_plot, rates_plot, optimism_plot)
-    return [*(plot(found) for plot in of_verdict), families_plot(found, known), settings_plot(found, known)]
+    rates = forgiveness_plot(found)
+    of_search = [families_plot(found, known), settings_plot(found, known)]
+    return [*(plot(found) for plot in of_verdict), *of_search, *([] if rates is None else [rates])]
 
 
 def effect_plot(found: StudyResult) -> Plot:

@@ -1,4 +1,4 @@
-"""Figures of a search: all its trials by their schedule, and by learning rate and momentum."""
+"""Figures of a search: all its trials by their schedule, by learning rate and momentum, and the best at other rates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweep.report import theme
-from sweep.report.theme import Mark, Plot
+from sweep.report.theme import SERIES, Mark, Plot
+from sweep.stats.rates import reach_of
 from sweep.stats.verdict import Unit
+from sweep.task import METRICS
 from sweep.verdict.analysis import StudyResult
 
 MOST_DOTS = 2000
+DEEPEST = 16  # times what is within reach, below the best, that a figure of other rates goes down
 ROW_PIXELS = 23  # for each schedule
 # Which share of the ranking each kind of mark stands for, and what it looks like.
 RANKS = {
@@ -183,6 +186,44 @@ def settings_plot(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOT
         figure,
         note,
     )
+
+
+def forgiveness_plot(found: StudyResult) -> Plot | None:
+    """Show the mean score of the best candidate of each schedule over its learning rate; None if none was tried."""
+    rates, kept = found.verdict.forgiveness, found.record.forgiveness
+    if rates is None or kept is None or not rates.families:
+        return None
+    metric, figure = METRICS[rates.metric], theme.new_figure(430)
+    unit, sign = Unit(metric, kept.test_rows), 1 if metric.rises else -1
+    factor = 100.0 if unit.noun else 1.0
+    shown = [each for each in kept.families if rates.of(each.contender.label)][: len(SERIES)]
+    curves = list[tuple[list[float], list[float]]]()
+    for place, each in enumerate(shown):
+        own, means = float(each.contender.schedule["learning_rate"]), np.array(each.scores).mean(axis=1) * factor
+        known = np.isfinite(means)
+        x = [float(f"{own * one:.4g}") for one in np.array(each.factors)[known]]
+        curves.append((x, [float(f"{mean:.5g}") for mean in means[known]]))
+        hovered = f"{theme.plain(each.name)} at %{{x}}: %{{y}}<extra></extra>"
+        theme.add_line(figure, place, theme.plain(each.contender.label), x=x, y=curves[-1][1], hovertemplate=hovered)
+        middle = means[each.factors.index(1.0)]
+        if math.isfinite(middle):
+            marker = {"size": 10, "symbol": SERIES[place].symbol, "color": SERIES[place].colour}
+            own_rate = {"x": [own], "y": [float(middle)], "mode": "markers", "marker": marker}
+            figure.add_scatter(**own_rate, showlegend=False, hoverinfo="skip")
+    theme.add_letters(figure, [([math.log10(one) for one in x], y) for x, y in curves])
+    every = [sign * one for _, y in curves for one in y]
+    best = max(every)
+    room = reach_of(metric, best / factor) * factor
+    low = max(min(every), best - DEEPEST * room) - room
+    figure.update_xaxes(type="log", title_text="learning rate", dtick=1, minor={"dtick": "D2"})
+    ends = [sign * low, sign * (best + room)]
+    figure.update_yaxes(title_text=f"{unit.name}{', %' * bool(unit.noun)} on new rows", range=sorted(ends))
+    widest, narrowest = (pick(rates.families, key=lambda each: each.fold) for pick in (max, min))
+    left_out = len(kept.families) - len(shown)
+    note = f"{left_out} more schedules are in the table alone." if left_out else ""
+    told = f"{widest.family} forgives most: any rate from {widest.range} is within {rates.reach} of its best"
+    told += f"; {narrowest.family} least: from {narrowest.range}." if narrowest is not widest else "."
+    return Plot("forgiveness", "How wrong may the learning rate be?", told, figure, note)
 
 
 def thin(trials: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:

@@ -26,6 +26,7 @@ from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.beside import look_beside, other_metric
 from sweep.verdict.findings import find
+from sweep.verdict.forgiveness import with_forgiveness
 from sweep.verdict.recommendation import recommend
 from sweep.verdict.record import (
     Contender,
@@ -80,7 +81,7 @@ def read_result(stored: StoredStudy) -> StudyResult:
 
 def compute_verdict(plan: Plan, record: VerdictRecord, *, current: bool = True) -> Verdict:
     """Compute what a record says; `current` is whether nothing has changed under it since it was made."""
-    verdict = _Analysis(plan, record, find(plan, record)).verdict(current=current)
+    verdict = with_forgiveness(record, _Analysis(plan, record, find(plan, record)).verdict(current=current))
     return verdict.model_copy(update={"recommendation": recommend(plan, record, verdict)})
 
 
@@ -193,10 +194,9 @@ class _Analysis:
         rerun = record.reruns[0].confirmation
         ours, theirs, of_rerun = self._confirmed_leads
         unit = replace(unit, reference=unit.sign * float(theirs.mean()))
-        worthwhile = self._worthwhile
+        worthwhile, by_rows = self._worthwhile, unit.counts_rows
         spread = float(np.std(ours - theirs, ddof=1))
         equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder(worthwhile))
-        by_rows = unit.counts_rows
         to_beat = quoted.correct if quoted else round(rerun.correct_mean) if by_rows else 0
         on_new_rows = self.on_new_rows()
         return Verdict(

@@ -26,6 +26,7 @@ from sweep.execution.batches import Outcome, Trainer
 from sweep.model import Record
 from sweep.schedules import Schedule, Timeline, build
 from sweep.seeds import Stage, run_seeds
+from sweep.stats.rates import Forgiveness, Tried, forgiving
 from sweep.store.database import Database
 from sweep.store.queries import StoredStudy
 from sweep.store.study import read_documents, write_documents
@@ -33,6 +34,7 @@ from sweep.task import METRICS, MetricName
 from sweep.verdict.finalists import contender_of
 from sweep.verdict.parts import PART
 from sweep.verdict.record import Contender, ForgivenessRecord, ForgivingFamily, Score, VerdictRecord
+from sweep.verdict.result import Verdict
 from sweep.verdict.timing import FACTORS, FEWEST_RATE_SPLITS
 
 RATES_PART = f"{PART}rates "
@@ -146,3 +148,29 @@ class OtherRates:
 
 def _at(candidate: Candidate, factor: float) -> Candidate:
     return candidate.model_copy(update={"schedule": at_factor(candidate.schedule, factor)})
+
+
+def with_forgiveness(record: VerdictRecord, verdict: Verdict) -> Verdict:
+    """Return the verdict with what its record says of other rates; one of before says nothing."""
+    kept, metric = record.forgiveness, METRICS[record.metric]
+    if kept is None:
+        return verdict
+    tried = {
+        each.name: Tried(
+            each.name,
+            each.contender.label,
+            float(each.contender.schedule["learning_rate"]),
+            each.factors,
+            np.array(each.scores, np.float64),
+        )
+        for each in kept.families
+    }
+    found = [forgiving(each, tried.get("constant"), metric) for each in tried.values()]
+    answer = Forgiveness(
+        metric=record.metric,
+        splits=len(kept.split_seeds),
+        runs=kept.runs,
+        families=tuple(each for each in found if each is not None),
+        problem=kept.problem,
+    )
+    return verdict.model_copy(update={"forgiveness": answer})

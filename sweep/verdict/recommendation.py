@@ -9,6 +9,11 @@ The rule looks at rows that nothing was chosen by, the re-splits, and at the stu
    been shown to be better. Where a constant rate won the search, it is the better one of the two.
 
 So a schedule has to earn its place, and the maximum of a search is never advice by itself.
+
+Another schedule may be no better and still forgive a wrong rate. Where its score is within reach of that of what is
+recommended, and its range of rates within reach is surely more than twice as wide, by the rule of `sweep.stats.rates`,
+the advice says so. The advice itself stays: a range from a handful of re-splits is no reason for a schedule that was
+not raced for it. Who tunes the rate anew on other data has no need of it, and who does not is told.
 """
 
 from __future__ import annotations
@@ -55,6 +60,7 @@ class _Advice:
             gain=self._gain(),
             price=self._price(),
             beware=" ".join(self._cautions(chosen)),
+            forgives=self._forgives(chosen),
         )
 
     @property
@@ -151,6 +157,23 @@ class _Advice:
         return (
             f"{where} {linear.name}, a linear model, {has} {unit.plain(theirs)}, this network {unit.plain(ours)}: {so}."
         )
+
+    def _forgives(self, chosen: Confirmed) -> str:
+        """Say how wrong the rate of the recommended setting may be, that of what it is compared with, and of others."""
+        known, verdict = self._verdict.forgiveness, self._verdict
+        ours = None if known is None else known.of(chosen.label)
+        if known is None or ours is None:
+            return ""
+        told = f"Any rate from {ours.told} is within {known.reach} of the best one there"
+        constant, winner = known.of(verdict.tuned_constant.label), known.of(verdict.winner.label)
+        if winner is ours and constant is not None:
+            told += f"; of the tuned constant rate, {constant.told}"
+        elif winner is not None and winner is not ours:
+            told += f"; of the best schedule, {winner.family}, {winner.told}"
+        wider = known.far_more(ours)
+        if wider is not None:
+            told += f". {wider.family} is as good and forgives far more: {wider.told}"
+        return f"{told}."
 
     def _differs(self, chosen: Confirmed) -> bool:
         """Whether a candidate scores otherwise on other rows than on the study's own by more than is worth having."""

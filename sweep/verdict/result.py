@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from sweep.model import Answer
 from sweep.stats.estimate import Dispersion, Effect, Optimism
+from sweep.stats.rates import Forgiveness
 from sweep.stats.verdict import Judgement, OfSearching, Question, Unit, Word, listed
 from sweep.task import MetricName
 from sweep.verdict.extent import Decision
@@ -261,6 +262,7 @@ class Recommendation(Answer):
         gain: what the best schedule has over the tuned constant rate there.
         price: what it costs by another metric.
         beware: what else stands between these numbers and other rows.
+        forgives: how wrong the learning rate may be.
     """
 
     role: Literal["winner", "tuned constant"]
@@ -271,11 +273,13 @@ class Recommendation(Answer):
     gain: str
     price: str = ""
     beware: str = ""
+    forgives: str = ""
 
     @property
     def lines(self) -> dict[str, str]:
         """What there is to say, by its heading."""
         told = {"Use": self.use, "Gain": self.gain, "Price": self.price, "Beware": self.beware}
+        told |= {"Forgives": self.forgives}
         return {heading: text for heading, text in told.items() if text}
 
 
@@ -322,6 +326,7 @@ class Verdict(Answer):
         within: how much of the study it rests on, if a time budget did not hold all of it.
         of_before: whether an earlier version of sweep made the runs that it rests on.
         nested: the whole search repeated on outer splits, if it was.
+        forgiveness: how wrong learning rates may be, schedule by schedule; None in verdicts of before.
         recommendation: what to use; None if there is nothing to compare.
     """
 
@@ -360,6 +365,7 @@ class Verdict(Answer):
     within: Decision | None = None
     of_before: bool = False
     nested: NestedAnswer | None = None
+    forgiveness: Forgiveness | None = None
     recommendation: Recommendation | None = None
 
     @property

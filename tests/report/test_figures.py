@@ -26,7 +26,7 @@ from sweep.report.figures import (
     seeds_plot,
 )
 from sweep.report.theme import DARK, GRID, PAPER, Plot, whole_ticks
-from sweep.report.trials import families_plot, known_trials, settings_plot
+from sweep.report.trials import families_plot, forgiveness_plot, known_trials, settings_plot
 from sweep.schedules import Timeline, read_schedule
 from sweep.stats.verdict import Judgement
 from sweep.verdict.analysis import StudyResult, compute_verdict
@@ -353,6 +353,23 @@ class TestSettings:
 
     def test_one_trial_is_enough(self) -> None:
         assert markers(settings_plot(FOUND, known(1))) == 1
+
+
+class TestForgiveness:
+    def test_every_schedule_is_a_line_over_the_rates_that_were_tried(self) -> None:
+        plot = forgiveness_plot(FOUND)
+        assert plot is not None
+        lines = [trace for trace in written(plot)["data"] if trace["mode"] == "lines"]
+        assert len(lines) == 6
+        constant = VERDICT.tuned_constant.schedule["learning_rate"]
+        assert lines[0]["x"] == pytest.approx([constant * factor for factor in (1 / 9, 1 / 3, 1, 3, 9)], rel=1e-3)
+        assert 85 < min(lines[0]["y"]) < max(lines[0]["y"]) < 93
+        assert re.fullmatch(r".+ forgives most: any rate from .+ is within half a point of its best; .+\.", plot.answer)
+        assert "5 more schedules are in the table alone." in plot.note
+
+    def test_without_any_there_is_no_figure(self) -> None:
+        assert forgiveness_plot(WITHOUT_SPLITS) is None
+        assert "forgiveness" not in {plot.name for plot in all_plots(WITHOUT_SPLITS, trials())}
 
 
 def test_ticks_are_whole_and_few() -> None:

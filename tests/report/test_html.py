@@ -184,7 +184,7 @@ class TestWhatUsersName:
 
     def test_data_cannot_end_the_script_that_holds_them(self) -> None:
         figures = written(parsed(make_result(PLAN, classes={"b": 9, SCRIPT: 107})))
-        assert len(figures) == 9
+        assert len(figures) == 10
         assert any("&lt;/script&gt;" in json.dumps(figure) for figure in figures)
 
 
@@ -322,7 +322,7 @@ class TestFigures:
         read = parsed()
         places = [attributes for attributes in read.all("div") if "data-figure" in attributes]
         kept = {attributes["id"] for attributes in read.all("script") if "id" in attributes}
-        assert len(places) == 8
+        assert len(places) == 9
         for place in places:
             assert place["role"] == "img"
             assert "?" in str(place["aria-label"])
@@ -331,7 +331,7 @@ class TestFigures:
     def test_every_line_has_a_sample_of_its_dash_and_colour(self) -> None:
         read = parsed()
         samples = read.all("svg", **{"class": "sample"})
-        assert len(samples) == 6 + 3 + 4
+        assert len(samples) == 6 + 6 + 3 + 4
         style = said(read, "style")
         for sample in samples:
             assert re.fullmatch(r"color:var\(--c[0-9a-f]{6}\)", str(sample["style"]))

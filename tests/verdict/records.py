@@ -24,12 +24,15 @@ from sweep.verdict.record import (
     VERSION,
     Contender,
     Entry,
+    ForgivenessRecord,
+    ForgivingFamily,
     MeanCurves,
     NewRows,
     Runs,
     SplitFacts,
     VerdictRecord,
 )
+from sweep.verdict.timing import FACTORS
 from tests.fakes import make_coordinator
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +124,30 @@ def make_record(
         metric=plan.metric,
         seconds=41.5,
         version=VERSION,
+        forgiveness=make_forgiveness([constant, *race], seeds, problem),
     )
+
+
+def make_forgiveness(
+    contenders: Sequence[Contender], split_seeds: Sequence[int], problem: str | None = None
+) -> ForgivenessRecord:
+    """Return scores at other rates of the best of each schedule: most at its own, and 2 points fewer a decade away."""
+    if problem:
+        return ForgivenessRecord(problem=problem)
+    best = {contender.name: contender for contender in reversed(contenders)}
+    seeds, generator = tuple(split_seeds[:6]), np.random.default_rng(0)
+    shape = (len(FACTORS), len(seeds))
+    means = 0.915 - 0.02 * np.abs(np.log10(FACTORS))[:, None]
+    families = [
+        ForgivingFamily(
+            name=name,
+            contender=best[name].model_copy(update={"search": None, "selection": None}),
+            factors=FACTORS,
+            scores=tuple(map(tuple, (means + 0.003 * generator.normal(size=shape)).tolist())),
+        )
+        for name in dict.fromkeys(contender.name for contender in contenders)
+    ]
+    return ForgivenessRecord(split_seeds=seeds, train_rows=235, test_rows=116, families=tuple(families), runs=4)
 
 
 def of_numbers(plan: Plan, metric: MetricName = "rmse", **options: Any) -> tuple[Plan, VerdictRecord]:
@@ -158,6 +184,12 @@ def of_numbers(plan: Plan, metric: MetricName = "rmse", **options: Any) -> tuple
             }
         )
 
+    def family_of(family: ForgivingFamily) -> ForgivingFamily:
+        scores = tuple(tuple(10 - 6 * share for share in each) for each in family.scores)
+        return family.model_copy(update={"scores": scores})
+
+    rates = record.forgiveness
+    assert rates is not None
     facts = {"classes": (), "class_rows": (), "uninformed": {"rmse": 9.1, "mae": 7.2, "r2": -0.01}}
     return plan, record.model_copy(
         update={
@@ -165,6 +197,7 @@ def of_numbers(plan: Plan, metric: MetricName = "rmse", **options: Any) -> tuple
             "split": record.split.model_copy(update=facts | {"warnings": ()}),
             "race": tuple(map(contender_of, record.race)),
             "entries": tuple(map(entry_of, record.entries)),
+            "forgiveness": rates.model_copy(update={"families": tuple(map(family_of, rates.families))}),
         }
     )
 

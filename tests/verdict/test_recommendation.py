@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from sweep.stats.estimate import Interval
 from sweep.stats.verdict import Judgement, Word, decide
 from sweep.task import MetricName
 from sweep.verdict.analysis import compute_verdict
+from sweep.verdict.forgiveness import with_forgiveness
 from sweep.verdict.linear import LinearScores
 from sweep.verdict.recommendation import recommend
 from sweep.verdict.result import Finding, Recommendation, Verdict
@@ -127,3 +129,43 @@ def test_a_linear_model_without_a_score_by_the_metric_says_nothing() -> None:
     verdict = compute_verdict(PLAN, found.record.model_copy(update={"linear": untested}))
     assert verdict.linear is not None
     assert (verdict.linear.new_score, verdict.recommendation) == (None, found.verdict.recommendation)
+
+
+class TestForgives:
+    def answer(self, role: str, **lost: float) -> str:
+        """Return the line on a verdict whose schedules lose so many points a decade, by name; the others lose 2."""
+        verdict, _ = judged(1.2, 2.0) if role == "winner" else judged(-0.2, 0.8)
+        found = make_result(PLAN)
+        rates = found.record.forgiveness
+        assert rates is not None
+        families = []
+        for each in rates.families:
+            decade = lost.get(each.name, 2.0) / 100
+            scores = tuple((0.915 - decade * abs(math.log10(factor)),) * 6 for factor in each.factors)
+            families.append(each.model_copy(update={"scores": scores}))
+        record = found.record.model_copy(update={"forgiveness": rates.model_copy(update={"families": tuple(families)})})
+        advice = recommend(PLAN, record, with_forgiveness(record, verdict))
+        assert advice is not None
+        assert advice.role == role
+        assert list(advice.lines)[-1] == "Forgives"
+        return advice.forgives
+
+    def test_it_tells_the_rates_that_will_do_of_what_is_recommended_and_of_the_other(self) -> None:
+        told = "is within half a point of the best one there"
+        assert self.answer("tuned constant") == (
+            f"Any rate from 0.12 to 0.37 (3.2-fold) {told}; of the best schedule, rex, 0.36 to 1.1 (3.2-fold)."
+        )
+        assert self.answer("winner") == (
+            f"Any rate from 0.36 to 1.1 (3.2-fold) {told}; of the tuned constant rate, 0.12 to 0.37 (3.2-fold)."
+        )
+
+    def test_what_is_as_good_and_forgives_far_more_is_named(self) -> None:
+        told = self.answer("tuned constant", cosine=0.6)
+        assert told.endswith("(3.2-fold). cosine is as good and forgives far more: 0.059 to 2.7 (46-fold).")
+
+    def test_an_earlier_record_says_nothing(self) -> None:
+        found = make_result(PLAN)
+        record = found.record.model_copy(update={"forgiveness": None})
+        advice = recommend(PLAN, record, found.verdict.model_copy(update={"forgiveness": None}))
+        assert advice is not None
+        assert "Forgives" not in advice.lines
