@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/installed
 BENCH := $(VENV)/installed-bench
 DEV := $(VENV)/installed-dev
+COLLECTION := $(VENV)/installed-collection
 
 STUDIES := $(if $(SWEEP_STORAGE)$(SWEEP_SERVER)$(findstring --storage,$(ARGS))$(findstring --server,$(ARGS)),,studies/sweeps.db)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install sweep best status compare report dashboard serve test lint bench clean
+.PHONY: help install sweep best status compare report dashboard serve test lint bench collection clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +60,9 @@ lint: $(DEV) ## check style, format and types
 bench: $(BENCH) ## measure the speed against other ways to train
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+collection: $(COLLECTION) ## make the tables of data/collection anew, from scikit-learn and Debian's packages
+	@$(BIN)/python studies/collection/bring.py
+
 clean: ## remove .venv, caches and builds, never a study
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	@find sweep tests -type d -name __pycache__ -prune -exec rm -rf {} +
@@ -69,8 +73,9 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 
 $(BENCH): EXTRA := [bench]
 $(DEV): EXTRA := [dev]
+$(COLLECTION): EXTRA := [collection]
 
-$(RUNTIME) $(BENCH) $(DEV): pyproject.toml constraints.txt $(BIN)/python
+$(RUNTIME) $(BENCH) $(DEV) $(COLLECTION): pyproject.toml constraints.txt $(BIN)/python
 	@set -e; trap 'exit 130' INT; \
 	make_anew() { \
 		if ! $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null; then \

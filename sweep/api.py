@@ -135,7 +135,7 @@ class Study:
         """
         path = study_path(study)
         is_file = path.suffix == ".toml" or path.is_file()
-        name = read_as_written(path).name if is_file else str(study)
+        name = read_as_written(path, overrides).name if is_file else str(study)
         database = Database(storage or DEFAULT_STORAGE)
         return cls(StoredStudy(database, name), path, overrides or {})
 

@@ -37,5 +37,16 @@ def test_a_study_reads_its_data(path: Path) -> None:
 def test_data_are_what_their_page_says() -> None:
     page = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     described = dict(re.findall(r"^## `([^`]+)`.*?\*\*SHA-256:\*\* `(\w+)`", page, re.MULTILINE | re.DOTALL))
-    files = [path for path in (ROOT / "data").iterdir() if path.suffix not in (".md", ".toml")]
+    files = [path for path in (ROOT / "data").iterdir() if path.suffix not in (".md", ".toml") and path.is_file()]
     assert described == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_tables_of_the_collection_are_what_their_page_says() -> None:
+    folder = ROOT / "data" / "collection"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    described = {name: digest for digest, name in re.findall(r"^(\w{64})  (\S+)$", page, re.MULTILINE)}
+    assert described == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.csv")}
+    told = dict(re.findall(r"^\| `([^`]+)` \| ([\d,]+) \|", page, re.MULTILINE))
+    assert told == {
+        path.name: f"{len(path.read_text(encoding='utf-8').splitlines()) - 1:,}" for path in folder.glob("*.csv")
+    }

@@ -9,11 +9,11 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from sweep.cli.asked import asked_server, is_given, opened
+from sweep.cli.asked import asked_server, complaint, is_given, opened
 from sweep.cli.judge import judge
 from sweep.errors import BadInput, SweepError, exit_code
 from sweep.store import STORAGE_VARIABLE
@@ -40,6 +40,10 @@ app.command()(judge)
 app.add_typer(schedule_app, name="schedule", help="List the schedules, and show their rates before any training.")
 
 Study = Annotated[str, typer.Argument(metavar="[STUDY]", help="A study file or a study's name.", show_default=True)]
+Studies = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[STUDY]...", help=f"Study files or studies' names  [default: {DEFAULT_STUDY}]"),
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -134,7 +138,7 @@ def best(
 @app.command()
 def compare(
     context: typer.Context,
-    study: Study = DEFAULT_STUDY,
+    studies: Studies = None,
     *,
     why: Annotated[bool, typer.Option("--why", help="Show all that speaks for and against the answer.")] = False,
     storage: Storage = None,
@@ -144,14 +148,54 @@ def compare(
 ) -> None:
     """Say which schedule to use, whether it is really better than a constant rate, and how sure that is.
 
-    Ends with status 5 if there is nothing to compare: nothing was learned, all is perfect, or rows are too few.
+    Several studies are compared over their data sets. Ends with status 5 if there is nothing to compare.
     """
     from sweep.cli.tables import end_if_void, show_verdict
 
-    with opened(context, study, storage, server, token_file) as source:
+    first, *others = studies or [DEFAULT_STUDY]
+    if others:
+        from sweep.cli.several import compare_several, show_several
+
+        if asked_server(context, server, token_file) is not None:
+            raise BadInput("server", "several studies are compared in a database; name one study of a server.")
+        emit(compare_several([first, *others], storage), as_json, lambda found: show_several(found, why=why))
+        return
+    with opened(context, first, storage, server, token_file) as source:
         found = source.verdict()
     emit(found, as_json, lambda found: show_verdict(found, why=why))
     end_if_void(found)
+
+
+@app.command()
+def benchmark(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY]...", help="Study files or studies' names  [default: all of studies/collection]"
+        ),
+    ] = None,
+    *,
+    epochs: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, metavar="N", help="Epochs of each training, as studies NAME.10epochs; may be given several times."
+        ),
+    ] = None,
+    share: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of each study's candidates.")] = 1.0,
+    budget: Annotated[str | None, typer.Option(metavar="10m", help="Fit each study into this time.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trainer processes [default: one a core].")] = None,
+    why: Annotated[bool, typer.Option("--why", help="Show all tables, and what they rest on.")] = False,
+    storage: Storage = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run or continue several studies to their verdicts, and say which schedule to use by default.
+
+    A study that fails does not stop the others.
+    """
+    from sweep.cli.several import Benchmark, collected, run_benchmark, show_several
+
+    asked = Benchmark(collected(studies or []), sorted(set(epochs or [])), share, budget, workers, storage)
+    run_benchmark(asked, lambda answer: emit(answer, as_json, lambda found: show_several(found, why=why)))
 
 
 @app.command()
@@ -378,17 +422,6 @@ def emit(answer: Shown, as_json: bool, show: Callable[[Shown], None]) -> None:
         print(answer.model_dump_json(ensure_ascii=True))
     else:
         show(answer)
-
-
-def complaint(error: Any) -> str:
-    """Return what typer finds wrong with a command line; of an unknown option, what it is called here."""
-    told = str(getattr(error, "message", error))
-    if not hasattr(error, "possibilities") or getattr(error, "ctx", None) is None:
-        return told
-    from sweep.config.study_file import explain_key
-
-    known = [name for one in error.ctx.command.params for name in one.opts if name.startswith("--")]
-    return told + explain_key(error.option_name, known)
 
 
 def main() -> None:

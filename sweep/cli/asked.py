@@ -1,10 +1,10 @@
-"""Who answers a command: a database of this machine, or a server."""
+"""Who answers a command, a database of this machine or a server, and what is wrong with a command line."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -54,3 +54,14 @@ def is_given(context: typer.Context, name: str) -> bool:
     """Say whether the command line itself has an option."""
     found = context.get_parameter_source(name)
     return found is not None and found.name == "COMMANDLINE"
+
+
+def complaint(error: Any) -> str:
+    """Return what typer finds wrong with a command line; of an unknown option, what it is called here."""
+    told = str(getattr(error, "message", error))
+    if not hasattr(error, "possibilities") or getattr(error, "ctx", None) is None:
+        return told
+    from sweep.config.study_file import explain_key  # noqa: PLC0415 - each command imports what it needs
+
+    known = [name for one in error.ctx.command.params for name in one.opts if name.startswith("--")]
+    return told + explain_key(error.option_name, known)

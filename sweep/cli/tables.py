@@ -57,11 +57,17 @@ def show_best(found: BestAnswer, title: str = "") -> None:
     if advice is not None:
         unit, rows = Unit(METRICS[found.metric], 0), "rows that nothing was chosen by"
         where = rows if advice.on_new_rows else "the study's own rows"
-        _console().print(f"recommended: {advice.setting.label}: {unit.name} {unit.plain(advice.score)} on {where}")
+        score = f"{unit.name} {unit.plain(advice.score)} on {where}"
+        _console().print(f"recommended: {advice.setting.label}: {score}{_confirmed_again(found.confirmations)}")
         title = title or f"study {found.study}: highest scores of the search, which luck flatters"
     described = [(trial, describe(trial.params, momentum=False)) for trial in found.best]
     aside = f", {found.set_aside} more set aside, outside the search space" if found.set_aside else ""
     _print_ranking(found, title or f"study {found.study}: best of {found.trials} candidates{aside}", described)
+
+
+def _confirmed_again(confirmations: int) -> str:
+    """Return how often a study has been confirmed, if more than once: who looks again and again finds luck."""
+    return f"; confirmation {confirmations} of this study" if confirmations > 1 else ""
 
 
 def show_status(found: StatusAnswer) -> None:
@@ -135,6 +141,8 @@ def show_verdict(found: Verdict, *, why: bool = False) -> None:
     """Show a verdict: what to use, its sentences, the ladder; with `why`, what a reader needs to doubt them."""
     console = Console(highlight=False, markup=False, width=WIDTH)
     console.print(f"study {found.study}: which learning-rate schedule, and is it really better?", style="bold")
+    if found.confirmations > 1:
+        console.print(f"This is confirmation {found.confirmations} of this study; each had run seeds of its own.")
     if not found.current:
         console.print("Out of date: the study has changed since; `sweep run` makes the verdict anew.")
     console.print()
@@ -278,6 +286,10 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
             single = f"; {one} by p = {found.mcnemar_limit:.2g} (McNemar)"
         lead = f"{unit.told(these.smallest_detectable)} {unit.noun}".strip()
         yield "power", f"{these.samples} run seeds find a lead of {lead} four times in five{splits}{single}"
+    yield (
+        "confirmed",
+        "once" if found.confirmations == 1 else f"{found.confirmations} times, with other run seeds each time",
+    )
     if doubts := (*found.split.warnings, *found.falling, *found.at_an_end, *found.unstable):
         yield "doubts", listed(doubts, between="; ")
 

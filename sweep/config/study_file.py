@@ -77,7 +77,7 @@ class StudyFile:
 
 
 def read_study_file(path: Path, overrides: Mapping[str, Value] | None = None) -> StudyFile:
-    """Read and check a study file; `overrides` replace values by dotted name, e.g. `search.trials`.
+    """Read and check a study file; `overrides` replace values by dotted name, e.g. `search.trials`, or `name`.
 
     A file that is missing, is not TOML or JSON, or breaks a rule raises `BadInput`, which names the first wrong key.
     """
@@ -102,7 +102,10 @@ def read_as_written(path: Path, overrides: Mapping[str, Value] | None = None) ->
     except BadInput as error:
         raise BadInput("study", f"`{path}` {error.reason.removesuffix('.')}{table}.") from error
     for dotted, value in (overrides or {}).items():
-        name, key = dotted.split(".")
+        name, _, key = dotted.partition(".")
+        if not key:
+            tables[name] = value
+            continue
         given = tables.get(name, {})
         if isinstance(given, Mapping):  # or the plan will say
             tables[name] = {**given, key: value}

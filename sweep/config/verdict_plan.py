@@ -32,7 +32,8 @@ class VerdictPlan(StrictModel):
     `finalists` of each search race; `smallest_effect` is the smallest difference worth having, in the metric's unit:
     validation rows for accuracy. By default it is half a point, and at least a row of accuracy, or 2 % of a loss. There
     are `splits` re-splits, each with `split_seeds` run seeds of its own, and as long as these do not tell, twice as
-    many, up to `most_splits`, by default four times.
+    many, up to `most_splits`, by default four times. The best candidates of so many schedules as `families` are tried
+    at other rates on re-splits, the constant rate among them; left out, of as many as a share of the run allows.
     """
 
     finalists: Annotated[int, Field(ge=1, le=256)] = 6
@@ -41,6 +42,7 @@ class VerdictPlan(StrictModel):
     splits: Annotated[int, Field(ge=2, le=10_000)] = 30
     most_splits: Annotated[int, Field(ge=2, le=160_000)] | None = None
     split_seeds: Annotated[int, Field(ge=FEWEST_SPLIT_SEEDS, le=1_000_000)] = 4
+    families: Annotated[int, Field(ge=2, le=256)] | None = None
     smallest_effect: float | None = Field(default=None, gt=0)
     nested: Annotated[int, BeforeValidator(_read_outer_splits), Field(ge=0, le=MOST_OUTER_SPLITS)] | None = None
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from sweep.errors import BadInput, nearest
 from sweep.judging.columns import ENDED, STATE, Roles, Stated, as_numbers, find_roles, words_of
@@ -18,6 +17,7 @@ from sweep.judging.reading import Results
 from sweep.model import Answer
 from sweep.stats.estimate import Effect
 from sweep.stats.methods import FEWEST_RUNS, Design, Standing, Standings, lay_out, stand, wanted_runs
+from sweep.stats.several import critical_difference
 from sweep.stats.verdict import HALF_A_POINT, SHARE_OF_LOSS, SMALLEST, Word, listed, told
 
 TEST_PER_TRAIN = 0.5  # of splits of which nobody says how large their sides are: a third is tested
@@ -460,11 +460,7 @@ def _over_sets(answer: JudgeAnswer) -> JudgeAnswer:
             )
         )
     overall.sort(key=lambda each: (math.inf if each.mean_rank is None else each.mean_rank, each.name))
-    difference = None
-    if len(whole) > 1:
-        number = len(names)
-        critical = float(stats.studentized_range.ppf(0.95, number, math.inf)) / math.sqrt(2)
-        difference = critical * math.sqrt(number * (number + 1) / (6 * len(whole)))
+    difference = critical_difference(len(names), len(whole)) if len(whole) > 1 else None
     found = answer.model_copy(update={"overall": tuple(overall), "critical_difference": difference})
     return found.model_copy(update={"sentences": tuple(_overall_sentences(found))})
 

@@ -88,9 +88,10 @@ class Ranking(Answer):
 
 
 class BestAnswer(Ranking):
-    """A study's best trials, best first, and what its verdict recommended when it was made."""
+    """A study's best trials, best first, what its verdict recommended when it was made, and how many there were."""
 
     best: tuple[RankedTrial, ...]
+    confirmations: int = 0
     recommendation: Recommendation | None = None
 
     @property
@@ -215,8 +216,10 @@ def read_best(stored: StoredStudy, top: int) -> BestAnswer:
         finished = study.some_finished()
         best = study.best_trials(top, brief=True)
     record = read_record(stored)
-    advice = None if record is None else record.advice
-    return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)), recommendation=advice)
+    told: dict[str, Any] = (
+        {} if record is None else {"recommendation": record.advice, "confirmations": record.confirmations}
+    )
+    return BestAnswer(**_ranking(study, finished), best=tuple(map(_ranked, best)), **told)
 
 
 def read_families(stored: StoredStudy) -> FamiliesAnswer:

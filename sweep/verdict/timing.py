@@ -162,7 +162,8 @@ class RatesTried:
 def rates_tried(plan: Plan) -> RatesTried:
     """Return how much is trained at other rates: a share of a run's trainings, on enough re-splits of each schedule.
 
-    Where these are too few for all schedules, the best ones have them, and two in any case.
+    Where these are too few for all schedules, the best ones have them, and two in any case, unless `verdict.families`
+    states how many.
     """
     verdict, every = plan.verdict, searches(plan, search_only=False).values()
     seeds = min(RATE_SEEDS, verdict.split_seeds)
@@ -170,7 +171,10 @@ def rates_tried(plan: Plan) -> RatesTried:
     run += contenders(plan) * verdict.selection_seeds
     run += (len(every) + len(reruns(plan))) * (verdict.confirmation_seeds + verdict.splits * verdict.split_seeds)
     on_splits = int(FORGIVENESS_SHARE * run) // (len(FACTORS) * seeds)  # of one schedule
-    families = min(len({"constant", *plan.search.schedules}), max(2, on_splits // ENOUGH_RATE_SPLITS))
+    tried = len({"constant", *plan.search.schedules})
+    if verdict.families is not None:
+        return RatesTried(min(tried, verdict.families), min(verdict.splits, ENOUGH_RATE_SPLITS), seeds)
+    families = min(tried, max(2, on_splits // ENOUGH_RATE_SPLITS))
     splits = min(verdict.splits, MOST_RATE_SPLITS, max(FEWEST_RATE_SPLITS, on_splits // families))
     return RatesTried(families, splits, seeds)
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.cli.tables import WIDTH, histogram, show_verdict
+from sweep.cli.tables import WIDTH, histogram, show_best, show_verdict
 from sweep.stats.verdict import Word
 from sweep.verdict.result import Finding, LinearModel, Verdict
+from sweep.verdict.results import BestAnswer
 from tests.verdict.records import make_plan, make_result
 
 PLAN = make_plan(trials=20)
@@ -110,3 +111,23 @@ def test_where_nothing_was_learned_power_and_equals_are_left_out(capsys: pytest.
         drawn = capsys.readouterr().out
         assert ("four times in five" in drawn.partition("luck")[2]) is there
         assert ("cannot be told from the winner" in drawn) is there
+
+
+def test_the_count_of_confirmations_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    once = answer()
+    show_verdict(once, why=True)
+    first = capsys.readouterr().out
+    assert "confirmation 1" not in first
+    assert "confirmed       once" in first
+    show_verdict(once.model_copy(update={"confirmations": 3}), why=True)
+    again = capsys.readouterr().out
+    assert again.splitlines()[1] == "This is confirmation 3 of this study; each had run seeds of its own."
+    assert "confirmed       3 times" in again
+    told = {"study": "ionosphere", "trials": 20, "metric": "accuracy", "quoted_baseline": None, "quoted_source": None}
+    advice = {"best": (), "recommendation": once.recommendation, "confirmations": 3}
+    show_best(BestAnswer.model_validate(told | advice))
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[0]
+        .endswith("on rows that nothing was chosen by; confirmation 3 of this study")
+    )
