@@ -334,7 +334,8 @@ def _sentence(default: Default, families: Sequence[Family], sets: int, unit: str
         few = f"Fewer than {FEWEST_DIFFERENCES} data sets cannot tell whether a schedule is better"
         return f"the tuned constant rate. {few}."
     best = families[0]
-    lead = f"{best.schedule} has a mean lead of {best.effect.mean:+.2f} {unit} ({_between(best.effect.interval)})"
+    who = best.schedule if best.effect.mean > 0 else f"the best, {best.schedule},"
+    lead = f"{who} has a mean lead of {best.effect.mean:+.2f} {unit} ({_between(best.effect.interval)})"
     needed = f"; about {default.sets_needed} data sets would tell" if default.sets_needed else ""
     return f"the tuned constant rate. None is shown better {on}: {lead}{needed}."
 
