@@ -414,7 +414,7 @@ class _Ready:
             return None
         own, split = self.study_file.plan.split, self.spec.split
         others = own.beside.splits or math.ceil(split.dataset.rows * own.fraction) != split.validation_rows
-        return Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others)
+        return Pace(self.choice, self.spec.timeline, self.pool.workers, narrow, others=others, turns=len(split.each))
 
 
 def schedule_json(answer: results.ScheduleAnswer) -> str:

@@ -10,6 +10,7 @@ from itertools import count, islice
 
 STRIDE = 1_000_000_000  # more than any stage takes but the last two, behind which 2**32 is near, where Keras' seeds end
 ROOM = 100_000_000  # of the stages that share the last of them
+SEEDS_A_TURN = 2  # that share a split where they take turns at several: as many as the narrowest good job holds
 OUTER = 2_000_000_000  # the first seed of an outer split; re-splits are far fewer
 
 
@@ -33,6 +34,18 @@ def run_seeds(stage: Stage, number: int, first: int = 0) -> range:
     place, last = list(Stage).index(stage), list(Stage).index(Stage.NESTED)
     begin = min(place, last) * STRIDE + max(0, place - last) * ROOM + first
     return range(begin, begin + number)
+
+
+def turn_of(run_seed: int, splits: int) -> int:
+    """Return which of several splits a run takes: two seeds that follow each other take one, the next two the next.
+
+    So a job of two run seeds has one split, and an even number of seeds from an even one on has as many on each split
+    as can be.
+
+    >>> [turn_of(seed, 3) for seed in run_seeds(Stage.SEARCH, 8)]
+    [0, 0, 1, 1, 2, 2, 0, 0]
+    """
+    return run_seed // SEEDS_A_TURN % splits
 
 
 def split_seeds(number: int, taken: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ def train_again(study: Study, out: Path, trial: Wanted) -> None:
     with quiet_start():
         from sweep.fit.raw_rows import for_raw_rows, told_inputs  # noqa: PLC0415
         from sweep.fit.training import Training  # noqa: PLC0415 - TensorFlow takes 3 s, after every check
-    run_seed, rows, split = stored.run_seeds[0], spec.split.validation_rows, spec.split
+    run_seed, rows, split = stored.run_seeds[0], spec.split.validation_rows, spec.split.for_seed(stored.run_seeds[0])
+    spec = replace(spec, split=split)
     training = Training(spec, chosen.candidate, run_seed)
     found = training.run(0, spec.epochs)
     raw = for_raw_rows(training.model, split, training.study.outputs)

@@ -55,9 +55,8 @@ def show_best(found: BestAnswer, title: str = "") -> None:
     """Show what the verdict recommended, if there is one, and the best candidates."""
     advice = found.recommendation
     if advice is not None:
-        unit, rows = Unit(METRICS[found.metric], 0), "rows that nothing was chosen by"
-        where = rows if advice.on_new_rows else "the study's own rows"
-        score = f"{unit.name} {unit.plain(advice.score)} on {where}"
+        unit = Unit(METRICS[found.metric], 0)
+        score = f"{unit.name} {unit.plain(advice.score)} on {advice.where}"
         _console().print(f"recommended: {advice.setting.label}: {score}{_confirmed_again(found.confirmations)}")
         title = title or f"study {found.study}: highest scores of the search, which luck flatters"
     described = [(trial, describe(trial.params, momentum=False)) for trial in found.best]
@@ -203,7 +202,7 @@ def _ladder(found: Verdict) -> Table:
     on_new = new.measured if isinstance(new, Judgement) else None
     table.add_column("")
     table.add_column("candidate")
-    for rows, where in ((on_new, "new rows"), (unit, "these rows")):
+    for rows, where in ((on_new, "new rows"), (unit, found.split.where)):
         if rows is not None:
             of = f", of {rows.rows}" if unit.counts_rows else ""
             table.add_column(f"{where}{of}", justify="right", no_wrap=True)
@@ -274,6 +273,9 @@ def _facts(found: Verdict) -> Iterator[tuple[str, str]]:
         f"the winner{had} when found, best of {found.candidates[found.study]}, "
         f"{told[1]} in the race, {told[2]} confirmed{blind}",
     )
+    if stages.best is not None and stages.held_out is not None:
+        best = f"the best has {unit.told(stages.best)} on all splits of the search"
+        yield "taking the best", f"{best}, and {unit.told(stages.held_out)} on those that did not choose it (bootstrap)"
     if found.comparable:
         yield (
             "as good",

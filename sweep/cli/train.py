@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class TrainOptions:
         plan = study_file.plan
         study_file, dataset = read_data(study_file)
         plan, spec = study_file.plan, make_spec(study_file, dataset)
+        spec = replace(spec, split=spec.split.for_seed(self.seed))
         candidate = self.candidate(parameters, plan, spec.timeline)
         setting = flatten(  # all that decides a training but its length
             {

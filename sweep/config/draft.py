@@ -28,6 +28,7 @@ OTHERS = {
 MOST_LISTED = 8  # classes or columns in a comment
 LONGEST_NAME = 48  # which leaves room for the names of its tuned baselines
 DRAWN = {
+    "resample": 'several random draws, at which run seeds take turns; or "stratified": one',
     "given": "as the data give them",
     "group": "rows of one value in the column `by` stay together",
     "time": "the last rows by the column `by`",

@@ -24,6 +24,7 @@ from sweep.space import Range, Space, Value, contains, extremes
 from sweep.task import DEFAULT_METRICS, METRICS, MetricName, Task, TaskName
 
 LARGEST_SEED = 2**32 - 1
+TURNS, MOST_TURNS = 8, 64  # splits that run seeds take turns at
 Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED + 1)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Units = Annotated[int, Field(ge=1, le=65_536)]
@@ -97,21 +98,32 @@ class DataPlan(DataKeys):
 class SplitPlan(StrictModel):
     """Which rows validate: a stratified or plain random draw with a seed of its own, or the last `fraction` of them.
 
+    `resample`, what a study has that names none, draws several stratified `splits` of one size, at which run seeds take
+    turns, two on each; 8 unless stated.
+
     `given` is for data that come as pairs to train and to validate on, and what these have unless another is stated.
     `group` keeps rows together that have the same value in the column `by`, and `time` takes the last ones in the order
     of that column. A function may return what `by` would name as its third value.
     """
 
-    kind: SplitKind = "stratified"
+    kind: SplitKind = "resample"
     fraction: float = Field(default=0.33, gt=0, lt=1)
     split_seed: Seed = 0
     by: str | int | None = None
+    splits: Annotated[int, Field(ge=2, le=MOST_TURNS)] | None = None
 
     @model_validator(mode="after")
     def _goes_by_something(self) -> Self:
         if self.by is not None and not self.beside.splits:
             raise BadInput("split.by", f'is for kind = "group" or "time"; the kind is "{self.kind}".')
+        if self.splits is not None and self.kind != "resample":
+            raise BadInput("split.splits", f'is for kind = "resample"; the kind is "{self.kind}".')
         return self
+
+    @property
+    def turns(self) -> int:
+        """The number of splits that run seeds take turns at."""
+        return (self.splits or TURNS) if self.kind == "resample" else 1
 
     @property
     def beside(self) -> Beside:

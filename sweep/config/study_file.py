@@ -46,7 +46,7 @@ class StudyFile:
             able = ", ".join(each.name for each in dataset.task.metrics)
             raise BadInput("search.metric", f"must be one of {able}, since loss is that of a model of `model.build`.")
         if dataset.train_rows is not None and "kind" not in split.model_fields_set:
-            split = split.model_copy(update={"kind": "given"})
+            split = split.model_copy(update={"kind": "given", "splits": None})
         if dataset.train_rows is not None and split.kind == "given":  # new draws are of the same size
             rows = dataset.rows
             split = split.model_copy(update={"fraction": (rows - dataset.train_rows - 0.5) / rows})

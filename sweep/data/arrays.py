@@ -43,7 +43,7 @@ COLUMN = re.compile(r"x?-?\d+|y")  # of a table that arrays are read as
 ONE_WEIGHT = "must give one weight a row for all outputs, since weights by output are not trained by"
 THIRD = ""  # the name of what a function returns third, unless it is a dict
 
-SplitKind: TypeAlias = Literal["stratified", "random", "tail", "given", "group", "time"]
+SplitKind: TypeAlias = Literal["stratified", "resample", "random", "tail", "given", "group", "time"]
 GO_BY: tuple[SplitKind, ...] = ("group", "time")  # something that rows have beside inputs and label
 
 

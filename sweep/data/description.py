@@ -128,7 +128,7 @@ def _describe_rows(
     where: Path | Arrays, place: Path, form: Form, stated: Stated, metric: MetricName | None
 ) -> TableAnswer:
     table = read_table(where, form, stated.beside)
-    split: SplitKind = "stratified" if table.train_rows is None else "given"
+    split: SplitKind = "resample" if table.train_rows is None else "given"
     if table.inputs is not None:
         return _describe_arrays(place, table, table.inputs, stated, metric).model_copy(update={"split": split})
     found = find_columns(table, stated)
@@ -191,7 +191,7 @@ def _describe_arrays(
         unlabelled=int(np.isnan(labels.reshape(len(labels), -1)).any(axis=1).sum()),
         inputs=sum(math.prod(array.shape[1:]) for array in named(inputs).values()),
         shape=inputs.shape[1:] if isinstance(inputs, np.ndarray) else (),
-        split="stratified",
+        split="resample",
         metric=metric or DEFAULT_METRICS[target.task],
         baseline=baseline,
         data={"file": place.name, "kind": "array"} | weighed | {"task": target.task},

@@ -70,7 +70,7 @@ def find_doubts(found: Columns, metric: MetricName | None = None) -> tuple[str, 
 
 def related_rows(found: Columns, kind: SplitKind) -> Iterator[str]:
     """Doubt a random split where several rows are about one patient or the like, or where rows have dates."""
-    if kind not in ("stratified", "random") or found.table.train_rows is not None:
+    if kind not in ("stratified", "resample", "random") or found.table.train_rows is not None:
         return
     rows = len(found.values)
     for column in found.columns:

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from sweep.data.arrays import SplitKind
 from sweep.data.preparation import Layout
+from sweep.data.resplitting import has_value, resplit, thinned
 from sweep.data.rows import rows_at
-from sweep.data.splitting import has_value, resplit, split_rows, strata_of, thinned
+from sweep.data.splitting import split_rows, strata_of
 from sweep.data.table import Dataset, Split
 from sweep.errors import BadInput
 from sweep.task import MetricName
+
+TURNS = 2  # splits inside an outer one, where run seeds take turns
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ def nested_splits(
     """Return outer divisions as `resplit` makes them, by their numbers, each with its inner one.
 
     The inner one is made as the study's own: of a tail the last rows of the outer training rows, in the order of the
-    file. Where the data give the validation rows, it is a stratified draw of as large a share. All outer divisions are
+    file. Where the data give the validation rows, it is a stratified draw of as large a share; where run seeds take
+    turns at several splits, there are two, for the few run seeds of a nested search. All outer divisions are
     of one shape, and all inner ones are, so that one program trains on all: rows are left out of the larger ones. A
     division is left out if a class has no row to train on, or the metric has no value on the rows to judge by.
 
@@ -46,26 +50,30 @@ def nested_splits(
         BadInput: if there are no two such divisions.
     """
     problem = BadInput("split.kind", f"leaves no two divisions on whose rows {metric} has a value.")
-    found: dict[int, tuple[Split, NDArray[np.int32], NDArray[np.int32]]] = {}
+    found: dict[int, tuple[Split, list[tuple[NDArray[np.int32], NDArray[np.int32]]]]] = {}
     for seed, outer in resplit(split, kind, fraction, seeds, metric).splits.items():
         rows = outer.train_index if kind == "time" else np.sort(outer.train_index)
+        way: SplitKind = "stratified" if kind == "given" else kind
         try:
-            inner = split_rows(_rows_alone(outer, rows), "stratified" if kind == "given" else kind, fraction, seed)
+            inner = split_rows(_rows_alone(outer, rows), way, fraction, seed, TURNS)
         except BadInput as error:
             problem = error
             continue
-        if all(has_value(metric, each.validation_targets) for each in (outer, inner)):
-            found[seed] = outer, rows[inner.train_index], rows[inner.validation_index]
+        if all(has_value(metric, each.validation_targets) for each in (outer, *inner.each)):
+            found[seed] = outer, [(rows[each.train_index], rows[each.validation_index]) for each in inner.each]
     if len(found) < 2:
         raise problem
-    sizes = min(len(train) for _, train, _ in found.values()), min(len(held) for _, _, held in found.values())
+    sizes = [min(len(sides[0][side]) for _, sides in found.values()) for side in (0, 1)]
     strata, nested = strata_of(split.dataset), {}
-    for seed, (outer, *sides) in found.items():
-        train, validation = (
-            index if len(index) == size else thinned(index, size, strata, seed)
-            for index, size in zip(sides, sizes, strict=True)
-        )
-        nested[seed] = Nested(outer, Split.of(outer.dataset, train, validation))
+    for seed, (outer, every) in found.items():
+        turns = []
+        for sides in every:
+            train, validation = (
+                index if len(index) == size else thinned(index, size, strata, seed)
+                for index, size in zip(sides, sizes, strict=True)
+            )
+            turns.append(Split.of(outer.dataset, train, validation))
+        nested[seed] = Nested(outer, replace(turns[0], turns=tuple(turns) if len(turns) > 1 else ()))
     return nested
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from reprlib import repr as shortened
 
@@ -15,49 +15,60 @@ from numpy.typing import NDArray
 from sweep.data.arrays import SplitKind
 from sweep.data.by_row import SplitBy
 from sweep.data.doubts import listed
-from sweep.data.rows import rows_at
-from sweep.data.table import Dataset, Split, Targets
+from sweep.data.table import Dataset, Split
 from sweep.data.targets import check_labels, label_sets, one_number
 from sweep.errors import BadInput
-from sweep.task import MetricName
 
 MOST_TENTHS = 10  # of numbers, whose shares a stratified split keeps
 MOST_DRAWS, DRAWN_GROUPS = 128, 500_000  # of groups, of which the best draw is taken; in all draws together
 STRATIFIED_GROUPS = 500  # that scikit-learn's search for equal class shares takes a moment for
-ALIKE = (0.02, 0.05, 0.1)  # share of the rows by which re-splits may differ in size, the first that is enough
-FEWEST_TEST_ROWS = 10  # of a window in time
-FEWEST_WINDOW_ROWS = 4 * FEWEST_TEST_ROWS  # of a table that is divided into two windows
+DEALT = 7  # beside a split's seed, what the draws of a study that is searched on several splits come from
 
 
-def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int) -> Split:
+def split_rows(dataset: Dataset, kind: SplitKind, fraction: float, seed: int, splits: int = 1) -> Split:
     """Divide a data set's rows: the last `fraction` validates, or a random draw that may keep the classes' shares.
 
     `group` draws whole groups, `time` takes the last rows by their times, and `given` takes the rows that the data
-    themselves give to train and to validate on.
+    themselves give to train and to validate on. `resample` draws `splits` times, for run seeds to take turns.
 
     Raises:
         BadInput: on `split.fraction` if either side gets no row, or too few for every class; on `split.kind` if a
             class has no row to train on, or no rows are given; on `split.by` for groups or times that allow no split.
     """
-    if kind == "given":
-        if dataset.train_rows is None:
-            rule = "must be stratified, random or tail, since the data do not say which rows validate"
-            raise BadInput("split.kind", f"{rule}, got given.")
-        order = np.arange(dataset.rows, dtype=np.int32)
-        return _checked(Split.of(dataset, order[: dataset.train_rows], order[dataset.train_rows :]), kind)
-    if kind == "group":
-        return split_groups(dataset, fraction, seed)
-    if kind == "time":
-        return split_time(dataset, fraction)
-    if kind == "tail":
-        return split_tail(dataset, fraction)
-    if kind == "stratified":
-        return split_stratified(dataset, fraction, seed)
+    match kind:
+        case "given":
+            found = split_as_given(dataset)
+        case "group":
+            found = split_groups(dataset, fraction, seed)
+        case "time":
+            found = split_time(dataset, fraction)
+        case "tail":
+            found = split_tail(dataset, fraction)
+        case "stratified":
+            found = split_stratified(dataset, fraction, seed)
+        case "resample":
+            found = split_in_turns(dataset, fraction, seed, splits)
+        case "random":
+            found = split_at_random(dataset, fraction, seed)
+    return found
+
+
+def split_as_given(dataset: Dataset) -> Split:
+    """Take the rows to validate on that the data themselves give."""
+    if dataset.train_rows is None:
+        rule = "must be stratified, resample, random or tail, since the data do not say which rows validate"
+        raise BadInput("split.kind", f"{rule}, got given.")
+    order = np.arange(dataset.rows, dtype=np.int32)
+    return _checked(Split.of(dataset, order[: dataset.train_rows], order[dataset.train_rows :]), "given")
+
+
+def split_at_random(dataset: Dataset, fraction: float, seed: int) -> Split:
+    """Draw the validation rows at random."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the second it takes is for runs alone
 
     _check_fraction(dataset, fraction)
     order = np.arange(dataset.rows, dtype=np.int32)
-    return _checked(Split.of(dataset, *train_test_split(order, test_size=fraction, random_state=seed)), kind)
+    return _checked(Split.of(dataset, *train_test_split(order, test_size=fraction, random_state=seed)), "random")
 
 
 def split_tail(dataset: Dataset, fraction: float) -> Split:
@@ -96,6 +107,33 @@ def split_stratified(dataset: Dataset, fraction: float, seed: int) -> Split:
     split = _checked(Split.of(dataset, np.concatenate([train, alone]), validation), "stratified")
     notes = ("rows are drawn at random, since several outputs have no classes to keep the shares of",)
     return replace(split, notes=notes) if dataset.heads else split
+
+
+def split_in_turns(dataset: Dataset, fraction: float, seed: int, number: int) -> Split:
+    """Draw a stratified split and others that are as large in each stratum: `Split.turns`, which run seeds take.
+
+    Each of the others is dealt the rows that validated least often before, and at random of these: within a stratum all
+    rows validate equally often, but for one time.
+
+    Raises:
+        BadInput: as `split_stratified`.
+    """
+    first = split_stratified(dataset, fraction, seed)
+    if number < 2:
+        return first
+    strata, random = strata_of(dataset), np.random.default_rng((seed, DEALT))
+    wanted, held = np.bincount(strata[first.validation_index], minlength=int(strata.max()) + 1), first.validation_index
+    validated, turns = np.zeros(dataset.rows, np.int64), [first]
+    while len(turns) < number:
+        validated[held] += 1
+        order = np.lexsort((random.permutation(dataset.rows), validated, strata)).astype(np.int32)
+        begins = np.searchsorted(strata[order], np.arange(len(wanted)))
+        chosen = np.arange(dataset.rows) - begins[strata[order]] < wanted[strata[order]]
+        held, rest = random.permutation(order[chosen]), random.permutation(order[~chosen])
+        turns.append(_checked(Split.of(dataset, rest, held), "stratified"))
+    return replace(
+        first, turns=tuple(turns), notes=(*first.notes, f"run seeds take turns at {number} stratified splits")
+    )
 
 
 def strata_of(dataset: Dataset) -> NDArray[np.int32]:
@@ -165,7 +203,7 @@ class Groups:
         Raises:
             BadInput: on `split.by`, for one group, or if fewer than two classes are in several groups.
         """
-        by = _by(dataset)
+        by = what_splits(dataset)
         found, codes = np.unique(by.values, return_inverse=True)
         if len(found) < 2:
             raise BadInput("split.by", f"must have at least 2 groups, got {by.told(found[0])} alone in {by.shown}.")
@@ -247,7 +285,8 @@ class Groups:
                 yield np.searchsorted(pool, np.unique(codes[parts[1 if fraction <= 0.5 else 0]]))
 
 
-def _by(dataset: Dataset) -> SplitBy:
+def what_splits(dataset: Dataset) -> SplitBy:
+    """Return what the split goes by: the groups of the rows, or their times."""
     if dataset.by is None:
         raise BadInput("split.by", "is missing; name the column that the split goes by.")
     return dataset.by
@@ -299,8 +338,8 @@ def split_time(dataset: Dataset, fraction: float) -> Split:
         BadInput: on `split.by`, if all rows have one time; on `split.kind` if a class has no row to train on.
     """
     _check_fraction(dataset, fraction)
-    by = _by(dataset)
-    order, begins = _in_time(by)
+    by = what_splits(dataset)
+    order, begins = rows_in_time(by)
     rows = len(order)
     if not len(begins):
         raise BadInput(
@@ -312,135 +351,7 @@ def split_time(dataset: Dataset, fraction: float) -> Split:
     return replace(split, notes=(f"{_told_share(rows - first, rows)} validate, from {since} on by {by.shown}",))
 
 
-def _in_time(by: SplitBy) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def rows_in_time(by: SplitBy) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the rows in the order of their times, and the places in it, above 0, where a later time begins."""
     order = np.argsort(by.values, kind="stable").astype(np.int32)
     return order, np.flatnonzero(np.diff(by.values[order]) > 0) + 1
-
-
-@dataclass(frozen=True)
-class Resplits:
-    """Other divisions of all rows, by their numbers: all of one shape, so that one program trains on all.
-
-    `told` says what they are, behind their number, where they are no stratified draws.
-    """
-
-    splits: Mapping[int, Split]
-    told: str = ""
-
-
-def resplit(split: Split, kind: SplitKind, fraction: float, seeds: Sequence[int], metric: MetricName) -> Resplits:
-    """Return divisions like a study's own: draws of groups, windows in time, or else stratified draws.
-
-    Draws of groups differ from each other and from the study's own. Rows are left out of them, at random, until all
-    have as many to train and to test on. Windows have the same number of rows to train on and rows right after them to
-    test on; the test rows of two windows are not the same ones.
-
-    Args:
-        split: the study's own.
-        kind: how it was made.
-        fraction: of the rows, that validates.
-        seeds: of the draws; windows are as many at most.
-        metric: what ranks; a window in which it has no value is left out.
-
-    Raises:
-        BadInput: if there are no two such divisions.
-    """
-    if kind == "group":
-        return _drawn_groups(split, fraction, seeds)
-    if kind == "time":
-        return _windows(split.dataset, len(seeds), metric)
-    return Resplits({seed: split_stratified(split.dataset, fraction, seed) for seed in seeds})
-
-
-def _drawn_groups(split: Split, fraction: float, seeds: Sequence[int]) -> Resplits:
-    dataset, rows = split.dataset, split.dataset.rows
-    groups = Groups.of(dataset)
-    own = np.zeros(len(groups.lonely), np.bool_)
-    own[groups.codes[split.validation_index]] = True
-    draws = {seed: groups.draws(fraction, seed) for seed in seeds}
-    found: dict[int, NDArray[np.bool_]] = {}
-    for tolerance in ALIKE:
-        used, found = {own.tobytes()}, {}
-        for seed, (held, counts, uneven) in draws.items():
-            alike = np.flatnonzero(np.abs(counts - split.validation_rows) <= tolerance * rows)
-            fresh = (place for place in alike[np.argsort(uneven[alike])] if held[place].tobytes() not in used)
-            if (best := next(fresh, None)) is not None:
-                used.add(held[best].tobytes())
-                found[seed] = held[best]
-        if len(found) >= len(seeds) / 2:
-            break
-    if len(found) < 2:
-        reason = f"must have more groups: those of {groups.by.shown} can be divided in {1 + len(found)} ways alone"
-        raise BadInput("split.by", f"{reason}, as evenly as here.")
-    sides = {seed: groups.index(held) for seed, held in found.items()}
-    sizes = [min(len(pair[side]) for pair in sides.values()) for side in (0, 1)]
-    most = max(len(pair[side]) - size for pair in sides.values() for side, size in enumerate(sizes))
-    splits = {}
-    for seed, pair in sides.items():
-        train, test = (thinned(index, size, groups.strata, seed) for index, size in zip(pair, sizes, strict=True))
-        splits[seed] = Split.of(dataset, train, test)
-    told = f"other draws of whole groups of {groups.by.shown}"
-    if most:
-        told += f"; up to {most:,} row{'' if most == 1 else 's'} a side left out at random, so that all are of one size"
-    return Resplits(splits, told)
-
-
-def thinned(index: NDArray[np.int32], size: int, strata: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
-    """Leave rows out at random, in their order, but one of each stratum."""
-    order = np.random.default_rng(seed).permutation(index)
-    first = np.unique(strata[order], return_index=True)[1]
-    kept = np.concatenate([order[first], np.delete(order, first)])[:size]
-    return np.sort(kept)
-
-
-def _windows(dataset: Dataset, most: int, metric: MetricName) -> Resplits:
-    by = _by(dataset)
-    order, begins = _in_time(by)
-    rows = len(order)
-    train_rows = rows // 2
-    if rows < FEWEST_WINDOW_ROWS:
-        raise BadInput("split.by", f"must have {FEWEST_WINDOW_ROWS} rows for windows in time, got {rows}.")
-    begins = begins[begins >= train_rows]
-
-    def windows(test_rows: int) -> list[int]:
-        """Return where test blocks begin, the last first: each at a new time, and before the one behind it."""
-        found, end = list[int](), rows
-        while len(able := begins[begins <= end - test_rows]):
-            end = int(able[-1])
-            found.append(end)
-        return found[:most]
-
-    counts = range(min(most, (rows - train_rows) // FEWEST_TEST_ROWS), 1, -1)
-    tried = {(rows - train_rows) // count: windows((rows - train_rows) // count) for count in counts}
-    covered = max((size * len(places) for size, places in tried.items()), default=0)
-    able = [(len(places), size) for size, places in tried.items() if size * len(places) >= 0.9 * covered]
-    _, test_rows = max(able, default=(0, 0))
-    splits, lost = dict[int, Split](), 0
-    for first in reversed(tried.get(test_rows, [])):
-        window = order[first - train_rows : first], order[first : first + test_rows]
-        targets = rows_at(dataset.targets, window[1])
-        unseen = bool(dataset.classes) and len(np.unique(dataset.targets[window[0]])) < len(dataset.classes)
-        if unseen or not has_value(metric, targets):
-            lost += 1
-            continue
-        splits[len(splits)] = Split.of(dataset, *window)
-    if len(splits) < 2:
-        wanted = f"2 windows of {train_rows} rows to train on and {FEWEST_TEST_ROWS} or more later ones to test on"
-        able_to = ", with every class and a score" if lost else ""
-        raise BadInput("split.by", f"must leave at least {wanted}{able_to}, got {len(splits)} by {by.shown}.")
-    told = (
-        f"windows in time by {by.shown}, each of {train_rows:,} rows to train on and the {test_rows:,} "
-        "right after them to test on"
-    )
-    if lost:
-        told += f"; {lost} more lack a class to train on, or a score, and are left out"
-    return Resplits(splits, told)
-
-
-def has_value(metric: MetricName, targets: Targets) -> bool:
-    """Say whether a metric has a value for these targets: some compare different ones."""
-    if metric not in ("auc", "average_precision", "r2"):
-        return True
-    differ = (targets != targets[0]).reshape(len(targets), -1).any(axis=0)
-    return bool(differ.all() if metric == "r2" else differ.any())

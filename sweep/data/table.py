@@ -35,6 +35,7 @@ from sweep.data.reading import NOTHING_STATED, Table, read_table
 from sweep.data.rows import Inputs, RowShape, flat_rows, mapped, named, row_count, rows_at, shapes_of
 from sweep.data.targets import read_shaped_label, scaling_of, shares_scale, told_targets
 from sweep.errors import BadInput
+from sweep.seeds import turn_of
 from sweep.task import MetricName, Task, TaskName
 
 # Class indices as int32, or numbers; of several outputs of a model arrays by name or in order, as `Inputs`.
@@ -213,7 +214,8 @@ class Split:
     """A dataset's rows to train on and to validate on, as indices into it, in their order.
 
     The arrays are made each time they are asked for: inputs `[rows, features]`, or as the arrays have them, one or
-    several, and targets `[rows]`. `notes` say how the rows were divided, where that is not plain.
+    several, and targets `[rows]`. `notes` say how the rows were divided, where that is not plain. `turns` are the
+    splits of a study that is searched on several, this one first; all have as many rows of each class on either side.
     """
 
     dataset: Dataset
@@ -221,11 +223,21 @@ class Split:
     validation_index: NDArray[np.int32]
     preparation: Preparation
     notes: tuple[str, ...] = ()
+    turns: tuple[Split, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, train_index: NDArray[np.int32], validation_index: NDArray[np.int32]) -> Split:
         """Return the split with its preparation, fitted on the rows to train on."""
         return cls(dataset, train_index, validation_index, dataset.layout.fit(dataset.values, train_index))
+
+    @property
+    def each(self) -> tuple[Split, ...]:
+        """The splits that run seeds take turns at: this one, unless there are several."""
+        return self.turns or (self,)
+
+    def for_seed(self, run_seed: int) -> Split:
+        """Return the split of a run, by `turn_of`."""
+        return self.each[turn_of(run_seed, len(self.each))]
 
     def in_blocks(self, index: NDArray[np.int32]) -> Iterator[Inputs]:
         """Yield the inputs of some rows block by block, so that a large table is never copied whole."""

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.resplitting import thinned
 from sweep.data.rows import Inputs, flat_rows, named
-from sweep.data.splitting import strata_of, thinned
+from sweep.data.splitting import strata_of
 from sweep.data.table import Split
 from sweep.engines.row_outcomes import scores_of
 from sweep.task import MetricName, Predictions, Targets, Task

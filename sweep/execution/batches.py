@@ -19,6 +19,7 @@ from sweep.candidate import Candidate
 from sweep.data.table import Split
 from sweep.engines.row_outcomes import RowOutcomes
 from sweep.engines.spec import (
+    BY_RUN,
     BYTES_PER_WEIGHT,
     FEWEST_SEEDS,
     MEMORY_BYTES,
@@ -32,6 +33,7 @@ from sweep.engines.spec import (
     cut,
 )
 from sweep.schedules import Numbers
+from sweep.seeds import SEEDS_A_TURN
 from sweep.task import METRICS, MetricName, Scores
 
 LANES = 16
@@ -127,8 +129,13 @@ class WorkTrainer(Protocol):
 def tile_shape(spec: TrainingSpec, round_size: int, replicates: int) -> Shape:
     """Choose the shape that measured best for whole rounds.
 
-    Candidates fill whole vector registers; seeds follow until a job fits the processor's cache no longer.
+    Candidates fill whole vector registers; seeds follow until a job fits the processor's cache no longer, or has all
+    those of a split.
     """
+    if spec.split.turns:
+        replicates = min(replicates, SEEDS_A_TURN)
+        if not spec.is_hidden_layer:
+            return _bounded(spec, GENERAL.members // SEEDS_A_TURN, GENERAL.members, SEEDS_A_TURN)
     if not spec.is_hidden_layer:
         return _bounded(spec, GENERAL.candidates, GENERAL.members, max(GENERAL.seeds, replicates))
     return _bounded(spec, min(-(-round_size // LANES) * LANES, WIDEST), MEMBERS, replicates)
@@ -209,23 +216,53 @@ class BatchTrainer:
 
     def _train(self, work: Sequence[tuple[TrainingSpec, Work]]) -> Iterator[tuple[int, list[Outcome]]]:
         """Yield each place and the outcomes of its candidates, which one job holds, once all their runs are done."""
-        parts = [cut(each.run_seeds, self.shape.seeds) for _, each in work]
+        parts = [self._parts(spec, each.run_seeds) for spec, each in work]
         every = (
             Job(spec, tuple(each.candidates), part, self.shape, keep_rows=each.keep_rows)
-            for (spec, each), own in zip(work, parts, strict=True)
-            for part in own
+            for (_, each), own in zip(work, parts, strict=True)
+            for spec, part in own
         )
         jobs = takewhile(lambda _: self.goes_on(), every)  # asked when a trainer is free
         for place, arrived in _collected(self._counted(self.executor.map(jobs)), list(map(len, parts))):
-            (spec, each), joined = work[place], Curves.joined(arrived, axis=1)
+            (spec, each), own = work[place], parts[place]
+            unit = spec.split.target_unit[1]  # a split scales numbers by its own training rows
+            scales = [part.split.target_unit[1] / unit for part, _ in own]
+            in_unit = [_with_losses(curves, scale**2) for curves, scale in zip(arrived, scales, strict=True)]
+            joined, trained = Curves.joined(in_unit, axis=1), [seed for _, part in own for seed in part]
+            if trained != list(each.run_seeds):
+                joined = _of_seeds(joined, [trained.index(seed) for seed in each.run_seeds])
             shared, run_seeds = replace(joined, seconds=joined.seconds / self.shape.candidates), tuple(each.run_seeds)
             yield place, [outcome(spec, one, run_seeds, shared[where]) for where, one in enumerate(each.candidates)]
+
+    def _parts(self, spec: TrainingSpec, run_seeds: Sequence[int]) -> list[tuple[TrainingSpec, tuple[int, ...]]]:
+        """Return the run seeds of each job, with what it trains: those of one job have one split."""
+        if not spec.split.turns:
+            return [(spec, part) for part in cut(run_seeds, self.shape.seeds)]
+        by_split: dict[int, tuple[TrainingSpec, list[int]]] = {}
+        for seed in run_seeds:
+            split = spec.split.for_seed(seed)
+            by_split.setdefault(id(split), (replace(spec, split=split), []))[1].append(seed)
+        return [(part, seeds) for part, own in by_split.values() for seeds in cut(own, self.shape.seeds)]
 
     def _counted(self, trained: Iterator[tuple[int, Curves]]) -> Iterator[tuple[int, Curves]]:
         for number, curves in trained:
             if self.on_runs is not None:
                 self.on_runs(curves.diverged.size)
             yield number, curves
+
+
+def _of_seeds(curves: Curves, places: Sequence[int]) -> Curves:
+    """Return the curves of the run seeds at these places, in this order."""
+    arrays = {name: getattr(curves, name)[:, places] for name in BY_RUN}
+    scores, rows = {name: by_run[:, places] for name, by_run in curves.scores.items()}, curves.rows
+    rows = None if rows is None else RowOutcomes(rows.bits[:, places], rows.loss[:, places])
+    return replace(curves, **arrays, scores=scores, rows=rows)
+
+
+def _with_losses(curves: Curves, factor: float) -> Curves:
+    """Return the curves with their losses in another unit."""
+    scaled = {name: getattr(curves, name) * np.float32(factor) for name in ("loss", "validation_loss")}
+    return curves if factor == 1 else replace(curves, **scaled)
 
 
 def _collected(parts: Iterator[tuple[int, Item]], sizes: Sequence[int]) -> Iterator[tuple[int, list[Item]]]:

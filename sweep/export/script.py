@@ -255,6 +255,8 @@ def write_script(chosen: Chosen, form: ModelForm | None = None) -> str:
     unit = Unit(METRICS[chosen.metric], split.validation_rows)
     rows = sorted(split.validation_index.tolist()) if plan.split.kind != "tail" else []
     drawn = f"drawn by train_test_split of scikit-learn with random_state={plan.split.split_seed}."
+    if plan.split.turns > 1:
+        drawn = f"{drawn.removesuffix('.')}: the first of the {plan.split.turns} splits that the search used."
     by = dataset.by.shown if dataset.by is not None else ""
     drawn = {"group": f"whole groups of {by}.", "time": f"the last ones by {by}."}.get(plan.split.kind, drawn)
     classes, stopping = dataset.classes, plan.training.early_stopping
@@ -342,7 +344,8 @@ def _provenance(chosen: Chosen) -> str:
         confirmed, new = f"{own} in {runs} runs that had no part in choosing it", ""
         if origin.new_value is not None:
             value = f"{origin.new_value:.2%}" if chosen.valued_by == "accuracy" else told(origin.new_value)
-            new = f", and {value} on rows that nothing was chosen by"
+            where = "rows that nothing was chosen by" if chosen.plan.split.turns == 1 else "other re-splits of the rows"
+            new = f", and {value} on {where}"
         return f"{found}, {which}, {confirmed}{new}."
     means = f"; that is the mean over {runs} runs, each with random numbers of its own" if runs > 1 else ""
     if origin.standing == "one":

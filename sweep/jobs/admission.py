@@ -87,7 +87,7 @@ def settle(plan: Plan, registry: Registry) -> Plan:
     """
     split = plan.split
     dataset = read_once(registry.data_path(str(plan.data.name)), plan.data, split.beside)
-    split_rows(dataset, split.kind, split.fraction, split.split_seed)
+    split_rows(dataset, split.kind, split.fraction, split.split_seed, split.turns)
     return StudyFile(Path("-"), plan, registry).settled(dataset).plan
 
 

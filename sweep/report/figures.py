@@ -370,5 +370,15 @@ def _optimism_answer(verdict: Verdict) -> str:
         found = f"The search saw a {unit.name} of {unit.told(stages.search)}; on seeds that chose nothing it is"
     return (
         f"{found} {unit.told(stages.confirmation)}, {unit.told(abs(stages.total))} {change}. "
-        "Only the last number is in the verdict."
+        f"Only the last number is in the verdict.{_of_taking(verdict)}"
+    )
+
+
+def _of_taking(verdict: Verdict) -> str:
+    stages, told = verdict.optimism, verdict.unit.told
+    if stages.best is None or stages.held_out is None:
+        return ""
+    return (
+        f" The best of all candidates had {told(stages.best)} on all splits of the search; "
+        f"chosen by some of them, it has {told(stages.held_out)} on the others (bootstrap over splits)."
     )

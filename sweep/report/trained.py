@@ -14,6 +14,7 @@ from sweep.verdict.record import SplitFacts
 
 SHOWN = ("tensorflow", "keras", "jax", "sweep")
 SPLITS = {
+    "resample": "drawn at random several times with the classes' shares kept, for run seeds to take turns at",
     "stratified": "drawn at random with the classes' shares kept",
     "random": "drawn at random",
     "tail": "the last rows of the file",
@@ -51,7 +52,8 @@ def _data(plan: Plan, split: SplitFacts, digest: str) -> str:
 def _split(plan: Plan, split: SplitFacts) -> str:
     kind, own = SPLITS.get(plan.split.kind, plan.split.kind), plan.split
     by = f" by {own.by}" if own.by is not None else ""
-    seed = f", seed {own.split_seed}" if own.kind in ("stratified", "random", "group") else ""
+    seed = f", seed {own.split_seed}" if own.kind in ("resample", "stratified", "random", "group") else ""
+    kind = kind.replace("several", str(split.turns)) if split.turns > 1 else kind
     return f"{split.train_rows:,} rows to train on, {split.validation_rows:,} to validate on: {kind}{by}{seed}"
 
 

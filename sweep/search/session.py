@@ -15,7 +15,8 @@ import optuna
 from sweep.candidate import Candidate, layer_factors
 from sweep.config.plan import ClassWeight, Plan, check_rates
 from sweep.config.study_file import StudyFile, read_study_file
-from sweep.data.splitting import has_value, split_rows
+from sweep.data.resplitting import has_value
+from sweep.data.splitting import split_rows
 from sweep.data.table import Dataset, Split, read_dataset
 from sweep.engines.spec import Architecture, Choice, TrainingSpec
 from sweep.errors import BadInput, nearest
@@ -43,7 +44,8 @@ def read_data(study_file: StudyFile) -> tuple[StudyFile, Dataset]:
 def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
     """Return what all trainings of the study share."""
     plan = study_file.plan
-    split = split_rows(dataset, plan.split.kind, plan.split.fraction, plan.split.split_seed)
+    own = plan.split
+    split = split_rows(dataset, own.kind, own.fraction, own.split_seed, own.turns)
     architecture = Architecture(
         features=dataset.features,
         classes=len(dataset.classes),
@@ -73,8 +75,9 @@ def make_spec(study_file: StudyFile, dataset: Dataset) -> TrainingSpec:
 
 def check_metric(metric: MetricName, split: Split) -> None:
     """Raise `BadInput` for a metric that compares different targets if all validation rows have the same one."""
-    targets = split.validation_targets
-    if not has_value(metric, targets):
+    lacking = next((each for each in split.each if not has_value(metric, each.validation_targets)), None)
+    if lacking is not None:
+        targets = lacking.validation_targets
         what = f"label, {split.dataset.classes[int(targets[0])]!r}" if split.dataset.classes else "number"
         what = "labels" if split.dataset.task.name == "labels" else what
         reason = f"{metric} has no value where all validation rows have the same {what}; take another metric or split."

@@ -115,6 +115,8 @@ class Filled:
         tables["split"] |= {"kind": kind, "by": template.split.by if same else by or None}
         if kind not in GO_BY:
             tables["split"]["by"] = None
+        if kind != "resample":
+            tables["split"]["splits"] = None
         if template.model.name is None:
             tables["model"]["hidden"] = [read_value(word) for word in self.text("hidden").replace(",", " ").split()]
         search, recipes = read_plan(tables).search, []

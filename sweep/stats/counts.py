@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -28,8 +29,8 @@ SURE_BITS, SOME_BITS = 30.0, 12.0  # by which rows differ, so that equal ones ar
 Counts = NDArray[np.int64]
 
 
-def dispersion(correct: ArrayLike, rows: int) -> Dispersion:
-    """Judge the spread of `correct`, `[runs]`, out of `rows`.
+def dispersion(correct: ArrayLike, rows: int, splits: Sequence[int] | None = None) -> Dispersion:
+    """Judge the spread of `correct`, `[runs]`, out of `rows`; where runs are on several `splits`, that within them.
 
     Trainings that end well-calibrated vary by err/(2 rows) in accuracy: Jordan (2023), On the Variance of Neural
     Network Training with respect to Test Sets and Distributions. This is so for two classes; for more, a row whose
@@ -41,9 +42,13 @@ def dispersion(correct: ArrayLike, rows: int) -> Dispersion:
         ValueError: if there are fewer than 2 runs.
     """
     counts = checked("correct", correct, fewest=2)
-    deviation = float(counts.std(ddof=1))
+    places = np.unique(np.zeros(len(counts)) if splits is None else splits, return_inverse=True)[1]
+    degrees = len(counts) - int(places.max()) - 1
+    if not degrees:  # every run has a split of its own
+        places, degrees = np.zeros(len(counts), np.int64), len(counts) - 1
+    apart = counts - (np.bincount(places, counts) / np.bincount(places))[places]
+    deviation = math.sqrt(float(np.square(apart).sum()) / degrees)
     expected = math.sqrt(rows * (1 - float(counts.mean()) / rows) / 2)
-    degrees = len(counts) - 1
     surely = len(counts) >= FEWEST_DIFFERENCES and degrees * deviation**2 > stats.chi2.ppf(0.975, degrees) * expected**2
     return Dispersion(deviation, expected, bool(surely and deviation > FAR_ABOVE * expected))
 

@@ -25,7 +25,7 @@ from sweep.store.queries import StoredStudy
 from sweep.task import METRICS, Metric, MetricName
 from sweep.verdict.baselines import Role
 from sweep.verdict.beside import look_beside, other_metric
-from sweep.verdict.findings import find
+from sweep.verdict.findings import find, unstable
 from sweep.verdict.forgiveness import with_forgiveness
 from sweep.verdict.recommendation import recommend
 from sweep.verdict.record import (
@@ -111,7 +111,8 @@ def scored(entry: Entry, split: SplitFacts, metric: MetricName = "accuracy") -> 
         "by_metric": means,
     }
     if not split.classes:
-        spread = dispersion(runs.correct, split.validation_rows) if split.labels else None
+        turns = split.turns_of(runs.run_seeds)
+        spread = dispersion(runs.correct, split.validation_rows, turns) if split.labels else None
         return Scored(**_confirmed(entry, unit), **told, recall={}, balanced_accuracy=None, spread=spread)
     totals = np.array(split.class_rows) * len(runs.correct)
     shares = recalls(runs.class_correct, totals).tolist()
@@ -122,7 +123,7 @@ def scored(entry: Entry, split: SplitFacts, metric: MetricName = "accuracy") -> 
             label: None if math.isnan(share) else share for label, share in zip(split.classes, shares, strict=True)
         },
         balanced_accuracy=balanced_accuracy(runs.class_correct, totals),
-        spread=dispersion(runs.correct, sum(split.class_rows)),
+        spread=dispersion(runs.correct, sum(split.class_rows), split.turns_of(runs.run_seeds)),
     )
 
 
@@ -194,7 +195,7 @@ class _Analysis:
         rerun = record.reruns[0].confirmation
         ours, theirs, of_rerun = self._confirmed_leads
         unit = replace(unit, reference=unit.sign * float(theirs.mean()))
-        worthwhile, by_rows = self._worthwhile, unit.counts_rows
+        worthwhile, by_rows = self._worthwhile, unit.counts_rows and split.turns == 1  # one model has one split
         spread = float(np.std(ours - theirs, ddof=1))
         equals, quoted, ladder = self._as_good(), self._quoted(), tuple(self._ladder(worthwhile))
         to_beat = quoted.correct if quoted else round(rerun.correct_mean) if by_rows else 0
@@ -231,13 +232,14 @@ class _Analysis:
             to_beat=to_beat if by_rows else None,
             whom_to_beat=("the first re-run" if quoted is None else "the quoted one") if by_rows else None,
             mcnemar_limit=mcnemar_limit(to_beat, split.validation_rows) if by_rows else None,
-            unstable=tuple(self._unstable()) if split.classes or split.labels else (),
+            unstable=tuple(unstable(record)),
             at_an_end=tuple(self._near_bounds()),
             split=SplitAnswer(
                 train_rows=split.train_rows,
                 validation_rows=split.validation_rows,
                 class_rows=dict(zip(split.classes, split.class_rows, strict=True)),
                 warnings=split.warnings,
+                turns=split.turns,
             ),
             within=record.within,
             of_before=record.is_of_before,
@@ -265,7 +267,7 @@ class _Analysis:
         assert chosen is not None  # and a race chose it
         stages = optimism(*self._leads(unit, found, chosen, winner.confirmation))
         means = {name: unit.sign * getattr(stages, name) for name in ("search", "selection", "confirmation")}
-        return replace(stages, **means)
+        return replace(stages, **means, **(self.record.selection.told_in(unit) if self.record.selection else {}))
 
     def _as_good(self) -> list[Contender]:
         """Return the finalists that stayed in the race to its end and cannot be told from the winner, itself first."""
@@ -410,16 +412,6 @@ class _Analysis:
                     f"`{step.adds}` ({step.label}) is {behind} {'behind' if self._unit.noun else 'than'} "
                     f"`{before.adds}`, surely: its search chose it by luck, and wants more trials or run seeds"
                 )
-
-    def _unstable(self) -> Iterator[str]:
-        """Yield whose confirmation runs spread far more than those of well-trained networks."""
-        rows = self.record.split.validation_rows
-        factor, noun = (1, "rows") if self._unit.counts_rows else (100 / rows, "points of accuracy")
-        for entry in self.record.entries:
-            spread = dispersion(entry.confirmation.correct, rows)
-            if spread.flagged:
-                found = f"{entry.role} {entry.contender.label}: a spread of {factor * spread.deviation:.2f} {noun}"
-                yield f"{found} is far above the {factor * spread.expected:.2f} of well-trained networks"
 
     def _near_bounds(self) -> Iterator[str]:
         """Yield what of winner and tuned baselines lies in the outer fiftieth of its range; 0 has nothing below it."""

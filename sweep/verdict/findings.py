@@ -16,7 +16,7 @@ from sweep.config.plan import Plan
 from sweep.curves import LossCurve, guessing_loss
 from sweep.space import extremes
 from sweep.stats.comparison import is_above
-from sweep.stats.counts import recalls, recognises
+from sweep.stats.counts import dispersion, recalls, recognises
 from sweep.stats.estimate import Numbers
 from sweep.stats.verdict import Word, listed, told
 from sweep.task import METRICS, Metric, MetricName
@@ -57,6 +57,20 @@ def whom(split: SplitFacts, metric: MetricName) -> str:
         return "predicting the mean"
     commonest = split.classes[int(np.argmax(split.class_rows))]
     return f"always answering `{commonest}`" if metric == "accuracy" else "giving every row the class shares"
+
+
+def unstable(record: VerdictRecord) -> Iterator[str]:
+    """Yield whose confirmation runs spread far more than those of well-trained networks, where rows are right."""
+    split = record.split
+    if not (split.classes or split.labels):
+        return
+    factor, noun = (1.0, "rows") if record.metric == "accuracy" else (100 / split.validation_rows, "points of accuracy")
+    for entry in record.entries:
+        runs = entry.confirmation
+        spread = dispersion(runs.correct, split.validation_rows, split.turns_of(runs.run_seeds))
+        if spread.flagged:
+            found = f"{entry.role} {entry.contender.label}: a spread of {factor * spread.deviation:.2f} {noun}"
+            yield f"{found} is far above the {factor * spread.expected:.2f} of well-trained networks"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class LinearScores(Record):
 
     Attributes:
         train_rows: the rows that it was fitted to, a draw if they are fewer than those to train on.
-        own: on the study's own split.
+        own: on the study's own split; a mean where it has several.
         new_rows: on re-splits, in the order of `NewRows.split_seeds`; maybe not on all.
     """
 
@@ -30,16 +30,18 @@ class LinearScores(Record):
 
     @classmethod
     def of(cls, split: Split, class_weights: Sequence[float]) -> Self | None:
-        """Fit a linear model on a study's own split; None where there is none."""
-        own = _finite(linear_scores(split, class_weights))
+        """Fit a linear model on a study's own split, or on its first ones of several; None where there is none."""
+        splits = split.each[: _most_fits(split)]
+        found = [_finite(linear_scores(each, class_weights)) for each in splits]
+        known = [name for name in found[0] if all(name in each for each in found)]
+        own = {name: METRICS[name].mean([each[name] for each in found]) for name in known}
         return cls(train_rows=rows_to_fit(split), own=own) if own else None
 
     def tested(self, splits: Iterable[Split], class_weights: Sequence[float], goes_on: Callable[[], bool]) -> Self:
         """Return it with its scores on more re-splits, as many as cost little; no fit begins once `goes_on` says no."""
         found = list(self.new_rows)
         for split in splits:
-            most = max(FEWEST_FITS, ALL_FITS // fit_size(split))
-            if len(found) >= most or not goes_on():
+            if len(found) >= _most_fits(split) or not goes_on():
                 break
             found.append(_finite(linear_scores(split, class_weights)))
         return self.model_copy(update={"new_rows": tuple(found)})
@@ -50,6 +52,10 @@ class LinearScores(Record):
         if not scores or len(scores) < len(self.new_rows):
             return None
         return METRICS[metric].mean(scores), len(scores)
+
+
+def _most_fits(split: Split) -> int:
+    return max(FEWEST_FITS, ALL_FITS // fit_size(split))
 
 
 def _finite(scores: dict[MetricName, float]) -> dict[MetricName, float]:

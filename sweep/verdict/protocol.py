@@ -57,7 +57,8 @@ from sweep.verdict.record import (
     read_record,
     scores,
 )
-from sweep.verdict.resplits import ReSplits
+from sweep.verdict.resplits import ReSplits, mean_scores
+from sweep.verdict.selection import read_selection
 from sweep.verdict.timing import (
     CONFIRMATION,
     FACTORS,
@@ -233,6 +234,7 @@ class Protocol:
             metric=self.plan.metric,
             seconds=0.0,
             version=VERSION,
+            selection=read_selection(StoredStudy(self.database, self.plan.name), self.plan, len(self.split.each)),
         )
         plan = self._begin(NEW_ROWS)
         rates = rates_tried(plan)
@@ -396,7 +398,8 @@ def split_facts(split: Split, metric: MetricName = "accuracy") -> SplitFacts:
         warnings=found.warnings(classes, metric),
         train_class_rows=tuple(train.tolist()),
         unlike=found.unlike,
-        uninformed={name: score for name, score in uninformed_scores(split).items() if math.isfinite(score)},
+        uninformed=mean_scores([uninformed_scores(each) for each in split.each]),
+        turns=len(split.each),
         widest=None if unscaled else (names[int(widths.argmax())], float(widths.max())),
         telling=tuple(names[place] for place in telling_inputs(split)),
         copies=found.copies,

@@ -43,7 +43,10 @@ class _Advice:
         self._is_new = isinstance(new, Judgement)
         self._judged = new if isinstance(new, Judgement) else verdict.on_these_rows
         self._unit = self._judged.measured
+        self._searched = record.split.turns > 1
         self._where = "On rows that nothing was chosen by," if self._is_new else "On the study's own rows,"
+        if self._is_new and self._searched:
+            self._where = "On other re-splits of the rows,"
 
     def given(self) -> Recommendation:
         verdict, word = self._verdict, self._judged.word
@@ -56,6 +59,7 @@ class _Advice:
             setting=Setting(**{name: getattr(chosen, name) for name in Setting.model_fields}),
             score=self._score(chosen),
             on_new_rows=self._is_new,
+            were_searched=self._searched,
             use=f"{chosen.label}. {self._why(takes_winner)}",
             gain=self._gain(),
             price=self._price(),
@@ -125,10 +129,13 @@ class _Advice:
             yield f"Nothing is known of other rows: {getattr(verdict.on_new_rows, 'problem', None)}"
         elif self._differs(chosen):
             here, there = own.plain(chosen.score / own.factor), self._told(chosen)
-            yield f"Its score is {here} on the validation rows, and {there} on others: quote {there}."
+            where = "on the splits that the search used" if self._searched else "on the validation rows"
+            yield f"Its score is {here} {where}, and {there} on others: quote {there}."
             if self._record.split.unlike:
                 cure = ', which split.kind = "stratified" mends' if self._plan.split.kind == "tail" else ""
                 yield f"The validation rows are unlike the rest{cure}."
+        if self._searched and self._is_new and verdict.nested is None:
+            yield "The search has seen these rows, in other splits; `sweep run --nested` judges by unseen ones."
         if told := self._beside_linear(chosen):
             yield told
         if verdict.finding is not None:

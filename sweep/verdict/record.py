@@ -16,7 +16,7 @@ from sweep.config.plan import Plan
 from sweep.curves import guessing_loss
 from sweep.model import Record
 from sweep.schedules import read_schedule
-from sweep.seeds import STRIDE
+from sweep.seeds import STRIDE, turn_of
 from sweep.space import Value
 from sweep.stats.estimate import Numbers
 from sweep.store.database import Database
@@ -29,6 +29,7 @@ from sweep.verdict.by_row import OnRows
 from sweep.verdict.extent import Decision, Extent
 from sweep.verdict.linear import LinearScores
 from sweep.verdict.result import Recommendation
+from sweep.verdict.selection import Selection
 from sweep.verdict.timing import nested_seeds, nested_trials
 
 if TYPE_CHECKING:
@@ -217,7 +218,12 @@ class SplitFacts(Record):
     widest: tuple[str, float] | None = None  # the input with the largest training values, and their root mean square
     labels: int = 0  # of 0 or 1, of which each row has so many
     copies: int = 0  # of all rows, those whose inputs an earlier one has, if that is no chance
+    turns: int = 1  # splits of these sizes that the run seeds took turns at; what else is said is of the first
     telling: tuple[str, ...] = ()  # inputs each of which alone tells the validation rows' classes apart
+
+    def turns_of(self, run_seeds: Sequence[int]) -> list[int]:
+        """Return which split each run took."""
+        return [turn_of(seed, self.turns) for seed in run_seeds]
 
     def score_of_guessing(self, metric: str) -> float | None:
         """Return the score of a network that reads no input: by accuracy, of the validation rows' commonest answer.
@@ -337,6 +343,7 @@ class VerdictRecord(Record):
     nested: NestedRecord | None = None  # if the search was repeated on outer splits
     forgiveness: ForgivenessRecord | None = None  # not in records of before
     linear: LinearScores | None = None  # of a linear model, where there is one
+    selection: Selection | None = None  # of a search on several splits
 
     @property
     def is_of_before(self) -> bool:

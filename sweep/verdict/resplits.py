@@ -13,7 +13,7 @@ import numpy as np
 
 from sweep.config.plan import Plan
 from sweep.config.verdict_plan import VerdictPlan
-from sweep.data.splitting import Resplits, resplit
+from sweep.data.resplitting import Resplits, resplit
 from sweep.data.table import Split
 from sweep.engines.row_outcomes import uninformed_scores
 from sweep.errors import BadInput
@@ -85,7 +85,7 @@ class ReSplits:
             if len(runs) < 2:
                 problem = "the time budget was over before two of them"
                 return record.model_copy(update={"new_rows": NewRows(problem=problem)})
-            told = {"told": f"{len(runs):,} {found.told}" if found.told else "", "uninformed": _means(guesses)}
+            told = {"told": f"{len(runs):,} {found.told}" if found.told else "", "uninformed": mean_scores(guesses)}
             new = new.model_copy(update={"split_seeds": (*new.split_seeds, *splits), "tested": tally.tested, **told})
             record = record.model_copy(update={"new_rows": new, "entries": _tested(record.entries, runs, tally)})
             if linear is not None:
@@ -156,7 +156,9 @@ def _tested(entries: Sequence[Entry], runs: Sequence[Sequence[Runs]], tally: Tal
     )
 
 
-def _means(scores: Sequence[Mapping[MetricName, float]]) -> dict[MetricName, float]:
+def mean_scores(scores: Sequence[Mapping[MetricName, float]]) -> dict[str, float]:
     """Return the mean of each score, without those that are not finite."""
-    means = {name: float(np.mean([each[name] for each in scores])) for name in (scores[0] if scores else ())}
+    means: dict[str, float] = {
+        name: float(np.mean([each[name] for each in scores])) for name in (scores[0] if scores else ())
+    }
     return {name: mean for name, mean in means.items() if math.isfinite(mean)}

@@ -242,12 +242,21 @@ class NestedAnswer(Answer):
 
 
 class SplitAnswer(Answer):
-    """The study's own split: its rows, the validation rows of each class, and what makes it doubtful."""
+    """The study's own split: its rows, the validation rows of each class, and what makes it doubtful.
+
+    `turns` is the number of splits of these sizes that run seeds took turns at; what is doubtful is of the first.
+    """
 
     train_rows: int
     validation_rows: int
     class_rows: dict[str, int]
     warnings: tuple[str, ...]
+    turns: int = 1
+
+    @property
+    def where(self) -> str:
+        """What scores on it are on, in two words."""
+        return "these rows" if self.turns == 1 else "searched splits"
 
 
 class Recommendation(Answer):
@@ -257,7 +266,8 @@ class Recommendation(Answer):
         role: whose setting it is.
         setting: what to use.
         score: its mean score as the metric has it.
-        on_new_rows: whether that is on rows that nothing was chosen by; on the study's own if there are no others.
+        on_new_rows: whether that is on re-splits; on the study's own if there are no others.
+        were_searched: whether the search has validated on all rows of these, on splits of its own.
         use: what to use, and why.
         gain: what the best schedule has over the tuned constant rate there.
         price: what it costs by another metric.
@@ -269,11 +279,19 @@ class Recommendation(Answer):
     setting: Setting
     score: float
     on_new_rows: bool
+    were_searched: bool = False
     use: str
     gain: str
     price: str = ""
     beware: str = ""
     forgives: str = ""
+
+    @property
+    def where(self) -> str:
+        """What the score is on, in words."""
+        if not self.on_new_rows:
+            return "the study's own rows"
+        return "other re-splits of the rows" if self.were_searched else "rows that nothing was chosen by"
 
     @property
     def lines(self) -> dict[str, str]:
@@ -393,12 +411,18 @@ class Verdict(Answer):
         return (
             *first,
             *(() if self.nested is None else (self.nested.sentence,)),
-            f"{told} The re-splits are {self.resplits}." if self.resplits else told,
+            f"{told} The re-splits are {self.resplits}." if self.resplits else f"{told}{self._known_rows}",
             *filter(None, beside),
             self.on_these_rows.sentence,
             *within,
             *((OF_BEFORE,) if self.of_before else ()),
         )
+
+    @property
+    def _known_rows(self) -> str:
+        if self.split.turns == 1 or not isinstance(self.on_new_rows, Judgement):
+            return ""
+        return f" The winner was chosen on {self.split.turns} other splits of the same rows."
 
     @property
     def judgements(self) -> dict[Question, Judgement]:

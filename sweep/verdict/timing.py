@@ -11,6 +11,7 @@ from sweep.config.verdict_plan import OUTER_SPLITS
 from sweep.engines.spec import FEWEST_SEEDS, Choice, Shape
 from sweep.schedules import Timeline
 from sweep.search.finite import FiniteSpace
+from sweep.seeds import SEEDS_A_TURN
 from sweep.verdict.baselines import reruns, searches
 from sweep.verdict.extent import told_seconds
 
@@ -47,6 +48,7 @@ class Pace:
         narrow: the shape of jobs after the search, and of a search's rounds that it holds.
         others: whether re-splits have other numbers of rows than the study's own split, and so another program.
         factor: what trainings took so far, over what they should have.
+        turns: splits that the run seeds of a job take turns at, on the study's own rows.
     """
 
     choice: Choice
@@ -55,6 +57,7 @@ class Pace:
     narrow: Shape
     others: bool = False
     factor: float = 1.0
+    turns: int = 1
 
     @property
     def compiling(self) -> float:
@@ -74,8 +77,9 @@ class Pace:
         return self.narrow if candidates <= self.narrow.candidates else self.choice.shape
 
     def seconds(self, shape: Shape, candidates: int, seeds: int, splits: int = 1) -> float:
-        """Return what trainings take that may all go on side by side."""
-        jobs = -(-candidates // shape.candidates) * -(-seeds // shape.seeds) * splits
+        """Return what trainings take that may all go on side by side; `splits` counts others than the study's own."""
+        turns = 1 if splits > 1 else max(1, min(self.turns, seeds // SEEDS_A_TURN))  # a job has one of them
+        jobs = -(-candidates // shape.candidates) * -(-seeds // (turns * shape.seeds)) * turns * splits
         return -(-jobs // self.workers) * self._job(shape) * self.factor
 
     def search_seconds(self, search: SearchPlan, trials: int) -> float:

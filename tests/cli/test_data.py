@@ -140,7 +140,7 @@ def test_it_writes_a_study_once(run: Run, tmp_path: Path) -> None:
 def test_a_study_file_shows_its_table_by_its_own_keys(run: Run, tmp_path: Path) -> None:
     run("data", TABLES / "mixed_german.csv", "--label", "stadt", "--drop", "id", "--write", "mine.toml")
     file = tmp_path / "mine.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace('"stratified"', '"tail"'), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace('kind = "resample"', 'kind = "tail"'), encoding="utf-8")
     code, out, _ = run("data", "mine.toml", "--role", "am=words")
     assert code == 0
     for said in (

@@ -56,7 +56,7 @@ def test_it_states_what_was_found(tmp_path: Path) -> None:
         "missing": "median",
         "words": "onehot",
     }
-    assert study["split"]["kind"] == "stratified"
+    assert study["split"]["kind"] == "resample"
     assert study["search"]["metric"] == "accuracy"
 
 

@@ -119,7 +119,11 @@ WRONG_TYPES: list[Wrong] = [
     ("data.function", "load", "must be `module:function`, got 'load'"),
     ("data.function", "mine:load", "give either `file` or `function`, not both"),
     ("split.by", "patient", 'is for kind = "group" or "time"; the kind is "stratified".'),
-    ("split.kind", "shuffled", "'stratified', 'random', 'tail', 'given', 'group' or 'time', got 'shuffled'"),
+    (
+        "split.kind",
+        "shuffled",
+        "'stratified', 'resample', 'random', 'tail', 'given', 'group' or 'time', got 'shuffled'",
+    ),
     ("search", 3, "got 3"),
     ("search.learning_rate", "fast", "valid number, got 'fast'"),
     ("search.learning_rate", True, "valid number, got True"),

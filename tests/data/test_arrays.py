@@ -101,7 +101,7 @@ def test_pairs_of_an_archive_fix_the_split(tmp_path: Path) -> None:
         split = split_rows(dataset, "given", 0.33, 0)
         assert (dataset.train_rows, split.train_rows, split.validation_rows) == (30, 30, 10)
         np.testing.assert_allclose(split.validation_inputs, x[30:], rtol=1e-6)
-    with pytest.raises(BadInput, match=r"^split\.kind: must be stratified, random or tail, since the data do not say"):
+    with pytest.raises(BadInput, match=r"^split\.kind: must be stratified, .* since the data do not say"):
         split_rows(read(tmp_path, IMAGES), "given", 0.33, 0)
 
 

@@ -27,17 +27,19 @@ def rows_of(kind: SplitKind) -> Dataset:
     return replace(found, by=SplitBy(0, "`key`", groups, names), train_rows=200)
 
 
-@pytest.mark.parametrize("kind", ["stratified", "random", "tail", "given", "group", "time"])
+@pytest.mark.parametrize("kind", ["stratified", "resample", "random", "tail", "given", "group", "time"])
 def test_no_search_sees_a_row_that_is_judged_by_and_all_have_one_shape(kind: SplitKind) -> None:
     dataset = rows_of(kind)
     found = nested_splits(split_rows(dataset, kind, 0.33, 0), kind, 0.33, SEEDS, "accuracy")
     assert len(found) == len(SEEDS) or (kind == "time" and len(found) >= 2)
     shapes = set()
     for each in found.values():
-        searched = [*each.inner.train_index, *each.inner.validation_index]
-        assert len(set(searched)) == len(searched)
-        assert set(searched) <= set(each.outer.train_index)
-        assert not set(searched) & set(each.outer.validation_index)
+        assert len(each.inner.each) == (2 if kind == "resample" else 1)
+        for inner in each.inner.each:
+            searched = [*inner.train_index, *inner.validation_index]
+            assert len(set(searched)) == len(searched)
+            assert set(searched) <= set(each.outer.train_index)
+            assert not set(searched) & set(each.outer.validation_index)
         sides = each.outer.train_index, each.outer.validation_index, each.inner.train_index, each.inner.validation_index
         shapes.add(tuple(map(len, sides)))
         keys = dataset.by.values if dataset.by is not None else np.zeros(ROWS)

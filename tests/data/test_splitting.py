@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from sweep.data.arrays import Beside, SplitKind, call_source
-from sweep.data.splitting import resplit, split_rows
+from sweep.data.resplitting import resplit
+from sweep.data.splitting import split_rows
 from sweep.data.table import DataKeys, Dataset, Split, read_dataset
 from sweep.errors import BadInput
+from sweep.seeds import outer_seeds, split_seeds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,3 +249,45 @@ def test_arrays_have_groups_and_times_by_name_or_third(tmp_path: Path) -> None:
         divided(read_dataset(call_source(f"{__name__}:with_names"), DataKeys(), beside=Beside(by=by, kind=kind)), kind)
     with pytest.raises(BadInput, match=r"^split\.by: must name an array with one value a row, got 'whom', did"):
         read(place, "group", "whom")
+
+
+@pytest.mark.parametrize("fraction", [0.33, 0.6])
+def test_splits_for_run_seeds_in_turn_are_alike_and_let_each_row_validate_as_often(fraction: float) -> None:
+    targets = np.sort(np.arange(103) % 3)
+    targets[targets == 2] = RANDOM.integers(1, 3, (targets == 2).sum())
+    targets[0] = 3  # the only row of a class trains
+    dataset = Dataset.of_arrays(RANDOM.normal(size=(103, 2)), targets, ("a", "b", "c", "d"))
+    found = split_rows(dataset, "resample", fraction, 5, 8)
+    plain = split_rows(dataset, "stratified", fraction, 5)
+    assert np.array_equal(found.validation_index, plain.validation_index)
+    assert np.array_equal(found.train_index, plain.train_index)
+    assert [found.for_seed(seed) is found.turns[seed // 2 % 8] for seed in range(2_000_000_000, 2_000_000_020)]
+    validated = np.zeros(103, int)
+    for each in found.turns:
+        assert sorted([*each.train_index, *each.validation_index]) == list(range(103))
+        assert np.array_equal(np.bincount(each.validation_targets), np.bincount(plain.validation_targets))
+        validated[each.validation_index] += 1
+    assert validated[0] == 0
+    for label in range(3):
+        of_class = validated[1:][targets[1:] == label]
+        assert of_class.max() - of_class.min() <= 1
+    assert len({np.sort(each.validation_index).tobytes() for each in found.turns}) == 8
+    again = split_rows(dataset, "resample", fraction, 5, 8)
+    assert all(
+        np.array_equal(one.train_index, other.train_index) for one, other in zip(found.turns, again.turns, strict=True)
+    )
+    fewer = split_rows(dataset, "resample", fraction, 5, 3)
+    assert all(
+        np.array_equal(one.train_index, other.train_index)
+        for one, other in zip(found.turns[:3], fewer.turns, strict=True)
+    )
+
+
+def test_no_re_split_of_the_verdict_is_a_split_of_the_search() -> None:
+    dataset = Dataset.of_arrays(RANDOM.normal(size=(90, 2)), np.arange(90) % 3, ("a", "b", "c"))
+    for seed in (0, 7):
+        own = split_rows(dataset, "resample", 0.33, seed, 8)
+        searched = {np.sort(each.validation_index).tobytes() for each in own.turns}
+        for seeds in (split_seeds(60, taken=seed), outer_seeds(20, taken=seed)):
+            others = resplit(own, "resample", 0.33, seeds, "accuracy").splits.values()
+            assert not searched & {np.sort(each.validation_index).tobytes() for each in others}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from sweep.candidate import Candidate, from_params
 from sweep.data.table import Split
 from sweep.engines.spec import Architecture, Curves, Job, Shape, TrainingSpec
 from sweep.execution.batches import MEMBERS, BatchTrainer, outcome, tile_shape
-from tests.execution.echo import InProcess
+from tests.execution.echo import InProcess, echo_engine
 
 
 def curves(candidates: int, seeds: int, epochs: int = 3) -> Curves:
@@ -84,6 +85,58 @@ def test_the_rate_of_a_closed_loop_schedule_is_the_mean_over_its_runs(small: Tra
     runs = curves(1, 2)[0]
     runs.gain[1, 1:] = 0.5
     np.testing.assert_allclose(outcome(small, watching, (0, 1), runs).rate, [0.1, 0.075, 0.075])
+
+
+class TestTurns:
+    """Run seeds that take turns at several splits."""
+
+    def spec(self, small: TrainingSpec, resplits: list[Split]) -> TrainingSpec:
+        return replace(small, split=replace(resplits[0], turns=tuple(resplits)))
+
+    def test_two_run_seeds_share_a_split_and_come_back_in_their_order(
+        self, small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
+    ) -> None:
+        spec, jobs = self.spec(small, resplits), list[Job]()
+
+        class Noting(InProcess):
+            def map(self, every: Iterable[Job]) -> Iterator[tuple[int, Curves]]:
+                jobs.extend(every)
+                return super().map(jobs)
+
+        run_seeds = (9, 0, 1, 2, 3, 4, 5, 6, 7, 8)
+        found = dict(BatchTrainer(Noting(echo_engine), spec, Shape(4, 2)).train(candidates[:3], run_seeds))
+        assert [job.run_seeds for job in jobs] == [(9, 2), (3, 8), (0, 1), (6, 7), (4, 5)]
+        assert all(job.spec.split is spec.split.for_seed(seed) for job in jobs for seed in job.run_seeds)
+        for place, one in found.items():
+            assert one.run_seeds == run_seeds
+            for number, seed in enumerate(run_seeds):
+                trainer = BatchTrainer(
+                    InProcess(echo_engine), replace(small, split=spec.split.for_seed(seed)), Shape(4, 2)
+                )
+                ((_, alone),) = trainer.train([candidates[place]], [seed])
+                assert (one.log_loss[number], one.correct[number]) == (alone.log_loss[0], alone.correct[0])
+                assert (one.class_correct[number] == alone.class_correct[0]).all()
+
+    def test_losses_of_numbers_are_in_one_unit(
+        self, small: TrainingSpec, resplits: list[Split], candidates: list[Candidate]
+    ) -> None:
+        numbers = np.exp(np.arange(small.split.dataset.rows) / 40)
+        dataset = replace(small.split.dataset, targets=numbers, classes=())
+        turns = tuple(Split.of(dataset, each.train_index, each.validation_index) for each in resplits)
+        spec = replace(small, split=replace(turns[0], turns=turns), architecture=Architecture(34, 0))
+        ((_, found),) = BatchTrainer(InProcess(echo_engine), spec, Shape(4, 2)).train(candidates[:1], range(6))
+        each = [BatchTrainer(InProcess(echo_engine), replace(spec, split=turn), Shape(4, 2)) for turn in turns]
+        squares = [
+            dict(trainer.train(candidates[:1], range(2 * place, 2 * place + 2)))[0].validation_loss
+            * turns[place].target_unit[1] ** 2
+            for place, trainer in enumerate(each)
+        ]
+        np.testing.assert_allclose(found.validation_loss * turns[0].target_unit[1] ** 2, np.mean(squares, axis=0), 1e-5)
+
+    def test_no_lane_of_a_job_is_empty(self, small: TrainingSpec, resplits: list[Split]) -> None:
+        spec = self.spec(small, resplits)
+        assert tile_shape(spec, 64, replicates=16) == tile_shape(small, 64, replicates=16) == Shape(64, 2)
+        assert tile_shape(replace(spec, architecture=Architecture(34, 2, (16, 8))), 64, 16) == Shape(8, 2)
 
 
 def test_joining_puts_run_seeds_or_candidates_side_by_side() -> None:

@@ -145,7 +145,7 @@ class TestRefusal:
             ("momentum_high", "1", "less than 1"),
             ("hidden", "8, many", "valid integer"),
             ("hidden", "0", "greater than or equal to 1"),
-            ("split", "front", "'stratified', 'random', 'tail', 'given', 'group' or 'time'"),
+            ("split", "front", "'stratified', 'resample', 'random', 'tail', 'given', 'group' or 'time'"),
         ],
     )
     def test_a_wrong_text_is_blamed_on_its_field(self, field: str, text: str, reason: str) -> None:

@@ -50,6 +50,14 @@ class TestDispersion:
 
 
 class TestMcnemarLimit:
+    def test_what_splits_differ_by_is_no_spread_of_runs(self) -> None:
+        correct, splits = [100, 101, 110, 111, 90, 91, 105, 106], [0, 0, 1, 1, 2, 2, 3, 3]
+        found = dispersion(correct, 116, splits)
+        assert found.deviation == pytest.approx(math.sqrt(0.5))
+        assert not found.flagged
+        assert dispersion(correct, 116).flagged
+        assert dispersion(correct, 116, range(8)) == dispersion(correct, 116, [0] * 8) == dispersion(correct, 116)
+
     def test_even_a_perfect_answer_cannot_beat_the_quoted_baseline(self) -> None:
         assert mcnemar_limit(111, 116) == pytest.approx(2 * 0.5**5)
 

@@ -13,7 +13,7 @@ import pytest
 
 from sweep.candidate import Candidate
 from sweep.config.plan import Plan
-from sweep.data.splitting import resplit
+from sweep.data.resplitting import resplit
 from sweep.data.table import Split
 from sweep.engines.population import Population
 from sweep.engines.spec import Architecture, Choice, Shape, TrainingSpec
