@@ -207,9 +207,7 @@ class _Analysis:
             metric=unit.metric.name,
             learned=self._void is not Word.NOTHING_LEARNED,
             finding=self.finding,
-            on_these_rows=judge_these_rows(
-                ours, theirs, unit.rows, smallest_of_interest=worthwhile, unit=unit, void=self._void
-            ),
+            on_these_rows=self._on_these_rows(unit, worthwhile),
             on_new_rows=on_new_rows,
             beside=self._beside(on_new_rows),
             resplits=record.new_rows.told,
@@ -245,6 +243,14 @@ class _Analysis:
             of_before=record.is_of_before,
             nested=None if record.nested is None else self._of_searching(record.nested),
         )
+
+    def _on_these_rows(self, unit: Unit, worthwhile: float) -> Judgement:
+        ours, theirs, _ = self._confirmed_leads
+        found = judge_these_rows(ours, theirs, unit.rows, smallest_of_interest=worthwhile, unit=unit, void=self._void)
+        if self.record.split.turns == 1:
+            return found
+        told = found.sentence.replace("On these rows:", "On the splits of the search:", 1)
+        return found.model_copy(update={"sentence": told})
 
     @cached_property
     def _confirmed_leads(self) -> list[Numbers]:

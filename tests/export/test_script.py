@@ -424,7 +424,7 @@ class TestText:
         told = opening(choose(STEP), **recommended, trial=7, found_in="small.constant")
         assert "Trial 7 of `small.constant`, which the verdict recommends, got 98.71% of the validation rows" in told
         assert "had no part in choosing it, and 91.53% on other re-splits of the rows." in told
-        assert "# random_state=0: the first of the 8 splits that the search used." in write_script(choose(STEP))
+        assert "# of the 8 splits that the search used." in write_script(choose(STEP))
         told = opening(choose(STEP, split={"kind": "tail"}), **recommended, trial=7)
         assert "had no part in choosing it, and 91.53% on rows that nothing was chosen by." in told
         told = opening(choose(STEP), **recommended, trial=None, found_in=None)

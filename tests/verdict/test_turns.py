@@ -89,6 +89,8 @@ def test_a_study_on_several_splits_comes_to_a_verdict_that_says_so(database: Dat
         assert verdict.recommendation.where == "other re-splits of the rows"
         assert "`sweep run --nested`" in told
     assert "nothing was chosen by" not in told
+    assert "On the splits of the search: " in told
+    assert "On these rows" not in told
     assert "chosen on 4 other splits of the same rows" in told
 
 
