@@ -280,8 +280,8 @@ def test_a_model_of_several_outputs_comes_to_a_verdict(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    monkeypatch.setenv("XLA_FLAGS", IN_HASTE)
+    for name, value in IN_HASTE.items():
+        monkeypatch.setenv(name, value)
     study = tmp_path / "heads.toml"
     study.write_text(
         f'name = "heads"\ndata.function = "{__name__}:heads"\nmodel.build = "tests.engines.models:heads"\n'

@@ -19,7 +19,10 @@ from sweep.execution.worker import environment
 
 ROOT = Path(__file__).parents[2]
 # Compiling is most of a test here: XLA's older emitters, all of a program at once, take two fifths of the time.
-IN_HASTE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+IN_HASTE = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+}
 
 
 class OnJax:
@@ -30,8 +33,7 @@ class OnJax:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             cwd=ROOT,
-            env=inherited
-            | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": f"{inherited['XLA_FLAGS']} {IN_HASTE}"},
+            env=inherited | IN_HASTE | {"XLA_FLAGS": f"{inherited['XLA_FLAGS']} {IN_HASTE['XLA_FLAGS']}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

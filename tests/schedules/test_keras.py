@@ -20,6 +20,7 @@ import pytest
 from sweep.errors import BadInput
 from sweep.execution.worker import environment
 from sweep.schedules import CATALOGUE, ClosedLoop, Numbers, Schedule, Timeline, read_schedule
+from tests.engines.on_jax import IN_HASTE
 from tests.schedules.examples import an_example, each_closed_loop
 
 os.environ.update(environment())  # TensorFlow reads it when it is imported, which comes next
@@ -283,7 +284,7 @@ class TestAnotherProcess:
     def test_a_saved_model_goes_on_there(self, folder: Path, backend: str) -> None:
         if importlib.util.find_spec(backend) is None:
             pytest.skip(f"{backend} is not installed")
-        command, own = [sys.executable, "-c", ELSEWHERE, str(folder)], {"KERAS_BACKEND": backend}
+        command, own = [sys.executable, "-c", ELSEWHERE, str(folder)], {"KERAS_BACKEND": backend} | IN_HASTE
         found = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stderr
         rates = json.loads(found.stdout.splitlines()[-1])
