@@ -59,11 +59,11 @@ def run(*words: str, accepted: Container[int] = (0,)) -> tuple[float, list[Line]
     return seconds, lines
 
 
-def ask(*words: str) -> dict[str, Any]:
-    """Ask `sweep` for a JSON document."""
-    done = subprocess.run(
-        [SWEEP, *words, "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
-    )
+def ask(*words: str, accepted: Container[int] = (0,)) -> dict[str, Any]:
+    """Ask `sweep` for a JSON document; it raises as `run` does."""
+    done = subprocess.run([SWEEP, *words, "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    if done.returncode not in accepted:
+        raise RuntimeError(f"`sweep {' '.join(words)}` ended with exit code {done.returncode}: {done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

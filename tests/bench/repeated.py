@@ -79,7 +79,7 @@ class Repeated:
             storage = ("--storage", command.url(study.with_suffix(".db")))
             words = ("run", str(study), "--seed", str(seed), *self.options, *options, *storage)
             command.run(*words, accepted=(0, NOTHING_TO_COMPARE))
-            return command.ask("compare", str(study), *storage)
+            return command.ask("compare", str(study), *storage, accepted=(0, NOTHING_TO_COMPARE))
 
     def count(self, question: str, *, better: bool) -> int:
         """Return how many of the verdicts say better, or worse."""
