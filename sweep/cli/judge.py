@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sweep.judging.answer import JudgeAnswer, JudgedSet
+    from sweep.judging.result import JudgeAnswer, JudgedSet
 
 MOST_SETS = 12  # that are shown without `--why`
 
@@ -74,7 +74,7 @@ def show(found: JudgeAnswer, *, why: bool = False) -> None:
     """Print the answer: over all data sets first, then each of them, then what was guessed."""
     from rich.console import Console
 
-    from sweep.judging.answer import design_of
+    from sweep.judging.words import design_of
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for sentence in found.sentences:
@@ -116,7 +116,7 @@ def _of_set(judged: JudgedSet) -> object:
     from rich.table import Table
 
     from sweep.cli.tables import TABLE_STYLE
-    from sweep.judging.answer import leads_of, shown_score
+    from sweep.judging.words import leads_of, shown_score
 
     table = Table(title=judged.data or "all methods", **TABLE_STYLE)
     headings = ("method", "runs", "mean", "sd", f"lead over {judged.reference}", "95 %", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,11 @@ import pandas as pd
 from sweep.errors import BadInput, nearest
 from sweep.judging.columns import ENDED, STATE, Roles, Stated, as_numbers, find_roles, words_of
 from sweep.judging.reading import Results
-from sweep.model import Answer
-from sweep.stats.estimate import Effect
-from sweep.stats.methods import FEWEST_RUNS, Design, Standing, Standings, lay_out, stand, wanted_runs
+from sweep.judging.result import JudgeAnswer, JudgedMethod, JudgedSet, Overall
+from sweep.judging.words import overall_sentences, sentences
+from sweep.stats.methods import FEWEST_RUNS, Standing, lay_out, stand, wanted_runs
 from sweep.stats.several import critical_difference
-from sweep.stats.verdict import HALF_A_POINT, SHARE_OF_LOSS, SMALLEST, Word, listed, told
+from sweep.stats.verdict import HALF_A_POINT, SHARE_OF_LOSS, SMALLEST, Word, listed
 
 TEST_PER_TRAIN = 0.5  # of splits of which nobody says how large their sides are: a third is tested
 MOST_METHODS = 100
@@ -26,124 +26,6 @@ MOST_METHODS = 100
 
 class _TooFew(Exception):
     """A data set has too few scores to compare."""
-
-
-class JudgedMethod(Answer):
-    """One method on one data set.
-
-    Attributes:
-        name: the method's.
-        runs: how many scores it has.
-        mean: of its scores, as they are given.
-        deviation: their standard deviation.
-        rank: 1 for the best.
-        lead: what it has over the reference, in the unit, positive if it is better; None for the reference.
-        word: what that says.
-        as_good: whether it cannot be told from the best.
-        runs_wanted: how many runs of each method would tell, where the word is open.
-    """
-
-    name: str
-    runs: int
-    mean: float
-    deviation: float
-    rank: float
-    lead: Effect | None
-    word: Word | None
-    as_good: bool
-    runs_wanted: int | None = None
-
-
-class JudgedSet(Answer):
-    """All methods on one data set.
-
-    Attributes:
-        data: its name; empty if there is one alone.
-        design: whether scores are paired, paired with several in a block (crossed), or unpaired.
-        blocks: what pairs them, in words; empty if unpaired.
-        points: whether leads are in percentage points, of scores from 0 to 1.
-        worth: the smallest lead worth having, in the unit of the leads.
-        reference: whom methods are compared with: the baseline, or the best.
-        best: the method with the best mean.
-        luck: by how much the best of equal methods lies above their mean, by luck alone.
-        above: by how much the best one does.
-        detectable: the true lead that two methods show in four of five such tables.
-        methods: best first.
-        sentences: all of it in words.
-    """
-
-    data: str
-    design: Design
-    blocks: str
-    points: bool
-    worth: float
-    reference: str
-    best: str
-    luck: float
-    above: float
-    detectable: float
-    methods: tuple[JudgedMethod, ...]
-    sentences: tuple[str, ...]
-
-    @property
-    def unit(self) -> str:
-        """What leads are counted in; empty for the scores' own unit."""
-        return "points" if self.points else ""
-
-
-class Overall(Answer):
-    """One method over all data sets.
-
-    Attributes:
-        name: the method's.
-        sets: how many data sets have it.
-        better: on how many it is better than the reference; so `worse`, `same` and `open`.
-        mean_rank: its mean rank over the data sets that have all methods; None if none has.
-    """
-
-    name: str
-    sets: int
-    better: int
-    worse: int
-    same: int
-    open: int
-    mean_rank: float | None
-
-
-class JudgeAnswer(Answer):
-    """The verdict of results made elsewhere.
-
-    Attributes:
-        score: the column that is judged; empty if each column is a method.
-        rises: whether higher scores are better.
-        method: the columns that tell methods apart.
-        baseline: whom all are compared with; None for the best of each data set.
-        notes: what was found rather than stated, or left out.
-        sets: by data set.
-        overall: over several data sets, the best mean rank first; empty for one.
-        critical_difference: of mean ranks, by Nemenyi's test; None for one data set.
-        sentences: the answer over all data sets, the first one first.
-    """
-
-    score: str
-    rises: bool
-    method: tuple[str, ...]
-    baseline: str | None
-    notes: tuple[str, ...]
-    sets: tuple[JudgedSet, ...]
-    overall: tuple[Overall, ...] = ()
-    critical_difference: float | None = None
-    sentences: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """All of it in words."""
-        told = (*self.sentences, *(sentence for judged in self.sets for sentence in judged.sentences))
-        return "\n".join(told)
-
-    def _repr_html_(self) -> str:
-        from sweep.judging.page import page  # noqa: PLC0415 - the page is made of this
-
-        return page(self)
 
 
 @dataclass(frozen=True)
@@ -376,68 +258,7 @@ def _judge_set(long: _Long, data: str, roles: Roles, asked: Asked) -> JudgedSet:
         methods=methods,
         sentences=(),
     )
-    return judged.model_copy(update={"sentences": tuple(_sentences(judged, found, few, against_one=against_one))})
-
-
-def amount(judged: JudgedSet, number: float, *, signed: bool = False) -> str:
-    """Return a difference of scores in words: `+0.28 points`, `0.0123`."""
-    if judged.points:
-        return f"{number:{'+' if signed else ''}.2f} points"
-    text = told(abs(number), 3)
-    return f"{'-' if number < 0 else '+' if signed else ''}{text}"
-
-
-def shown_score(judged: JudgedSet, score: float) -> str:
-    """Return a score, or a deviation of scores, as text."""
-    return f"{100 * score:.2f} %" if judged.points else told(score, 4)
-
-
-def leads_of(judged: JudgedSet, method: JudgedMethod) -> tuple[str, str]:
-    """Return a method's lead and its interval as text; both empty for the reference."""
-    if method.lead is None:
-        return "", ""
-    ends = (amount(judged, end, signed=True).partition(" ")[0] for end in vars(method.lead.interval).values())
-    return amount(judged, method.lead.mean, signed=True), " to ".join(ends)
-
-
-def design_of(found: JudgeAnswer) -> str:
-    """Say how runs were compared."""
-    designs = {(each.design, each.blocks) for each in found.sets}
-    told = {
-        "paired": "runs are paired by {}",
-        "crossed": "runs are paired by {}, the mean of several in each",
-        "unpaired": "runs are not paired",
-    }
-    how = "; ".join(sorted(told[design].format(blocks) for design, blocks in designs))
-    return f"{how[0].upper()}{how[1:]}; all intervals of a data set hold at once, in 95 %."
-
-
-def _sentences(judged: JudgedSet, found: Standings, few: Sequence[str], *, against_one: bool) -> Iterator[str]:
-    """Yield what there is to say of one data set."""
-    number, where = len(judged.methods), f"On {judged.data}, " if judged.data else ""
-    best = f"{where}{judged.best} has the best mean of {number} methods, {amount(judged, judged.above)} above all"
-    yield f"{best}; of equal methods the best would lie {amount(judged, judged.luck)} above by luck alone."
-    if against_one:
-        for says, title in (("says_better", "Better"), ("says_worse", "Worse")):
-            named = [each for each in judged.methods if each.word is not None and getattr(each.word, says)]
-            leads = listed(f"{each.name} {amount(judged, each.lead.mean, signed=True)}" for each in named if each.lead)
-            yield f"{title} than {judged.reference}: {leads or 'none'}."
-        same = [each.name for each in judged.methods if each.word is Word.SAME]
-        if same:
-            yield f"The same within {amount(judged, judged.worth)}: {listed(same)}."
-    else:
-        others = [name for name in found.as_good if name != found.best]
-        rest = "every other is surely worse" if not others else f"it cannot be told from {listed(others)}"
-        if len(others) == number - 1 and others:
-            rest = "it cannot be told from any other"
-        yield f"{rest[0].upper()}{rest[1:]}."
-    still = [each for each in judged.methods if each.word is Word.OPEN]
-    if still:
-        wanted = [each.runs_wanted for each in still if each.runs_wanted is not None]
-        more = f"; about {min(wanted):,} to {max(wanted):,} runs of each would tell" if wanted else ""
-        yield f"Open: {listed(each.name for each in still)}{more}."
-    if few:
-        yield f"Left out: {listed(few)}."
+    return judged.model_copy(update={"sentences": tuple(sentences(judged, few, against_one=against_one))})
 
 
 def _over_sets(answer: JudgeAnswer) -> JudgeAnswer:
@@ -462,35 +283,4 @@ def _over_sets(answer: JudgeAnswer) -> JudgeAnswer:
     overall.sort(key=lambda each: (math.inf if each.mean_rank is None else each.mean_rank, each.name))
     difference = critical_difference(len(names), len(whole)) if len(whole) > 1 else None
     found = answer.model_copy(update={"overall": tuple(overall), "critical_difference": difference})
-    return found.model_copy(update={"sentences": tuple(_overall_sentences(found))})
-
-
-def _overall_sentences(answer: JudgeAnswer) -> Iterator[str]:
-    """Yield what all data sets say together."""
-    sets = len(answer.sets)
-    if answer.baseline is not None:
-        better = [each for each in answer.overall if each.better and each.name != answer.baseline]
-        better.sort(key=lambda each: (-each.better, each.worse, each.mean_rank or 0))
-        if better:
-            said = [
-                f"{each.name} on {each.better}" + (f" and worse on {each.worse}" if each.worse else "")
-                for each in better
-            ]
-            yield f"Better than {answer.baseline}, of {sets} data sets: {listed(said)}."
-        else:
-            yield f"No method is better than {answer.baseline} on any of {sets} data sets."
-        worse = [each for each in answer.overall if each.worse and each not in better]
-        if worse:
-            yield f"Worse than {answer.baseline}: {listed(f'{each.name} on {each.worse}' for each in worse)}."
-    first, difference = answer.overall[0], answer.critical_difference
-    if first.mean_rank is not None and difference is not None:
-        near = [
-            each.name
-            for each in answer.overall[1:]
-            if each.mean_rank is not None and each.mean_rank - first.mean_rank <= difference
-        ]
-        others = f"not told by rank from {listed(near)}" if near else "ahead of every other by rank"
-        rank = (
-            f"Over {sets} data sets {first.name} has the best mean rank, {first.mean_rank:.1f} of {len(answer.overall)}"
-        )
-        yield f"{rank}; it is {others} (critical difference {difference:.1f}, Demsar 2006)."
+    return found.model_copy(update={"sentences": tuple(overall_sentences(found))})

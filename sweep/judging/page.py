@@ -8,7 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sweep.judging.answer import JudgeAnswer, JudgedSet, design_of, leads_of, shown_score
+from sweep.judging.result import JudgeAnswer, JudgedSet
+from sweep.judging.words import design_of, leads_of, shown_score
 
 ASSETS = Path(__file__).parent / "assets"
 WIDTH = 200  # of a drawn interval

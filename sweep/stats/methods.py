@@ -202,11 +202,6 @@ class Standings:
     luck: float
     above: float
 
-    @property
-    def as_good(self) -> tuple[str, ...]:
-        """Those that cannot be told from the best, itself included."""
-        return tuple(each.name for each in self.of if each.as_good)
-
 
 def stand(runs: Runs, worth: float, baseline: str | None = None) -> Standings:
     """Compare methods with a baseline, or with the best of them; a lead of `worth` is worth having."""

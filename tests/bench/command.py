@@ -61,7 +61,9 @@ def run(*words: str, accepted: Container[int] = (0,)) -> tuple[float, list[Line]
 
 def ask(*words: str, accepted: Container[int] = (0,)) -> dict[str, Any]:
     """Ask `sweep` for a JSON document; it raises as `run` does."""
-    done = subprocess.run([SWEEP, *words, "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [SWEEP, *words, "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode not in accepted:
         raise RuntimeError(f"`sweep {' '.join(words)}` ended with exit code {done.returncode}: {done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweep.judging.answer import JudgeAnswer
+from sweep.judging.result import JudgeAnswer
 from tests.cli.conftest import Run
 from tests.judging.test_answer import table
 

@@ -12,10 +12,11 @@ import pytest
 
 import sweep
 from sweep.errors import BadInput
-from sweep.judging.answer import Asked, JudgeAnswer, judge_results
+from sweep.judging.answer import Asked, judge_results
 from sweep.judging.columns import Stated, find_roles
 from sweep.judging.page import page
 from sweep.judging.reading import read_results
+from sweep.judging.result import JudgeAnswer
 from sweep.stats.verdict import Word
 
 LEADS = {"adam": 0.0, "sgd": -0.1, "lion": 0.05}
