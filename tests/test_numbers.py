@@ -21,6 +21,8 @@ STUDY = """
 name = "prices"
 [data]
 file = "prices.csv"
+[split]
+kind = "stratified"
 [model]
 hidden = [6]
 [training]

@@ -294,7 +294,7 @@ def test_a_model_of_several_outputs_comes_to_a_verdict(
     assert code == 0
     assert "data: rows are drawn at random, since several outputs have no classes" in told_before
     assert "engine: population (jax)" in told_before
-    assert re.search(r"On these rows: .* [Tt]he loss is", out)
+    assert re.search(r"On the splits of the search: .* [Tt]he loss is", out)
     told = json.loads(run("best", study, "--json")[1])
     assert (told["metric"], len(told["best"])) == ("loss", 4)
     verdict = json.loads(run("compare", study, "--json")[1])

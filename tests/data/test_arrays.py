@@ -162,7 +162,7 @@ def test_a_first_study_of_arrays_can_be_read(tmp_path: Path) -> None:
     write_study(describe(archive(tmp_path, x=IMAGES, y=LABELS), {}), study)
     read = read_study_file(study)
     assert (read.plan.data.kind, read.plan.data.scale, read.data_path) == ("array", "standard", tmp_path / "rows.npz")
-    text = study.read_text().replace('file = "rows.npz"', f'function = "{__name__}:pairs"').replace('kind = "s', '# "s')
+    text = study.read_text().replace('file = "rows.npz"', f'function = "{__name__}:pairs"').replace('kind = "r', '# "r')
     (tmp_path / "other.toml").write_text(text)
     write_study(describe(tmp_path / "other.toml", {}), tmp_path / "third.toml")
     third = read_study_file(tmp_path / "third.toml").plan

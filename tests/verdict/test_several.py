@@ -141,7 +141,8 @@ class TestFamilies:
         assert family.effect.mean < -30
 
     def test_without_them_the_winner_of_the_verdict_counts_and_it_is_said(self, database: Database) -> None:
-        store(database, plan_of("before"), make_record(plan_of("before")))
+        record = make_record(plan_of("before")).model_copy(update={"forgiveness": None})
+        store(database, plan_of("before"), record)
         store(database, plan_of("alone"), make_record(plan_of("alone"), problem="too few rows."))
         (table,) = read(database, "before", "alone").tables
         before, alone = table.studies
