@@ -160,10 +160,12 @@ class _Advice:
             return ""
         where = "On new rows" if self._is_new else "On the study's own rows"
         has = "gets" if unit.counts_rows else f"has a {unit.name} of"
-        so = "a lead of less than would be worth having" if lead > 0 else "as it is, the network gains nothing"
-        return (
-            f"{where} {linear.name}, a linear model, {has} {unit.plain(theirs)}, this network {unit.plain(ours)}: {so}."
+        so = (
+            f"has a lead of {unit.lead(lead)}, less than would be worth having" if lead > 0 else "gains nothing over it"
         )
+        same = "splits" if self._is_new else "rows"
+        told = f"{where} {linear.name}, a linear model, {has} {unit.plain(theirs)}"
+        return f"{told}; on the same {same} the network {so}."
 
     def _forgives(self, chosen: Confirmed) -> str:
         """Say how wrong the rate of the recommended setting may be, that of what it is compared with, and of others."""

@@ -107,7 +107,7 @@ def beside_linear(lead: float, **record: Any) -> tuple[Verdict, Recommendation]:
 
 
 @pytest.mark.parametrize(
-    ("lead", "told"), [(0.02, ""), (0.004, "a lead of less than would be worth"), (-0.01, "the network gains nothing")]
+    ("lead", "told"), [(0.02, ""), (0.004, ", less than would be worth having"), (-0.01, "the network gains nothing")]
 )
 def test_a_linear_model_that_does_as_well_is_a_caution(lead: float, told: str) -> None:
     verdict, advice = beside_linear(lead)
