@@ -363,7 +363,7 @@ class _Ready:
         size, replicates = plan.search.round_size, plan.search.replicates
         if not left:
             return cls(study_file, pool, spec, tile_shape(spec, size, replicates), None, notes)
-        seeds = plan.verdict.confirmation_seeds if timed else 0
+        seeds = plan.narrow_seeds if timed else 0
         choice = choose_engine(pool, spec, size, replicates, plan.training.wanted, timed=seeds)
         session.check_momentum(plan, choice)
         spec, shape = with_engine(spec, choice)
@@ -374,7 +374,7 @@ class _Ready:
         from sweep.execution.batches import BatchTrainer  # noqa: PLC0415
 
         trainer = BatchTrainer(self.pool, self.spec, self.shape, on_runs=listener.trained)
-        narrow = trainer.narrow(self.study_file.plan.verdict.confirmation_seeds)
+        narrow = trainer.narrow(self.study_file.plan.narrow_seeds)
         # A search alone does not repay another program.
         return (trainer, trainer) if search_only else (trainer.with_few(narrow), narrow)
 

@@ -20,6 +20,7 @@ from sweep.errors import BadInput
 from sweep.model import StrictModel
 from sweep.schedules import CATALOGUE, ClosedLoop, Timeline, build, closed_loop_class, schedule_class
 from sweep.schedules.base import explain_parameter
+from sweep.seeds import SEEDS_A_TURN
 from sweep.space import Range, Space, Value, contains, extremes
 from sweep.task import DEFAULT_METRICS, METRICS, MetricName, Task, TaskName
 
@@ -304,6 +305,12 @@ class Plan(StrictModel):
     def metric_of(self, task: TaskName) -> MetricName:
         """Return what ranks where the label holds classes, or numbers: what is stated, or else the task's default."""
         return self.search.metric or DEFAULT_METRICS[task]
+
+    @property
+    def narrow_seeds(self) -> int:
+        """The run seeds of a few candidates that are worth training together: as many as stages have on one split."""
+        verdict = self.verdict
+        return max(SEEDS_A_TURN, verdict.split_seeds) if self.split.turns > 1 else verdict.confirmation_seeds
 
     @property
     def metric(self) -> MetricName:

@@ -118,3 +118,11 @@ def test_splits_differ_between_pairs_of_seeds_alone() -> None:
     pairs = [(split.for_seed(seed), split.for_seed(seed + 1)) for seed in range(0, 2 * SPLITS, 2)]
     assert all(one is other for one, other in pairs)
     assert len({np.sort(one.validation_index).tobytes() for one, _ in pairs}) == SPLITS
+
+
+@pytest.mark.parametrize(("split_seeds", "together"), [(2, 2), (4, 4)])
+def test_a_job_of_few_candidates_has_no_more_run_seeds_than_a_split(split_seeds: int, together: int) -> None:
+    verdict = PLAN.verdict.model_copy(update={"split_seeds": split_seeds, "confirmation_seeds": 48})
+    plan = PLAN.model_copy(update={"verdict": verdict})
+    assert of(plan, "resample").narrow_seeds == together
+    assert of(plan, "stratified").narrow_seeds == 48
