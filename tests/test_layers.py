@@ -50,7 +50,7 @@ HOMES = {
 }
 
 # Each layer with what it may import besides the layers below it, bottom first; siblings do not import each other.
-WORDS = "errors files model space user_code schedules curves candidate seeds task config data"
+WORDS = "errors files model palette space user_code schedules curves candidate seeds task config data"
 VOCABULARY = [f"sweep.{word}" for word in WORDS.split()]
 TRAINING = ["sweep.engines", "sweep.execution"]
 MAY_IMPORT = {

@@ -17,7 +17,7 @@ from sweep.cli.tables import TABLE_STYLE, WIDTH
 from sweep.config.study_file import read_study_file
 from sweep.errors import BadInput, NotYet, SweepError, exit_code
 from sweep.space import Value
-from sweep.stats.estimate import Chances, Effect, Interval
+from sweep.stats.estimate import Chances, Effect
 from sweep.stats.verdict import listed
 from sweep.store.database import DEFAULT_STORAGE, Database
 from sweep.store.queries import StoredStudy
@@ -148,11 +148,7 @@ def _by_budget(tables: Sequence[AcrossSets]) -> Table:
 
 
 def _told(effect: Effect) -> str:
-    return f"{effect.mean:+.2f}" + (f" ({_between(effect.interval)})" if effect.samples > 1 else "")
-
-
-def _between(interval: Interval) -> str:
-    return f"{interval.low:+.2f} to {interval.high:+.2f}"
+    return f"{effect.mean:+.2f}" + (f" ({effect.interval.signed})" if effect.samples > 1 else "")
 
 
 def _shares(chances: Chances) -> str:

@@ -178,6 +178,10 @@ class TrainingPlan(StrictModel):
         """The engine that is stated."""
         return None if self.engine == "auto" else self.engine
 
+    def timeline(self, train_rows: int) -> Timeline:
+        """Return the time axis of each training on so many rows."""
+        return Timeline.over(train_rows, self.epochs, self.batch_size)
+
 
 class SearchPlan(StrictModel):
     """What to try, how often, in which order, and what ranks it; without a metric, that of the task by default.

@@ -165,7 +165,7 @@ class TrainingSpec:
     @property
     def timeline(self) -> Timeline:
         """The time axis of each training; the last batch of an epoch may be smaller than the others."""
-        return Timeline(epochs=self.epochs, steps_per_epoch=-(-self.split.train_rows // self.batch_size))
+        return Timeline.over(self.split.train_rows, self.epochs, self.batch_size)
 
     def is_resplit_of(self, other: TrainingSpec) -> bool:
         """Say whether the two differ in their rows alone, so that one engine serves both."""

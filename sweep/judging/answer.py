@@ -18,10 +18,13 @@ from sweep.judging.result import JudgeAnswer, JudgedMethod, JudgedSet, Overall
 from sweep.judging.words import overall_sentences, sentences
 from sweep.stats.methods import FEWEST_RUNS, Standing, lay_out, stand, wanted_runs
 from sweep.stats.several import critical_difference
-from sweep.stats.verdict import HALF_A_POINT, SHARE_OF_LOSS, SMALLEST, Word, listed
+from sweep.stats.verdict import Unit, Word, listed
+from sweep.task import METRICS
 
 TEST_PER_TRAIN = 0.5  # of splits of which nobody says how large their sides are: a third is tested
 MOST_METHODS = 100
+# What is worth having by default, as that of a loss, or of a share where scores are.
+JUDGED_AS = {True: Unit(METRICS["balanced_accuracy"], 0), False: Unit(METRICS["log_loss"], 0)}
 
 
 class _TooFew(Exception):
@@ -166,8 +169,7 @@ def _long(rows: pd.DataFrame, roles: Roles, test_share: float | None) -> _Long:
     if not fine.any():
         raise BadInput("score", "must hold numbers, got none.")
     told_blocks = " and ".join("rows" if name == "row" else f"`{name}`" for name in blocks)
-    parts = (each[fine].reset_index(drop=True) for each in (method, data, score))
-    method, data, score = parts
+    method, data, score = (each[fine].reset_index(drop=True) for each in (method, data, score))
     block = None if block is None else block[fine].reset_index(drop=True)
     return _Long(method, data, block, score if roles.rises else -score, told_blocks, shared, tuple(notes))
 
@@ -215,13 +217,8 @@ def _judge_set(long: _Long, data: str, roles: Roles, asked: Asked) -> JudgedSet:
     runs, design = lay_out(names, long.method[here].map(place), block, scores, shared=long.shared)
     points = bool(roles.rises and scores.min() >= 0 and scores.max() <= 1)
     scale = 100.0 if points else 1.0
-    if asked.worth is not None:
-        worth = asked.worth / scale
-    elif points:
-        worth = HALF_A_POINT
-    else:
-        reference = names.index(asked.baseline) if asked.baseline else int(np.argmax(runs.means))
-        worth = max(SHARE_OF_LOSS * abs(float(runs.means[reference])), SMALLEST)
+    reference = names.index(asked.baseline) if asked.baseline else int(np.argmax(runs.means))
+    worth = JUDGED_AS[points].smallest_of_interest(asked.worth, float(runs.means[reference])) / scale
     found, against_one = stand(runs, worth, asked.baseline), asked.baseline is not None
     sign = 1 if roles.rises else -1
 
@@ -229,17 +226,8 @@ def _judge_set(long: _Long, data: str, roles: Roles, asked: Asked) -> JudgedSet:
         lead, wanted = each.lead, None
         if lead is not None and each.word is Word.OPEN:
             wanted = wanted_runs(lead, worth, int(runs.counts.min()), len(names), against_one=against_one)
-        return JudgedMethod(
-            name=each.name,
-            runs=each.runs,
-            mean=sign * each.mean,
-            deviation=each.deviation,
-            rank=each.rank,
-            lead=None if lead is None else lead.scaled(scale),
-            word=each.word,
-            as_good=each.as_good,
-            runs_wanted=wanted,
-        )
+        told = {"mean": sign * each.mean, "lead": None if lead is None else lead.scaled(scale), "runs_wanted": wanted}
+        return JudgedMethod(**vars(each) | told)
 
     methods = tuple(map(of, found.of))
     detectable = float(np.median([each.lead.smallest_detectable for each in methods if each.lead is not None]))

@@ -10,26 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sweep.judging.result import JudgeAnswer, JudgedSet
 from sweep.judging.words import design_of, leads_of, shown_score
+from sweep.palette import DARK, FONT, GREEN, GRID, INK, MUTED, PAPER, VERMILLION
 
 ASSETS = Path(__file__).parent / "assets"
 WIDTH = 200  # of a drawn interval
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1b1f24",
-    "muted": "#59636e",
-    "line": "#e1e5ea",
-    "good": "#007a58",
-    "bad": "#bd4b00",
-}
-DARK = {
-    "paper": "#14181d",
-    "ink": "#e9ecef",
-    "muted": "#a4adb7",
-    "line": "#2d343c",
-    "good": "#41c99d",
-    "bad": "#ff8f52",
-}
+LIGHT = {"paper": PAPER, "ink": INK, "muted": MUTED, "line": GRID, "good": GREEN, "bad": VERMILLION}
 
 
 def page(found: JudgeAnswer) -> str:
@@ -37,7 +22,8 @@ def page(found: JudgeAnswer) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     many = len({each.name for judged in found.sets for each in judged.methods})
     title = f"{many} methods" + (f" beside {found.baseline}" if found.baseline else ": which is the best?")
-    facts = {"title": title, "design": design_of(found), "light": LIGHT, "dark": DARK, "font": FONT}
+    dark = {name: DARK[colour] for name, colour in LIGHT.items()}
+    facts = {"title": title, "design": design_of(found), "light": LIGHT, "dark": dark, "font": FONT}
     return environment.get_template("page.html").render(found=found, rows=_rows, **facts)
 
 

@@ -21,9 +21,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from sweep.candidate import describe
+from sweep.palette import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.report.code import write_snippet
 from sweep.report.figures import all_plots
-from sweep.report.theme import BLUE, DARK, GRID, INK, MUTED, PAPER, VERMILLION, Plot
+from sweep.report.theme import Plot
 from sweep.report.trained import trained
 from sweep.stats.estimate import SIGNIFICANCE
 from sweep.stats.verdict import MOST_LISTED, Question, Unit

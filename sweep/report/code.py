@@ -45,7 +45,7 @@ def write_snippet(plan: Plan, split: SplitFacts, contender: Contender) -> Snippe
     rates at every step.
     """
     candidate, training = contender.candidate, plan.training
-    timeline = Timeline(epochs=training.epochs, steps_per_epoch=-(-split.train_rows // training.batch_size))
+    timeline = training.timeline(split.train_rows)
     moves = candidate.schedule.momenta(timeline, candidate.momentum).min() < candidate.highest_momentum(timeline)
     if isinstance(candidate.schedule, ClosedLoop) or moves:
         what = "moves the momentum" if moves else "follows what it watches"

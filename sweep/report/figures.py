@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sweep import palette
 from sweep.config.plan import Plan
 from sweep.report import theme
 from sweep.report.theme import SERIES, Mark, Plot
 from sweep.report.trials import families_plot, forgiveness_plot, known_trials, settings_plot
-from sweep.schedules import Numbers, OpenLoop, Schedule, Timeline, read_schedule
+from sweep.schedules import Numbers, OpenLoop, Schedule, read_schedule
 from sweep.schedules.rules import Join
 from sweep.stats.verdict import Unit, Word, told
 from sweep.verdict.analysis import StudyResult
@@ -82,18 +83,18 @@ def effect_plot(found: StudyResult) -> Plot:
     figure.update_xaxes(tickformat="+", labelalias={"+0": "0"}, nticks=8, showticksuffix="last")
     figure.update_xaxes(ticksuffix=f" {unit.noun or f'in {unit.short}'}")
     figure.update_yaxes(visible=False, range=[-0.5, len(judgements) - 0.35])
-    theme.add_mark(figure, Mark(0, "no difference", theme.INK, "solid"))
+    theme.add_mark(figure, Mark(0, "no difference", palette.INK, "solid"))
     label, height = len(figure.layout.annotations), len(worths) - 0.35 + 0.5
     if math.isclose(min(worths), worthwhile, rel_tol=0.01):
         parts, worths = [(0.0, 1.0)], [worths[0]]
     else:
         parts = [(place / height, (place + 0.75) / height) for place in range(len(worths))]
     for worth, rows in zip(worths, parts, strict=True):
-        mark = Mark(worth, f"worth having: {unit.amount(worth)}", theme.VERMILLION, "dash")
+        mark = Mark(worth, f"worth having: {unit.amount(worth)}", palette.VERMILLION, "dash")
         theme.add_mark(figure, mark, side="right", rows=rows)
     for anchor, shift, text in (("right", -8, "← constant better"), ("left", 8, "winner better →")):
         side = {"xanchor": anchor, "xshift": shift, "text": text}
-        figure.add_annotation(x=0, yref="paper", y=0, yanchor="top", yshift=-26, font={"color": theme.MUTED}, **side)
+        figure.add_annotation(x=0, yref="paper", y=0, yanchor="top", yshift=-26, font={"color": palette.MUTED}, **side)
     figure.update_layout(margin_b=52)
     short = {f"annotations_{label + place}_text": "worth having" for place in range(len(worths))}
     theme.on_phones(figure, xaxis_nticks=5, **short)
@@ -113,7 +114,7 @@ def ladder_plot(found: StudyResult) -> Plot:
             interval = (min(pair := tuple(ends)), max(pair))
             changed = f" ({unit.signed(step.change.mean)})"
             added.append(f"{step.adds.removeprefix('and ')} {unit.signed(step.change.mean)}")
-            line = {"color": theme.MUTED, "dash": "dot"}
+            line = {"color": palette.MUTED, "dash": "dot"}
             figure.add_shape(type="line", x0=before, x1=before, y0=y, y1=y + 1, line=line)
         theme.add_interval(figure, y, mean, interval, SERIES[place])
         theme.add_title(figure, y, 21, f"{step.adds}: {unit.told(mean)}{changed}", theme.plain(step.label))
@@ -169,11 +170,11 @@ def _baselines(verdict: Verdict) -> Iterator[Mark]:
     """Yield what a network without inputs scores, and the quoted result."""
     if verdict.unit.counts_rows and verdict.majority is not None:
         label = verdict.majority.label if len(verdict.majority.label) <= 16 else f"{verdict.majority.label[:15]}…"
-        yield Mark(verdict.majority.rows, f"always “{theme.plain(label)}”", theme.MUTED, "dot")
+        yield Mark(verdict.majority.rows, f"always “{theme.plain(label)}”", palette.MUTED, "dot")
     elif verdict.uninformed is not None:
-        yield Mark(verdict.uninformed.score, theme.plain(verdict.uninformed.whom), theme.MUTED, "dot")
+        yield Mark(verdict.uninformed.score, theme.plain(verdict.uninformed.whom), palette.MUTED, "dot")
     if verdict.quoted is not None:
-        yield Mark(verdict.quoted.correct, "quoted", theme.INK, "dash")
+        yield Mark(verdict.quoted.correct, "quoted", palette.INK, "dash")
 
 
 def _counted(candidate: Confirmed, unit: Unit) -> Mapping[Any, int]:
@@ -308,8 +309,7 @@ def rate_curve(contender: Contender, plan: Plan, train_rows: int, most: int = MO
     schedule = read_schedule(contender.schedule)
     if not depends_on_time_alone(schedule):
         return None
-    steps = -(-train_rows // plan.training.batch_size)
-    return thinned(schedule.rates(Timeline(epochs=plan.training.epochs, steps_per_epoch=steps)), most)
+    return thinned(schedule.rates(plan.training.timeline(train_rows)), most)
 
 
 def depends_on_time_alone(schedule: Schedule) -> bool:
@@ -342,7 +342,7 @@ def optimism_plot(found: StudyResult) -> Plot:
         mode="lines+markers+text",
         text=[unit.told(mean) for mean in means],
         textposition="top center",
-        line={"color": theme.BLUE, "width": 2.5},
+        line={"color": palette.BLUE, "width": 2.5},
         marker={"size": 11, "symbol": "circle"},
         hoverinfo="skip",
     )

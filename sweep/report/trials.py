@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from sweep import palette
 from sweep.report import theme
 from sweep.report.theme import SERIES, Mark, Plot
 from sweep.stats.rates import reach_of
@@ -21,13 +22,13 @@ DEEPEST = 16  # times what is within reach, below the best, that a figure of oth
 ROW_PIXELS = 23  # for each schedule
 # Which share of the ranking each kind of mark stands for, and what it looks like.
 RANKS = {
-    "best tenth": (0.1, {"color": theme.BLUE, "symbol": "circle", "size": 12}),
-    "rest of the best quarter": (0.25, {"color": theme.OCHRE, "symbol": "diamond", "size": 9}),
+    "best tenth": (0.1, {"color": palette.BLUE, "symbol": "circle", "size": 12}),
+    "rest of the best quarter": (0.25, {"color": palette.OCHRE, "symbol": "diamond", "size": 9}),
     "rest of the better half": (
         0.5,
-        {"color": theme.MUTED, "symbol": "circle-open", "size": 7, "line": {"width": 1.5}},
+        {"color": palette.MUTED, "symbol": "circle-open", "size": 7, "line": {"width": 1.5}},
     ),
-    "worse half": (1.0, {"color": theme.GREY, "symbol": "x-thin-open", "size": 5, "line": {"width": 1.2}}),
+    "worse half": (1.0, {"color": palette.GREY, "symbol": "x-thin-open", "size": 5, "line": {"width": 1.2}}),
 }
 
 
@@ -64,11 +65,11 @@ def families_plot(
     figure = theme.new_figure(68 + theme.LABEL_PIXELS * len(marks) + pixels, legend=False)
     drawn, thinned_out = thin(trials, most)
     above, spread = good[drawn.index] >= floor, (drawn["number"] * 7 % 11 - 5) / 22  # fewer dots lie on each other
-    y, dot = drawn["schedule"].map(places) + spread, {"size": 6, "color": theme.BLUE, "line": {"width": 1.2}}
+    y, dot = drawn["schedule"].map(places) + spread, {"size": 6, "color": palette.BLUE, "line": {"width": 1.2}}
     pointing = "triangle-left-open"
     for part, symbol in ((drawn[above], "circle-open"), (drawn[~above], pointing)):
         _add_trials(figure, part, floor, y[part.index], "candidates", dot | {"symbol": symbol}, unit)
-    diamond = {"symbol": "diamond", "size": 10, "color": theme.VERMILLION}
+    diamond = {"symbol": "diamond", "size": 10, "color": palette.VERMILLION}
     _add_trials(figure, best, floor, best["schedule"].map(places), "best of its schedule", diamond, unit)
     ends = [unit.sign * low, unit.sign * high]
     theme.add_marks(figure, marks, ends[0], ends[1], pixels)
@@ -108,11 +109,11 @@ def _marks(found: StudyResult) -> list[Mark]:
         again = "run again"
     constant, rerun = verdict.tuned_constant.score, verdict.reruns[0].score
     marks = [
-        Mark(constant, f"tuned constant {unit.told(constant)}", theme.VERMILLION, "dash"),
-        Mark(rerun, f"{again} {unit.told(rerun)}", theme.MUTED, "dashdot"),
+        Mark(constant, f"tuned constant {unit.told(constant)}", palette.VERMILLION, "dash"),
+        Mark(rerun, f"{again} {unit.told(rerun)}", palette.MUTED, "dashdot"),
     ]
     if verdict.quoted is not None:
-        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", theme.INK, "dot"))
+        marks.append(Mark(verdict.quoted.correct, f"quoted {verdict.quoted.correct}", palette.INK, "dot"))
     return marks
 
 
@@ -169,7 +170,10 @@ def settings_plot(found: StudyResult, trials: pd.DataFrame, most: int = MOST_DOT
         )
     winner = found.record.winner.contender
     if "learning_rate" in winner.params:
-        x, look = math.log10(float(winner.params["learning_rate"])), {"arrowcolor": theme.INK, "bgcolor": theme.PAPER}
+        x, look = (
+            math.log10(float(winner.params["learning_rate"])),
+            {"arrowcolor": palette.INK, "bgcolor": palette.PAPER},
+        )
         at = {"x": x, "y": winner.momentum, "standoff": 7, "ax": 0, "ay": 34}
         figure.add_annotation(text="winner", showarrow=True, borderpad=2, **look, **at)
     figure.update_xaxes(type="log", title_text="learning rate, the first or highest", dtick=1, minor={"dtick": "D2"})

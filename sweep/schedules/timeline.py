@@ -56,6 +56,15 @@ class Timeline(StrictModel):
         """Return the time of a whole training; NumPy's integers count it too."""
         return cls.model_validate({"epochs": epochs, "steps_per_epoch": steps_per_epoch})
 
+    @classmethod
+    def over(cls, rows: int, epochs: int, batch_size: int) -> Self:
+        """Return the time of a training on so many rows; the last batch of an epoch may be smaller than the others.
+
+        >>> Timeline.over(235, 50, 28).steps_per_epoch
+        9
+        """
+        return cls(epochs=epochs, steps_per_epoch=-(-rows // batch_size))
+
     @model_validator(mode="after")
     def _has_a_batch(self) -> Self:
         if not self.begin < self.last <= self.epochs * self.steps_per_epoch:

@@ -180,10 +180,9 @@ class Drawing:
 
 def draw_all(plan: Plan, train_rows: int) -> list[Drawing]:
     """Draw every schedule that a plan searches; raise `BadInput` if a training over that many rows is too long."""
-    steps = -(-train_rows // plan.training.batch_size)
-    if plan.training.epochs * steps > MOST_BATCHES:
+    timeline = plan.training.timeline(train_rows)
+    if timeline.last > MOST_BATCHES:
         raise BadInput("epochs", f"trainings of more than {MOST_BATCHES:,} batches are not drawn.")
-    timeline = Timeline(epochs=plan.training.epochs, steps_per_epoch=steps)
     rates = [float(rate) for rate in spread(plan.search.learning_rate, whole=False)]
     rate = math.sqrt(rates[0] * rates[-1])
     return [draw(CATALOGUE[name], spaces, rate, timeline) for name, spaces in plan.search.schedules.items()]

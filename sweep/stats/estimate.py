@@ -23,6 +23,15 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def signed(self) -> str:
+        """Its ends, with their signs and two decimals.
+
+        >>> Interval(-0.41, 0.584).signed
+        '-0.41 to +0.58'
+        """
+        return f"{self.low:+.2f} to {self.high:+.2f}"
+
 
 @dataclass(frozen=True)
 class Chances:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from sweep.stats.comparison import POWER
 from sweep.stats.estimate import FEWEST_DIFFERENCES, LEVEL, SIGNIFICANCE, Chances, Effect, Interval, Numbers
 
 PRIOR = 0.5  # data sets without any lead, as in the tutorial of Benavoli and others
 DRAWS = 20_000
-POWER = 0.8
 MOST_SETS = 1000  # that anybody would be told to bring
 
 

@@ -22,7 +22,6 @@ from sweep.data.table import Split
 from sweep.engines.row_outcomes import uninformed_scores
 from sweep.execution.batches import Trainer
 from sweep.model import Record
-from sweep.schedules import Timeline
 from sweep.search.finite import count_wanted
 from sweep.search.loop import Coordinator, SearchProgress, Seconds
 from sweep.seeds import Stage, run_seeds
@@ -246,8 +245,8 @@ class Protocol:
         forgiveness = self._try_rates(record, rates, re_splits)
         nested = self._repeat_search(before, deadline)
         decision = None if self._decision is None or self._decision.is_whole else self._decision
-        after = {"within": decision, "nested": nested, "forgiveness": forgiveness}
-        record = record.model_copy(update={"seconds": time.monotonic() - began})
+        seconds = time.monotonic() - began
+        after = {"seconds": seconds, "within": decision, "nested": nested, "forgiveness": forgiveness}
         self._store(record.model_copy(update=after))
         return True
 
@@ -322,8 +321,7 @@ class Protocol:
             return ForgivenessRecord(problem="the time budget left no time for it")
         known = re_splits.first_look.splits
         splits = {seed: known[seed] for seed in new.split_seeds[: rates.splits]}
-        steps = -(-self.split.train_rows // self.plan.training.batch_size)
-        timeline = Timeline(epochs=self.plan.training.epochs, steps_per_epoch=steps)
+        timeline = self.plan.training.timeline(self.split.train_rows)
         chosen = families(self.database, self.plan, record, rates.families, timeline)
         tried = OtherRates(self.database, self._study_id, self.narrow, self.plan.metric, rates.seeds)
         self.announce(FORGIVENESS, len(chosen) * len(FACTORS) * len(splits) * rates.seeds)

@@ -325,8 +325,8 @@ def _sentence(default: Default, families: Sequence[Family], sets: int, unit: str
     on = f"on {sets} data set{'s'[: sets != 1]}"
     if default.family is not None:
         chosen = next(each for each in families if each.schedule == default.family)
-        widened = f"{_between(chosen.widened)} widened for {len(families)} schedules"
-        lead = f"{chosen.effect.mean:+.2f} {unit} ({_between(chosen.effect.interval)}; {widened})"
+        widened = f"{chosen.widened.signed} widened for {len(families)} schedules"
+        lead = f"{chosen.effect.mean:+.2f} {unit} ({chosen.effect.interval.signed}; {widened})"
         return f"{default.family}. Its mean lead over the tuned constant rate {on} is {lead}."
     if default.settled:
         return f"the tuned constant rate. No schedule has a mean lead of {worth:g} {unit} {on}."
@@ -335,13 +335,9 @@ def _sentence(default: Default, families: Sequence[Family], sets: int, unit: str
         return f"the tuned constant rate. {few}."
     best = families[0]
     who = best.schedule if best.effect.mean > 0 else f"the best, {best.schedule},"
-    lead = f"{who} has a mean lead of {best.effect.mean:+.2f} {unit} ({_between(best.effect.interval)})"
+    lead = f"{who} has a mean lead of {best.effect.mean:+.2f} {unit} ({best.effect.interval.signed})"
     needed = f"; about {default.sets_needed} data sets would tell" if default.sets_needed else ""
     return f"the tuned constant rate. None is shown better {on}: {lead}{needed}."
-
-
-def _between(interval: Interval) -> str:
-    return f"{interval.low:+.2f} to {interval.high:+.2f}"
 
 
 def _notes(groups: Sequence[Sequence[OneStudy]], ranks: Ranks | None) -> Iterator[str]:

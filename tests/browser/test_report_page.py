@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from sweep.palette import DARK, INK, PAPER
 from sweep.report import Searched, render
-from sweep.report.theme import DARK, INK, PAPER
 from sweep.store.queries import StoredStudy
 from sweep.verdict.analysis import StudyResult
 from tests.browser.conftest import OpenPage, Watched, opening, wait_until

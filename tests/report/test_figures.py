@@ -14,6 +14,7 @@ import pytest
 
 from sweep.config.plan import recipe_candidate
 from sweep.errors import BadInput
+from sweep.palette import DARK, GRID, PAPER
 from sweep.report.figures import (
     all_plots,
     depends_on_time_alone,
@@ -25,7 +26,7 @@ from sweep.report.figures import (
     rates_plot,
     seeds_plot,
 )
-from sweep.report.theme import DARK, GRID, PAPER, Plot, whole_ticks
+from sweep.report.theme import Plot, whole_ticks
 from sweep.report.trials import families_plot, forgiveness_plot, known_trials, settings_plot
 from sweep.schedules import Timeline, read_schedule
 from sweep.stats.verdict import Judgement

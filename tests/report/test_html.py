@@ -18,6 +18,7 @@ import pytest
 from markupsafe import Markup
 
 from sweep.errors import NotFound, NotYet
+from sweep.palette import DARK
 from sweep.report import (
     MOST_TABLE_ROWS,
     Frame,
@@ -26,7 +27,6 @@ from sweep.report import (
     read_report,
     render,
 )
-from sweep.report.theme import DARK
 from sweep.space import Value
 from sweep.stats.verdict import Word
 from sweep.store.database import Database

@@ -9,7 +9,8 @@ import pytest
 
 from sweep.config.plan import Plan
 from sweep.errors import BadInput
-from sweep.report.theme import DARK, SERIES
+from sweep.palette import DARK
+from sweep.report.theme import SERIES
 from sweep.schedules import CATALOGUE, Timeline
 from sweep.server.new_study import (
     HEIGHT,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from sweep.report.theme import BLUE, DARK, GREY, GRID, INK, MUTED, PAPER, VERMILLION
+from sweep.palette import BLUE, DARK, GREY, GRID, INK, MUTED, PAPER, VERMILLION
 from sweep.server.pages import ASSETS, PUBLIC, address, allows
 from sweep.server.tokens import AccessRole
 from tests.fakes import opened
