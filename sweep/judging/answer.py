@@ -161,11 +161,13 @@ def _long(rows: pd.DataFrame, roles: Roles, test_share: float | None) -> _Long:
         shared, said = _shared(rows, roles.splits, test_share)
         notes.append(said)
     block = _joined(rows, blocks) if blocks else None
-    fine = np.isfinite(score.to_numpy()) & (method != "").to_numpy() & data.notna().to_numpy()
+    placed = np.full(len(data), True) if roles.data is None else (data != "").to_numpy()
+    fine = np.isfinite(score.to_numpy()) & (method != "").to_numpy() & placed
     if not fine.all():
         lost = Counter(method[~fine])
         where = listed(f"{name or 'no method'} {count}" for name, count in lost.most_common())
-        notes.append(f"{(~fine).sum()} rows are left out for want of a score: {where}")
+        want = "a score" if placed.all() else "a score or a data set"
+        notes.append(f"{(~fine).sum()} rows are left out for want of {want}: {where}")
     if not fine.any():
         raise BadInput("score", "must hold numbers, got none.")
     told_blocks = " and ".join("rows" if name == "row" else f"`{name}`" for name in blocks)

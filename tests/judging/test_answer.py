@@ -96,6 +96,13 @@ class TestAnswer:
         rows.loc[0, "test"] = np.nan
         assert "1 rows are left out for want of a score: adam 1" in sweep.judge(rows).notes
 
+    def test_rows_without_a_data_set_are_left_out_and_told(self) -> None:
+        rows = table(("a", "b"))
+        rows.loc[[0, 1], "data"] = None
+        found = sweep.judge(rows)
+        assert [each.data for each in found.sets] == ["a", "b"]
+        assert "2 rows are left out for want of a score or a data set: adam 2" in found.notes
+
     def test_the_page_escapes_what_it_shows(self) -> None:
         found = sweep.judge(table().replace({"sgd": "<script>alert(1)</script>"}), baseline="adam")
         text = page(found)
